@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the parts of the benchmark share. tap.c is the programme of measurements; the others are
+ * its instruments: a world of two network namespaces, a sender, the tools under test as child
+ * processes, a look at loaded eBPF programs, samples, and the report.
+ */
+#ifndef NPF_BENCH_H
+#define NPF_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <time.h>
+
+#define MAX_ROUNDS   50
+#define MAX_FRAME    1514
+#define MAX_CHILDREN 8
+
+/* ---- sample.c ------------------------------------------------------------------------------- */
+
+/* One value per round. A round that could not be measured adds none. */
+struct series {
+	double values[MAX_ROUNDS];
+	unsigned int n;
+};
+
+void series_add(struct series *series, double value);
+double series_median(const struct series *series); /* NAN when empty */
+double series_min(const struct series *series);
+double series_max(const struct series *series);
+
+/* ---- world.c -------------------------------------------------------------------------------- */
+
+/*
+ *   sender's namespace        tap's namespace
+ *   va  <---- veth ---->  vb  (GRO on: without NAPI, veth drops live frames)
+ *
+ * This process lives in the sender's. Both have no name and end with the last process in them, so
+ * nothing is left behind however the benchmark ends.
+ */
+struct world {
+	int sender_ns, tap_ns;
+	unsigned int va, vb; /* interface numbers */
+	int device_counters; /* /proc/net/dev of the tap's namespace */
+	int packet_sockets;  /* /proc/net/packet of the tap's namespace */
+	int sender_cpu, tap_cpu;
+	pid_t softirqd; /* kernel thread that takes over the sender's softirqs; 0: unknown */
+};
+
+void world_create(struct world *world);
+/* Packets that vb has received. */
+uint64_t world_delivered(const struct world *world);
+/* Packet sockets that listen on vb, and tcx programs on its ingress. */
+unsigned int world_taps(const struct world *world);
+void world_enter_tap(const struct world *world);
+void world_leave_tap(const struct world *world);
+/* Share of all CPUs that was busy for half a second. */
+double world_busy(void);
+
+/* ---- sender.c ------------------------------------------------------------------------------- */
+
+enum generator { LIVE_FRAMES, SENDMMSG, N_GENERATORS };
+extern const char *const generator_names[N_GENERATORS];
+
+struct sender {
+	const struct world *world;
+	int program; /* XDP, redirects to va; negative: no live frames here */
+	int socket;
+	uint64_t live_frame_ns; /* what a live frame took last, never 0 */
+	uint8_t frame[MAX_FRAME];
+};
+
+/* What came of sending for a while. */
+struct burst {
+	uint64_t sent, delivered;
+	uint64_t cpu_ns; /* of this thread and of softirqd */
+	uint64_t wall_ns;
+};
+
+void sender_create(struct sender *sender, const struct world *world);
+bool sender_has(const struct sender *sender, enum generator generator);
+void sender_burst(struct sender *sender, enum generator generator, size_t size, unsigned int ms,
+		  struct burst *burst);
+uint64_t clock_ns(clockid_t clock);
+void sleep_ms(unsigned int ms);
+
+/* ---- child.c -------------------------------------------------------------------------------- */
+
+/* A program under test. In argv "NPF" stands for the path of ours. */
+struct tool {
+	const char *label;
+	const char *key; /* its name in the JSON */
+	const char *const *argv;
+	const char *captured, *dropped; /* how it reports: '#' is the number; NULL: it does not */
+};
+
+struct child {
+	pid_t pid;
+	clockid_t clock; /* CPU time of the whole process */
+	uint64_t cpu_at_ready;
+	int log; /* its stdout and stderr */
+};
+
+/* n processes of one tool. */
+struct children {
+	const struct tool *tool;
+	struct child child[MAX_CHILDREN];
+	unsigned int n;
+};
+
+/* How they ended, added up. */
+struct outcome {
+	uint64_t captured, dropped;
+	bool reported;       /* captured and dropped are known */
+	uint64_t cpu_ns;     /* from ready to end */
+	uint64_t cpu_all_ns; /* from start to end */
+};
+
+/* Start, pin, and wait until the taps are in place and all is calm. On failure nothing is left,
+ * and why (size bytes) has the last line that the tool said. */
+bool children_start(struct children *children, const struct world *world, const struct tool *tool,
+		    unsigned int n, const char *npf, char *why, size_t size);
+/* Wait for at least ms, and until they have nothing left to do. */
+void children_settle(const struct children *children, unsigned int ms);
+uint64_t children_cpu(const struct children *children);
+/* As Ctrl-C would. */
+void children_stop(struct children *children, struct outcome *outcome);
+
+/* ---- programs.c ----------------------------------------------------------------------------- */
+
+#define MAX_PROGRAMS 64
+
+/* eBPF programs by id, with the kernel's own account of their running time. */
+struct programs {
+	struct program {
+		uint32_t id, type;
+		uint64_t run_ns, runs;
+	} program[MAX_PROGRAMS];
+	unsigned int n;
+};
+
+/* A tap's account: the programs before it was there, and before and after some packets. */
+struct account {
+	struct programs before, earlier, later;
+	uint64_t packets;
+};
+
+int programs_account(void); /* a descriptor: running time is counted while it is open */
+void programs_list(struct programs *programs);
+/* ns a packet of the tap's programs; NAN when none ran. */
+double programs_cost(const struct account *account);
+/* Run them on one frame, in the kernel, a million times. ns of the dearest; NAN when none can. */
+double programs_test_run(const struct account *account, const uint8_t *frame, size_t size);
+/* An empty program on vb's ingress: what the accounting itself costs. A link, or -1. */
+int programs_attach_empty(const struct world *world);
+
+/* ---- the results ----------------------------------------------------------------------------- */
+
+#define N_SIZES     2
+#define MAX_MISSING 32
+
+/* Positions in the tables of tools (tap.c). */
+enum {
+	COST_NONE,
+	COST_TCPDUMP,
+	COST_TCPDUMP_SMALL, /* with its own default buffer */
+	COST_NPF,           /* one per hook from here */
+	COST_NPF_END = COST_NPF + 3,
+	COST_STAT = COST_NPF_END,
+	N_COSTS
+};
+enum { READER_TCPDUMP, READER_DUMPCAP, READER_NETSNIFF, READER_NPF, N_READERS = READER_NPF + 3 };
+enum { CROWD_TCPDUMP, CROWD_NPF, CROWD_TCPDUMP_4, CROWD_NPF_4, N_CROWDS };
+
+extern const size_t frame_sizes[N_SIZES];
+extern const struct tool cost_tools[N_COSTS], reader_tools[N_READERS], crowd_tools[N_CROWDS];
+extern const unsigned int crowd_instances[N_CROWDS];
+
+/* What a tap adds for the sender, ns a packet; ratio to tcpdump's of the same round. */
+struct cost {
+	struct series base, added, added_wall, ratio;
+};
+
+/* What the reading program uses, ns a captured packet: while packets came, and with its start. */
+struct reader {
+	struct series mpps, ns, ns_all, ratio;
+	uint64_t delivered, captured, dropped; /* all rounds */
+};
+
+/* Several instances that reject all: added cost per instance, ratio to as many tcpdumps. */
+struct crowd {
+	struct series each, ratio;
+};
+
+/* Statistics mode, ns a packet. */
+struct monitor {
+	struct series program, program_empty, test_run, test_run_empty;
+	struct series cpu_ns, cpu_percent; /* of npf stat */
+};
+
+struct results {
+	struct cost cost[N_COSTS][N_GENERATORS][N_SIZES];
+	uint64_t cost_delivered[N_COSTS], cost_dropped[N_COSTS]; /* all rounds */
+	struct reader reader[N_READERS][N_SIZES];
+	struct crowd crowd[N_CROWDS];
+	struct monitor monitor;
+	char missing[MAX_MISSING][200]; /* "LABEL: why it could not run" */
+	unsigned int n_missing;
+	unsigned int rounds, ms; /* as asked for */
+	double busy;             /* share of all CPUs that others used before it began */
+	double sender_share;     /* of its CPU, in the worst burst */
+};
+
+/* ---- report.c, json.c ------------------------------------------------------------------------ */
+
+/* A figure that was promised. */
+struct verdict {
+	char what[96];
+	double measured, limit;
+	const char *unit;
+};
+#define MAX_VERDICTS 16
+
+/* Fills verdicts and returns how many. */
+unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS]);
+const char *report_word(const struct verdict *verdict); /* held, missed, not measured */
+void report_print(const struct results *results, FILE *out);
+bool report_json(const struct results *results, const char *path);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The results as JSON, every round's value included. What was not measured is null or empty.
+ */
+#include <math.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "bench.h"
+
+static void put_number(FILE *out, const char *name, double value)
+{
+	if (isnan(value))
+		fprintf(out, "\"%s\": null", name);
+	else
+		fprintf(out, "\"%s\": %.10g", name, value);
+}
+
+static void put_text(FILE *out, const char *text)
+{
+	fputc('"', out);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		if ((unsigned char)*text >= 0x20)
+			fputc(*text, out);
+	}
+	fputc('"', out);
+}
+
+/* "name": {"median": m, "min": ..., "max": ..., "rounds": [...]} */
+static void put_series(FILE *out, const char *name, const struct series *series)
+{
+	fprintf(out, "\"%s\": {", name);
+	put_number(out, "median", series_median(series));
+	fputs(", ", out);
+	put_number(out, "min", series_min(series));
+	fputs(", ", out);
+	put_number(out, "max", series_max(series));
+	fputs(", \"rounds\": [", out);
+	for (unsigned int i = 0; i < series->n; i++)
+		fprintf(out, "%s%.10g", i ? ", " : "", series->values[i]);
+	fputs("]}", out);
+}
+
+static void put_cost(FILE *out, const char *key, unsigned int generator, unsigned int size,
+		     const struct cost *cost)
+{
+	fprintf(out, "    {\"tap\": \"%s\", \"load\": \"%s\", \"bytes\": %zu,\n     ", key,
+		generator_names[generator], frame_sizes[size]);
+	put_series(out, "base_ns", &cost->base);
+	fputs(",\n     ", out);
+	put_series(out, "added_ns", &cost->added);
+	fputs(",\n     ", out);
+	put_series(out, "added_wall_ns", &cost->added_wall);
+	fputs(",\n     ", out);
+	put_series(out, "ratio", &cost->ratio);
+	fputc('}', out);
+}
+
+static void put_costs(FILE *out, const struct results *results)
+{
+	fputs("  \"cost\": [\n", out);
+	for (unsigned int i = 0; i < N_COSTS * N_GENERATORS * N_SIZES; i++) {
+		unsigned int t = i / (N_GENERATORS * N_SIZES), g = i / N_SIZES % N_GENERATORS;
+
+		fputs(i ? ",\n" : "", out);
+		put_cost(out, cost_tools[t].key, g, i % N_SIZES, &results->cost[t][g][i % N_SIZES]);
+	}
+	fputs("\n  ],\n  \"cost_losses\": [\n", out);
+	for (unsigned int t = 0; t < N_COSTS; t++)
+		fprintf(out, "%s    {\"tap\": \"%s\", \"received\": %llu, \"dropped\": %llu}",
+			t ? ",\n" : "", cost_tools[t].key,
+			(unsigned long long)results->cost_delivered[t],
+			(unsigned long long)results->cost_dropped[t]);
+	fputs("\n  ],\n", out);
+}
+
+static void put_reader(FILE *out, const char *key, size_t size, const struct reader *reader)
+{
+	fprintf(out,
+		"    {\"tap\": \"%s\", \"bytes\": %zu, \"received\": %llu, \"captured\": %llu, "
+		"\"dropped\": %llu,\n     ",
+		key, size, (unsigned long long)reader->delivered,
+		(unsigned long long)reader->captured, (unsigned long long)reader->dropped);
+	put_series(out, "mpps", &reader->mpps);
+	fputs(",\n     ", out);
+	put_series(out, "cpu_ns", &reader->ns);
+	fputs(",\n     ", out);
+	put_series(out, "cpu_ns_with_start", &reader->ns_all);
+	fputs(",\n     ", out);
+	put_series(out, "ratio", &reader->ratio);
+	fputc('}', out);
+}
+
+static void put_readers(FILE *out, const struct results *results)
+{
+	fputs("  \"reader\": [\n", out);
+	for (unsigned int i = 0; i < N_READERS * N_SIZES; i++) {
+		fputs(i ? ",\n" : "", out);
+		put_reader(out, reader_tools[i / N_SIZES].key, frame_sizes[i % N_SIZES],
+			   &results->reader[i / N_SIZES][i % N_SIZES]);
+	}
+	fputs("\n  ],\n", out);
+}
+
+static void put_monitor(FILE *out, const struct monitor *monitor)
+{
+	fputs("  \"statistics\": {\n    ", out);
+	put_series(out, "program_ns", &monitor->program);
+	fputs(",\n    ", out);
+	put_series(out, "empty_program_ns", &monitor->program_empty);
+	fputs(",\n    ", out);
+	put_series(out, "test_run_ns", &monitor->test_run);
+	fputs(",\n    ", out);
+	put_series(out, "empty_test_run_ns", &monitor->test_run_empty);
+	fputs(",\n    ", out);
+	put_series(out, "cpu_ns", &monitor->cpu_ns);
+	fputs(",\n    ", out);
+	put_series(out, "cpu_percent", &monitor->cpu_percent);
+	fputs("\n  },\n", out);
+}
+
+static void put_crowds(FILE *out, const struct results *results)
+{
+	fputs("  \"instances\": [\n", out);
+	for (unsigned int c = 0; c < N_CROWDS; c++) {
+		fprintf(out, "%s    {\"tap\": \"%s\", \"instances\": %u,\n     ", c ? ",\n" : "",
+			crowd_tools[c].key, crowd_instances[c]);
+		put_series(out, "added_each_ns", &results->crowd[c].each);
+		fputs(",\n     ", out);
+		put_series(out, "ratio", &results->crowd[c].ratio);
+		fputc('}', out);
+	}
+	fputs("\n  ],\n", out);
+}
+
+static void put_missing(FILE *out, const struct results *results)
+{
+	fputs("  \"missing\": [", out);
+	for (unsigned int i = 0; i < results->n_missing; i++) {
+		fputs(i ? ", " : "", out);
+		put_text(out, results->missing[i]);
+	}
+	fputs("],\n", out);
+}
+
+static void put_verdicts(FILE *out, const struct results *results)
+{
+	struct verdict verdicts[MAX_VERDICTS];
+	unsigned int n = report_judge(results, verdicts);
+
+	fputs("  \"promised\": [\n", out);
+	for (unsigned int i = 0; i < n; i++) {
+		fprintf(out, "%s    {\"what\": \"%s\", ", i ? ",\n" : "", verdicts[i].what);
+		put_number(out, "measured", verdicts[i].measured);
+		fprintf(out, ", \"at_most\": %g, \"unit\": \"%s\", \"verdict\": \"%s\"}",
+			verdicts[i].limit, verdicts[i].unit, report_word(&verdicts[i]));
+	}
+	fputs("\n  ]\n", out);
+}
+
+static void put_conditions(FILE *out, const struct results *results)
+{
+	struct utsname name = { 0 };
+
+	uname(&name);
+	fprintf(out, "  \"time\": %lld, \"kernel\": \"%s\", \"machine\": \"%s\",\n",
+		(long long)time(NULL), name.release, name.machine);
+	fprintf(out, "  \"rounds\": %u, \"burst_ms\": %u, \"busy_before\": %.4f, ", results->rounds,
+		results->ms, results->busy);
+	fprintf(out, "\"sender_share\": %.4f,\n", results->sender_share);
+}
+
+bool report_json(const struct results *results, const char *path)
+{
+	FILE *out = fopen(path, "we");
+	bool failed;
+
+	if (!out)
+		return false;
+	fputs("{\n", out);
+	put_conditions(out, results);
+	put_costs(out, results);
+	put_readers(out, results);
+	put_monitor(out, &results->monitor);
+	put_crowds(out, results);
+	put_missing(out, results);
+	put_verdicts(out, results);
+	fputs("}\n", out);
+	failed = ferror(out);
+	return !fclose(out) && !failed;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The results as tables for people, and the verdict on what was promised.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "bench.h"
+
+#define MOST_ADDED   0.60 /* of tcpdump's */
+#define MOST_READER  0.35 /* of tcpdump's */
+#define MOST_PROGRAM 15.0 /* ns a packet */
+#define MOST_CPU     1.0  /* ns a packet: nothing that grows with the traffic */
+
+static void print_cell(FILE *out, const struct cost *cost)
+{
+	double added = series_median(&cost->added), times = series_median(&cost->ratio);
+
+	if (isnan(added))
+		fprintf(out, "%12s      ", "-");
+	else if (isnan(times))
+		fprintf(out, "%+12.0f      ", added);
+	else
+		fprintf(out, "%+12.0f %4.2fx", added, times);
+}
+
+static void print_base(const struct results *results, FILE *out)
+{
+	fprintf(out, "%-24s", "no tap (absolute)");
+	for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++) {
+		double base =
+			series_median(&results->cost[COST_NONE][i / N_SIZES][i % N_SIZES].base);
+
+		if (isnan(base))
+			fprintf(out, "%12s      ", "-");
+		else
+			fprintf(out, "%12.0f      ", base);
+	}
+	fputc('\n', out);
+}
+
+static void print_costs(const struct results *results, FILE *out)
+{
+	fprintf(out,
+		"\nKernel cost added per packet: ns of the sender's CPU, and times tcpdump's\n"
+		"%-24s",
+		"");
+	for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++) {
+		char head[32];
+
+		snprintf(head, sizeof(head), "%s %zu", generator_names[i / N_SIZES],
+			 frame_sizes[i % N_SIZES]);
+		fprintf(out, "%18s", head);
+	}
+	fprintf(out, "%10s\n", "lost");
+	print_base(results, out);
+	for (unsigned int t = 0; t < N_COSTS; t++) {
+		fprintf(out, "%-24s", cost_tools[t].label);
+		for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++)
+			print_cell(out, &results->cost[t][i / N_SIZES][i % N_SIZES]);
+		if (cost_tools[t].captured && results->cost_delivered[t])
+			fprintf(out, "%8.2f %%",
+				100.0 * (double)results->cost_dropped[t] /
+					(double)results->cost_delivered[t]);
+		fputc('\n', out);
+	}
+	fputs("lost: a packet that is dropped costs less than one that is kept\n", out);
+}
+
+static uint64_t lost(const struct reader *reader)
+{
+	return reader->delivered > reader->captured ? reader->delivered - reader->captured : 0;
+}
+
+static void print_reader(FILE *out, const char *label, size_t size, const struct reader *reader)
+{
+	if (!reader->ns.n) {
+		fprintf(out, "%-24s%6zu%10s\n", label, size, "-");
+		return;
+	}
+	fprintf(out, "%-24s%6zu%10.2f%10.1f%10.1f%7.2fx%12llu%12llu%12llu%9.3f %%\n", label, size,
+		series_median(&reader->mpps), series_median(&reader->ns),
+		series_median(&reader->ns_all), series_median(&reader->ratio),
+		(unsigned long long)reader->delivered, (unsigned long long)reader->captured,
+		(unsigned long long)reader->dropped,
+		100.0 * (double)lost(reader) / (double)reader->delivered);
+}
+
+static void print_readers(const struct results *results, FILE *out)
+{
+	fprintf(out,
+		"\nReader at full rate, to /dev/null: ns of its CPU per captured packet\n"
+		"%-24s%6s%10s%10s%10s%8s%12s%12s%12s%11s\n",
+		"", "bytes", "Mpps", "CPU ns", "w/ start", "ratio", "received", "captured",
+		"dropped", "lost");
+	for (unsigned int t = 0; t < N_READERS; t++) {
+		for (unsigned int s = 0; s < N_SIZES; s++)
+			print_reader(out, reader_tools[t].label, frame_sizes[s],
+				     &results->reader[t][s]);
+	}
+	fputs("dropped: as the tool reports; lost: received by the device and not captured\n", out);
+}
+
+static void print_ns(FILE *out, const char *label, const struct series *ns,
+		     const struct series *floor)
+{
+	double value = series_median(ns), empty = floor ? series_median(floor) : 0;
+
+	if (isnan(value))
+		fprintf(out, "%-44s%10s\n", label, "-");
+	else if (!floor || isnan(empty))
+		fprintf(out, "%-44s%10.2f\n", label, value);
+	else
+		fprintf(out, "%-44s%10.2f   (%.2f, less %.2f for an empty program)\n", label,
+			value - empty, value, empty);
+}
+
+static void print_monitor(const struct monitor *monitor, FILE *out)
+{
+	fputs("\nStatistics mode, 64 B: ns a packet\n", out);
+	print_ns(out, "program, by the kernel's account", &monitor->program,
+		 &monitor->program_empty);
+	print_ns(out, "program, test run", &monitor->test_run, &monitor->test_run_empty);
+	print_ns(out, "CPU of npf stat", &monitor->cpu_ns, NULL);
+	print_ns(out, "... per cent of one CPU", &monitor->cpu_percent, NULL);
+}
+
+static void print_crowds(const struct results *results, FILE *out)
+{
+	fputs("\nInstances that reject every packet, 64 B: ns added per instance\n", out);
+	for (unsigned int c = 0; c < N_CROWDS; c++) {
+		double each = series_median(&results->crowd[c].each);
+		double times = series_median(&results->crowd[c].ratio);
+
+		fprintf(out, "%-24s", crowd_tools[c].label);
+		if (isnan(each))
+			fprintf(out, "%10s", "-");
+		else
+			fprintf(out, "%+10.1f", each);
+		if (!isnan(times))
+			fprintf(out, "%7.2fx", times);
+		fputc('\n', out);
+	}
+}
+
+/* ---- verdicts ------------------------------------------------------------------------------- */
+
+/* Of our hooks, that which adds least, both sizes together; COST_NPF when none was measured. */
+static unsigned int best_hook(const struct results *results)
+{
+	unsigned int best = COST_NPF;
+	double least = INFINITY;
+
+	for (unsigned int t = COST_NPF; t < COST_NPF_END; t++) {
+		double sum = 0;
+
+		for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++) {
+			const struct cost *cost = &results->cost[t][i / N_SIZES][i % N_SIZES];
+
+			if (cost->ratio.n)
+				sum += series_median(&cost->ratio);
+			else if (i / N_SIZES == SENDMMSG)
+				sum = INFINITY;
+		}
+		if (sum < least) {
+			least = sum;
+			best = t;
+		}
+	}
+	return best;
+}
+
+static void judge_costs(const struct results *results, unsigned int t, struct verdict *verdicts)
+{
+	for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++) {
+		struct verdict *verdict = &verdicts[i];
+
+		snprintf(verdict->what, sizeof(verdict->what), "cost added, %zu B, %s: %s",
+			 frame_sizes[i % N_SIZES], generator_names[i / N_SIZES],
+			 cost_tools[t].label);
+		verdict->measured = series_median(&results->cost[t][i / N_SIZES][i % N_SIZES].ratio);
+		verdict->limit = MOST_ADDED;
+		verdict->unit = "x tcpdump";
+	}
+}
+
+static void judge_readers(const struct results *results, unsigned int t, struct verdict *verdicts)
+{
+	for (unsigned int s = 0; s < N_SIZES; s++) {
+		snprintf(verdicts[s].what, sizeof(verdicts[s].what), "reader CPU, %zu B: %s",
+			 frame_sizes[s], reader_tools[t].label);
+		verdicts[s].measured = series_median(&results->reader[t][s].ratio);
+		verdicts[s].limit = MOST_READER;
+		verdicts[s].unit = "x tcpdump";
+	}
+}
+
+static void judge_rest(const struct results *results, const struct reader *reader,
+		       struct verdict verdicts[3])
+{
+	const struct monitor *monitor = &results->monitor;
+
+	verdicts[0] = (struct verdict){ "statistics program, 64 B",
+					series_median(&monitor->program) -
+						series_median(&monitor->program_empty),
+					MOST_PROGRAM, "ns" };
+	verdicts[1] = (struct verdict){ "CPU of npf stat, 64 B", series_median(&monitor->cpu_ns),
+					MOST_CPU, "ns" };
+	verdicts[2] = (struct verdict){ "lost at full rate, 64 B, all rounds",
+					reader->ns.n ? (double)lost(reader) : NAN, 0, "packets" };
+}
+
+unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS])
+{
+	unsigned int hook = best_hook(results) - COST_NPF, n = 0;
+
+	judge_costs(results, COST_NPF + hook, verdicts);
+	n += N_GENERATORS * N_SIZES;
+	judge_readers(results, READER_NPF + hook, verdicts + n);
+	n += N_SIZES;
+	judge_rest(results, &results->reader[READER_NPF + hook][0], verdicts + n);
+	return n + 3;
+}
+
+const char *report_word(const struct verdict *verdict)
+{
+	if (isnan(verdict->measured))
+		return "not measured";
+	return verdict->measured <= verdict->limit ? "held" : "missed";
+}
+
+static void print_verdicts(const struct results *results, FILE *out)
+{
+	struct verdict verdicts[MAX_VERDICTS];
+	unsigned int n = report_judge(results, verdicts);
+
+	fprintf(out, "\n%-52s%10s%10s\n", "Promised", "measured", "at most");
+	for (unsigned int i = 0; i < n; i++) {
+		const struct verdict *verdict = &verdicts[i];
+
+		fprintf(out, "%-52s", verdict->what);
+		if (isnan(verdict->measured))
+			fprintf(out, "%10s", "-");
+		else
+			fprintf(out, "%10.2f", verdict->measured);
+		fprintf(out, "%10.2f %-10s%s\n", verdict->limit, verdict->unit,
+			report_word(verdict));
+	}
+}
+
+void report_print(const struct results *results, FILE *out)
+{
+	print_costs(results, out);
+	print_readers(results, out);
+	print_monitor(&results->monitor, out);
+	print_crowds(results, out);
+	for (unsigned int i = 0; i < results->n_missing; i++)
+		fprintf(out, "%snot measured: %s\n", i ? "" : "\n", results->missing[i]);
+	print_verdicts(results, out);
+}

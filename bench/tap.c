@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The benchmark: what our tap and others cost, side by side in one run. Rounds are interleaved,
+ * each begins with another tool, and a tap is always compared with the same sender some moments
+ * before it was there. Results are medians; ratios are taken per round.
+ */
+#include <err.h>
+#include <getopt.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define QUIET       0.05 /* share of all CPUs that others may use */
+#define SHARE       0.80 /* of its CPU that a sender should have */
+#define READER_X    3    /* bursts that measure readers are longer than those for cost, */
+#define READER_LESS 2    /* and rounds fewer */
+#define DRAIN_MS    1200 /* libpcap's readers get a partly filled block after a second */
+
+const size_t frame_sizes[N_SIZES] = { 64, 1514 };
+
+/* The same buffer for all, 16 MiB. -Z keeps tcpdump from changing its user. */
+#define TCPDUMP     "tcpdump", "-i", "vb", "-n", "-Z", "root", "-w", "/dev/null"
+#define NPF(hook)   "NPF", "capture", "-i", "vb", "-q", "-w", "/dev/null", "-B16M", "--hook", hook
+#define REJECT      "tcp port 80"
+#define PCAP_REPORT "# packets captured", "# packets dropped"
+
+static const char *const tcpdump[] = { TCPDUMP, "-B", "16384", NULL };
+static const char *const tcpdump_small[] = { TCPDUMP, NULL };
+static const char *const tcpdump_reject[] = { TCPDUMP, "-B", "16384", REJECT, NULL };
+static const char *const npf_tcx[] = { NPF("tcx"), NULL };
+static const char *const npf_socket[] = { NPF("socket"), NULL };
+static const char *const npf_tpacket[] = { NPF("tpacket"), NULL };
+static const char *const npf_reject[] = { NPF("auto"), REJECT, NULL };
+static const char *const npf_stat[] = {
+	"NPF", "stat", "-i", "vb", "--interval", "1000", "--json", NULL,
+};
+static const char *const dumpcap[] = {
+	"dumpcap", "-q", "-i", "vb", "-w", "/dev/null", "-B", "16", NULL,
+};
+static const char *const netsniff[] = {
+	"netsniff-ng", "-s", "-i", "vb", "-o", "/dev/null", "--ring-size", "16MiB", NULL,
+};
+
+const struct tool cost_tools[N_COSTS] = {
+	[COST_NONE] = { "no tap, again", "none", NULL, NULL, NULL },
+	[COST_TCPDUMP] = { "tcpdump", "tcpdump", tcpdump, PCAP_REPORT },
+	[COST_TCPDUMP_SMALL] = { "tcpdump, its own 2 MiB", "tcpdump_2m", tcpdump_small,
+				 PCAP_REPORT },
+	[COST_NPF] = { "npf capture, tcx", "npf_tcx", npf_tcx, PCAP_REPORT },
+	[COST_NPF + 1] = { "npf capture, socket", "npf_socket", npf_socket, PCAP_REPORT },
+	[COST_NPF + 2] = { "npf capture, tpacket", "npf_tpacket", npf_tpacket, PCAP_REPORT },
+	[COST_STAT] = { "npf stat", "npf_stat", npf_stat, NULL, NULL },
+};
+
+const struct tool reader_tools[N_READERS] = {
+	[READER_TCPDUMP] = { "tcpdump", "tcpdump", tcpdump, PCAP_REPORT },
+	[READER_DUMPCAP] = { "dumpcap", "dumpcap", dumpcap, "Packets captured: #", "/# (pcap:" },
+	[READER_NETSNIFF] = { "netsniff-ng", "netsniff", netsniff, "#  packets passed filter",
+			      "#  packets failed filter" },
+	[READER_NPF] = { "npf capture, tcx", "npf_tcx", npf_tcx, PCAP_REPORT },
+	[READER_NPF + 1] = { "npf capture, socket", "npf_socket", npf_socket, PCAP_REPORT },
+	[READER_NPF + 2] = { "npf capture, tpacket", "npf_tpacket", npf_tpacket, PCAP_REPORT },
+};
+
+const struct tool crowd_tools[N_CROWDS] = {
+	[CROWD_TCPDUMP] = { "1 tcpdump", "tcpdump", tcpdump_reject, PCAP_REPORT },
+	[CROWD_NPF] = { "1 npf capture", "npf", npf_reject, PCAP_REPORT },
+	[CROWD_TCPDUMP_4] = { "4 tcpdump", "tcpdump", tcpdump_reject, PCAP_REPORT },
+	[CROWD_NPF_4] = { "4 npf capture", "npf", npf_reject, PCAP_REPORT },
+};
+const unsigned int crowd_instances[N_CROWDS] = { 1, 1, 4, 4 };
+
+struct bench {
+	struct world world;
+	struct sender sender;
+	struct results results;
+	const char *npf, *json;
+};
+
+/* ---- help for all --------------------------------------------------------------------------- */
+
+static void progress(const char *what, unsigned int round, unsigned int rounds)
+{
+	if (isatty(2))
+		fprintf(stderr, "\r\033[K%s: round %u of %u", what, round + 1, rounds);
+	else if (!round)
+		fprintf(stderr, "%s\n", what);
+}
+
+static bool is_missing(const struct results *results, const struct tool *tool)
+{
+	size_t length = strlen(tool->label);
+
+	for (unsigned int i = 0; i < results->n_missing; i++) {
+		if (!strncmp(results->missing[i], tool->label, length) &&
+		    results->missing[i][length] == ':')
+			return true;
+	}
+	return false;
+}
+
+/* n of a tool; false when it cannot run here, which is told once. */
+static bool start(struct bench *bench, struct children *children, const struct tool *tool,
+		  unsigned int n)
+{
+	struct results *results = &bench->results;
+	char why[160];
+
+	if (is_missing(results, tool))
+		return false;
+	if (children_start(children, &bench->world, tool, n, bench->npf, why, sizeof(why)))
+		return true;
+	if (results->n_missing < MAX_MISSING)
+		snprintf(results->missing[results->n_missing++], sizeof(results->missing[0]),
+			 "%s: %s", tool->label, why);
+	return false;
+}
+
+static void burst(struct bench *bench, enum generator generator, size_t size, unsigned int ms,
+		  struct burst *burst)
+{
+	double share;
+
+	sender_burst(&bench->sender, generator, size, ms, burst);
+	share = (double)burst->cpu_ns / (double)burst->wall_ns;
+	bench->results.sender_share = fmin(bench->results.sender_share, share);
+}
+
+static double per_packet(uint64_t ns, uint64_t packets)
+{
+	return packets ? (double)ns / (double)packets : NAN;
+}
+
+static double cpu_per_packet(const struct burst *burst)
+{
+	return per_packet(burst->cpu_ns, burst->delivered);
+}
+
+static double wall_per_packet(const struct burst *burst)
+{
+	return per_packet(burst->wall_ns, burst->delivered);
+}
+
+static enum generator best_generator(const struct bench *bench)
+{
+	return sender_has(&bench->sender, LIVE_FRAMES) ? LIVE_FRAMES : SENDMMSG;
+}
+
+/* A ratio of two costs means nothing when the divisor is not clearly above zero. */
+static double ratio(double ours, double theirs)
+{
+	return theirs >= 1 ? ours / theirs : NAN;
+}
+
+/* ---- 1. what a tap adds to a packet's way --------------------------------------------------- */
+
+static void bursts(struct bench *bench, size_t size, struct burst bursts[N_GENERATORS])
+{
+	for (enum generator g = 0; g < N_GENERATORS; g++) {
+		bursts[g] = (struct burst){ 0 };
+		if (sender_has(&bench->sender, g))
+			burst(bench, g, size, bench->results.ms, &bursts[g]);
+	}
+}
+
+static void measure_cost(struct bench *bench, unsigned int t, unsigned int s)
+{
+	struct results *results = &bench->results;
+	struct burst base[N_GENERATORS], tapped[N_GENERATORS];
+	struct children children;
+	struct outcome outcome = { 0 };
+
+	bursts(bench, frame_sizes[s], base);
+	if (t != COST_NONE && !start(bench, &children, &cost_tools[t], 1))
+		return;
+	bursts(bench, frame_sizes[s], tapped);
+	if (t != COST_NONE)
+		children_stop(&children, &outcome);
+	results->cost_dropped[t] += outcome.dropped;
+	for (enum generator g = 0; g < N_GENERATORS; g++) {
+		struct cost *cost = &results->cost[t][g][s];
+
+		results->cost_delivered[t] += tapped[g].delivered;
+		series_add(&cost->base, cpu_per_packet(&base[g]));
+		series_add(&cost->added, cpu_per_packet(&tapped[g]) - cpu_per_packet(&base[g]));
+		series_add(&cost->added_wall,
+			   wall_per_packet(&tapped[g]) - wall_per_packet(&base[g]));
+	}
+}
+
+/* The value of this round, NAN when it has none. */
+static double of_round(const struct series *series, unsigned int round)
+{
+	return round < series->n ? series->values[round] : NAN;
+}
+
+static void compare_costs(struct results *results, unsigned int round)
+{
+	for (unsigned int t = COST_TCPDUMP; t < N_COSTS; t++) {
+		for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++) {
+			struct cost *cost = &results->cost[t][i / N_SIZES][i % N_SIZES];
+			struct cost *peer = &results->cost[COST_TCPDUMP][i / N_SIZES][i % N_SIZES];
+
+			series_add(&cost->ratio, ratio(of_round(&cost->added, round),
+						       of_round(&peer->added, round)));
+		}
+	}
+}
+
+static void measure_costs(struct bench *bench)
+{
+	for (unsigned int round = 0; round < bench->results.rounds; round++) {
+		progress("cost added per packet", round, bench->results.rounds);
+		for (unsigned int i = 0; i < N_COSTS * N_SIZES; i++)
+			measure_cost(bench, (round + i / N_SIZES) % N_COSTS, i % N_SIZES);
+		compare_costs(&bench->results, round);
+	}
+}
+
+/* ---- 2. and 3. the reader's CPU, and loss --------------------------------------------------- */
+
+static double measure_reader(struct bench *bench, unsigned int t, unsigned int s)
+{
+	struct reader *reader = &bench->results.reader[t][s];
+	struct children children;
+	struct outcome outcome;
+	struct burst sent;
+
+	if (!start(bench, &children, &reader_tools[t], 1))
+		return NAN;
+	burst(bench, best_generator(bench), frame_sizes[s], bench->results.ms * READER_X, &sent);
+	children_settle(&children, DRAIN_MS);
+	children_stop(&children, &outcome);
+	if (!outcome.reported)
+		return NAN;
+	reader->delivered += sent.delivered;
+	reader->captured += outcome.captured;
+	reader->dropped += outcome.dropped;
+	series_add(&reader->mpps, (double)sent.delivered * 1e3 / (double)sent.wall_ns);
+	series_add(&reader->ns, per_packet(outcome.cpu_ns, outcome.captured));
+	series_add(&reader->ns_all, per_packet(outcome.cpu_all_ns, outcome.captured));
+	return per_packet(outcome.cpu_ns, outcome.captured);
+}
+
+static void measure_readers(struct bench *bench)
+{
+	unsigned int rounds = (bench->results.rounds + READER_LESS - 1) / READER_LESS;
+	double ns[N_READERS][N_SIZES];
+
+	for (unsigned int round = 0; round < rounds; round++) {
+		progress("reader's CPU per packet and loss", round, rounds);
+		for (unsigned int i = 0; i < N_READERS * N_SIZES; i++) {
+			unsigned int t = (round + i / N_SIZES) % N_READERS, s = i % N_SIZES;
+
+			ns[t][s] = measure_reader(bench, t, s);
+		}
+		for (unsigned int i = 0; i < N_READERS * N_SIZES; i++) {
+			unsigned int t = i / N_SIZES, s = i % N_SIZES;
+
+			series_add(&bench->results.reader[t][s].ratio,
+				   ratio(ns[t][s], ns[READER_TCPDUMP][s]));
+		}
+	}
+}
+
+/* ---- 4. statistics mode --------------------------------------------------------------------- */
+
+static void observe(struct bench *bench, struct account *account, struct burst *sent)
+{
+	programs_list(&account->earlier);
+	burst(bench, best_generator(bench), frame_sizes[0], bench->results.ms * READER_X, sent);
+	programs_list(&account->later);
+	account->packets = sent->delivered;
+}
+
+static void measure_empty(struct bench *bench)
+{
+	struct monitor *monitor = &bench->results.monitor;
+	struct account account;
+	struct burst sent;
+	int link;
+
+	programs_list(&account.before);
+	link = programs_attach_empty(&bench->world);
+	if (link < 0)
+		return;
+	observe(bench, &account, &sent);
+	series_add(&monitor->program_empty, programs_cost(&account));
+	series_add(&monitor->test_run_empty,
+		   programs_test_run(&account, bench->sender.frame, frame_sizes[0]));
+	close(link);
+}
+
+static void measure_stat(struct bench *bench)
+{
+	struct monitor *monitor = &bench->results.monitor;
+	struct children children;
+	struct outcome outcome;
+	struct account account;
+	struct burst sent;
+	uint64_t cpu;
+
+	programs_list(&account.before);
+	if (!start(bench, &children, &cost_tools[COST_STAT], 1))
+		return;
+	cpu = children_cpu(&children);
+	observe(bench, &account, &sent);
+	cpu = children_cpu(&children) - cpu;
+	series_add(&monitor->cpu_ns, per_packet(cpu, sent.delivered));
+	series_add(&monitor->cpu_percent, 100.0 * (double)cpu / (double)sent.wall_ns);
+	series_add(&monitor->program, programs_cost(&account));
+	series_add(&monitor->test_run,
+		   programs_test_run(&account, bench->sender.frame, frame_sizes[0]));
+	children_stop(&children, &outcome);
+}
+
+static void measure_monitor(struct bench *bench)
+{
+	unsigned int rounds = (bench->results.rounds + READER_LESS - 1) / READER_LESS;
+	int account = programs_account();
+
+	if (account < 0)
+		return;
+	for (unsigned int round = 0; round < rounds; round++) {
+		progress("statistics mode", round, rounds);
+		measure_empty(bench);
+		measure_stat(bench);
+	}
+	close(account);
+}
+
+/* ---- 5. instances that reject everything ---------------------------------------------------- */
+
+static double measure_crowd(struct bench *bench, unsigned int c)
+{
+	enum generator generator = best_generator(bench);
+	struct results *results = &bench->results;
+	struct children children;
+	struct outcome outcome;
+	struct burst base, tapped;
+	double added;
+
+	burst(bench, generator, frame_sizes[0], results->ms, &base);
+	if (!start(bench, &children, &crowd_tools[c], crowd_instances[c]))
+		return NAN;
+	burst(bench, generator, frame_sizes[0], results->ms, &tapped);
+	children_stop(&children, &outcome);
+	added = cpu_per_packet(&tapped) - cpu_per_packet(&base);
+	series_add(&results->crowd[c].each, added / crowd_instances[c]);
+	return added;
+}
+
+static void measure_crowds(struct bench *bench)
+{
+	struct crowd *crowd = bench->results.crowd;
+	double added[N_CROWDS];
+
+	for (unsigned int round = 0; round < bench->results.rounds; round++) {
+		progress("rejecting instances", round, bench->results.rounds);
+		for (unsigned int i = 0; i < N_CROWDS; i++) {
+			unsigned int c = (round + i) % N_CROWDS;
+
+			added[c] = measure_crowd(bench, c);
+		}
+		series_add(&crowd[CROWD_NPF].ratio, ratio(added[CROWD_NPF], added[CROWD_TCPDUMP]));
+		series_add(&crowd[CROWD_NPF_4].ratio,
+			   ratio(added[CROWD_NPF_4], added[CROWD_TCPDUMP_4]));
+	}
+}
+
+/* ---- all together --------------------------------------------------------------------------- */
+
+static void usage(FILE *out)
+{
+	fputs("usage: npf-bench [OPTION...]\n"
+	      "  -n, --npf PATH     the npf to measure (default: npf)\n"
+	      "  -r, --rounds N     interleaved rounds (default 5)\n"
+	      "  -m, --ms N         length of a burst in ms (default 300)\n"
+	      "  -p, --phases LIST  of c(ost) r(eader) s(tatistics) i(nstances) (default crsi)\n"
+	      "  -o, --output FILE  write the results as JSON\n",
+	      out);
+}
+
+static unsigned int number(const char *text, unsigned int min, unsigned int max)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (!*text || *end || value < min || value > max)
+		errx(2, "%s: a number from %u to %u is wanted", text, min, max);
+	return (unsigned int)value;
+}
+
+static const char *parse(struct bench *bench, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "npf", required_argument, NULL, 'n' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "ms", required_argument, NULL, 'm' },
+		{ "phases", required_argument, NULL, 'p' },
+		{ "output", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *phases = "crsi";
+	int option;
+
+	while ((option = getopt_long(argc, argv, "n:r:m:p:o:h", options, NULL)) != -1) {
+		if (option == 'n')
+			bench->npf = optarg;
+		else if (option == 'r')
+			bench->results.rounds = number(optarg, 1, MAX_ROUNDS);
+		else if (option == 'm')
+			bench->results.ms = number(optarg, 10, 60000);
+		else if (option == 'p')
+			phases = optarg;
+		else if (option == 'o')
+			bench->json = optarg;
+		else
+			usage(option == 'h' ? stdout : stderr), exit(option == 'h' ? 0 : 2);
+	}
+	if (optind < argc || strspn(phases, "crsi") != strlen(phases))
+		usage(stderr), exit(2);
+	return phases;
+}
+
+static void measure(struct bench *bench, const char *phases)
+{
+	if (strchr(phases, 'c'))
+		measure_costs(bench);
+	if (strchr(phases, 'r'))
+		measure_readers(bench);
+	if (strchr(phases, 's'))
+		measure_monitor(bench);
+	if (strchr(phases, 'i'))
+		measure_crowds(bench);
+	if (isatty(2))
+		fputs("\r\033[K", stderr);
+}
+
+static void warn_of_noise(const struct results *results)
+{
+	if (results->busy > QUIET)
+		warnx("warning: the machine was not quiet, %.0f %% of its CPUs were in use before",
+		      results->busy * 100);
+	if (results->sender_share < SHARE)
+		warnx("warning: in some burst the sender had only %.0f %% of its CPU; ratios may "
+		      "hold, figures do not",
+		      results->sender_share * 100);
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench bench = { .npf = "npf",
+				      .results = { .rounds = 5, .ms = 300, .sender_share = 1 } };
+	const char *phases = parse(&bench, argc, argv);
+
+	/* A shell that is killed must not leave us behind. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	bench.results.busy = world_busy();
+	world_create(&bench.world);
+	sender_create(&bench.sender, &bench.world);
+	measure(&bench, phases);
+	report_print(&bench.results, stdout);
+	fflush(stdout);
+	warn_of_noise(&bench.results);
+	if (bench.json && !report_json(&bench.results, bench.json))
+		err(1, "%s", bench.json);
+	return 0;
+}

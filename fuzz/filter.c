@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The filter engine on arbitrary programs and packets: what the validator lets through must be
+ * interpreted without touching a byte beside the packet, give the same answer for a stripped tag
+ * as for one in the bytes, and translate into the promised space.
+ *
+ * Input: flags (1 the dialect, 2 tagged), number of instructions, the tag, instructions, packet.
+ *
+ *	clang -std=gnu11 -g -O1 -Iinclude -Isrc -fsanitize=fuzzer,address,undefined \
+ *		-fno-sanitize-recover=undefined -o /tmp/fuzz-filter fuzz/filter.c \
+ *		src/filter/{validate,interp,to_ebpf}.c
+ *	/tmp/fuzz-filter -max_total_time=60 /tmp/new-corpus fuzz/corpus/filter
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "filter/filter.h"
+
+#define HEADER 6
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+
+static void check(int holds)
+{
+	if (!holds)
+		abort();
+}
+
+/* Exactly as long as said, so that the sanitizer sees every access beside it. */
+static void *copy(const void *from, size_t size)
+{
+	void *to = malloc(size ? size : 1);
+
+	check(to != NULL);
+	memcpy(to, from, size);
+	return to;
+}
+
+static void interpret(const struct npf_program *program, struct npf_frame *frame,
+		      const uint8_t *packet)
+{
+	uint8_t *data = copy(packet, frame->length);
+	uint32_t answer = npf_filter_run(program, frame, data);
+
+	check(answer == npf_filter_run(program, frame, data));
+	free(data);
+	if (!frame->shift || frame->length < NPF_TAG_OFFSET)
+		return;
+
+	uint8_t *wire = malloc(frame->length + NPF_TAG_SIZE);
+
+	check(wire != NULL);
+	memcpy(wire, packet, NPF_TAG_OFFSET);
+	npf_put_be16(wire + NPF_TAG_OFFSET, frame->tag_tpid);
+	npf_put_be16(wire + NPF_TAG_OFFSET + 2, frame->tag_tci);
+	memcpy(wire + NPF_TAG_OFFSET + NPF_TAG_SIZE, packet + NPF_TAG_OFFSET,
+	       frame->length - NPF_TAG_OFFSET);
+	check(answer ==
+	      npf_bpf_filter(program, wire, frame->wire_length, frame->length + NPF_TAG_SIZE));
+	free(wire);
+}
+
+static void translate(const struct npf_program *program)
+{
+	const struct npf_program *programs[] = { program, program };
+	struct npf_ebpf_code code = { .capacity = 2 * NPF_EBPF_CAPACITY(program->length) };
+
+	code.insns = malloc(code.capacity * sizeof(*code.insns));
+	check(code.insns != NULL);
+	check(npf_classes_to_ebpf(programs, 2, &code) == 0);
+
+	code.length = 0;
+	code.capacity = NPF_EBPF_CAPACITY(program->length);
+	check(npf_filter_to_ebpf(program, &code) == 0);
+	for (uint32_t i = 0; i < code.length; i++) {
+		const struct npf_ebpf_insn *insn = &code.insns[i];
+		uint8_t class = insn->code & 0x07, op = insn->code & 0xf0;
+
+		/* every jump stays inside and leads forward */
+		if (class == 0x06 || (class == 0x05 && op != 0x80 && op != 0x90))
+			check(insn->off >= 0 && i + 1 + (uint32_t)insn->off < code.length);
+	}
+
+	struct npf_ebpf_code small = { .capacity = code.length - 1 };
+
+	small.insns = malloc(small.capacity * sizeof(*small.insns));
+	check(small.insns != NULL);
+	check(npf_filter_to_ebpf(program, &small) < 0 && small.length == 0);
+	free(small.insns);
+	free(code.insns);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+	if (size < HEADER)
+		return 0;
+
+	size_t room = (size - HEADER) / sizeof(struct npf_insn);
+	uint32_t n = input[1] < room ? input[1] : (uint32_t)room;
+	struct npf_insn *insns = copy(input + HEADER, n * sizeof(*insns));
+	const struct npf_program program = {
+		.length = n,
+		.dialect = input[0] & 1 ? NPF_DIALECT_LINUX : NPF_DIALECT_WIRE,
+		.insns = insns,
+	};
+	struct npf_frame frame = {
+		.length = (uint32_t)(size - HEADER - n * sizeof(*insns)),
+		.wire_length = (uint32_t)size,
+		.tag_tpid = npf_get_be16(input + 2),
+		.tag_tci = npf_get_be16(input + 4),
+		.tagged = input[0] >> 1 & 1,
+	};
+	char error[64];
+
+	if (!npf_filter_validate(&program, error, sizeof(error))) {
+		interpret(&program, &frame, input + HEADER + n * sizeof(*insns));
+		translate(&program);
+	} else {
+		check(error[0] != '\0' && memchr(error, '\0', sizeof(error)) != NULL);
+	}
+	free(insns);
+	return 0;
+}

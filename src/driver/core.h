@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The driver, private: its structures and what its files ask of each other.
+ *   driver.c    the driver object, devices, the time base
+ *   instance.c  lifetime of an instance, its ring, its error text
+ *   read.c      readiness, reading, batches
+ *   write.c     sending
+ *   control.c   the table of control codes; oid.c the table of object identifiers
+ *   filters.c   installation of filters and classes
+ *   monitor.c   statistics mode; stats.c the counters of capturing
+ *
+ * Lifetime of an instance. A call is let in by npf_start_using_open_instance(), which counts it,
+ * and refused once npf_cleanup() has begun. Cleanup wakes the reader and parks until the last call
+ * has left; a batch counts as one call from its begin to its end.
+ *
+ * Lifetime of its binding, the state that the manual keeps beside it:
+ *
+ *   BOUND ──► UNBINDING ──► UNBOUND
+ *
+ * BOUND: the nic may be used between npf_start_using_binding() and npf_stop_using_binding(), which
+ * take no lock, so that a signal handler may. UNBINDING: whoever made this step waits for the users
+ * inside, admits no new ones, closes the nic and frees what depended on it; others who want to
+ * close wait for him. UNBOUND: all that is left is the memory of the instance.
+ * An adapter that vanishes does not unbind: what was captured stays readable.
+ *
+ * Locks, in the order of taking: driver.lock, instance.write_lock, instance.lock,
+ * instance.error_lock. No lock is held while a reader waits or walks a batch.
+ */
+#ifndef NPF_CORE_H
+#define NPF_CORE_H
+
+#include "driver/host.h"
+#include "driver/lock.h"
+#include "driver/ring.h"
+#include "npf/npf.h"
+
+#define NPF_NS_PER_S  1000000000ull
+#define NPF_NS_PER_MS 1000000ull
+#define NPF_NS_PER_US 1000ull
+
+/* npf_instance.use: calls inside in the low bits, and this once cleanup has begun. */
+#define NPF_CLOSING 0x80000000u
+
+/* npf_instance.binding: users in the low bits, and the state: neither bit is BOUND. */
+#define NPF_UNBINDING 0x40000000u
+#define NPF_UNBOUND   0x80000000u
+
+/* An adapter as the driver knows it (createDevice). Lives until the adapter has gone and the last
+ * instance of it was cleaned up. */
+struct npf_device {
+	struct npf_device *next; /* in npf_driver.devices */
+	uint32_t index;          /* interface number: the identity, for names can change */
+	uint32_t n_open;         /* instances that are bound to it */
+	bool present;            /* in the last list of adapters */
+};
+
+struct npf_driver {
+	struct npf_host *host;
+	struct npf_lock lock;       /* the fields below */
+	struct npf_device *devices; /* one per adapter */
+	uint32_t n_instances;       /* not yet closed: what npf_unload() refuses for */
+	uint32_t n_bound;           /* not yet cleaned up: who shares time_base */
+	uint64_t time_base;         /* wall clock minus monotonic when n_bound left 0, ns */
+};
+
+/* Installed programs: one allocation, immutable. set is what the host is given. */
+struct npf_filters {
+	struct npf_filter_set set;
+	struct npf_program programs[1 + NPF_MAX_CLASSES]; /* the filter, then the classes */
+	size_t size;                                      /* bytes of the allocation */
+	struct npf_insn insns[];
+};
+
+/* What the counters showed when they were last reset; the tap's own are never written. */
+struct npf_baseline {
+	struct npf_ring_totals totals;
+	struct npf_class_counters matched; /* class 0: frames that statistics mode counted */
+	uint64_t lost;
+};
+
+/* Statistics mode. Only what npf_config.n_classes says is used of the array. */
+struct npf_monitor_state {
+	struct npf_class_counters base[NPF_MAX_CLASSES]; /* when the mode or the classes were set */
+	struct npf_class_counters record;                /* class 0 at the last record of a read */
+	uint64_t last; /* when that record was due, ns monotonic */
+};
+
+struct npf_instance {
+	struct npf_host *host;
+	struct npf_driver *driver;
+	struct npf_device *device;
+	struct npf_nic *nic; /* valid while the binding is not UNBOUND */
+	enum npf_hook hook;  /* in use; outlives the nic */
+
+	uint32_t use;     /* see NPF_CLOSING */
+	uint32_t binding; /* see NPF_UNBINDING */
+	uint32_t reading; /* 1: a reader is inside; its owner may touch the fields of the reader */
+	uint32_t stop;    /* 1: npf_stop_waiting() was called and no reader has seen it */
+
+	struct npf_lock lock; /* everything below that has no other owner */
+
+	/* The ring. */
+	struct npf_ring_view view;
+	struct npf_ring_cursor *cursors; /* n_cpus of them */
+	struct npf_ring_reader reader;   /* while a batch is open: the batch's owner's alone */
+	uint32_t n_cpus;
+	uint32_t max_receive; /* longest frame to make room for, as last asked */
+	uint32_t buffer_size; /* bytes asked for, 0 none */
+	uint32_t surely_held; /* bytes of records that fit however they fall */
+	uint64_t walked;      /* records read or discarded since the ring was made */
+	uint64_t released;    /* bytes of records given back */
+	bool batch;           /* a batch is open: the ring may be neither emptied nor replaced */
+
+	/* How the tap behaves: what view.control->config holds, kept for the next ring. */
+	struct npf_config config;
+	struct npf_filters *filters; /* never NULL */
+
+	/* Waiting. */
+	uint32_t min_to_copy;
+	int32_t timeout; /* ms; 0 for ever, -1 not at all */
+	uint32_t arm;    /* last number given to npf_waiter.arm */
+	bool armed;      /* the tap or the clock will raise the level when there is something */
+	bool raised;     /* the level is up for certain: nobody but us lowers it */
+	bool waiting;    /* a reader sleeps in nic->wait */
+	bool joined;     /* BIOCSETEVENTHANDLE was used */
+
+	/* Time stamps. */
+	uint32_t timestamp_mode; /* NPF_TIMESTAMP_* */
+	uint64_t offset;         /* the reader's: wall clock minus monotonic for this read, ns */
+
+	/* Counting. */
+	struct npf_baseline baseline;
+	struct npf_monitor_state monitor;
+
+	/* The adapter, as set through this instance. */
+	uint32_t hw_filter; /* NPF_FILTER_* */
+	uint32_t lookahead; /* OID_GEN_CURRENT_LOOKAHEAD: kept, without effect */
+	bool loopback;      /* every frame is seen twice, sent and received: the first is ignored */
+
+	/* Sending. */
+	struct npf_lock write_lock; /* one writer at a time */
+	uint32_t n_writes;          /* copies of a frame; atomic */
+	uint32_t max_frame;         /* longest frame, as last asked; write_lock */
+
+	struct npf_lock error_lock;
+	char error[NPF_ERROR_SIZE];
+};
+
+/* ---- driver.c ------------------------------------------------------------------------------ */
+
+void *npf_alloc(struct npf_host *host, size_t size);
+void npf_free(struct npf_host *host, void *memory, size_t size);
+uint64_t npf_now(const struct npf_instance *instance);
+
+/* Count an instance of the adapter of that index in; out in two steps, at cleanup and at close. */
+int npf_driver_join(struct npf_instance *instance, uint32_t index);
+void npf_driver_unbind(struct npf_instance *instance);
+void npf_driver_leave(struct npf_instance *instance);
+
+/* ---- instance.c ---------------------------------------------------------------------------- */
+
+bool npf_start_using_open_instance(struct npf_instance *instance);
+void npf_stop_using_open_instance(struct npf_instance *instance);
+bool npf_start_using_binding(struct npf_instance *instance);
+void npf_stop_using_binding(struct npf_instance *instance);
+void npf_close_open_instance(struct npf_instance *instance);
+void npf_close_binding(struct npf_instance *instance);
+bool npf_closing(const struct npf_instance *instance);
+
+/* Refuse a call that came after cleanup began: -ECANCELED with its sentence. */
+int npf_enter(struct npf_instance *instance);
+
+/* Keep a sentence for npf_error(); return err. npf_fail_host: "doing: what err means". */
+int npf_fail(struct npf_instance *instance, int err, const char *sentence);
+int npf_fail_value(struct npf_instance *instance, int err, const char *before, uint64_t value,
+		   const char *after);
+int npf_fail_host(struct npf_instance *instance, int err, const char *doing);
+
+/* With the lock: a new ring of bytes, empty, counters zero; the tap's configuration. */
+int npf_replace_ring(struct npf_instance *instance, uint32_t bytes);
+void npf_apply_config(struct npf_instance *instance);
+void npf_accept(struct npf_instance *instance, uint32_t hw_filter);
+
+/* ---- read.c: all with the lock ------------------------------------------------------------- */
+
+/* Make the poll descriptor say what is true now, after something changed that decides it. */
+void npf_update_readiness(struct npf_instance *instance);
+/* Throw away the oldest records until so many were walked in all. */
+void npf_discard(struct npf_instance *instance, uint64_t walked);
+/* -EBUSY while a batch is open. */
+int npf_check_no_batch(struct npf_instance *instance);
+/* Wall clock minus monotonic, by the instance's time stamp mode. */
+uint64_t npf_time_offset(const struct npf_instance *instance);
+/* The header of a record of npf_read() at `to`, which may have any alignment. */
+void npf_put_header(uint8_t *to, uint64_t time, uint32_t caplen, uint32_t datalen);
+
+/* ---- filters.c ----------------------------------------------------------------------------- */
+
+struct npf_filters *npf_filters_none(struct npf_host *host);
+/* With the lock. */
+int npf_install_filter(struct npf_instance *instance, const struct npf_program *program);
+
+/* ---- monitor.c: with the lock -------------------------------------------------------------- */
+
+void npf_monitor_restart(struct npf_instance *instance);
+/* When the next record is due; 0: at any time. */
+uint64_t npf_monitor_due(const struct npf_instance *instance);
+/* Has class 0 counted anything since the last record? */
+bool npf_monitor_news(const struct npf_instance *instance);
+int64_t npf_monitor_record(struct npf_instance *instance, uint8_t *buffer);
+
+/* ---- stats.c: with the lock ---------------------------------------------------------------- */
+
+/* Empty the ring and let all statistics begin anew, at the same packet. */
+void npf_reset(struct npf_instance *instance);
+void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats);
+
+/* ---- oid.c: with the lock ------------------------------------------------------------------ */
+
+int npf_oid_query(struct npf_instance *instance, const void *in, size_t in_size, void *out,
+		  size_t out_size, size_t *returned);
+int npf_oid_set(struct npf_instance *instance, const void *in, size_t in_size, void *out,
+		size_t out_size, size_t *returned);
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Installation of filters and of the classes of statistics mode. Programs are copied, the
+ * copy is checked, the host swaps, and only then the old ones are freed. Filter and classes live in
+ * one allocation: changing one makes a new set that takes the other over.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "driver/core.h"
+#include "filter/filter.h"
+
+/* What a set is made of. filter NULL accepts all. */
+struct recipe {
+	const struct npf_program *filter;
+	uint32_t n_classes;
+	const struct npf_program *classes[NPF_MAX_CLASSES];
+};
+
+static size_t recipe_size(const struct recipe *recipe)
+{
+	size_t n = recipe->filter ? recipe->filter->length : 0;
+
+	for (uint32_t i = 0; i < recipe->n_classes; i++)
+		n += recipe->classes[i]->length;
+	return sizeof(struct npf_filters) + n * sizeof(struct npf_insn);
+}
+
+/* Copy a program to `at`; where the next one goes. */
+static struct npf_insn *copy_program(struct npf_program *to, const struct npf_program *from,
+				     struct npf_insn *at)
+{
+	*to = *from;
+	to->insns = at;
+	if (from->length)
+		memcpy(at, from->insns, from->length * sizeof(*at));
+	return at + from->length;
+}
+
+static struct npf_filters *cook(struct npf_host *host, const struct recipe *recipe)
+{
+	size_t size = recipe_size(recipe);
+	struct npf_filters *filters = npf_alloc(host, size);
+
+	if (!filters)
+		return NULL;
+	filters->size = size;
+
+	struct npf_insn *at = filters->insns;
+
+	if (recipe->filter) {
+		at = copy_program(&filters->programs[0], recipe->filter, at);
+		filters->set.filter = &filters->programs[0];
+	}
+	for (uint32_t i = 0; i < recipe->n_classes; i++) {
+		at = copy_program(&filters->programs[1 + i], recipe->classes[i], at);
+		filters->set.classes[i] = &filters->programs[1 + i];
+	}
+	filters->set.n_classes = recipe->n_classes;
+	return filters;
+}
+
+struct npf_filters *npf_filters_none(struct npf_host *host)
+{
+	const struct recipe recipe = { 0 };
+
+	return cook(host, &recipe);
+}
+
+static void discard(struct npf_instance *instance, struct npf_filters *filters)
+{
+	npf_free(instance->host, filters, filters->size);
+}
+
+/* Give a checked set to the host and let go of the one before. */
+static int swap(struct npf_instance *instance, struct npf_filters *filters)
+{
+	char error[NPF_ERROR_SIZE] = "";
+	int err = instance->host->nic->set_filters(instance->nic, &filters->set, error);
+
+	if (err)
+		return error[0] ? npf_fail(instance, err, error)
+				: npf_fail_host(instance, err, "installing the filter failed");
+	discard(instance, instance->filters);
+	instance->filters = filters;
+	return 0;
+}
+
+/* What must hold before a program is copied. */
+static const char *wrong_shape(const struct npf_program *program)
+{
+	if (program->length > NPF_MAX_INSNS)
+		return "the program is longer than 4096 instructions";
+	if (program->length && !program->insns)
+		return "the program has no instructions to read";
+	return NULL;
+}
+
+/* ---- the filter ---------------------------------------------------------------------------- */
+
+static int check_filter(struct npf_instance *instance, const struct npf_filters *filters)
+{
+	char reason[NPF_ERROR_SIZE - 32] = "";
+	char sentence[NPF_ERROR_SIZE];
+	struct npf_text text;
+	int err = npf_filter_validate(filters->set.filter, reason, sizeof(reason));
+
+	if (!err)
+		return 0;
+	npf_text_init(&text, sentence, sizeof(sentence));
+	npf_text_add(&text, "the filter is refused: ");
+	npf_text_add(&text, reason);
+	return npf_fail(instance, err, sentence);
+}
+
+int npf_install_filter(struct npf_instance *instance, const struct npf_program *program)
+{
+	const struct npf_filters *old = instance->filters;
+	struct recipe recipe = { .filter = program, .n_classes = old->set.n_classes };
+	int err = npf_check_no_batch(instance);
+
+	if (err)
+		return err;
+	if (!program || !program->length)
+		return npf_fail(instance, -EINVAL,
+				"the filter has no instruction; to accept all, return -1");
+	if (wrong_shape(program))
+		return npf_fail(instance, -EINVAL, wrong_shape(program));
+	memcpy(recipe.classes, old->set.classes, sizeof(recipe.classes));
+
+	struct npf_filters *filters = cook(instance->host, &recipe);
+
+	if (!filters)
+		return npf_fail_host(instance, -ENOMEM, "installing the filter failed");
+	err = check_filter(instance, filters);
+	if (!err)
+		err = swap(instance, filters);
+	if (err) {
+		discard(instance, filters);
+		return err;
+	}
+	npf_reset(instance);
+	npf_update_readiness(instance);
+	return 0;
+}
+
+int npf_set_filter(struct npf_instance *instance, const struct npf_program *program)
+{
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	npf_lock_take(instance->host, &instance->lock);
+	err = npf_install_filter(instance, program);
+	npf_lock_release(instance->host, &instance->lock);
+	npf_stop_using_open_instance(instance);
+	return err;
+}
+
+/* ---- classes ------------------------------------------------------------------------------- */
+
+static bool name_ends(const char *name)
+{
+	for (size_t i = 0; i < NPF_NAME_SIZE; i++) {
+		if (!name[i])
+			return true;
+	}
+	return false;
+}
+
+static bool names_equal(const char *a, const char *b)
+{
+	for (size_t i = 0; i < NPF_NAME_SIZE; i++) {
+		if (a[i] != b[i])
+			return false;
+		if (!a[i])
+			return true;
+	}
+	return true;
+}
+
+/* "class 'name': reason". */
+static int fail_class(struct npf_instance *instance, int err, const char *name, const char *reason)
+{
+	char sentence[NPF_ERROR_SIZE];
+	struct npf_text text;
+
+	npf_text_init(&text, sentence, sizeof(sentence));
+	npf_text_add(&text, "class '");
+	npf_text_add(&text, name);
+	npf_text_add(&text, "': ");
+	npf_text_add(&text, reason);
+	return npf_fail(instance, err, sentence);
+}
+
+static int check_class_shape(struct npf_instance *instance, const struct npf_class *classes,
+			     uint32_t i)
+{
+	const char *name = classes[i].name;
+
+	if (!name[0])
+		return npf_fail_value(instance, -EINVAL, "class number ", i,
+				      " has no name; give it one");
+	if (!name_ends(name))
+		return npf_fail_value(instance, -EINVAL, "the name of class number ", i,
+				      " is longer than 31 bytes; shorten it");
+	for (uint32_t k = 0; k < i; k++) {
+		if (names_equal(classes[k].name, name))
+			return fail_class(instance, -EINVAL, name,
+					  "the name is there twice; choose another");
+	}
+	if (wrong_shape(&classes[i].program))
+		return fail_class(instance, -EINVAL, name, wrong_shape(&classes[i].program));
+	return 0;
+}
+
+static int check_classes_shape(struct npf_instance *instance, const struct npf_class *classes,
+			       uint32_t n)
+{
+	int err = 0;
+
+	if (n > NPF_MAX_CLASSES)
+		return npf_fail_value(instance, -EINVAL, "there are ", n,
+				      " classes; at most 64 can be counted");
+	if (n && !classes)
+		return npf_fail(instance, -EINVAL, "there are no classes to read");
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = check_class_shape(instance, classes, i);
+	return err;
+}
+
+static int check_programs(struct npf_instance *instance, const struct npf_filters *filters,
+			  const struct npf_class *classes)
+{
+	char reason[NPF_ERROR_SIZE / 2] = "";
+
+	for (uint32_t i = 0; i < filters->set.n_classes; i++) {
+		const struct npf_program *program = filters->set.classes[i];
+		int err = program->length ? npf_filter_validate(program, reason, sizeof(reason))
+					  : 0;
+
+		if (err)
+			return fail_class(instance, err, classes[i].name, reason);
+	}
+	return 0;
+}
+
+static int install_classes(struct npf_instance *instance, const struct npf_class *classes,
+			   uint32_t n)
+{
+	struct recipe recipe = { .filter = instance->filters->set.filter, .n_classes = n };
+	int err = check_classes_shape(instance, classes, n);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < n; i++)
+		recipe.classes[i] = &classes[i].program;
+
+	struct npf_filters *filters = cook(instance->host, &recipe);
+
+	if (!filters)
+		return npf_fail_host(instance, -ENOMEM, "installing the classes failed");
+	err = check_programs(instance, filters, classes);
+	if (!err)
+		err = swap(instance, filters);
+	if (err) {
+		discard(instance, filters);
+		return err;
+	}
+	instance->config.n_classes = n;
+	npf_apply_config(instance);
+	npf_monitor_restart(instance);
+	npf_update_readiness(instance);
+	return 0;
+}
+
+int npf_set_classes(struct npf_instance *instance, const struct npf_class *classes, uint32_t n)
+{
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	npf_lock_take(instance->host, &instance->lock);
+	err = install_classes(instance, classes, n);
+	npf_lock_release(instance->host, &instance->lock);
+	npf_stop_using_open_instance(instance);
+	return err;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The reader's side of the circular buffer: cutting it, following the chains, merging them in
+ * order of arrival, giving chunks back, reading the counters.
+ */
+#include "driver/ring.h"
+
+#define SMALLEST_CHUNK 4096u
+#define LARGEST_CHUNK  (256u << 10) /* larger only where one record needs it */
+#define ORDINARY_FRAME 1518u
+#define MOST_BYTES     (1u << 30)
+
+/* How long to wait for a CPU that is inside the tap. It leaves within a microsecond unless its
+ * (virtual) processor was taken away; after this many looks delivery goes before order. */
+#define PATIENCE (1u << 18)
+
+static uint32_t power_of_two_above(uint32_t n)
+{
+	uint32_t power = SMALLEST_CHUNK;
+
+	while (power < n)
+		power <<= 1;
+	return power;
+}
+
+bool npf_ring_cut(struct npf_ring_geometry *geometry, uint32_t bytes, uint32_t n_cpus,
+		  uint32_t max_frame)
+{
+	if (bytes > MOST_BYTES || max_frame > MOST_BYTES / 2)
+		return false;
+
+	uint32_t ordinary = max_frame < ORDINARY_FRAME ? max_frame : ORDINARY_FRAME;
+	uint32_t wanted = bytes / 16 < LARGEST_CHUNK ? bytes / 16 : LARGEST_CHUNK;
+	uint32_t record = NPF_CHUNK_HEADER + NPF_RECORD_SIZE(max_frame);
+	uint32_t size = power_of_two_above(wanted > record ? wanted : record);
+	/* A record that does not fit leaves the end of a chunk unused. */
+	uint32_t usable = size - NPF_CHUNK_HEADER - NPF_RECORD_SIZE(ordinary) + 8;
+	uint32_t n = bytes ? (bytes + usable - 1) / usable + n_cpus : 0;
+
+	if (n > NPF_MAX_CHUNKS)
+		return false;
+	geometry->chunk_size = size;
+	geometry->n_chunks = n;
+	geometry->n_cpus = n_cpus;
+	return true;
+}
+
+void npf_ring_fill_pool(const struct npf_ring_geometry *geometry, struct npf_control *control)
+{
+	for (uint32_t id = 1; id <= geometry->n_chunks; id++)
+		control->pool_next[id] = id < geometry->n_chunks ? id + 1 : 0;
+	control->pool = geometry->n_chunks ? 1 : 0;
+}
+
+const struct npf_chunk *npf_ring_chunk(const struct npf_ring_view *view, uint32_t id)
+{
+	uint32_t n = id - 1;
+	const uint8_t *at = view->chunks + n / view->chunks_per_region * view->region_stride +
+			    (size_t)(n % view->chunks_per_region) * view->geometry.chunk_size;
+
+	return (const struct npf_chunk *)at;
+}
+
+static void give(struct npf_control *control, uint32_t id)
+{
+	uint64_t head = __atomic_load_n(&control->pool, __ATOMIC_RELAXED);
+	uint64_t new;
+
+	do {
+		__atomic_store_n(&control->pool_next[id], (uint32_t)head, __ATOMIC_RELAXED);
+		new = ((head >> 32) + 1) << 32 | id;
+	} while (!__atomic_compare_exchange_n(&control->pool, &head, new, false, __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
+}
+
+/* ---- counters ------------------------------------------------------------------------------ */
+
+static void add_cpu(struct npf_ring_totals *totals, const struct npf_cpu *cpu)
+{
+	struct npf_ring_totals one = {0};
+	uint64_t done, begun;
+	uint32_t tries = PATIENCE;
+
+	do {
+		done = __atomic_load_n(&cpu->done, __ATOMIC_ACQUIRE);
+		one.received = __atomic_load_n(&cpu->received, __ATOMIC_RELAXED);
+		one.captured = __atomic_load_n(&cpu->captured, __ATOMIC_RELAXED);
+		one.bytes = __atomic_load_n(&cpu->bytes, __ATOMIC_RELAXED);
+		for (uint32_t i = 0; i < NPF_TAP_DROPS; i++)
+			one.dropped[i] = __atomic_load_n(&cpu->dropped[i], __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		begun = __atomic_load_n(&cpu->begun, __ATOMIC_RELAXED);
+	} while (begun != done && --tries);
+
+	totals->received += one.received;
+	totals->captured += one.captured;
+	totals->bytes += one.bytes;
+	totals->reentered += __atomic_load_n(&cpu->reentered, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < NPF_TAP_DROPS; i++)
+		totals->dropped[i] += one.dropped[i];
+}
+
+void npf_ring_totals(const struct npf_ring_view *view, struct npf_ring_totals *totals)
+{
+	*totals = (struct npf_ring_totals){0};
+	for (uint32_t i = 0; i < view->geometry.n_cpus; i++)
+		add_cpu(totals, &view->cpus[i]);
+}
+
+static struct npf_class_counters read_class(const struct npf_cpu *cpu, uint32_t class)
+{
+	const struct npf_class_counters *from = &cpu->classes[class];
+	struct npf_class_counters one;
+	uint64_t done, begun;
+	uint32_t tries = PATIENCE;
+
+	do {
+		done = __atomic_load_n(&cpu->done, __ATOMIC_ACQUIRE);
+		one.packets = __atomic_load_n(&from->packets, __ATOMIC_RELAXED);
+		one.bytes = __atomic_load_n(&from->bytes, __ATOMIC_RELAXED);
+		one.line_bytes = __atomic_load_n(&from->line_bytes, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		begun = __atomic_load_n(&cpu->begun, __ATOMIC_RELAXED);
+	} while (begun != done && --tries);
+	return one;
+}
+
+void npf_ring_class_totals(const struct npf_ring_view *view, struct npf_class_counters *counters,
+			   uint32_t n)
+{
+	for (uint32_t class = 0; class < n; class++) {
+		counters[class] = (struct npf_class_counters){0};
+		for (uint32_t i = 0; i < view->geometry.n_cpus; i++) {
+			struct npf_class_counters one = read_class(&view->cpus[i], class);
+
+			counters[class].packets += one.packets;
+			counters[class].bytes += one.bytes;
+			counters[class].line_bytes += one.line_bytes;
+		}
+	}
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+void npf_ring_reader_init(struct npf_ring_reader *reader, const struct npf_ring_view *view,
+			  struct npf_ring_cursor *cursors)
+{
+	*reader = (struct npf_ring_reader){.view = view, .cursors = cursors};
+	for (uint32_t i = 0; i < view->geometry.n_cpus; i++)
+		cursors[i] = (struct npf_ring_cursor){0};
+}
+
+uint64_t npf_ring_pending(const struct npf_ring_reader *reader)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < reader->view->geometry.n_cpus; i++)
+		bytes += __atomic_load_n(&reader->view->cpus[i].bytes, __ATOMIC_ACQUIRE);
+	return bytes - reader->consumed;
+}
+
+/* Wait until the frame that this CPU's tap works on, if any, is complete. */
+static void settle(const struct npf_cpu *cpu)
+{
+	uint64_t begun = __atomic_load_n(&cpu->begun, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; i < PATIENCE; i++) {
+		if ((int64_t)(__atomic_load_n(&cpu->done, __ATOMIC_ACQUIRE) - begun) >= 0)
+			return;
+	}
+}
+
+/* Step into the chain's next chunk, or learn of more in this one. false: nothing more. */
+static bool extend(const struct npf_ring_view *view, struct npf_ring_cursor *cursor)
+{
+	for (;;) {
+		const struct npf_chunk *chunk = npf_ring_chunk(view, cursor->chunk);
+		uint64_t state = __atomic_load_n(&chunk->state, __ATOMIC_ACQUIRE);
+
+		cursor->end = NPF_CHUNK_END(state);
+		if (cursor->offset < cursor->end)
+			return true;
+		if (!(state & NPF_CHUNK_SEALED))
+			return false;
+		cursor->chunk = NPF_CHUNK_NEXT(state);
+		cursor->offset = NPF_CHUNK_HEADER;
+	}
+}
+
+/* The next record of one chain inside the horizon, NULL when there is none. */
+static const struct npf_record *chain_head(const struct npf_ring_reader *reader, uint32_t cpu)
+{
+	struct npf_ring_cursor *cursor = &reader->cursors[cpu];
+
+	if (!cursor->chunk) {
+		uint32_t first =
+			__atomic_load_n(&reader->view->cpus[cpu].first, __ATOMIC_ACQUIRE);
+
+		if (!first)
+			return NULL;
+		cursor->chunk = first;
+		cursor->released = first;
+		cursor->offset = NPF_CHUNK_HEADER;
+		cursor->end = NPF_CHUNK_HEADER;
+	}
+	if (cursor->offset >= cursor->end && !extend(reader->view, cursor))
+		return NULL;
+
+	const struct npf_chunk *chunk = npf_ring_chunk(reader->view, cursor->chunk);
+	const void *at = (const uint8_t *)chunk + cursor->offset;
+	const struct npf_record *record = at;
+
+	if (record->time > reader->horizon)
+		return NULL;
+	cursor->time = record->time;
+	return record;
+}
+
+void npf_ring_begin(struct npf_ring_reader *reader, uint64_t now)
+{
+	const struct npf_ring_view *view = reader->view;
+
+	reader->horizon = now;
+	reader->n_active = 0;
+	/* A tap enters (begun), passes a full barrier and only then reads the clock: one that is
+	 * not inside after this barrier stamps later than now. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < view->geometry.n_cpus; i++)
+		settle(&view->cpus[i]);
+	for (uint32_t i = 0; i < view->geometry.n_cpus; i++) {
+		if (chain_head(reader, i))
+			reader->cursors[reader->n_active++].active = i;
+	}
+}
+
+/* Entry of the active list whose chain has the oldest record. */
+static uint32_t oldest(const struct npf_ring_reader *reader)
+{
+	const struct npf_ring_cursor *cursors = reader->cursors;
+	uint32_t best = 0;
+
+	for (uint32_t i = 1; i < reader->n_active; i++) {
+		if (cursors[cursors[i].active].time < cursors[cursors[best].active].time)
+			best = i;
+	}
+	return best;
+}
+
+const struct npf_record *npf_ring_peek(struct npf_ring_reader *reader)
+{
+	if (!reader->n_active)
+		return NULL;
+	return chain_head(reader, reader->cursors[oldest(reader)].active);
+}
+
+const struct npf_record *npf_ring_next(struct npf_ring_reader *reader)
+{
+	if (!reader->n_active)
+		return NULL;
+
+	uint32_t entry = oldest(reader);
+	uint32_t cpu = reader->cursors[entry].active;
+	struct npf_ring_cursor *cursor = &reader->cursors[cpu];
+	const uint8_t *chunk = (const uint8_t *)npf_ring_chunk(reader->view, cursor->chunk);
+	const struct npf_record *record = (const void *)(chunk + cursor->offset);
+
+	cursor->offset += record->size;
+	reader->consumed += record->size;
+	if (!chain_head(reader, cpu)) {
+		reader->n_active--;
+		reader->cursors[entry].active = reader->cursors[reader->n_active].active;
+	}
+	return record;
+}
+
+void npf_ring_end(struct npf_ring_reader *reader)
+{
+	const struct npf_ring_view *view = reader->view;
+
+	for (uint32_t i = 0; i < view->geometry.n_cpus; i++) {
+		struct npf_ring_cursor *cursor = &reader->cursors[i];
+
+		while (cursor->released != cursor->chunk) {
+			uint32_t id = cursor->released;
+
+			cursor->released = NPF_CHUNK_NEXT(npf_ring_chunk(view, id)->state);
+			give(view->control, id);
+		}
+	}
+	reader->n_active = 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The counters of capturing. The tap counts from the making of its ring and nobody else writes
+ * there; what users see is the difference to a baseline. Resetting takes a baseline of which every
+ * CPU's counters belong together, and empties the ring of as many records as it counts: from then
+ * on what is counted as captured is what can be read.
+ */
+#include <errno.h>
+
+#include "driver/core.h"
+
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+void npf_reset(struct npf_instance *instance)
+{
+	struct npf_baseline *baseline = &instance->baseline;
+
+	npf_ring_totals(&instance->view, &baseline->totals);
+	npf_ring_class_totals(&instance->view, &baseline->matched, 1);
+	baseline->lost = instance->host->nic->lost(instance->nic);
+	npf_discard(instance, baseline->totals.captured);
+	npf_monitor_restart(instance);
+}
+
+static void count_drops(struct npf_stats *stats, const struct npf_ring_totals *now,
+			const struct npf_ring_totals *base)
+{
+	for (uint32_t i = 0; i < NPF_TAP_DROPS; i++)
+		stats->dropped_by[i] = now->dropped[i] - base->dropped[i];
+	stats->dropped_by[NPF_DROP_REENTRY] += now->reentered - base->reentered;
+}
+
+void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats)
+{
+	const struct npf_baseline *base = &instance->baseline;
+	struct npf_ring_totals now;
+	struct npf_class_counters matched;
+
+	/* What is contained in another counter is read before it, so that differences hold. */
+	npf_ring_class_totals(&instance->view, &matched, 1);
+	npf_ring_totals(&instance->view, &now);
+
+	*stats = (struct npf_stats){ .captured = now.captured - base->totals.captured };
+	count_drops(stats, &now, &base->totals);
+	stats->dropped_by[NPF_DROP_BACKLOG] = instance->host->nic->lost(instance->nic) - base->lost;
+	for (uint32_t i = 0; i < NPF_DROP_N; i++)
+		stats->dropped += stats->dropped_by[i];
+
+	/* The two kinds of frames that never reach the tap's own count. */
+	stats->received = now.received - base->totals.received +
+			  (now.reentered - base->totals.reentered) +
+			  stats->dropped_by[NPF_DROP_BACKLOG];
+	/* What is neither stored nor lost nor counted by statistics mode was rejected. */
+	stats->filtered = minus(stats->received, stats->captured + stats->dropped +
+							 (matched.packets - base->matched.packets));
+	stats->buffer_size = instance->buffer_size;
+	stats->buffer_used = minus(now.bytes, instance->released);
+}
+
+int npf_get_stats(struct npf_instance *instance, struct npf_stats *stats)
+{
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	npf_lock_take(instance->host, &instance->lock);
+	npf_count_stats(instance, stats);
+	npf_lock_release(instance->host, &instance->lock);
+	npf_stop_using_open_instance(instance);
+	return 0;
+}
+
+const char *npf_drop_name(enum npf_drop reason)
+{
+	static const char *const names[NPF_DROP_N] = {
+		[NPF_DROP_NO_BUFFER] = "no buffer",         [NPF_DROP_FULL] = "buffer full",
+		[NPF_DROP_COPY] = "packet unreadable",      [NPF_DROP_REENTRY] = "tap busy",
+		[NPF_DROP_BACKLOG] = "lost before the tap",
+	};
+
+	return (unsigned int)reason < NPF_DROP_N ? names[reason] : "unknown";
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * NPF_tap (manual): runs once for every frame of the adapter, on the CPU that handles it. Filter,
+ * then count, or time-stamp and copy into the buffer. Nothing here allocates, locks or waits.
+ *
+ * The source is compiled twice: for the kernel (host/linux/bpf/npf.bpf.c) and for every host whose
+ * packets arrive in user space (tap_user.c). The includer defines struct npf_tap_env and, before
+ * the include, these primitives over it:
+ *
+ *   struct npf_cpu *npf_env_cpu(env)              this CPU's half, NULL: not ours
+ *   struct npf_control *npf_env_control(env)      NULL: no tap
+ *   struct npf_chunk *npf_env_chunk(env, id)      NULL: no such chunk
+ *   uint8_t *npf_env_record(env, id, offset)      room for a record, NULL: no such place
+ *   uint32_t npf_env_chunk_size(env)              bytes of a chunk, 0: there is no buffer
+ *   uint64_t npf_env_now(env, coarse)             ns, monotonic
+ *   uint64_t npf_env_sender(env)                  who sent it, 0 unknown
+ *   uint32_t npf_env_filter(env, frame)           bytes to keep
+ *   uint64_t npf_env_classify(env, frame)         bit per class
+ *   int npf_env_copy(env, to, from, n)            n bytes from offset from; not 0: failed
+ *   void npf_env_wake(env)                        make the reader's descriptor readable
+ *   void npf_env_start_timer(env, ns)             do that in ns from now
+ *
+ * and the atomics NPF_LOAD, NPF_STORE_RELEASE, NPF_CAS, NPF_ADD and NPF_FENCE.
+ */
+#ifndef NPF_TAP_H
+#define NPF_TAP_H
+
+#include "driver/tap_layout.h"
+#include "filter/frame.h"
+
+#define NPF_TAP_INLINE static inline __attribute__((always_inline))
+
+/* The order of enum npf_drop. */
+enum { TAP_DROP_NO_BUFFER, TAP_DROP_FULL, TAP_DROP_COPY, TAP_DROP_REENTRY };
+
+#define TAP_FLAG_OUTGOING 0x1u /* NPF_PACKET_OUTGOING */
+#define TAP_FLAG_CUT      0x2u /* NPF_PACKET_CUT */
+
+#define TAP_LINE_MINIMUM  60u /* shortest frame on an Ethernet, without its checksum */
+#define TAP_LINE_OVERHEAD 12u /* what the manual's record adds for preamble and checksum */
+
+/* Attempts to take a chunk while other CPUs take theirs. More would be a livelock guard only. */
+#define TAP_POOL_TRIES 8
+
+/* The only place where a packet is dropped. */
+NPF_TAP_INLINE void npf_drop(struct npf_cpu *cpu, uint32_t reason)
+{
+	cpu->dropped[reason]++;
+}
+
+/* A free chunk, 0 when there is none. */
+NPF_TAP_INLINE uint32_t npf_pool_take(struct npf_control *control)
+{
+	for (int i = 0; i < TAP_POOL_TRIES; i++) {
+		uint64_t head = NPF_LOAD(&control->pool);
+		uint32_t id = (uint32_t)head;
+
+		if (id == 0 || id > NPF_MAX_CHUNKS)
+			return 0;
+		uint64_t tag = (head >> 32) + 1;
+		uint64_t next = tag << 32 | NPF_LOAD(&control->pool_next[id]);
+
+		if (NPF_CAS(&control->pool, head, next))
+			return id;
+	}
+	return 0;
+}
+
+/* Take a chunk and chain it behind this CPU's last one. */
+NPF_TAP_INLINE int npf_next_chunk(struct npf_tap_env *env, struct npf_control *control,
+				  struct npf_cpu *cpu)
+{
+	uint32_t id = npf_pool_take(control);
+	struct npf_chunk *chunk = id ? npf_env_chunk(env, id) : 0;
+
+	if (!chunk)
+		return -1;
+	NPF_STORE_RELEASE(&chunk->state, (uint64_t)NPF_CHUNK_HEADER);
+
+	if (cpu->chunk) {
+		struct npf_chunk *old = npf_env_chunk(env, cpu->chunk);
+
+		if (!old)
+			return -1;
+		NPF_STORE_RELEASE(&old->state,
+				  NPF_CHUNK_SEALED | (uint64_t)id << 32 | cpu->offset);
+	} else {
+		NPF_STORE_RELEASE(&cpu->first, id);
+	}
+	cpu->chunk = id;
+	cpu->offset = NPF_CHUNK_HEADER;
+	return 0;
+}
+
+/*
+ * Wake the reader when it waits and enough is there (MinToCopy). A CPU counts its own bytes and
+ * tells them to the others in eighths of the wish: exact when one CPU is busy, late by less than
+ * an eighth per further CPU, and no line is shared per packet.
+ */
+NPF_TAP_INLINE void npf_signal(struct npf_tap_env *env, struct npf_control *control,
+			       struct npf_cpu *cpu, uint32_t size)
+{
+	uint32_t arm = NPF_LOAD(&control->waiter.arm);
+
+	if (arm == NPF_LOAD(&control->signal.fired))
+		return;
+	if (cpu->armed != arm) {
+		cpu->armed = arm;
+		cpu->since = 0;
+		cpu->flushed = 0;
+	}
+	cpu->since += size;
+
+	uint32_t need = NPF_LOAD(&control->waiter.need);
+	uint64_t pending = NPF_LOAD(&control->signal.pending);
+	uint64_t others = (uint32_t)(pending >> 32) == arm ? (uint32_t)pending : 0;
+	uint64_t mine = cpu->since - cpu->flushed;
+
+	if (others + mine >= need) {
+		NPF_STORE_RELEASE(&control->signal.fired, arm);
+		npf_env_wake(env);
+		return;
+	}
+	if (mine >= need >> 3 && NPF_CAS(&control->signal.pending, pending,
+					 (uint64_t)arm << 32 | (uint32_t)(others + mine)))
+		cpu->flushed = cpu->since;
+
+	uint64_t timeout = NPF_LOAD(&control->waiter.timeout);
+
+	if (timeout && NPF_LOAD(&control->signal.timed) != arm) {
+		NPF_STORE_RELEASE(&control->signal.timed, arm);
+		npf_env_start_timer(env, timeout);
+	}
+}
+
+/* Copy the first cap bytes as the wire had them: a stripped tag goes back to its place. */
+NPF_TAP_INLINE int npf_copy_frame(struct npf_tap_env *env, const struct npf_frame *frame,
+				  uint8_t *to, uint32_t cap)
+{
+	if (!frame->tagged || cap <= NPF_TAG_OFFSET)
+		return cap ? npf_env_copy(env, to, 0, cap) : 0;
+
+	to[NPF_TAG_OFFSET + 0] = (uint8_t)(frame->tag_tpid >> 8);
+	if (cap > NPF_TAG_OFFSET + 1)
+		to[NPF_TAG_OFFSET + 1] = (uint8_t)frame->tag_tpid;
+	if (cap > NPF_TAG_OFFSET + 2)
+		to[NPF_TAG_OFFSET + 2] = (uint8_t)(frame->tag_tci >> 8);
+	if (cap > NPF_TAG_OFFSET + 3)
+		to[NPF_TAG_OFFSET + 3] = (uint8_t)frame->tag_tci;
+	if (npf_env_copy(env, to, 0, NPF_TAG_OFFSET))
+		return -1;
+	if (cap <= NPF_TAG_OFFSET + NPF_TAG_SIZE)
+		return 0;
+	return npf_env_copy(env, to + NPF_TAG_OFFSET + NPF_TAG_SIZE, NPF_TAG_OFFSET,
+			    cap - NPF_TAG_OFFSET - NPF_TAG_SIZE);
+}
+
+/* Store a packet: find room, stamp, copy, publish. */
+NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control,
+			    struct npf_cpu *cpu, const struct npf_frame *frame, uint32_t verdict)
+{
+	uint32_t chunk_size = npf_env_chunk_size(env);
+
+	if (!chunk_size) {
+		npf_drop(cpu, TAP_DROP_NO_BUFFER);
+		return;
+	}
+
+	uint32_t flags = frame->packet_type == NPF_FROM_HOST ? TAP_FLAG_OUTGOING : 0;
+	uint32_t held = frame->length + (frame->tagged ? NPF_TAG_SIZE : 0);
+	uint32_t cap = verdict < held ? verdict : held;
+	uint32_t most = chunk_size - NPF_CHUNK_HEADER - NPF_RECORD_HEADER;
+
+	if (cap > most) {
+		cap = most;
+		flags |= TAP_FLAG_CUT;
+	}
+	uint32_t size = NPF_RECORD_SIZE(cap);
+
+	if ((!cpu->chunk || cpu->offset + size > chunk_size) &&
+	    npf_next_chunk(env, control, cpu)) {
+		npf_drop(cpu, TAP_DROP_FULL);
+		return;
+	}
+
+	uint8_t *to = npf_env_record(env, cpu->chunk, cpu->offset);
+
+	if (!to) {
+		npf_drop(cpu, TAP_DROP_FULL);
+		return;
+	}
+	/* The record's last 8 bytes are zero behind the data. First, for they may be the header's;
+	 * written as a sum because the kernel's verifier cannot see that size - 8 is positive. */
+	*(uint64_t *)(to + ((NPF_RECORD_HEADER - 1 + cap) & ~7u)) = 0;
+
+	/* The reader trusts that a frame whose begun it did not see is stamped after it looked. */
+	NPF_FENCE(&cpu->fence);
+	struct npf_record *record = (struct npf_record *)to;
+
+	record->time = npf_env_now(env, control->config.coarse_clock);
+	record->caplen = cap;
+	record->length = frame->wire_length;
+	record->size = size;
+	record->flags = flags;
+	if (npf_copy_frame(env, frame, to + NPF_RECORD_HEADER, cap)) {
+		npf_drop(cpu, TAP_DROP_COPY);
+		return;
+	}
+
+	struct npf_chunk *chunk = npf_env_chunk(env, cpu->chunk);
+
+	if (!chunk)
+		return;
+	cpu->offset += size;
+	cpu->captured++;
+	cpu->bytes += size;
+	NPF_STORE_RELEASE(&chunk->state, (uint64_t)cpu->offset);
+	npf_signal(env, control, cpu, size);
+}
+
+/* Add a frame to a class. */
+NPF_TAP_INLINE void npf_count(struct npf_class_counters *counters, uint32_t length)
+{
+	uint32_t line = length < TAP_LINE_MINIMUM ? TAP_LINE_MINIMUM : length;
+
+	counters->packets++;
+	counters->bytes += length;
+	counters->line_bytes += line + TAP_LINE_OVERHEAD;
+}
+
+/* Statistics mode: no copy, no time stamp, no wake-up. */
+NPF_TAP_INLINE void npf_monitor(struct npf_tap_env *env, struct npf_cpu *cpu,
+				struct npf_frame *frame, uint32_t n_classes)
+{
+	if (!n_classes) {
+		if (npf_env_filter(env, frame))
+			npf_count(&cpu->classes[0], frame->wire_length);
+		return;
+	}
+	uint64_t matched = npf_env_classify(env, frame);
+
+	for (uint32_t i = 0; i < NPF_TAP_CLASSES; i++) {
+		if (!(matched >> i))
+			break;
+		if (matched >> i & 1)
+			npf_count(&cpu->classes[i], frame->wire_length);
+	}
+}
+
+NPF_TAP_INLINE void npf_tap(struct npf_tap_env *env, struct npf_frame *frame)
+{
+	struct npf_control *control = npf_env_control(env);
+	struct npf_cpu *cpu = npf_env_cpu(env);
+
+	if (!control || !cpu)
+		return;
+	if (!(control->config.accept_types >> (frame->packet_type & 31) & 1))
+		return;
+	if (control->config.hidden && control->config.hidden == npf_env_sender(env))
+		return;
+
+	/* An interrupt may send a packet while this CPU is in here: it must not touch the record
+	 * that is being written. */
+	if (NPF_LOAD(&cpu->begun) != NPF_LOAD(&cpu->done)) {
+		NPF_ADD(&cpu->reentered, 1);
+		return;
+	}
+	NPF_STORE_RELEASE(&cpu->begun, cpu->begun + 1);
+	cpu->received++;
+
+	if (control->config.statistics) {
+		npf_monitor(env, cpu, frame, control->config.n_classes);
+	} else {
+		uint32_t verdict = npf_env_filter(env, frame);
+
+		if (verdict)
+			npf_put(env, control, cpu, frame, verdict);
+	}
+	NPF_STORE_RELEASE(&cpu->done, cpu->begun);
+}
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The user space target of tap.h. */
+#include "driver/tap_user.h"
+
+#include <errno.h>
+
+#include "driver/tap_layout.h"
+#include "filter/filter.h"
+
+#include <string.h>
+
+struct npf_tap_env {
+	struct npf_user_tap *tap;
+	const uint8_t *data;
+	uint32_t length; /* bytes at data */
+	uint64_t time;
+	uint64_t sender;
+	uint32_t cpu;
+};
+
+#define NPF_LOAD(p)             __atomic_load_n(p, __ATOMIC_RELAXED)
+#define NPF_STORE_RELEASE(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define NPF_ADD(p, v)           ((void)__atomic_fetch_add(p, v, __ATOMIC_RELAXED))
+#define NPF_FENCE(p)            ((void)(p), __atomic_thread_fence(__ATOMIC_SEQ_CST))
+#define NPF_CAS(p, old, new)    __sync_bool_compare_and_swap(p, old, new)
+
+static inline struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)
+{
+	return env->cpu < env->tap->geometry.n_cpus ? &env->tap->cpus[env->cpu] : NULL;
+}
+
+static inline struct npf_control *npf_env_control(struct npf_tap_env *env)
+{
+	return env->tap->control;
+}
+
+static inline uint8_t *npf_env_record(struct npf_tap_env *env, uint32_t id, uint32_t offset)
+{
+	const struct npf_ring_geometry *geometry = &env->tap->geometry;
+
+	if (id == 0 || id > geometry->n_chunks || offset >= geometry->chunk_size)
+		return NULL;
+	return env->tap->chunks + (size_t)(id - 1) * geometry->chunk_size + offset;
+}
+
+static inline struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t id)
+{
+	return (void *)npf_env_record(env, id, 0);
+}
+
+static inline uint32_t npf_env_chunk_size(struct npf_tap_env *env)
+{
+	return env->tap->geometry.n_chunks ? env->tap->geometry.chunk_size : 0;
+}
+
+/* The frame was stamped where it arrived; a cheaper clock would save nothing here. */
+static inline uint64_t npf_env_now(struct npf_tap_env *env, uint32_t coarse)
+{
+	(void)coarse;
+	return env->time;
+}
+
+static inline uint64_t npf_env_sender(struct npf_tap_env *env)
+{
+	return env->sender;
+}
+
+static inline uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame *frame)
+{
+	const struct npf_filter_set *filters = env->tap->filters;
+
+	return npf_filter_run(filters ? filters->filter : NULL, frame, env->data);
+}
+
+static inline uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
+{
+	const struct npf_filter_set *filters = env->tap->filters;
+	uint64_t matched = 0;
+
+	for (uint32_t i = 0; filters && i < filters->n_classes; i++) {
+		const struct npf_program *class = filters->classes[i];
+
+		if (npf_filter_run(class->length ? class : NULL, frame, env->data))
+			matched |= 1ull << i;
+	}
+	return matched;
+}
+
+static inline int npf_env_copy(struct npf_tap_env *env, uint8_t *to, uint32_t from, uint32_t n)
+{
+	if (from > env->length || n > env->length - from)
+		return -1;
+	memcpy(to, env->data + from, n);
+	return 0;
+}
+
+static inline void npf_env_wake(struct npf_tap_env *env)
+{
+	env->tap->ops->wake(env->tap->arg);
+}
+
+static inline void npf_env_start_timer(struct npf_tap_env *env, uint64_t ns)
+{
+	env->tap->ops->start_timer(env->tap->arg, ns);
+}
+
+#include "driver/tap.h"
+
+void npf_user_tap_init(struct npf_user_tap *tap, struct npf_host *host,
+		       const struct npf_user_tap_host *ops, void *arg)
+{
+	*tap = (struct npf_user_tap){.host = host, .ops = ops, .arg = arg};
+}
+
+static size_t chunks_size(const struct npf_ring_geometry *geometry)
+{
+	return (size_t)geometry->n_chunks * geometry->chunk_size;
+}
+
+static void free_ring(struct npf_user_tap *tap)
+{
+	const struct npf_system_ops *system = tap->host->system;
+
+	system->free(tap->host, tap->chunks, chunks_size(&tap->geometry));
+	system->free(tap->host, tap->cpus, tap->geometry.n_cpus * sizeof(*tap->cpus));
+	system->free(tap->host, tap->control, sizeof(*tap->control));
+}
+
+void npf_user_tap_fini(struct npf_user_tap *tap)
+{
+	free_ring(tap);
+	tap->control = NULL;
+	tap->cpus = NULL;
+	tap->chunks = NULL;
+}
+
+int npf_user_tap_set_ring(struct npf_user_tap *tap, const struct npf_ring_geometry *geometry,
+			  struct npf_ring_view *view)
+{
+	const struct npf_system_ops *system = tap->host->system;
+	struct npf_control *control = system->alloc(tap->host, sizeof(*control));
+
+	if (!control)
+		return -ENOMEM;
+
+	struct npf_cpu *cpus = system->alloc(tap->host, geometry->n_cpus * sizeof(*cpus));
+
+	if (!cpus)
+		goto free_control;
+
+	uint8_t *chunks = NULL;
+
+	if (geometry->n_chunks) {
+		chunks = system->alloc(tap->host, chunks_size(geometry));
+		if (!chunks)
+			goto free_cpus;
+	}
+	npf_ring_fill_pool(geometry, control);
+
+	free_ring(tap);
+	tap->control = control;
+	tap->cpus = cpus;
+	tap->chunks = chunks;
+	tap->geometry = *geometry;
+	*view = (struct npf_ring_view){
+		.geometry = *geometry,
+		.control = control,
+		.cpus = cpus,
+		.chunks = chunks,
+		.chunks_per_region = geometry->n_chunks ? geometry->n_chunks : 1,
+	};
+	return 0;
+
+free_cpus:
+	system->free(tap->host, cpus, geometry->n_cpus * sizeof(*cpus));
+free_control:
+	system->free(tap->host, control, sizeof(*control));
+	return -ENOMEM;
+}
+
+void npf_user_tap_deliver(struct npf_user_tap *tap, struct npf_frame *frame, const uint8_t *data,
+			  uint64_t time, uint32_t cpu, uint64_t sender)
+{
+	struct npf_tap_env env = {
+		.tap = tap,
+		.data = data,
+		.length = frame->length,
+		.time = time,
+		.cpu = cpu,
+		.sender = sender,
+	};
+
+	npf_tap(&env, frame);
+}

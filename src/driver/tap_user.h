@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The tap for hosts whose packets arrive in user space: the simulator, and Linux where eBPF is not
+ * allowed. Same source, same buffer as in the kernel.
+ */
+#ifndef NPF_TAP_USER_H
+#define NPF_TAP_USER_H
+
+#include "driver/host.h"
+#include "driver/ring.h"
+#include "filter/frame.h"
+
+/* What the tap calls its host for. arg is the one given to npf_user_tap_init(). */
+struct npf_user_tap_host {
+	void (*wake)(void *arg);
+	void (*start_timer)(void *arg, uint64_t ns);
+};
+
+struct npf_user_tap {
+	struct npf_host *host; /* memory */
+	const struct npf_user_tap_host *ops;
+	void *arg;
+	const struct npf_filter_set *filters; /* NULL: everything is accepted */
+	struct npf_control *control;
+	struct npf_cpu *cpus;
+	uint8_t *chunks;
+	struct npf_ring_geometry geometry;
+};
+
+void npf_user_tap_init(struct npf_user_tap *tap, struct npf_host *host,
+		       const struct npf_user_tap_host *ops, void *arg);
+void npf_user_tap_fini(struct npf_user_tap *tap);
+
+/* A new, empty ring; the old one is freed. -ENOMEM keeps the old. Not while deliver runs. */
+int npf_user_tap_set_ring(struct npf_user_tap *tap, const struct npf_ring_geometry *geometry,
+			  struct npf_ring_view *view);
+
+/* One frame: frame->length readable bytes at data, stamped time (ns, monotonic), handled on cpu.
+ * sender: who sent it, 0 unknown. */
+void npf_user_tap_deliver(struct npf_user_tap *tap, struct npf_frame *frame, const uint8_t *data,
+			  uint64_t time, uint32_t cpu, uint64_t sender);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the loader tells the kernel's tap once and for all: constants to the verifier. */
+#ifndef NPF_BPF_GEOMETRY_H
+#define NPF_BPF_GEOMETRY_H
+
+#include <stdint.h>
+
+struct npf_tap_geometry {
+	uint32_t n_chunks;     /* 0: no buffer */
+	uint32_t chunk_shift;  /* log2 of a chunk's bytes */
+	uint32_t region_shift; /* log2 of the chunks of a region */
+	uint32_t region_bytes; /* of one region, slack excluded */
+	uint32_t loopback;     /* 1: the adapter is a loopback device */
+	uint32_t hatype;       /* ARPHRD_ of the adapter */
+};
+
+/* Constants that mark the functions which filters take the place of. */
+#define NPF_FILTER_MARK   0x4E504631
+#define NPF_CLASSIFY_MARK 0x4E504632
+
+#endif

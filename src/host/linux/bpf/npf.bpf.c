@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+/*
+ * The kernel target of tap.h: the programs that the kernel runs for every packet of an adapter.
+ * ebpf.c sizes the maps, fills `geometry` and loads them; splice.c replaces npf_filter and
+ * npf_classify by generated code.
+ */
+#include <linux/bpf.h>
+#include <stdint.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "driver/tap_layout.h"
+#include "filter/frame.h"
+#include "host/linux/bpf/geometry.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define PASS_ON      (-1) /* TC_ACT_UNSPEC: the packet goes its way */
+#define KEEP_NOTHING 0    /* a socket filter's: queue nothing */
+#define CLOCK_MONOTONIC 1
+
+const volatile struct npf_tap_geometry geometry;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, struct npf_control);
+} control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* one per CPU, set by the loader */
+	__type(key, uint32_t);
+	__type(value, struct npf_cpu);
+} cpus SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);     /* regions, and */
+	__uint(key_size, 4);
+	__uint(value_size, 4096);   /* their size: set by the loader */
+} chunks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* at least a page; it only ever holds a few wake-ups */
+} wake SEC(".maps");
+
+struct flush_timer {
+	struct bpf_timer timer;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, struct flush_timer);
+} timers SEC(".maps");
+
+/* ---- what generated filters call ----------------------------------------------------------- */
+
+#define hidden_function __attribute__((noinline, visibility("hidden")))
+
+/* Byte number n of the tag in its place. */
+static inline __attribute__((always_inline)) uint32_t tag_byte(const struct npf_frame *frame,
+							       uint64_t n)
+{
+	uint32_t tag = (uint32_t)frame->tag_tpid << 16 | frame->tag_tci;
+
+	return tag >> (8 * (3 - n)) & 0xFF;
+}
+
+/* One byte as on the wire, negative past the end. */
+static inline __attribute__((always_inline)) long wire_byte(struct __sk_buff *skb,
+							    const struct npf_frame *frame,
+							    uint64_t offset)
+{
+	uint8_t byte;
+
+	if (offset >= NPF_TAG_OFFSET && offset < NPF_TAG_OFFSET + NPF_TAG_SIZE)
+		return tag_byte(frame, offset - NPF_TAG_OFFSET);
+	if (offset > NPF_TAG_OFFSET)
+		offset -= NPF_TAG_SIZE;
+	if (offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, &byte, 1))
+		return -1;
+	return byte;
+}
+
+/* Bytes that may lie in, before or behind a tag that is not in the packet's data. */
+static inline __attribute__((always_inline)) long load_tagged(struct __sk_buff *skb,
+							      const struct npf_frame *frame,
+							      uint64_t offset, int size)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < size; i++) {
+		long byte = wire_byte(skb, frame, offset + i);
+
+		if (byte < 0)
+			return -1;
+		value = value << 8 | byte;
+	}
+	return value;
+}
+
+hidden_function long npf_load_b(struct __sk_buff *skb, struct npf_frame *frame, uint64_t offset)
+{
+	uint8_t value;
+
+	if (frame->shift)
+		return load_tagged(skb, frame, offset, 1);
+	if (offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, &value, sizeof(value)))
+		return -1;
+	return value;
+}
+
+hidden_function long npf_load_h(struct __sk_buff *skb, struct npf_frame *frame, uint64_t offset)
+{
+	uint16_t value;
+
+	if (frame->shift)
+		return load_tagged(skb, frame, offset, 2);
+	if (offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, &value, sizeof(value)))
+		return -1;
+	return bpf_ntohs(value);
+}
+
+hidden_function long npf_load_w(struct __sk_buff *skb, struct npf_frame *frame, uint64_t offset)
+{
+	uint32_t value;
+
+	if (frame->shift)
+		return load_tagged(skb, frame, offset, 4);
+	if (offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, &value, sizeof(value)))
+		return -1;
+	return bpf_ntohl(value);
+}
+
+/*
+ * Accept all: what runs until a filter is installed. The marks are how splice.c finds the two
+ * functions; the loads, in this order, are how it finds those. The marks' test never succeeds.
+ */
+hidden_function uint32_t npf_filter(struct __sk_buff *skb, struct npf_frame *frame)
+{
+	uint64_t mark;
+
+	asm volatile("%0 = %1" : "=r"(mark) : "i"(NPF_FILTER_MARK));
+	if (mark == 0)
+		return npf_load_b(skb, frame, 0) + npf_load_h(skb, frame, 0) +
+		       npf_load_w(skb, frame, 0);
+	return 0xFFFFFFFF;
+}
+
+hidden_function uint64_t npf_classify(struct __sk_buff *skb, struct npf_frame *frame)
+{
+	uint64_t mark;
+
+	asm volatile("%0 = %1" : "=r"(mark) : "i"(NPF_CLASSIFY_MARK));
+	return mark == 0 ? skb->len + frame->length : 0;
+}
+
+/* ---- the primitives of tap.h --------------------------------------------------------------- */
+
+struct npf_tap_env {
+	struct __sk_buff *skb;
+	int tells_sender; /* the hook knows which socket sent a frame */
+};
+
+#define NPF_LOAD(p)          (*(volatile typeof(*(p)) *)(p))
+#define NPF_CAS(p, old, new) (__sync_val_compare_and_swap(p, old, new) == (old))
+#define NPF_ADD(p, v)        ((void)__sync_fetch_and_add(p, v))
+#define NPF_FENCE(p)         ((void)__sync_lock_test_and_set(p, 0)) /* fetching: a full barrier */
+#ifdef __TARGET_ARCH_x86
+/* Stores are not reordered with earlier ones; only the compiler must be held. */
+#define NPF_STORE_RELEASE(p, v)                                                                    \
+	do {                                                                                       \
+		asm volatile("" ::: "memory");                                                     \
+		*(volatile typeof(*(p)) *)(p) = (v);                                               \
+	} while (0)
+#else
+#define NPF_STORE_RELEASE(p, v) ((void)__sync_lock_test_and_set(p, v))
+#endif
+
+#define env_function static inline __attribute__((always_inline))
+
+env_function struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)
+{
+	uint32_t cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&cpus, &cpu);
+}
+
+env_function struct npf_control *npf_env_control(struct npf_tap_env *env)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_lookup_elem(&control, &zero);
+}
+
+/* The loader leaves a chunk's length of slack behind each region: a record that begins inside a
+ * region ends inside the map. */
+env_function uint8_t *npf_env_record(struct npf_tap_env *env, uint32_t id, uint32_t offset)
+{
+	uint64_t n = (uint64_t)id - 1;
+	uint32_t region = 0;
+
+	if (n >= geometry.n_chunks)
+		return 0;
+	if (geometry.n_chunks > 1u << geometry.region_shift) {
+		region = n >> geometry.region_shift;
+		n &= (1u << geometry.region_shift) - 1;
+	}
+	uint64_t place = (n << geometry.chunk_shift) + offset;
+	uint8_t *base = bpf_map_lookup_elem(&chunks, &region);
+
+	if (!base || place >= geometry.region_bytes)
+		return 0;
+	return base + place;
+}
+
+env_function struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t id)
+{
+	return (struct npf_chunk *)npf_env_record(env, id, 0);
+}
+
+env_function uint32_t npf_env_chunk_size(struct npf_tap_env *env)
+{
+	return geometry.n_chunks ? 1u << geometry.chunk_shift : 0;
+}
+
+env_function uint64_t npf_env_now(struct npf_tap_env *env, uint32_t coarse)
+{
+	return coarse ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
+}
+
+env_function uint64_t npf_env_sender(struct npf_tap_env *env)
+{
+	return env->tells_sender ? bpf_get_socket_cookie(env->skb) : 0;
+}
+
+env_function uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame *frame)
+{
+	return npf_filter(env->skb, frame);
+}
+
+env_function uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
+{
+	return npf_classify(env->skb, frame);
+}
+
+env_function int npf_env_copy(struct npf_tap_env *env, uint8_t *to, uint32_t from, uint32_t n)
+{
+	uint64_t bytes = n;
+
+	/* Keeps the test below on the register that the helper gets. */
+	asm volatile("" : "+r"(bytes));
+	if (bytes == 0 || bytes > 1u << geometry.chunk_shift)
+		return -1;
+	return bpf_skb_load_bytes(env->skb, from, to, bytes);
+}
+
+env_function void npf_env_wake(struct npf_tap_env *env)
+{
+	uint64_t nothing = 0;
+
+	bpf_ringbuf_output(&wake, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
+}
+
+env_function void npf_env_start_timer(struct npf_tap_env *env, uint64_t ns)
+{
+	uint32_t zero = 0;
+	struct flush_timer *flush = bpf_map_lookup_elem(&timers, &zero);
+
+	if (flush)
+		bpf_timer_start(&flush->timer, ns, 0);
+}
+
+#include "driver/tap.h"
+
+/* ---- the flush timer ----------------------------------------------------------------------- */
+
+static int flush(void *map, uint32_t *key, struct flush_timer *value)
+{
+	uint32_t zero = 0;
+	struct npf_control *c = bpf_map_lookup_elem(&control, &zero);
+
+	if (!c)
+		return 0;
+
+	uint32_t arm = NPF_LOAD(&c->waiter.arm);
+
+	if (NPF_LOAD(&c->signal.timed) != arm || NPF_LOAD(&c->signal.fired) == arm)
+		return 0;
+	NPF_STORE_RELEASE(&c->signal.fired, arm);
+	npf_env_wake(0);
+	return 0;
+}
+
+/* Run once by the loader: only a program with type information may name a callback. */
+SEC("syscall") int npf_timer_setup(void *ctx)
+{
+	uint32_t zero = 0;
+	struct flush_timer *value = bpf_map_lookup_elem(&timers, &zero);
+
+	if (!value)
+		return -1;
+	long err = bpf_timer_init(&value->timer, &timers, CLOCK_MONOTONIC);
+
+	return err ? err : bpf_timer_set_callback(&value->timer, flush);
+}
+
+/* ---- the hooks ----------------------------------------------------------------------------- */
+
+env_function void fill(struct npf_frame *frame, struct __sk_buff *skb, uint32_t packet_type)
+{
+	frame->length = skb->len;
+	frame->wire_length = frame->length;
+	frame->tagged = skb->vlan_present;
+	frame->tag_tci = 0;
+	frame->tag_tpid = 0;
+	if (frame->tagged) {
+		frame->wire_length += NPF_TAG_SIZE;
+		frame->tag_tci = skb->vlan_tci;
+		frame->tag_tpid = bpf_ntohs(skb->vlan_proto);
+	}
+	frame->shift = 0;
+	frame->packet_type = packet_type;
+	frame->protocol = bpf_ntohs(skb->protocol);
+	frame->ifindex = skb->ifindex;
+	frame->hatype = geometry.hatype;
+}
+
+SEC("tc") int npf_ingress(struct __sk_buff *skb)
+{
+	struct npf_tap_env env = {.skb = skb};
+	struct npf_frame frame;
+
+	fill(&frame, skb, skb->pkt_type);
+	npf_tap(&env, &frame);
+	return PASS_ON;
+}
+
+/* A loopback device shows each packet once: here, where its sender is still known. */
+SEC("tc") int npf_egress(struct __sk_buff *skb)
+{
+	struct npf_tap_env env = {.skb = skb, .tells_sender = 1};
+	struct npf_frame frame;
+
+	fill(&frame, skb, geometry.loopback ? NPF_TO_HOST : NPF_FROM_HOST);
+	npf_tap(&env, &frame);
+	return PASS_ON;
+}
+
+SEC("socket") int npf_socket(struct __sk_buff *skb)
+{
+	struct npf_tap_env env = {.skb = skb};
+	struct npf_frame frame;
+	uint32_t packet_type = skb->pkt_type;
+
+	if (geometry.loopback) {
+		if (packet_type != NPF_FROM_HOST)
+			return KEEP_NOTHING;
+		packet_type = NPF_TO_HOST;
+	}
+	fill(&frame, skb, packet_type);
+	npf_tap(&env, &frame);
+	return KEEP_NOTHING;
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel's tap: load it for a given cut of the buffer, map its memory, put filters into it and
+ * exchange what runs without a gap. The kernel frees all of it with our last descriptor.
+ */
+#include "host/linux/ebpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <net/if_arp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "host/linux/bpf/geometry.h"
+#include "npf.skel.h"
+
+/* The verifier follows variable offsets up to 512 MiB; a region with its slack stays below. */
+#define MOST_REGION_BYTES (256u << 20)
+#define LOG_SIZE          (64u << 10)
+
+struct npf_kernel_tap {
+	struct npf_bpf *skel;
+	struct ring_buffer *wakes;
+	int wake_fd;
+	struct npf_control *control;
+	struct npf_cpu *cpus;
+	uint8_t *chunks;
+	size_t cpus_size, chunks_size;
+	struct npf_ring_view view;
+};
+
+/* ---- loading ------------------------------------------------------------------------------- */
+
+static int silent(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level, (void)format, (void)args;
+	return 0;
+}
+
+static uint32_t log2_of(uint32_t power)
+{
+	return 31u - (uint32_t)__builtin_clz(power);
+}
+
+static int explain(char *error, int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		return npf_linux_error(error, -EPERM,
+				       "loading the eBPF tap is not permitted: run as root, or give "
+				       "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW");
+	if (err == -ENOMEM || err == -E2BIG)
+		return npf_linux_error(error, -ENOMEM,
+				       "the kernel has no memory for this buffer: ask for a smaller one");
+	return npf_linux_error(error, err, "loading the eBPF tap failed: %s", strerror(-err));
+}
+
+/* Sizes and constants, before loading. */
+static int prepare(struct npf_nic *nic, struct npf_kernel_tap *tap,
+		   const struct npf_ring_geometry *geometry)
+{
+	uint32_t per_region = MOST_REGION_BYTES / geometry->chunk_size;
+	uint32_t n = geometry->n_chunks ? geometry->n_chunks : 1;
+	uint32_t regions = (n + per_region - 1) / per_region;
+	uint32_t region_bytes = (regions > 1 ? per_region : n) * geometry->chunk_size;
+	uint32_t slack = geometry->chunk_size + (uint32_t)sysconf(_SC_PAGESIZE);
+	struct npf_bpf *skel = tap->skel;
+	int err;
+
+	*(struct npf_tap_geometry *)&skel->rodata->geometry = (struct npf_tap_geometry){
+		.n_chunks = geometry->n_chunks,
+		.chunk_shift = log2_of(geometry->chunk_size),
+		.region_shift = log2_of(per_region),
+		.region_bytes = region_bytes,
+		.loopback = nic->adapter.hatype == ARPHRD_LOOPBACK,
+		.hatype = nic->adapter.hatype,
+	};
+	tap->view.geometry = *geometry;
+	tap->view.chunks_per_region = per_region;
+	tap->view.region_stride = region_bytes + slack;
+	tap->cpus_size = geometry->n_cpus * sizeof(struct npf_cpu);
+	tap->chunks_size = regions * tap->view.region_stride;
+
+	if ((err = bpf_map__set_max_entries(skel->maps.cpus, geometry->n_cpus)) ||
+	    (err = bpf_map__set_value_size(skel->maps.chunks, region_bytes + slack)) ||
+	    (err = bpf_map__set_max_entries(skel->maps.chunks, regions)))
+		return err;
+	return 0;
+}
+
+static void choose_programs(struct npf_bpf *skel, const struct npf_ebpf *ebpf)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, skel->obj) {
+		bool wanted = program == skel->progs.npf_timer_setup;
+
+		for (int i = 0; i < ebpf->n_slots; i++)
+			wanted |= !strcmp(bpf_program__name(program), ebpf->programs[i]);
+		bpf_program__set_autoload(program, wanted);
+	}
+}
+
+static void *map_memory(struct bpf_map *map, size_t size, int protection)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	size_t whole = (size + (size_t)page - 1) & ~((size_t)page - 1);
+	void *memory = mmap(NULL, whole, protection, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static int map_all(struct npf_kernel_tap *tap)
+{
+	struct npf_bpf *skel = tap->skel;
+
+	tap->control = map_memory(skel->maps.control, sizeof(*tap->control), PROT_READ | PROT_WRITE);
+	tap->cpus = map_memory(skel->maps.cpus, tap->cpus_size, PROT_READ);
+	tap->chunks = map_memory(skel->maps.chunks, tap->chunks_size, PROT_READ);
+	if (!tap->control || !tap->cpus || !tap->chunks)
+		return -ENOMEM;
+	tap->view.control = tap->control;
+	tap->view.cpus = tap->cpus;
+	tap->view.chunks = tap->chunks;
+	npf_ring_fill_pool(&tap->view.geometry, tap->control);
+	return 0;
+}
+
+static int take_wake(void *context, void *data, size_t size)
+{
+	(void)context, (void)data, (void)size;
+	return 0;
+}
+
+static int start(struct npf_kernel_tap *tap)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+	int err = bpf_prog_test_run_opts(bpf_program__fd(tap->skel->progs.npf_timer_setup), &run);
+
+	if (err)
+		return err;
+	if (run.retval)
+		return -ENOTSUP;
+	tap->wake_fd = bpf_map__fd(tap->skel->maps.wake);
+	tap->wakes = ring_buffer__new(tap->wake_fd, take_wake, NULL, NULL);
+	return tap->wakes ? 0 : -errno;
+}
+
+static void unmap(void *memory, size_t size)
+{
+	if (memory)
+		munmap(memory, size);
+}
+
+static void destroy(struct npf_kernel_tap *tap)
+{
+	if (!tap)
+		return;
+	unmap(tap->chunks, tap->chunks_size);
+	unmap(tap->cpus, tap->cpus_size);
+	unmap(tap->control, sizeof(*tap->control));
+	ring_buffer__free(tap->wakes);
+	npf_bpf__destroy(tap->skel);
+	free(tap);
+}
+
+static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
+		  const struct npf_ring_geometry *geometry, struct npf_kernel_tap **out, char *error)
+{
+	struct npf_kernel_tap *tap = calloc(1, sizeof(*tap));
+	int err;
+
+	if (!tap)
+		return npf_linux_error(error, -ENOMEM, "out of memory");
+
+	/* libbpf would print; what it has to say comes back as a code. */
+	libbpf_print_fn_t printer = libbpf_set_print(silent);
+
+	tap->skel = npf_bpf__open();
+	if (!tap->skel) {
+		err = -errno;
+	} else {
+		choose_programs(tap->skel, ebpf);
+		if (!(err = prepare(nic, tap, geometry)) && !(err = npf_bpf__load(tap->skel)) &&
+		    !(err = map_all(tap)))
+			err = start(tap);
+	}
+	libbpf_set_print(printer);
+	if (err) {
+		destroy(tap);
+		return explain(error, err);
+	}
+	*out = tap;
+	return 0;
+}
+
+/* ---- filters ------------------------------------------------------------------------------- */
+
+static struct bpf_program *slot_program(const struct npf_ebpf *ebpf,
+					const struct npf_kernel_tap *tap, int slot)
+{
+	return bpf_object__find_program_by_name(tap->skel->obj, ebpf->programs[slot]);
+}
+
+static int load_spliced(struct bpf_program *program, const struct npf_filter_set *filters,
+			char *error)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, options);
+	struct bpf_insn *insns;
+	size_t n;
+	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program), filters,
+			     &insns, &n);
+
+	if (err)
+		return npf_linux_error(error, err, "the filter is too long for the kernel");
+
+	libbpf_print_fn_t printer = libbpf_set_print(silent);
+	int fd = bpf_prog_load(bpf_program__type(program), bpf_program__name(program),
+			       "Dual BSD/GPL", insns, n, &options);
+
+	libbpf_set_print(printer);
+	free(insns);
+	if (fd < 0)
+		return npf_linux_error(error, fd, "the kernel refused the filter: %s",
+				       fd == -E2BIG ? "it is too complex" : strerror(-fd));
+	return fd;
+}
+
+static bool any_filter(const struct npf_filter_set *filters)
+{
+	return filters && (filters->filter || filters->n_classes);
+}
+
+/* The program for a slot: the tap's own, or one with filters, which the caller then owns. */
+static int slot_load(const struct npf_ebpf *ebpf, const struct npf_kernel_tap *tap, int slot,
+		     const struct npf_filter_set *filters, char *error)
+{
+	struct bpf_program *program = slot_program(ebpf, tap, slot);
+
+	return any_filter(filters) ? load_spliced(program, filters, error)
+				   : bpf_program__fd(program);
+}
+
+static void slot_unload(const struct npf_ebpf *ebpf, const struct npf_kernel_tap *tap, int slot,
+			int fd)
+{
+	if (fd >= 0 && fd != bpf_program__fd(slot_program(ebpf, tap, slot)))
+		close(fd);
+}
+
+/* Bring programs of tap with filters into all slots; the old ones stay where one fails. */
+static int exchange(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
+		    const struct npf_filter_set *filters, char *error)
+{
+	int next[NPF_EBPF_SLOTS] = {-1, -1};
+	int loaded = 0, placed = 0, err = 0;
+
+	for (; loaded < ebpf->n_slots; loaded++) {
+		next[loaded] = slot_load(ebpf, tap, loaded, filters, error);
+		if (next[loaded] < 0) {
+			err = next[loaded];
+			goto unload;
+		}
+	}
+	for (; placed < ebpf->n_slots; placed++) {
+		err = ebpf->put(nic, placed, next[placed], error);
+		if (err)
+			goto restore;
+	}
+	for (int i = 0; i < ebpf->n_slots; i++) {
+		if (ebpf->tap)
+			slot_unload(ebpf, ebpf->tap, i, ebpf->current[i]);
+		ebpf->current[i] = next[i];
+	}
+	return 0;
+
+restore:
+	while (placed-- > 0 && ebpf->tap)
+		ebpf->put(nic, placed, ebpf->current[placed], NULL);
+unload:
+	while (loaded-- > 0)
+		slot_unload(ebpf, tap, loaded, next[loaded]);
+	return err;
+}
+
+/* ---- what hooks share ---------------------------------------------------------------------- */
+
+/* Wait until no CPU runs a program that was exchanged. Where the kernel does not offer this
+ * (tickless systems) a packet may see the old filter for some microseconds more. */
+static void quiesce(void)
+{
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+static int replace(struct npf_nic *nic, struct npf_ebpf *ebpf,
+		   const struct npf_ring_geometry *geometry, char *error)
+{
+	struct npf_kernel_tap *tap = NULL;
+	int err = create(nic, ebpf, geometry, &tap, error);
+
+	if (err)
+		return err;
+	err = npf_event_add(&nic->event, tap->wake_fd);
+	if (err) {
+		npf_linux_error(error, err, "polling the tap failed: %s", strerror(-err));
+		goto destroy_tap;
+	}
+	err = exchange(nic, ebpf, tap, ebpf->filters, error);
+	if (err)
+		goto destroy_tap;
+	destroy(ebpf->tap);
+	ebpf->tap = tap;
+	return 0;
+
+destroy_tap:
+	destroy(tap);
+	return err;
+}
+
+int npf_ebpf_open(struct npf_nic *nic, struct npf_ebpf *ebpf, char *error)
+{
+	struct npf_ring_geometry small;
+
+	npf_ring_cut(&small, 1, (uint32_t)libbpf_num_possible_cpus(), nic->adapter.max_receive);
+	return replace(nic, ebpf, &small, error);
+}
+
+void npf_ebpf_close(struct npf_nic *nic, struct npf_ebpf *ebpf)
+{
+	(void)nic;
+	for (int i = 0; ebpf->tap && i < ebpf->n_slots; i++)
+		slot_unload(ebpf, ebpf->tap, i, ebpf->current[i]);
+	destroy(ebpf->tap);
+	ebpf->tap = NULL;
+}
+
+int npf_ebpf_set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
+		      struct npf_ring_view *view, char *error)
+{
+	struct npf_ebpf *ebpf = nic->hook_state;
+	int err = replace(nic, ebpf, geometry, error);
+
+	if (!err)
+		*view = ebpf->tap->view;
+	return err;
+}
+
+int npf_ebpf_set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)
+{
+	struct npf_ebpf *ebpf = nic->hook_state;
+	int err = exchange(nic, ebpf, ebpf->tap, filters, error);
+
+	if (err)
+		return err;
+	ebpf->filters = filters;
+	quiesce();
+	return 0;
+}
+
+void npf_ebpf_clear(struct npf_nic *nic)
+{
+	struct npf_ebpf *ebpf = nic->hook_state;
+
+	ring_buffer__consume(ebpf->tap->wakes);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel's tap as the eBPF hooks use it. A hook says which programs go where and how one is
+ * put there; loading, rings, filters and swapping are the same for all.
+ */
+#ifndef NPF_LINUX_EBPF_H
+#define NPF_LINUX_EBPF_H
+
+#include "host/linux/linux.h"
+
+#define NPF_EBPF_SLOTS 2
+
+struct npf_kernel_tap; /* one loaded object: programs, maps, mappings */
+
+struct npf_ebpf {
+	/* Set by the hook before npf_ebpf_open(). */
+	int n_slots;
+	const char *programs[NPF_EBPF_SLOTS]; /* names in npf.bpf.c */
+	/* Attach a program to a slot, or replace the one there, in one step. */
+	int (*put)(struct npf_nic *nic, int slot, int program, char *error);
+	int attached[NPF_EBPF_SLOTS]; /* the hook's descriptors: links or sockets, -1 none */
+
+	struct npf_kernel_tap *tap;
+	int current[NPF_EBPF_SLOTS]; /* programs in place; owned unless they are the tap's own */
+	const struct npf_filter_set *filters;
+};
+
+/* Load the tap with the smallest buffer and attach it: the proof that this hook works here. (One
+ * without a buffer needs less privilege, and would prove less.) */
+int npf_ebpf_open(struct npf_nic *nic, struct npf_ebpf *ebpf, char *error);
+/* Everything but what the hook attached, which it closes first. */
+void npf_ebpf_close(struct npf_nic *nic, struct npf_ebpf *ebpf);
+
+/* These three serve as struct npf_linux_hook_ops; nic->hook_state begins with a npf_ebpf. */
+int npf_ebpf_set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
+		      struct npf_ring_view *view, char *error);
+int npf_ebpf_set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error);
+void npf_ebpf_clear(struct npf_nic *nic);
+
+/* splice.c: a copy of a loaded program with the filters in the place of npf_filter and
+ * npf_classify. *out is the caller's, by free(). -E2BIG, -ENOMEM; -EPROTO: no such functions. */
+struct bpf_insn;
+int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
+	       struct bpf_insn **out, size_t *n_out);
+
+#endif

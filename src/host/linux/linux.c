@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The Linux host: the object itself, memory, the two clocks, parking, and texts for failures.
+ * What it has open is the socket that hears of changes of the adapters, nothing more.
+ */
+#include "host/linux/linux.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S 1000000000ull
+
+/* From this size on memory comes straight from the kernel: zeroed, and only what is touched. */
+#define LARGE (1u << 20)
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+static size_t whole_lines(size_t size)
+{
+	return size ? (size + NPF_LINE - 1) / NPF_LINE * NPF_LINE : NPF_LINE;
+}
+
+static void *alloc(struct npf_host *host, size_t size)
+{
+	void *memory;
+
+	(void)host;
+	if (size >= LARGE) {
+		memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			      0);
+		return memory == MAP_FAILED ? NULL : memory;
+	}
+	memory = aligned_alloc(NPF_LINE, whole_lines(size));
+	return memory ? memset(memory, 0, whole_lines(size)) : NULL;
+}
+
+static void release(struct npf_host *host, void *memory, size_t size)
+{
+	(void)host;
+	if (memory && size >= LARGE)
+		munmap(memory, size);
+	else
+		free(memory);
+}
+
+/* ---- time and parking ---------------------------------------------------------------------- */
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec time;
+
+	clock_gettime(id, &time);
+	return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
+}
+
+static uint64_t now(struct npf_host *host)
+{
+	(void)host;
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+static uint64_t wall(struct npf_host *host)
+{
+	(void)host;
+	return read_clock(CLOCK_REALTIME);
+}
+
+static void park(struct npf_host *host, uint32_t *word, uint32_t value)
+{
+	(void)host;
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void unpark(struct npf_host *host, uint32_t *word)
+{
+	(void)host;
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static const struct npf_system_ops system_ops = {
+	.alloc = alloc,
+	.free = release,
+	.now = now,
+	.wall = wall,
+	.park = park,
+	.unpark = unpark,
+};
+
+/* ---- the object ---------------------------------------------------------------------------- */
+
+/* The list tells addresses too, so their changes are news. Without them it is still a list. */
+static void hear_of_addresses(int monitor)
+{
+	const int groups[] = {RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		setsockopt(monitor, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
+			   sizeof(groups[i]));
+}
+
+struct npf_host *npf_host_linux(void)
+{
+	struct npf_linux_host *host = calloc(1, sizeof(*host));
+
+	if (!host)
+		return NULL;
+	host->base.system = &system_ops;
+	host->base.adapters = &npf_linux_adapters;
+	host->base.nic = &npf_linux_nic;
+	host->monitor = npf_linux_monitor();
+	if (host->monitor < 0)
+		host->monitor = -1;
+	else
+		hear_of_addresses(host->monitor);
+	return &host->base;
+}
+
+void npf_host_linux_free(struct npf_host *base)
+{
+	struct npf_linux_host *host = (struct npf_linux_host *)base;
+
+	if (!host)
+		return;
+	if (host->monitor >= 0)
+		close(host->monitor);
+	free(host);
+}
+
+/* ---- texts --------------------------------------------------------------------------------- */
+
+int npf_linux_error(char *error, int err, const char *format, ...)
+{
+	va_list arguments;
+
+	if (!error)
+		return err;
+	va_start(arguments, format);
+	vsnprintf(error, NPF_ERROR_SIZE, format, arguments);
+	va_end(arguments);
+	return err;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The Linux host, private. One concern per file:
+ *   linux.c         the host object, memory, clocks, parking
+ *   adapters.c      the list of adapters and their properties, from rtnetlink (and ethtool.c)
+ *   nic.c           a binding: picks the hook, hardware filter, transmission, departure
+ *   event.c         readiness: one descriptor over wake-ups, timers and departure
+ *   ebpf.c          the kernel's tap: load, ring maps, filters; splice.c puts a filter into it
+ *   hook_tcx.c      where it is attached ...
+ *   hook_socket.c
+ *   hook_tpacket.c  ... or, without eBPF, packets brought to the tap in user space
+ */
+#ifndef NPF_LINUX_H
+#define NPF_LINUX_H
+
+#include "driver/host.h"
+
+struct npf_linux_host {
+	struct npf_host base;
+	int monitor; /* rtnetlink socket, member of the link group; -1 when it could not be made */
+};
+
+/* ---- event.c ------------------------------------------------------------------------------- */
+
+/* All descriptors -1 when not open. */
+struct npf_event {
+	int poller; /* epoll: readable while any of the others is */
+	int flag;   /* eventfd: set() */
+	int clock;  /* timerfd: timer() */
+};
+int npf_event_init(struct npf_event *event);
+void npf_event_fini(struct npf_event *event);
+/* Let another descriptor raise the level too (edge of its own lowering is its owner's matter). */
+int npf_event_add(struct npf_event *event, int fd);
+int npf_event_wait(struct npf_event *event, uint64_t now, uint64_t deadline);
+void npf_event_set(struct npf_event *event);
+void npf_event_clear(struct npf_event *event); /* flag and clock only */
+void npf_event_timer(struct npf_event *event, uint64_t at);
+
+/* ---- hooks --------------------------------------------------------------------------------- */
+
+struct npf_linux_hook_ops {
+	enum npf_hook hook;
+	/* Make what the hook needs; nothing is tapped before set_ring. -ENOTSUP, -EPERM with a
+	 * sentence in error: the next hook is tried. nic->hook_state is the hook's. */
+	int (*open)(struct npf_nic *nic, char *error);
+	void (*close)(struct npf_nic *nic); /* also after a failed open */
+	int (*set_ring)(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
+			struct npf_ring_view *view, char *error);
+	int (*set_filters)(struct npf_nic *nic, const struct npf_filter_set *filters, char *error);
+	int (*hide_own)(struct npf_nic *nic, bool hide, uint64_t *hidden);
+	uint64_t (*lost)(struct npf_nic *nic);
+	void (*clear)(struct npf_nic *nic); /* lower what the hook itself raised */
+};
+extern const struct npf_linux_hook_ops npf_hook_tcx, npf_hook_socket, npf_hook_tpacket;
+
+struct npf_nic {
+	struct npf_linux_host *host;
+	const struct npf_linux_hook_ops *ops;
+	void *hook_state;
+	struct npf_adapter adapter; /* last known */
+	bool gone;
+	struct npf_event event;
+	/* A packet socket that receives nothing: memberships (hardware filter) and own sends. */
+	int sender;
+	/* What own sends go through instead while they are hidden; -1: the same. Owned by the hook.
+	 * The kernel never loops a socket's sends back to itself. */
+	int hidden_sender;
+	bool hiding; /* own sends are hidden from the tap */
+	int monitor; /* rtnetlink socket that hears of this adapter's end; in event */
+	uint32_t memberships; /* joined by sender, bit per PACKET_MR_* */
+};
+
+/* ---- adapters.c, ethtool.c ----------------------------------------------------------------- */
+
+extern const struct npf_adapter_ops npf_linux_adapters;
+/* One adapter by name or index, fresh. -ENODEV. */
+int npf_linux_adapter(const char *name, uint32_t index, struct npf_adapter *adapter);
+/* An rtnetlink socket that hears of link changes (non-blocking); negative errno. */
+int npf_linux_monitor(void);
+/* Read all that is waiting on it; true when adapter index was deleted. */
+bool npf_linux_monitor_deleted(int monitor, uint32_t index);
+/* Speed (bit/s, 0 unknown), driver name into text, permanent address where the driver knows. */
+void npf_linux_ethtool(struct npf_adapter *adapter);
+
+/* ---- nic.c --------------------------------------------------------------------------------- */
+
+extern const struct npf_nic_ops npf_linux_nic;
+
+/* ---- for error texts ------------------------------------------------------------------------ */
+
+/* snprintf into an error buffer of NPF_ERROR_SIZE; error may be NULL. Returns err. */
+int npf_linux_error(char *error, int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A binding to one adapter: picks the hook, joins what the hardware filter asks for, sends frames,
+ * notices the adapter's end.
+ */
+#include <arpa/inet.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/linux/linux.h"
+
+static const struct npf_linux_hook_ops *const hooks[] = {
+	&npf_hook_tcx,
+	&npf_hook_socket,
+	&npf_hook_tpacket,
+};
+#define N_HOOKS (sizeof(hooks) / sizeof(hooks[0]))
+
+#define UNKNOWN_LINK_TYPE UINT32_MAX
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static int open_sender(struct npf_nic *nic, char *error)
+{
+	struct sockaddr_ll address = {
+		.sll_family = AF_PACKET,
+		.sll_ifindex = (int)nic->adapter.index,
+	};
+
+	/* Protocol 0: it never receives. */
+	nic->sender = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (nic->sender < 0 && errno == EPERM)
+		return npf_linux_error(error, -EPERM,
+				       "capturing is not permitted: CAP_NET_RAW is missing (run as "
+				       "root, or see npf doctor)");
+	if (nic->sender < 0)
+		return npf_linux_error(error, -errno, "opening a packet socket failed: %s",
+				       strerror(errno));
+	if (bind(nic->sender, (struct sockaddr *)&address, sizeof(address)))
+		return npf_linux_error(error, -errno, "binding to %s failed: %s", nic->adapter.name,
+				       strerror(errno));
+	return 0;
+}
+
+static int open_hook(struct npf_nic *nic, const struct npf_linux_hook_ops *ops, char *error)
+{
+	int err = ops->open(nic, error);
+
+	if (err)
+		ops->close(nic);
+	else
+		nic->ops = ops;
+	return err;
+}
+
+/* The first that works. What the last one says is what the user reads: it needs least. */
+static int pick_hook(struct npf_nic *nic, enum npf_hook hook, char *error)
+{
+	int err = npf_linux_error(error, -EINVAL, "there is no hook number %d", hook);
+
+	for (size_t i = 0; i < N_HOOKS; i++) {
+		if (hook != NPF_HOOK_AUTO && hook != hooks[i]->hook)
+			continue;
+		err = open_hook(nic, hooks[i], error);
+		if (!err)
+			return 0;
+	}
+	return err;
+}
+
+static int open_monitor(struct npf_nic *nic, char *error)
+{
+	nic->monitor = npf_linux_monitor();
+	if (nic->monitor < 0)
+		return npf_linux_error(error, nic->monitor, "watching the adapters failed: %s",
+				       strerror(-nic->monitor));
+
+	int err = npf_event_add(&nic->event, nic->monitor);
+
+	return err ? npf_linux_error(error, err, "watching the adapters failed: %s", strerror(-err))
+		   : 0;
+}
+
+static void close_nic(struct npf_nic *nic)
+{
+	if (nic->ops)
+		nic->ops->close(nic);
+	if (nic->monitor >= 0)
+		close(nic->monitor);
+	if (nic->sender >= 0)
+		close(nic->sender);
+	npf_event_fini(&nic->event);
+	free(nic);
+}
+
+static int bind_nic(struct npf_nic *nic, const char *name, enum npf_hook hook, char *error)
+{
+	int err = npf_event_init(&nic->event);
+
+	if (err)
+		return npf_linux_error(error, err, "no descriptors left: %s", strerror(-err));
+	/* The monitor first, so that an end is not missed between look-up and watch. */
+	err = open_monitor(nic, error);
+	if (err)
+		return err;
+	err = npf_linux_adapter(name, 0, &nic->adapter);
+	if (err == -ENODEV)
+		return npf_linux_error(error, err, "there is no adapter %.31s (npf list shows all)",
+				       name);
+	if (err)
+		return npf_linux_error(error, err, "asking for adapter %.31s failed: %s", name,
+				       strerror(-err));
+	if (nic->adapter.link_type == UNKNOWN_LINK_TYPE)
+		return npf_linux_error(error, -ENOTSUP, "the link type of %s is not supported",
+				       nic->adapter.name);
+	err = open_sender(nic, error);
+	return err ? err : pick_hook(nic, hook, error);
+}
+
+static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
+		    struct npf_nic **out, char *error)
+{
+	struct npf_nic *nic = calloc(1, sizeof(*nic));
+
+	if (!nic)
+		return npf_linux_error(error, -ENOMEM, "out of memory");
+	nic->host = (struct npf_linux_host *)host;
+	nic->event = (struct npf_event){.poller = -1, .flag = -1, .clock = -1};
+	nic->sender = -1;
+	nic->hidden_sender = -1;
+	nic->monitor = -1;
+
+	int err = bind_nic(nic, name, hook, error);
+
+	if (err) {
+		close_nic(nic);
+		return err;
+	}
+	*out = nic;
+	return 0;
+}
+
+/* ---- the adapter --------------------------------------------------------------------------- */
+
+static bool gone(struct npf_nic *nic)
+{
+	if (!nic->gone && npf_linux_monitor_deleted(nic->monitor, nic->adapter.index)) {
+		nic->gone = true;
+		npf_event_set(&nic->event);
+	}
+	return nic->gone;
+}
+
+static int info(struct npf_nic *nic, struct npf_adapter *adapter)
+{
+	int err = gone(nic) ? -ENODEV : npf_linux_adapter(NULL, nic->adapter.index, &nic->adapter);
+
+	*adapter = nic->adapter;
+	return err;
+}
+
+static enum npf_hook hook_of(struct npf_nic *nic)
+{
+	return nic->ops->hook;
+}
+
+static uint32_t cpus(struct npf_nic *nic)
+{
+	int n = libbpf_num_possible_cpus();
+
+	(void)nic;
+	return n > 0 ? (uint32_t)n : 1;
+}
+
+static int membership(struct npf_nic *nic, int option, uint16_t type)
+{
+	struct packet_mreq request = {.mr_ifindex = (int)nic->adapter.index, .mr_type = type};
+
+	if (setsockopt(nic->sender, SOL_PACKET, option, &request, sizeof(request)))
+		return -errno;
+	nic->memberships ^= 1u << type;
+	return 0;
+}
+
+static int set_membership(struct npf_nic *nic, uint16_t type, bool wanted)
+{
+	if (wanted == !!(nic->memberships & 1u << type))
+		return 0;
+	return membership(nic, wanted ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, type);
+}
+
+static int set_hw_filter(struct npf_nic *nic, uint32_t bits)
+{
+	bool promiscuous = bits & NPF_FILTER_PROMISCUOUS;
+	bool was = nic->memberships & 1u << PACKET_MR_PROMISC;
+	int err = set_membership(nic, PACKET_MR_PROMISC, promiscuous);
+
+	if (err)
+		return err;
+	err = set_membership(nic, PACKET_MR_ALLMULTI, bits & NPF_FILTER_ALL_MULTICAST);
+	if (err)
+		set_membership(nic, PACKET_MR_PROMISC, was);
+	return err;
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+static int hide_own(struct npf_nic *nic, bool hide, uint64_t *hidden)
+{
+	int err = nic->ops->hide_own(nic, hide, hidden);
+
+	if (!err)
+		nic->hiding = hide;
+	return err;
+}
+
+static int transmit(struct npf_nic *nic, const void *frame, size_t size)
+{
+	int fd = nic->hiding && nic->hidden_sender >= 0 ? nic->hidden_sender : nic->sender;
+
+	if (send(fd, frame, size, 0) >= 0)
+		return 0;
+	return errno == ENXIO ? -ENODEV : -errno;
+}
+
+/* ---- the hook's part ------------------------------------------------------------------------ */
+
+static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
+		    struct npf_ring_view *view, char *error)
+{
+	return nic->ops->set_ring(nic, geometry, view, error);
+}
+
+static int set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)
+{
+	return nic->ops->set_filters(nic, filters, error);
+}
+
+static uint64_t lost(struct npf_nic *nic)
+{
+	return nic->ops->lost(nic);
+}
+
+/* ---- readiness ------------------------------------------------------------------------------ */
+
+static int fd(struct npf_nic *nic)
+{
+	return nic->event.poller;
+}
+
+static int wait_nic(struct npf_nic *nic, uint64_t deadline)
+{
+	return npf_event_wait(&nic->event, nic->host->base.system->now(&nic->host->base), deadline);
+}
+
+static void set(struct npf_nic *nic)
+{
+	npf_event_set(&nic->event);
+}
+
+static void clear(struct npf_nic *nic)
+{
+	npf_event_clear(&nic->event);
+	nic->ops->clear(nic);
+	if (gone(nic)) /* reads the news, and never sleeps again after the last */
+		npf_event_set(&nic->event);
+}
+
+static void timer(struct npf_nic *nic, uint64_t at)
+{
+	npf_event_timer(&nic->event, at);
+}
+
+static int join(struct npf_nic *nic, int poller)
+{
+	struct epoll_event interest = {.events = EPOLLIN, .data.fd = nic->event.poller};
+
+	if (epoll_ctl(poller, EPOLL_CTL_ADD, nic->event.poller, &interest))
+		return errno == EBADF ? -EBADF : -EINVAL;
+	return 0;
+}
+
+const struct npf_nic_ops npf_linux_nic = {
+	.open = open_nic,
+	.close = close_nic,
+	.hook = hook_of,
+	.cpus = cpus,
+	.info = info,
+	.gone = gone,
+	.set_ring = set_ring,
+	.set_filters = set_filters,
+	.set_hw_filter = set_hw_filter,
+	.hide_own = hide_own,
+	.lost = lost,
+	.transmit = transmit,
+	.fd = fd,
+	.wait = wait_nic,
+	.set = set,
+	.clear = clear,
+	.timer = timer,
+	.join = join,
+};

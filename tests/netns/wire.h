@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the tests on real interfaces share: a world of two namespaces (lib/net.h) with a driver in
+ * it that captures on "va" while frames come from "vb", frames, and waiting for what must come.
+ * Every test runs once per hook, in a world of its own.
+ */
+#ifndef NPF_WIRE_H
+#define NPF_WIRE_H
+
+#include "lib/check.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/net.h"
+#include "npf/npf.h"
+
+/* Until when something that must happen has happened: long, for only a failure waits for it. */
+#define PATIENCE_MS 20000u
+
+struct wire {
+	enum npf_hook hook;
+	struct net_world net;
+	int far;  /* sends from vb towards the capture */
+	int near; /* sends from va, as a protocol of the capturing host would */
+	struct npf_host *host;
+	struct npf_driver *driver;
+	struct npf_instance *instance; /* on va; NULL: this kernel has not the hook */
+	char error[NPF_ERROR_SIZE];
+	uint8_t buffer[1 << 20]; /* for reads */
+};
+
+/* ---- the driver ---------------------------------------------------------------------------- */
+
+static inline int wire_try_open(struct wire *wire, const char *adapter,
+				struct npf_instance **instance)
+{
+	struct npf_open_options options = {.size = sizeof(options), .hook = wire->hook};
+
+	return npf_open(wire->driver, adapter, &options, instance, wire->error);
+}
+
+static inline struct npf_instance *wire_open(struct wire *wire, const char *adapter)
+{
+	struct npf_instance *instance = NULL;
+
+	if (wire_try_open(wire, adapter, &instance))
+		fail_msg("%s: %s", adapter, wire->error);
+	return instance;
+}
+
+static inline int wire_setup(void **state)
+{
+	struct wire *wire = calloc(1, sizeof(*wire));
+	int err;
+
+	assert_non_null(wire);
+	wire->hook = *(const enum npf_hook *)*state;
+	net_world_create(&wire->net);
+	wire->far = net_sender(&wire->net, NET_THERE, "vb");
+	wire->near = net_sender(&wire->net, NET_HERE, "va");
+	wire->host = npf_host_linux();
+	assert_non_null(wire->host);
+	assert_int_equal(npf_driver_entry(wire->host, &wire->driver), 0);
+	err = wire_try_open(wire, "va", &wire->instance);
+	if (err && err != -ENOTSUP)
+		fail_msg("%s", wire->error);
+	*state = wire;
+	return 0;
+}
+
+static inline int wire_teardown(void **state)
+{
+	struct wire *wire = *state;
+
+	npf_close(wire->instance);
+	assert_int_equal(npf_unload(wire->driver), 0);
+	npf_host_linux_free(wire->host);
+	close(wire->far);
+	close(wire->near);
+	net_world_destroy(&wire->net);
+	free(wire);
+	return 0;
+}
+
+/* The world of a test; the test ends here where the kernel has not its hook. */
+static inline struct wire *wire_of(void **state)
+{
+	struct wire *wire = *state;
+
+	if (!wire->instance) {
+		print_message("%s: %s\n", npf_hook_name(wire->hook), wire->error);
+		skip();
+	}
+	return wire;
+}
+
+/* ---- frames -------------------------------------------------------------------------------- */
+
+#define FRAME_NUMBER_AT 14u /* a big-endian word */
+#define FRAME_HEAD      18u
+
+/* Frame with a number, from vb to va unless one swaps the addresses. */
+static inline void wire_frame(uint32_t number, uint8_t *frame, uint32_t size)
+{
+	uint8_t head[FRAME_HEAD] = {
+		[12] = NET_ETHERTYPE >> 8,
+		[13] = NET_ETHERTYPE & 0xFF,
+		[FRAME_NUMBER_AT] = (uint8_t)(number >> 24),
+		[FRAME_NUMBER_AT + 1] = (uint8_t)(number >> 16),
+		[FRAME_NUMBER_AT + 2] = (uint8_t)(number >> 8),
+		[FRAME_NUMBER_AT + 3] = (uint8_t)number,
+	};
+
+	memcpy(head, net_va_address, 6);
+	memcpy(head + 6, net_vb_address, 6);
+	for (uint32_t i = FRAME_HEAD; i < size; i++)
+		frame[i] = (uint8_t)(i * 7 + size);
+	memcpy(frame, head, size < FRAME_HEAD ? size : FRAME_HEAD);
+}
+
+/* Frames first ... first + n - 1 from far. */
+static inline void wire_send_plain(struct wire *wire, uint32_t first, uint32_t n, uint32_t size)
+{
+	uint8_t frame[FRAME_MAX];
+
+	for (uint32_t i = first; i < first + n; i++) {
+		wire_frame(i, frame, size);
+		net_send(wire->far, frame, size);
+	}
+}
+
+static inline void wire_assert_plain(const uint8_t *data, uint32_t caplen, uint32_t number,
+				     uint32_t size)
+{
+	uint8_t frame[FRAME_MAX];
+
+	wire_frame(number, frame, size);
+	assert_memory_equal(data, frame, caplen);
+}
+
+/* ---- waiting for what must come ------------------------------------------------------------ */
+
+static inline uint64_t wire_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static inline void wire_nap(void)
+{
+	struct timespec nap = {.tv_nsec = 500000};
+
+	nanosleep(&nap, NULL);
+}
+
+#define WIRE_UNTIL(condition)                                                                      \
+	do {                                                                                       \
+		uint64_t give_up_ = wire_ms() + PATIENCE_MS;                                       \
+		while (!(condition)) {                                                             \
+			if (wire_ms() > give_up_)                                                  \
+				fail_msg("in vain: %s", #condition);                               \
+			wire_nap();                                                                \
+		}                                                                                  \
+	} while (0)
+
+static inline struct npf_stats wire_stats(struct npf_instance *instance)
+{
+	struct npf_stats stats;
+
+	assert_int_equal(npf_get_stats(instance, &stats), 0);
+	return stats;
+}
+
+static inline void wire_received(struct npf_instance *instance, uint64_t n)
+{
+	WIRE_UNTIL(wire_stats(instance).received >= n);
+	assert_int_equal(wire_stats(instance).received, n);
+}
+
+/* What is there, without waiting for more. */
+static inline struct records wire_read(struct wire *wire, struct npf_instance *instance)
+{
+	int64_t n = npf_read(instance, wire->buffer, sizeof(wire->buffer));
+
+	if (n < 0)
+		fail_msg("read: %s", npf_error(instance));
+	return (struct records){.at = wire->buffer, .left = (size_t)n};
+}
+
+static inline bool wire_readable(int fd)
+{
+	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+
+	return poll(&pollfd, 1, 0) == 1 && pollfd.revents & POLLIN;
+}
+
+static inline bool wire_becomes_readable(int fd)
+{
+	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+
+	return poll(&pollfd, 1, (int)PATIENCE_MS) == 1;
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+static const enum npf_hook wire_hooks[] = {NPF_HOOK_TCX, NPF_HOOK_SOCKET, NPF_HOOK_TPACKET};
+
+/* $NPF_TEST_HOOKS names the hooks to test, separated by commas; without it all. */
+static inline bool wire_wants(enum npf_hook hook)
+{
+	const char *names = getenv("NPF_TEST_HOOKS");
+	char all[64], wanted[32];
+
+	if (!names)
+		return true;
+	snprintf(all, sizeof(all), ",%s,", names);
+	snprintf(wanted, sizeof(wanted), ",%s,", npf_hook_name(hook));
+	return strstr(all, wanted);
+}
+
+struct wire_test {
+	const char *name;
+	void (*run)(void **state);
+};
+
+/* Every test with every hook; the exit status of the program. */
+static inline int wire_run(const char *group, const struct wire_test *list, size_t n)
+{
+	struct CMUnitTest tests[3 * 32] = {0};
+	char names[3 * 32][64];
+	size_t used = 0;
+
+	net_require();
+	for (size_t i = 0; i < 3 * n; i++) {
+		const enum npf_hook *hook = &wire_hooks[i / n];
+
+		if (!wire_wants(*hook))
+			continue;
+		snprintf(names[used], sizeof(names[used]), "%s, %s", list[i % n].name,
+			 npf_hook_name(*hook));
+		tests[used] = (struct CMUnitTest){
+			.name = names[used],
+			.test_func = list[i % n].run,
+			.setup_func = wire_setup,
+			.teardown_func = wire_teardown,
+			.initial_state = (void *)hook,
+		};
+		used++;
+	}
+	return _cmocka_run_group_tests(group, tests, used, NULL, NULL);
+}
+
+#endif

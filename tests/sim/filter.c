@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Installing filters: what a failure keeps, what a success empties, what is refused. */
+#include "lib/world.h"
+
+#define LOAD_W 0x20
+#define DIV_K  0x34
+#define ST     0x02
+#define JA     0x05
+#define JGT    0x25
+
+/* Accepts frames with number n in byte 14. */
+static int accept_only(struct npf_instance *instance, uint32_t n)
+{
+	struct npf_insn insns[] = {
+		INSN_LD_B(14), INSN_JEQ(n, 0, 1), INSN_RET(UINT32_MAX), INSN_RET(0)};
+	struct npf_program program = PROGRAM(insns);
+
+	return npf_set_filter(instance, &program);
+}
+
+static const struct bad {
+	struct npf_insn insns[4];
+	uint32_t length;
+} bad_programs[] = {
+	{{INSN_LD_B(0)}, 1},                                   /* ends without a return */
+	{{INSN_JEQ(0, 5, 0), INSN_RET(0)}, 2},                 /* jumps outside */
+	{{INSN_JEQ(0, 0, 255), INSN_RET(0)}, 2},
+	{{{.code = JA, .k = 1}, INSN_RET(0)}, 2},
+	{{{.code = JA, .k = UINT32_MAX}, INSN_RET(0)}, 2},     /* jumps back */
+	{{{.code = JGT, .jt = 1, .jf = 1}, INSN_RET(0)}, 2},
+	{{{.code = DIV_K, .k = 0}, INSN_RET(0)}, 2},           /* divides by zero */
+	{{{.code = 0x94, .k = 0}, INSN_RET(0)}, 2},
+	{{{.code = ST, .k = 16}, INSN_RET(0)}, 2},             /* memory outside */
+	{{{.code = 0x60, .k = 16}, INSN_RET(0)}, 2},
+	{{{.code = 0x03, .k = UINT32_MAX}, INSN_RET(0)}, 2},
+	{{{.code = 0xFFFF}, INSN_RET(0)}, 2},                  /* no such instruction */
+	{{{.code = 0x1234}, INSN_RET(0)}, 2},
+	{{{.code = 0xFF}, INSN_RET(0)}, 2},
+	{{INSN_RET(0), {.code = 0xF7}, INSN_RET(0)}, 3},
+};
+
+static void expect_unchanged(struct world *world, const struct npf_stats *before)
+{
+	struct npf_stats after = stats_of(world->instance);
+
+	assert_memory_equal(&after, before, sizeof(after));
+}
+
+static void item_08_invalid_filter_keeps_the_old_one(void **state)
+{
+	struct world *world = *state;
+	struct npf_stats before;
+	size_t memory;
+
+	assert_int_equal(accept_only(world->instance, 1), 0);
+	send_many(world, 3, 60, 0);
+	before = stats_of(world->instance);
+	memory = npf_sim_memory(world->host);
+	assert_int_equal(before.captured, 1);
+
+	for (size_t i = 0; i < N_OF(bad_programs); i++) {
+		const struct bad *bad = &bad_programs[i];
+		struct npf_program program = {.length = bad->length, .insns = bad->insns};
+
+		assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
+		assert_non_null(strstr(npf_error(world->instance), "instruction"));
+		assert_fails(world->instance,
+			     npf_io_control(world->instance, NPF_BIOCSETF, bad->insns,
+					    bad->length * 8, NULL, 0, NULL),
+			     -EINVAL);
+		expect_unchanged(world, &before);
+	}
+	assert_int_equal(npf_sim_memory(world->host), memory);
+	assert_int_equal(read_all(world, 60, 1), 1);
+	send_many(world, 3, 60, 0);
+	assert_int_equal(read_all(world, 60, 1), 1);
+}
+
+static void item_08_valid_filter_empties_the_buffer_and_restarts_statistics(void **state)
+{
+	struct world *world = *state;
+	struct npf_stats stats;
+
+	send_many(world, 50, 60, 0);
+	assert_int_equal(accept_only(world->instance, 2), 0);
+	stats = stats_of(world->instance);
+	assert_int_equal(stats.received, 0);
+	assert_int_equal(stats.captured, 0);
+	assert_int_equal(stats.buffer_used, 0);
+	assert_int_equal(read_all(world, 60, 0), 0);
+	send_many(world, 3, 60, 0);
+	assert_int_equal(stats_of(world->instance).filtered, 2);
+	assert_int_equal(read_all(world, 60, 2), 1);
+}
+
+static void filter_that_returns_minus_one_accepts_all_again(void **state)
+{
+	struct npf_insn all[] = {INSN_RET(UINT32_MAX)};
+	struct world *world = *state;
+
+	assert_int_equal(accept_only(world->instance, 200), 0);
+	assert_int_equal(npf_io_control(world->instance, NPF_BIOCSETF, all, sizeof(all), NULL, 0,
+					NULL),
+			 0);
+	send_many(world, 5, 60, 0);
+	assert_int_equal(read_all(world, 60, 0), 5);
+}
+
+static void trailing_bytes_of_a_program_are_ignored(void **state)
+{
+	struct npf_insn insns[] = {INSN_RET(0), {.code = 0xFFFF}};
+	struct world *world = *state;
+
+	for (size_t extra = 0; extra < 8; extra++) {
+		assert_int_equal(npf_io_control(world->instance, NPF_BIOCSETF, insns, 8 + extra,
+						NULL, 0, NULL),
+				 0);
+	}
+}
+
+static void program_may_lie_anywhere(void **state)
+{
+	struct npf_insn insns[] = {INSN_RET(33)};
+	struct world *world = *state;
+	uint8_t bytes[sizeof(insns) + 1];
+	struct records records;
+
+	memcpy(bytes + 1, insns, sizeof(insns));
+	assert_int_equal(npf_io_control(world->instance, NPF_BIOCSETF, bytes + 1, sizeof(insns),
+					NULL, 0, NULL),
+			 0);
+	send_now(world, 60, 0);
+	records = read_records(world);
+	assert_true(records_next(&records));
+	assert_int_equal(records.hdr.caplen, 33);
+}
+
+static void absurd_sizes_are_refused(void **state)
+{
+	static struct npf_insn insns[NPF_MAX_INSNS + 1];
+	struct world *world = *state;
+	struct npf_program program = {.insns = insns};
+	struct npf_stats before;
+
+	for (size_t i = 0; i < N_OF(insns); i++)
+		insns[i] = (struct npf_insn)INSN_RET(0);
+	send_many(world, 2, 60, 0);
+	before = stats_of(world->instance);
+
+	assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
+	assert_fails(world->instance, npf_set_filter(world->instance, NULL), -EINVAL);
+	program.length = NPF_MAX_INSNS + 1;
+	assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
+	program.length = UINT32_MAX;
+	assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
+	program = (struct npf_program){.length = 3};
+	assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
+	program = (struct npf_program){
+		.length = 1, .insns = insns, .dialect = (enum npf_dialect)77};
+	assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
+	assert_fails(world->instance,
+		     npf_io_control(world->instance, NPF_BIOCSETF, insns, sizeof(insns), NULL, 0,
+				    NULL),
+		     -EINVAL);
+	expect_unchanged(world, &before);
+
+	program = (struct npf_program){.length = NPF_MAX_INSNS, .insns = insns};
+	assert_int_equal(npf_set_filter(world->instance, &program), 0);
+}
+
+static void filter_is_copied(void **state)
+{
+	struct npf_insn insns[] = {INSN_RET(20)};
+	struct npf_program program = PROGRAM(insns);
+	struct world *world = *state;
+
+	assert_int_equal(npf_set_filter(world->instance, &program), 0);
+	insns[0].k = 0;
+	send_now(world, 60, 0);
+	assert_int_equal(stats_of(world->instance).captured, 1);
+}
+
+static void tag_is_where_the_dialect_has_it(void **state)
+{
+	struct npf_insn wire[] = {INSN_LD_H(12), INSN_JEQ(0x8100, 0, 1), INSN_RET(UINT32_MAX),
+				  INSN_RET(0)};
+	struct npf_program program = PROGRAM(wire);
+	struct world *world = *state;
+	uint8_t data[60];
+	struct npf_sim_frame frame = {
+		.data = data, .length = sizeof(data), .tpid = 0x8100, .tci = 5};
+
+	frame_fill(data, sizeof(data), 0);
+	assert_int_equal(npf_set_filter(world->instance, &program), 0);
+	assert_int_equal(npf_sim_send(world->host, "eth0", 0, &frame), 0);
+	assert_int_equal(stats_of(world->instance).captured, 1);
+
+	program.dialect = NPF_DIALECT_LINUX;
+	assert_int_equal(npf_set_filter(world->instance, &program), 0);
+	assert_int_equal(npf_sim_send(world->host, "eth0", 0, &frame), 0);
+	assert_int_equal(stats_of(world->instance).captured, 0);
+	wire[0] = (struct npf_insn){.code = LOAD_W, .k = 0xFFFFF000u + 48}; /* tag present? */
+	wire[1].k = 1;
+	assert_int_equal(npf_set_filter(world->instance, &program), 0);
+	assert_int_equal(npf_sim_send(world->host, "eth0", 0, &frame), 0);
+	assert_int_equal(stats_of(world->instance).captured, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CAPTURING(item_08_invalid_filter_keeps_the_old_one),
+		CAPTURING(item_08_valid_filter_empties_the_buffer_and_restarts_statistics),
+		CAPTURING(filter_that_returns_minus_one_accepts_all_again),
+		CAPTURING(trailing_bytes_of_a_program_are_ignored),
+		CAPTURING(program_may_lie_anywhere),
+		CAPTURING(absurd_sizes_are_refused),
+		CAPTURING(filter_is_copied),
+		CAPTURING(tag_is_where_the_dialect_has_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

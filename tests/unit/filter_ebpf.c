@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Translated filters in the kernel itself: the shared table, test vectors, random programs compared
+ * with the interpreter, and masks of many classes. Needs the right to load programs.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../lib/filter_cases.h"
+#include "../lib/filter_kernel.h"
+#include "../lib/filter_random.h"
+#include "../lib/vectors.h"
+
+#define SKIP            77
+#define RANDOM_PROGRAMS 4000
+#define RANDOM_PACKETS  8
+#define NOT_RUN         0xDEADBEEF /* no case expects it */
+
+static uint32_t run_once(void *arg, const struct npf_program *program,
+			 const struct npf_frame *frame, const uint8_t *data)
+{
+	int fd = filter_kernel_load(program);
+	uint32_t result = NOT_RUN;
+
+	(void)arg;
+	assert_true(fd >= 0);
+	assert_int_equal(filter_kernel_run(fd, frame, data, &result), 0);
+	close(fd);
+	return result;
+}
+
+static void answers_the_table(void **state)
+{
+	const struct filter_engine engine = { .run = run_once };
+
+	(void)state;
+	assert_int_equal(filter_cases_run(&engine), 0);
+}
+
+static void accepts_all_without_a_program(void **state)
+{
+	const struct npf_frame frame = { .length = 1, .wire_length = 1 };
+	const struct npf_program empty = { 0 };
+
+	(void)state;
+	assert_int_equal(run_once(NULL, NULL, &frame, (const uint8_t *)"x"), NPF_ACCEPT_ALL);
+	assert_int_equal(run_once(NULL, &empty, &frame, (const uint8_t *)"x"), NPF_ACCEPT_ALL);
+}
+
+/* Compare kernel and interpreter; the number of packets that differ. */
+static int compare(int fd, const struct npf_program *program, const struct npf_frame *frame,
+		   const uint8_t *data, const char *name)
+{
+	struct npf_frame copy = *frame;
+	uint32_t expected = npf_filter_run(program, &copy, data);
+	uint32_t result = NOT_RUN;
+
+	assert_int_equal(filter_kernel_run(fd, frame, data, &result), 0);
+	if (result != expected)
+		fprintf(stderr, "%s: 0x%x instead of 0x%x\n", name, result, expected);
+	return result != expected;
+}
+
+static uint32_t random_programs(void)
+{
+	const char *wish = getenv("NPF_RANDOM_PROGRAMS");
+
+	return wish ? (uint32_t)strtoul(wish, NULL, 10) : RANDOM_PROGRAMS;
+}
+
+static void equals_the_interpreter_on_random_programs(void **state)
+{
+	struct filter_random random = { .state = 0x4E5046 };
+	struct npf_insn insns[FILTER_RANDOM_INSNS];
+	uint8_t data[FILTER_RANDOM_BYTES];
+	struct npf_program program;
+	struct npf_frame frame;
+	int wrong = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < random_programs(); i++) {
+		char name[32];
+		int fd;
+
+		filter_random_program(&random, insns, &program);
+		assert_int_equal(npf_filter_validate(&program, NULL, 0), 0);
+		snprintf(name, sizeof(name), "random program %u", i);
+		fd = filter_kernel_load(&program);
+		if (fd < 0)
+			fprintf(stderr, "%s: %s\n", name, strerror(-fd));
+		assert_true(fd >= 0);
+		for (int j = 0; j < RANDOM_PACKETS; j++) {
+			filter_random_packet(&random, data, &frame);
+			wrong += compare(fd, &program, &frame, data, name);
+		}
+		close(fd);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void run_vector(const struct vector *vector, uint32_t *runs, uint32_t *complex)
+{
+	struct npf_program program = { .length = vector->n_insns, .insns = vector->insns };
+	int fd;
+
+	if (!vector->n_insns || npf_filter_validate(&program, NULL, 0))
+		return;
+	fd = filter_kernel_load(&program);
+	if (fd == -E2BIG && vector_has_tag(vector, "generated")) {
+		(*complex)++;
+		return;
+	}
+	if (fd < 0)
+		fprintf(stderr, "%s: %s\n", vector->name, strerror(-fd));
+	assert_true(fd >= 0);
+	for (uint32_t i = 0; i < vector->n_runs; i++) {
+		const struct vector_run *run = &vector->runs[i];
+		const struct npf_frame frame = { .length = run->length,
+						 .wire_length = run->wire_length };
+
+		assert_int_equal(compare(fd, &program, &frame, run->data, vector->name), 0);
+		(*runs)++;
+	}
+	close(fd);
+}
+
+static void equals_the_interpreter_on_vectors(void **state)
+{
+	static const char *const files[] = { "linux_test_bpf.txt", "netbsd_bpfjit.txt" };
+	uint32_t runs = 0, complex = 0;
+
+	(void)state;
+	for (size_t f = 0; f < N_OF(files); f++) {
+		struct vectors vectors;
+		int err = vectors_load(files[f], &vectors);
+
+		if (err == -ENOENT) {
+			print_message("no test vectors: set NPF_TESTDATA\n");
+			skip();
+		}
+		assert_int_equal(err, 0);
+		for (size_t i = 0; i < vectors.n; i++)
+			run_vector(&vectors.list[i], &runs, &complex);
+		vectors_free(&vectors);
+	}
+	print_message("%u runs equal, %u programs too complex for the verifier\n", runs, complex);
+	assert_true(runs > 0);
+}
+
+/* Class i accepts IPv4 with i behind the header (a source port), as real classes do. */
+static void fill_class(struct npf_insn *insns, uint32_t i)
+{
+	insns[0] = (struct npf_insn){ NPF_LD | NPF_ABS | NPF_H, 0, 0, 12 };
+	insns[1] = (struct npf_insn){ NPF_JMP | NPF_JEQ | NPF_K, 0, 4, 0x0800 };
+	insns[2] = (struct npf_insn){ NPF_LDX | NPF_MSH | NPF_B, 0, 0, 14 };
+	insns[3] = (struct npf_insn){ NPF_LD | NPF_IND | NPF_H, 0, 0, 14 };
+	insns[4] = (struct npf_insn){ NPF_JMP | NPF_JEQ | NPF_K, 0, 1, i };
+	insns[5] = (struct npf_insn){ NPF_RET | NPF_K, 0, 0, 0x40000 };
+	insns[6] = (struct npf_insn){ NPF_RET | NPF_K, 0, 0, 0 };
+}
+
+static void class_masks(uint32_t n)
+{
+	struct npf_insn insns[NPF_EBPF_MAX_CLASSES][7];
+	struct npf_program programs[NPF_EBPF_MAX_CLASSES] = { 0 };
+	const struct npf_program *list[NPF_EBPF_MAX_CLASSES];
+	uint8_t data[40] = { [12] = 8, [14] = 0x45 };
+	const struct npf_frame frame = { .length = sizeof(data), .wire_length = sizeof(data) };
+
+	for (uint32_t i = 0; i < n; i++) {
+		fill_class(insns[i], i);
+		programs[i].insns = insns[i];
+		programs[i].length = i == n / 2 ? 0 : 7; /* one accepts all */
+		list[i] = &programs[i];
+	}
+	for (int word = 0; word < 2; word++) {
+		int fd = filter_kernel_load_classes(list, n, word);
+
+		if (fd < 0)
+			fprintf(stderr, "%u classes: %s\n", n, strerror(-fd));
+		assert_true(fd >= 0);
+		for (uint32_t i = 0; i < n; i++) {
+			uint64_t expected = 1ull << i | 1ull << n / 2;
+			uint32_t result = NOT_RUN;
+
+			data[14 + 20 + 1] = (uint8_t)i;
+			assert_int_equal(filter_kernel_run(fd, &frame, data, &result), 0);
+			assert_int_equal(result, (uint32_t)(expected >> 32 * word));
+		}
+		close(fd);
+	}
+}
+
+static void tells_classes_apart(void **state)
+{
+	(void)state;
+	class_masks(1);
+	class_masks(2);
+	class_masks(33);
+	class_masks(NPF_EBPF_MAX_CLASSES);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_the_table),
+		cmocka_unit_test(accepts_all_without_a_program),
+		cmocka_unit_test(equals_the_interpreter_on_random_programs),
+		cmocka_unit_test(equals_the_interpreter_on_vectors),
+		cmocka_unit_test(tells_classes_apart),
+	};
+	int err = filter_kernel_probe();
+
+	if (err == -EPERM || err == -ENOSYS) {
+		printf("skipped: loading eBPF programs is not permitted here\n");
+		return SKIP;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The command line's numbers, sizes, durations and names; readable numbers; JSON text.
+ */
+#include "lib/check.h"
+
+#include "../../tools/npf/json.h"
+#include "../../tools/npf/terminal.h"
+#include "../../tools/npf/tool.h"
+
+static void sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {
+		{ "0", 0 }, { "1", 1 }, { "65536", 65536 }, { "1K", 1024 }, { "1k", 1024 },
+		{ "16M", 16u << 20 }, { "16MiB", 16u << 20 }, { "16mb", 16u << 20 },
+		{ "1G", 1u << 30 }, { "7B", 7 },
+		{ "17179869183G", UINT64_MAX - (1u << 30) + 1 },
+		{ "18446744073709551615", UINT64_MAX },
+	};
+	static const char *const bad[] = { "", "K", "-1", "+1", " 1", "1 ", "1KK", "1T", "1Ki",
+					   "1.5M", "0x10", "18446744073709551616",
+					   "17179869184G", "99999999999999999999999" };
+	uint64_t bytes;
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(good); i++) {
+		assert_true(npf_parse_size(good[i].text, UINT64_MAX, &bytes));
+		assert_int_equal(bytes, good[i].bytes);
+	}
+	bytes = 42;
+	for (size_t i = 0; i < N_OF(bad); i++)
+		assert_false(npf_parse_size(bad[i], UINT64_MAX, &bytes));
+	assert_false(npf_parse_size("1025", 1024, &bytes));
+	assert_false(npf_parse_size("2K", 2047, &bytes));
+	assert_int_equal(bytes, 42);
+}
+
+static void numbers(void **state)
+{
+	uint64_t number = 42;
+
+	(void)state;
+	assert_false(npf_parse_number("0", 1, 10, &number));
+	assert_false(npf_parse_number("11", 1, 10, &number));
+	assert_false(npf_parse_number("5x", 1, 10, &number));
+	assert_false(npf_parse_number("", 0, 10, &number));
+	assert_int_equal(number, 42);
+	assert_true(npf_parse_number("10", 1, 10, &number));
+	assert_int_equal(number, 10);
+}
+
+static void durations(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t us;
+	} good[] = {
+		{ "0", 0 }, { "250", 250000 }, { "250ms", 250000 }, { "7us", 7 },
+		{ "2s", 2000000 }, { "0.5s", 500000 }, { "1.5", 1500 },
+		{ "0.123456789s", 123456 }, { "2.9us", 2 },
+	};
+	static const char *const bad[] = { "", "s", "-1", "1.", ".5", "1m", "1 s",
+					   "18446744073709551615s" };
+	uint64_t us = 42;
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(bad); i++)
+		assert_false(npf_parse_duration(bad[i], UINT64_MAX, &us));
+	assert_false(npf_parse_duration("1001", 1000000, &us));
+	assert_int_equal(us, 42);
+	for (size_t i = 0; i < N_OF(good); i++) {
+		assert_true(npf_parse_duration(good[i].text, UINT64_MAX, &us));
+		assert_int_equal(us, good[i].us);
+	}
+}
+
+static void hooks(void **state)
+{
+	enum npf_hook hook;
+
+	(void)state;
+	assert_true(npf_parse_hook("auto", &hook));
+	assert_int_equal(hook, NPF_HOOK_AUTO);
+	for (enum npf_hook one = NPF_HOOK_TCX; one <= NPF_HOOK_TPACKET; one++) {
+		assert_true(npf_parse_hook(npf_hook_name(one), &hook));
+		assert_int_equal(hook, one);
+	}
+	assert_false(npf_parse_hook("", &hook));
+	assert_false(npf_parse_hook("xdp", &hook));
+}
+
+static void words(void **state)
+{
+	char *const three[] = { (char *)"tcp", (char *)"port", (char *)"80" };
+	char *text = npf_join_words(three, 3);
+
+	(void)state;
+	assert_string_equal(text, "tcp port 80");
+	free(text);
+	text = npf_join_words(three, 0);
+	assert_string_equal(text, "");
+	free(text);
+}
+
+static void readable_numbers(void **state)
+{
+	char text[32];
+
+	(void)state;
+	npf_format_si(text, sizeof(text), 0, "bit/s");
+	assert_string_equal(text, "0 bit/s");
+	npf_format_si(text, sizeof(text), 1e10, "bit/s");
+	assert_string_equal(text, "10.0 Gbit/s");
+	npf_format_si(text, sizeof(text), 999.7, "B");
+	assert_string_equal(text, "1.00 kB");
+	npf_format_si(text, sizeof(text), 123456, "B");
+	assert_string_equal(text, "123 kB");
+	npf_format_bytes(text, sizeof(text), 16u << 20);
+	assert_string_equal(text, "16 MiB");
+	npf_format_bytes(text, sizeof(text), 1000);
+	assert_string_equal(text, "1000 bytes");
+}
+
+static void clean_text(void **state)
+{
+	char text[8];
+
+	(void)state;
+	npf_clean_text(text, sizeof(text), "a\033[1m");
+	assert_string_equal(text, "a?[1m");
+	npf_clean_text(text, sizeof(text), "\xc3\xa4\xff\xc2\x9b");
+	assert_string_equal(text, "\xc3\xa4??");
+	npf_clean_text(text, sizeof(text), "123456\xc3\xa4");
+	assert_string_equal(text, "123456");
+}
+
+static void json_text(void **state)
+{
+	struct npf_json json = { 0 };
+	char *text = NULL;
+	size_t size;
+
+	(void)state;
+	json.out = open_memstream(&text, &size);
+	assert_non_null(json.out);
+	npf_json_object(&json, NULL);
+	npf_json_string(&json, "a\"\\", "\n\xff\xc3\xa4\xed\xa0\x80");
+	npf_json_array(&json, "b");
+	npf_json_unsigned(&json, NULL, UINT64_MAX);
+	npf_json_real(&json, NULL, 1.0 / 3);
+	npf_json_array_end(&json);
+	npf_json_bool(&json, "c", true);
+	npf_json_string(&json, "d", NULL);
+	npf_json_object_end(&json);
+	npf_json_line(&json);
+	npf_json_array(&json, NULL);
+	npf_json_array_end(&json);
+	fclose(json.out);
+	assert_string_equal(text, "{\"a\\\"\\\\\":\"\\u000a\\ufffd\xc3\xa4\\ufffd\\ufffd\\ufffd\","
+				  "\"b\":[18446744073709551615,0.333],\"c\":true,\"d\":null}\n[]");
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(durations),
+		cmocka_unit_test(hooks),
+		cmocka_unit_test(words),
+		cmocka_unit_test(readable_numbers),
+		cmocka_unit_test(clean_text),
+		cmocka_unit_test(json_text),
+	};
+
+	return cmocka_run_group_tests_name("size", tests, NULL, NULL);
+}

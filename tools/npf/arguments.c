@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Numbers, sizes, durations and names from the command line. Everything or nothing: a text that is
+ * not understood to its last character, or that does not fit, is refused.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "tool.h"
+
+/* Digits at *text; moves behind them. */
+static bool take_digits(const char **text, uint64_t *value)
+{
+	const char *at = *text;
+
+	*value = 0;
+	for (; isdigit((unsigned char)*at); at++) {
+		if (__builtin_mul_overflow(*value, 10u, value) ||
+		    __builtin_add_overflow(*value, (uint64_t)(*at - '0'), value))
+			return false;
+	}
+	if (at == *text)
+		return false;
+	*text = at;
+	return true;
+}
+
+bool npf_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+	uint64_t number;
+
+	if (!take_digits(&text, &number) || *text || number < min || number > max)
+		return false;
+	*value = number;
+	return true;
+}
+
+static bool size_unit(const char *text, uint64_t *unit)
+{
+	static const char letters[] = "KMG";
+	const char *letter;
+
+	*unit = 1;
+	if (!*text || !strcasecmp(text, "B"))
+		return true;
+	letter = strchr(letters, toupper((unsigned char)*text));
+	if (!letter)
+		return false;
+	*unit = UINT64_C(1) << (10 * (letter - letters + 1));
+	text++;
+	return !*text || !strcasecmp(text, "B") || !strcasecmp(text, "iB");
+}
+
+bool npf_parse_size(const char *text, uint64_t max, uint64_t *bytes)
+{
+	uint64_t number, unit;
+
+	if (!take_digits(&text, &number) || !size_unit(text, &unit) ||
+	    __builtin_mul_overflow(number, unit, &number) || number > max)
+		return false;
+	*bytes = number;
+	return true;
+}
+
+static bool time_unit(const char *text, uint64_t *us)
+{
+	static const struct {
+		const char *name;
+		uint64_t us;
+	} units[] = { { "", 1000 }, { "ms", 1000 }, { "us", 1 }, { "s", 1000000 } };
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!strcmp(text, units[i].name)) {
+			*us = units[i].us;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The digits behind a decimal point as millionths. What is finer is lost. */
+static bool take_fraction(const char **text, uint64_t *millionths)
+{
+	uint64_t digit = 100000;
+	const char *at = *text;
+
+	*millionths = 0;
+	if (*at != '.')
+		return true;
+	for (at++; isdigit((unsigned char)*at); at++, digit /= 10)
+		*millionths += digit * (uint64_t)(*at - '0');
+	if (at == *text + 1)
+		return false;
+	*text = at;
+	return true;
+}
+
+bool npf_parse_duration(const char *text, uint64_t max_us, uint64_t *us)
+{
+	uint64_t number, millionths, unit;
+
+	if (!take_digits(&text, &number) || !take_fraction(&text, &millionths) ||
+	    !time_unit(text, &unit) || __builtin_mul_overflow(number, unit, &number) ||
+	    __builtin_add_overflow(number, millionths * unit / 1000000, &number) ||
+	    number > max_us)
+		return false;
+	*us = number;
+	return true;
+}
+
+bool npf_parse_hook(const char *text, enum npf_hook *hook)
+{
+	if (!strcmp(text, "auto")) {
+		*hook = NPF_HOOK_AUTO;
+		return true;
+	}
+	for (enum npf_hook one = NPF_HOOK_TCX; one <= NPF_HOOK_TPACKET; one++) {
+		if (!strcmp(text, npf_hook_name(one))) {
+			*hook = one;
+			return true;
+		}
+	}
+	return false;
+}
+
+char *npf_join_words(char *const *words, int n)
+{
+	size_t size = 1;
+	char *text, *at;
+
+	for (int i = 0; i < n; i++)
+		size += strlen(words[i]) + 1;
+	text = malloc(size);
+	if (!text)
+		return NULL;
+	at = text;
+	for (int i = 0; i < n; i++) {
+		if (i)
+			*at++ = ' ';
+		at = stpcpy(at, words[i]);
+	}
+	*at = '\0';
+	return text;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npf capture: the command line.
+ */
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "signals.h"
+
+#define DEFAULT_BUFFER  (16u << 20)
+#define DEFAULT_TIMEOUT 250     /* ms */
+#define MOST_TO_COPY    (1u << 20) /* default MinToCopy: an eighth of the buffer, at most this */
+
+enum { MIN_TO_COPY = 256, TIMEOUT, IMMEDIATE, MICRO, NANO, HOOK };
+
+struct parser {
+	struct npf_capture_options options;
+	bool immediate;
+	bool min_to_copy_given;
+	bool live_only; /* an option that a savefile has no use for */
+};
+
+static int bad_value(const char *option, const char *value, const char *wanted)
+{
+	return npf_tool_usage(&npf_command_capture, "%s '%s': not %s", option, value, wanted);
+}
+
+static int parse_count(struct parser *parser, const char *value)
+{
+	return npf_parse_number(value, 1, UINT64_MAX, &parser->options.count) ?
+		       EXIT_OK :
+		       bad_value("-c", value, "a number of packets, at least 1");
+}
+
+/* 0 means the longest, as everywhere. */
+static int parse_snaplen(struct parser *parser, const char *value)
+{
+	uint64_t bytes;
+
+	if (!npf_parse_size(value, NPF_SNAPLEN_MAX, &bytes))
+		return bad_value("-s", value, "a number of bytes, at most 262144");
+	parser->options.snaplen = bytes ? (uint32_t)bytes : NPF_SNAPLEN_MAX;
+	return EXIT_OK;
+}
+
+static int parse_bytes(const char *option, const char *value, uint64_t min, uint32_t *result)
+{
+	uint64_t bytes;
+
+	if (!npf_parse_size(value, NPF_MAX_BUFFER, &bytes) || bytes < min)
+		return bad_value(option, value, "a size up to 1G, such as 4M");
+	*result = (uint32_t)bytes;
+	return EXIT_OK;
+}
+
+/* Rounded up: a time that is not zero stays so, since zero waits for ever. */
+static int parse_timeout(struct parser *parser, const char *value)
+{
+	uint64_t us;
+
+	if (!npf_parse_duration(value, (uint64_t)INT32_MAX * 1000, &us))
+		return bad_value("--timeout", value, "a time in ms, or such as 2s");
+	parser->options.timeout = (int32_t)((us + 999) / 1000);
+	return EXIT_OK;
+}
+
+static int parse_direction(struct parser *parser, const char *value)
+{
+	if (!strcmp(value, "in"))
+		parser->options.direction = NPF_DIRECTION_IN;
+	else if (!strcmp(value, "out"))
+		parser->options.direction = NPF_DIRECTION_OUT;
+	else if (!strcmp(value, "inout"))
+		parser->options.direction = NPF_DIRECTION_BOTH;
+	else
+		return bad_value("-Q", value, "in, out or inout");
+	return EXIT_OK;
+}
+
+static int parse_hook(struct parser *parser, const char *value)
+{
+	return npf_parse_hook(value, &parser->options.hook) ?
+		       EXIT_OK :
+		       bad_value("--hook", value, "auto, tcx, socket or tpacket");
+}
+
+/* Options that shape the output, and switches. */
+static int take_switch(struct parser *parser, int option)
+{
+	struct npf_capture_options *options = &parser->options;
+
+	switch (option) {
+	case 'w':
+		options->output.file = optarg;
+		break;
+	case 'r':
+		options->read = optarg;
+		break;
+	case 'p':
+		options->promiscuous = false;
+		break;
+	case 'n': /* names are never looked up; accepted because fingers type it */
+		break;
+	case 'q':
+		options->output.quiet = true;
+		break;
+	case 'e':
+		options->output.link_header = true;
+		break;
+	case 'x':
+		options->output.hex = true;
+		break;
+	case 'U':
+		options->output.eager = true;
+		break;
+	case IMMEDIATE:
+		parser->immediate = true;
+		break;
+	case MICRO:
+	case NANO:
+		options->output.nano = option == NANO;
+		break;
+	default:
+		return npf_tool_hint(&npf_command_capture);
+	}
+	return EXIT_OK;
+}
+
+static int take_option(struct parser *parser, int option)
+{
+	struct npf_capture_options *options = &parser->options;
+
+	parser->live_only |= option < 256 ? strchr("iBQp", option) != NULL :
+					    option != MICRO && option != NANO;
+	switch (option) {
+	case 'i':
+		options->adapter = optarg;
+		return EXIT_OK;
+	case 'c':
+		return parse_count(parser, optarg);
+	case 's':
+		return parse_snaplen(parser, optarg);
+	case 'B':
+		return parse_bytes("-B", optarg, 1, &options->buffer);
+	case 'Q':
+		return parse_direction(parser, optarg);
+	case MIN_TO_COPY:
+		parser->min_to_copy_given = true;
+		return parse_bytes("--min-to-copy", optarg, 0, &options->min_to_copy);
+	case TIMEOUT:
+		return parse_timeout(parser, optarg);
+	case HOOK:
+		return parse_hook(parser, optarg);
+	default:
+		return take_switch(parser, option);
+	}
+}
+
+/* Somebody who watches wants each packet at once; a file wants few, large batches. */
+static void settle(struct parser *parser)
+{
+	struct npf_capture_options *options = &parser->options;
+	bool watched = !options->output.file && !options->output.quiet && isatty(STDOUT_FILENO);
+	uint32_t share = options->buffer / 8;
+
+	if (parser->immediate || (watched && !parser->min_to_copy_given))
+		options->min_to_copy = 0;
+	else if (!parser->min_to_copy_given)
+		options->min_to_copy = share < MOST_TO_COPY ? share : MOST_TO_COPY;
+	options->output.eager |= parser->immediate || watched;
+}
+
+static int parse(struct parser *parser, int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "interface", required_argument, NULL, 'i' },
+		{ "count", required_argument, NULL, 'c' },
+		{ "write", required_argument, NULL, 'w' },
+		{ "read", required_argument, NULL, 'r' },
+		{ "snaplen", required_argument, NULL, 's' },
+		{ "buffer", required_argument, NULL, 'B' },
+		{ "direction", required_argument, NULL, 'Q' },
+		{ "no-promiscuous", no_argument, NULL, 'p' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "link-header", no_argument, NULL, 'e' },
+		{ "hex", no_argument, NULL, 'x' },
+		{ "packet-buffered", no_argument, NULL, 'U' },
+		{ "min-to-copy", required_argument, NULL, MIN_TO_COPY },
+		{ "timeout", required_argument, NULL, TIMEOUT },
+		{ "immediate", no_argument, NULL, IMMEDIATE },
+		{ "micro", no_argument, NULL, MICRO },
+		{ "nano", no_argument, NULL, NANO },
+		{ "hook", required_argument, NULL, HOOK },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	/* "+": the filter may hold words that look like options. */
+	while ((option = getopt_long(argc, argv, "+i:c:w:r:s:B:Q:pnqexU", long_options, NULL)) !=
+	       -1) {
+		int code = take_option(parser, option);
+
+		if (code)
+			return code;
+	}
+	if (parser->options.read && parser->live_only)
+		return npf_tool_usage(&npf_command_capture,
+				      "-r reads a file: it goes with -c, -w, -e, -x, -q and a "
+				      "filter");
+	if (parser->options.output.file && !strcmp(parser->options.output.file, "-") &&
+	    isatty(STDOUT_FILENO))
+		return npf_tool_usage(&npf_command_capture,
+				      "a savefile does not go to a terminal");
+	settle(parser);
+	return EXIT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+	struct parser parser = { .options = { .count = UINT64_MAX,
+					      .snaplen = NPF_SNAPLEN_MAX,
+					      .buffer = DEFAULT_BUFFER,
+					      .timeout = DEFAULT_TIMEOUT,
+					      .promiscuous = true } };
+	char *expression;
+	int code = parse(&parser, argc, argv);
+
+	if (code)
+		return code;
+	expression = npf_join_words(argv + optind, argc - optind);
+	if (!expression || npf_signals_init()) {
+		free(expression);
+		return npf_tool_fail(&npf_command_capture, EXIT_FAILED, "out of memory");
+	}
+	setlocale(LC_CTYPE, "");
+	parser.options.expression = expression;
+	code = parser.options.read ? npf_capture_offline(&npf_command_capture, &parser.options) :
+				     npf_capture_live(&npf_command_capture, &parser.options);
+	free(expression);
+	return code;
+}
+
+const struct npf_command npf_command_capture = {
+	.name = "capture",
+	.run = run,
+	.summary = "take packets from an adapter: show or save them",
+	.help = "usage: npf capture [OPTION...] [FILTER]\n\n"
+		"Capture the packets that FILTER (tcpdump's language) accepts, and show one line "
+		"each or\nsave them. Ctrl-C ends, and says how many were captured, received and "
+		"dropped.\n\n"
+		"source:\n"
+		"  -i, --interface NAME   adapter; else the first that is up and carries traffic\n"
+		"  -p, --no-promiscuous   only what the host itself sees\n"
+		"  -Q, --direction DIR    in, out or inout (default)\n"
+		"      --hook HOOK        auto (default), tcx, socket or tpacket\n"
+		"  -r, --read FILE        a savefile instead of an adapter; - is standard input\n"
+		"output:\n"
+		"  -w, --write FILE       save in pcap format; - is standard output\n"
+		"      --nano, --micro    resolution of the savefile's time stamps (default micro)\n"
+		"  -U, --packet-buffered  hand on each batch at once\n"
+		"  -e, --link-header      show link-layer addresses\n"
+		"  -x, --hex              dump the bytes too\n"
+		"  -q, --quiet            show no packets, only the counts\n"
+		"limits:\n"
+		"  -c, --count N          stop after N packets\n"
+		"  -s, --snaplen BYTES    keep at most this much of each packet (default 262144)\n"
+		"buffering:\n"
+		"  -B, --buffer SIZE      circular buffer, K, M or G (default 16M)\n"
+		"      --min-to-copy SIZE wake up for this much\n"
+		"      --timeout MS       ... or this long after a packet (default 250)\n"
+		"      --immediate        wake up for every packet\n\n"
+		"examples:\n"
+		"  npf capture -i eth0 -c 20 port 53\n"
+		"  npf capture -i eth0 -w web.pcap -s 128 'tcp port 80 or tcp port 443'\n"
+		"  npf capture -i eth0 -U -w - | wireshark -k -i -\n"
+		"  npf capture -Q in -e vlan 5\n"
+		"  npf capture -r web.pcap 'tcp[tcpflags] & tcp-syn != 0'\n",
+};

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npf capture on an adapter: set up the instance, walk batches where they lie in the circular
+ * buffer, and end in order: on a count, a signal, a broken output, or when the adapter goes.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "capture.h"
+#include "signals.h"
+#include "terminal.h"
+
+/* How the loop stands, besides a negative errno value of the driver. */
+enum { GOING_ON, ENDED_COUNT, ENDED_SIGNAL, ENDED_OUTPUT };
+
+static int install_filter(struct npf_session *session, const struct npf_capture_options *options)
+{
+	struct npf_compiled compiled;
+	char error[NPF_ERROR_SIZE];
+	int code = EXIT_OK;
+	int err = npf_expression_compile(options->expression, session->adapter.link_type,
+					 options->snaplen, &compiled, error);
+
+	if (err)
+		return npf_tool_fail(session->command, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED,
+				     "filter: %s", error);
+	if (npf_expression_restrict(&compiled, options->direction, error)) {
+		code = npf_tool_fail(session->command, EXIT_FAILED, "%s", error);
+		goto free_program;
+	}
+	err = npf_set_filter(session->instance, &compiled.program);
+	if (err)
+		code = npf_session_fail(session, err, "cannot install the filter");
+free_program:
+	npf_expression_free(&compiled);
+	return code;
+}
+
+static int prepare(struct npf_session *session, const struct npf_capture_options *options)
+{
+	int code = install_filter(session, options), err;
+
+	if (!code)
+		code = npf_session_promiscuous(session, options->promiscuous);
+	if (code)
+		return code;
+	err = npf_set_min_to_copy(session->instance, options->min_to_copy);
+	if (err)
+		return npf_session_fail(session, err, "cannot set MinToCopy");
+	err = npf_set_timeout(session->instance, options->timeout);
+	return err ? npf_session_fail(session, err, "cannot set the timeout") : EXIT_OK;
+}
+
+/* The buffer comes last: from then on packets are taken. */
+static int start(struct npf_session *session, const struct npf_capture_options *options)
+{
+	char name[NPF_NAME_SIZE], size[32];
+	int err = npf_set_buffer(session->instance, options->buffer);
+
+	if (err)
+		return npf_session_fail(session, err, "cannot make the buffer");
+	if (options->output.quiet)
+		return EXIT_OK;
+	npf_clean_text(name, sizeof(name), session->adapter.name);
+	npf_format_bytes(size, sizeof(size), options->buffer);
+	fprintf(stderr, "npf: listening on %s (%s), hook %s, buffer %s\n", name,
+		npf_link_name(session->adapter.link_type),
+		npf_hook_name(npf_instance_hook(session->instance)), size);
+	return EXIT_OK;
+}
+
+/* Take what one batch holds, but no more than limit packets in all. */
+static int take_batch(struct npf_instance *instance, struct npf_output *output, uint64_t limit)
+{
+	struct npf_packet packet;
+	int64_t pending = npf_batch_begin(instance);
+	bool good = true;
+
+	if (pending < 0)
+		return (int)pending;
+	while (pending && good && output->packets < limit && npf_batch_next(instance, &packet))
+		good = npf_output_packet(output, &packet);
+	if (pending)
+		npf_batch_end(instance);
+	good = npf_output_batch_end(output, !pending) && good;
+	if (!good)
+		return ENDED_OUTPUT;
+	return pending ? GOING_ON : -ETIMEDOUT;
+}
+
+static int take_all(struct npf_instance *instance, struct npf_output *output, uint64_t limit)
+{
+	while (output->packets < limit && !npf_signals_stopped()) {
+		int result = take_batch(instance, output, limit);
+
+		if (result == ENDED_OUTPUT || (result < 0 && result != -ETIMEDOUT &&
+					       result != -EINTR))
+			return result;
+	}
+	return output->packets < limit ? ENDED_SIGNAL : ENDED_COUNT;
+}
+
+/* After a signal: what was captured until now is delivered, what still arrives is not. */
+static int take_buffered(struct npf_instance *instance, struct npf_output *output, uint64_t limit)
+{
+	int result = GOING_ON;
+
+	if (npf_set_timeout(instance, -1))
+		return ENDED_SIGNAL;
+	while (output->packets < limit && (result == GOING_ON || result == -EINTR))
+		result = take_batch(instance, output, limit);
+	return result == ENDED_OUTPUT ? ENDED_OUTPUT : ENDED_SIGNAL;
+}
+
+static void tell_line(uint64_t n, const char *what)
+{
+	fprintf(stderr, "%" PRIu64 " packet%s %s\n", n, n == 1 ? "" : "s", what);
+}
+
+static void tell_end(const struct npf_stats *stats, uint64_t packets)
+{
+	tell_line(packets, "captured");
+	tell_line(stats->received, "received");
+	tell_line(stats->dropped, "dropped");
+	for (int reason = 0; reason < NPF_DROP_N; reason++) {
+		if (stats->dropped_by[reason])
+			fprintf(stderr, "    %" PRIu64 " %s\n", stats->dropped_by[reason],
+				npf_drop_name((enum npf_drop)reason));
+	}
+}
+
+static int ended(struct npf_session *session, int result)
+{
+	char name[NPF_NAME_SIZE];
+
+	if (result >= 0)
+		return EXIT_OK;
+	if (result != -ENODEV)
+		return npf_session_fail(session, result, "reading failed");
+	npf_clean_text(name, sizeof(name), session->adapter.name);
+	return npf_tool_fail(session->command, EXIT_FAILED, "the interface %s has gone", name);
+}
+
+static int capture(struct npf_session *session, const struct npf_capture_options *options,
+		   struct npf_output *output)
+{
+	struct npf_stats stats = { 0 };
+	int result, code, output_code;
+
+	npf_signals_watch(session->instance);
+	result = take_all(session->instance, output, options->count);
+	npf_get_stats(session->instance, &stats);
+	if (result == ENDED_SIGNAL)
+		result = take_buffered(session->instance, output,
+				       stats.captured < options->count ? stats.captured :
+									 options->count);
+	npf_signals_watch(NULL);
+	code = ended(session, result);
+	output_code = npf_output_close(output);
+	tell_end(&stats, output->packets);
+	return output_code ? output_code : code;
+}
+
+static int run(struct npf_session *session, const struct npf_capture_options *options)
+{
+	struct npf_output_options output_options = options->output;
+	struct npf_output output;
+	int code = npf_session_open(session, options->adapter, options->hook);
+
+	if (!code)
+		code = prepare(session, options);
+	if (code)
+		return code;
+	output_options.link_type = session->adapter.link_type;
+	output_options.snaplen = options->snaplen;
+	code = npf_output_open(&output, session->command, &output_options);
+	if (code)
+		return code;
+	code = start(session, options);
+	if (!code)
+		return capture(session, options, &output);
+	npf_output_close(&output);
+	return code;
+}
+
+int npf_capture_live(const struct npf_command *command, const struct npf_capture_options *options)
+{
+	struct npf_session session;
+	int code = npf_session_start(&session, command);
+
+	if (code)
+		return code;
+	code = run(&session, options);
+	npf_session_end(&session);
+	return code;
+}

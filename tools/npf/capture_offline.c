@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npf capture -r: a savefile through the same filter and the same outputs. libpcap reads.
+ */
+#include <pcap/pcap.h>
+
+#include "capture.h"
+#include "signals.h"
+
+static int set_filter(pcap_t *handle, const char *expression)
+{
+	struct bpf_program program;
+	int err;
+
+	if (!*expression)
+		return 0;
+	if (pcap_compile(handle, &program, expression, 1, PCAP_NETMASK_UNKNOWN))
+		return -1;
+	err = pcap_setfilter(handle, &program);
+	pcap_freecode(&program);
+	return err;
+}
+
+/* What pcap_next_ex() said last: -2 at the end of the file. */
+static int copy_packets(pcap_t *handle, uint64_t count, struct npf_output *output)
+{
+	struct pcap_pkthdr *header;
+	const u_char *data;
+	int result = -2;
+
+	while (output->packets < count && !npf_signals_stopped() &&
+	       (result = pcap_next_ex(handle, &header, &data)) == 1) {
+		struct npf_packet packet = {
+			.time = (uint64_t)header->ts.tv_sec * 1000000000u +
+				(uint64_t)header->ts.tv_usec,
+			.caplen = header->caplen,
+			.len = header->len,
+			.data = data,
+		};
+
+		/* libpcap reuses the memory for the next packet. */
+		if (!npf_output_packet(output, &packet) || !npf_output_batch_end(output, false))
+			break;
+	}
+	return result;
+}
+
+static int copy(const struct npf_command *command, const struct npf_capture_options *options,
+		pcap_t *handle)
+{
+	struct npf_output_options output_options = options->output;
+	struct npf_output output;
+	int code, result;
+
+	output_options.link_type = npf_expression_link_type(pcap_datalink(handle));
+	output_options.snaplen = (uint32_t)pcap_snapshot(handle);
+	code = npf_output_open(&output, command, &output_options);
+	if (code)
+		return code;
+	result = copy_packets(handle, options->count, &output);
+	code = npf_output_close(&output);
+	if (result == -1 && !npf_signals_stopped())
+		return npf_tool_fail(command, EXIT_FAILED, "%s: %s", options->read,
+				     pcap_geterr(handle));
+	return code;
+}
+
+int npf_capture_offline(const struct npf_command *command,
+			const struct npf_capture_options *options)
+{
+	char error[PCAP_ERRBUF_SIZE];
+	pcap_t *handle = pcap_open_offline_with_tstamp_precision(
+		options->read, PCAP_TSTAMP_PRECISION_NANO, error);
+	int code;
+
+	if (!handle)
+		return npf_tool_fail(command, EXIT_FAILED, "%s", error);
+	if (set_filter(handle, options->expression))
+		code = npf_tool_usage(command, "filter: %s", pcap_geterr(handle));
+	else
+		code = copy(command, options, handle);
+	pcap_close(handle);
+	return code;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npf doctor: does capturing work here, by which hook, and if not, what is missing and how to get
+ * it. Every hook is tried for real; nothing is guessed from version numbers.
+ */
+#include <cap-ng.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "terminal.h"
+#include "tool.h"
+
+#define TRY_BUFFER (64u << 10)
+#define N_HOOKS    3
+
+static const struct {
+	unsigned int number;
+	const char *name;
+	const char *use;
+} capabilities[] = {
+	{ CAP_BPF, "cap_bpf", "load the tap" },
+	{ CAP_NET_ADMIN, "cap_net_admin", "attach it to an adapter" },
+	{ CAP_NET_RAW, "cap_net_raw", "open packet sockets, send" },
+	{ CAP_PERFMON, "cap_perfmon", "let the tap read packets freely" },
+};
+#define N_CAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))
+
+struct trial {
+	enum npf_hook hook;
+	int err; /* 0 it works */
+	char error[NPF_ERROR_SIZE];
+};
+
+struct findings {
+	char adapter[NPF_NAME_SIZE];
+	struct utsname kernel;
+	struct trial trials[N_HOOKS];
+	enum npf_hook automatic; /* what auto takes; NPF_HOOK_AUTO none */
+	bool capable[N_CAPABILITIES];
+	int jit;                 /* 0, 1, 2; -1 not known */
+	bool btf;
+	uint64_t memlock;        /* bytes, UINT64_MAX unlimited */
+	char program[PATH_MAX];
+};
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+static int try_hook(struct npf_driver *driver, const char *adapter, enum npf_hook hook,
+		    enum npf_hook *used, char *error)
+{
+	const struct npf_open_options options = { .size = sizeof(options), .hook = hook };
+	struct npf_instance *instance;
+	int err = npf_open(driver, adapter, &options, &instance, error);
+
+	if (err)
+		return err;
+	err = npf_set_buffer(instance, TRY_BUFFER);
+	if (err)
+		snprintf(error, NPF_ERROR_SIZE, "%s", npf_error(instance));
+	*used = npf_instance_hook(instance);
+	npf_close(instance);
+	return err;
+}
+
+static void try_hooks(struct findings *findings, struct npf_driver *driver)
+{
+	char unused[NPF_ERROR_SIZE];
+	enum npf_hook used;
+
+	for (int i = 0; i < N_HOOKS; i++) {
+		struct trial *trial = &findings->trials[i];
+
+		trial->hook = (enum npf_hook)(NPF_HOOK_TCX + i);
+		trial->err = try_hook(driver, findings->adapter, trial->hook, &used, trial->error);
+		if (trial->err && !*trial->error)
+			snprintf(trial->error, sizeof(trial->error), "%s", strerror(-trial->err));
+	}
+	if (!try_hook(driver, findings->adapter, NPF_HOOK_AUTO, &used, unused))
+		findings->automatic = used;
+}
+
+static int read_jit(void)
+{
+	FILE *file = fopen("/proc/sys/net/core/bpf_jit_enable", "re");
+	int value = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%d", &value) != 1)
+		value = -1;
+	fclose(file);
+	return value;
+}
+
+static void look_around(struct findings *findings)
+{
+	struct rlimit limit;
+	ssize_t n = readlink("/proc/self/exe", findings->program, sizeof(findings->program) - 1);
+
+	findings->program[n > 0 ? n : 0] = '\0';
+	uname(&findings->kernel);
+	capng_get_caps_process();
+	for (size_t i = 0; i < N_CAPABILITIES; i++)
+		findings->capable[i] =
+			capng_have_capability(CAPNG_EFFECTIVE, capabilities[i].number);
+	findings->jit = read_jit();
+	findings->btf = !access("/sys/kernel/btf/vmlinux", R_OK);
+	findings->memlock = UINT64_MAX;
+	if (!getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur != RLIM_INFINITY)
+		findings->memlock = limit.rlim_cur;
+}
+
+static bool is_capable(const struct findings *findings)
+{
+	for (size_t i = 0; i < N_CAPABILITIES; i++) {
+		if (!findings->capable[i])
+			return false;
+	}
+	return true;
+}
+
+static int verdict(const struct findings *findings)
+{
+	int working = 0;
+
+	for (int i = 0; i < N_HOOKS; i++) {
+		if (findings->trials[i].err == -ENODEV)
+			return EXIT_NO_ADAPTER;
+		working += !findings->trials[i].err;
+	}
+	if (!findings->trials[0].err)
+		return EXIT_OK;
+	return working ? EXIT_FAILED : EXIT_PRIVILEGE;
+}
+
+/* ---- telling --------------------------------------------------------------------------------- */
+
+static void tell(const struct npf_terminal *terminal, bool good, const char *what,
+		 const char *detail)
+{
+	printf("  %s%-4s%s %-15s %s\n", npf_colour(terminal, good ? NPF_GREEN : NPF_RED),
+	       good ? "ok" : "no", npf_colour(terminal, NPF_PLAIN), what, detail);
+}
+
+static void tell_hooks(const struct npf_terminal *terminal, const struct findings *findings)
+{
+	static const char *const descriptions[N_HOOKS] = {
+		"eBPF on tcx, the best",
+		"eBPF on a packet socket",
+		"TPACKET_V3 and the tap in user space, the slowest",
+	};
+
+	printf("hooks, tried on %s\n", findings->adapter);
+	for (int i = 0; i < N_HOOKS; i++) {
+		const struct trial *trial = &findings->trials[i];
+
+		tell(terminal, !trial->err, npf_hook_name(trial->hook),
+		     trial->err ? trial->error : descriptions[i]);
+	}
+	printf("  auto takes %s\n", findings->automatic == NPF_HOOK_AUTO ?
+					    "none" :
+					    npf_hook_name(findings->automatic));
+}
+
+static void tell_kernel(const struct npf_terminal *terminal, const struct findings *findings)
+{
+	char memory[64] = "unlimited";
+
+	if (findings->memlock != UINT64_MAX) {
+		npf_format_bytes(memory, sizeof(memory), findings->memlock);
+		strcat(memory, " (matters before Linux 5.11)");
+	}
+	printf("kernel %s %s\n", findings->kernel.sysname, findings->kernel.release);
+	tell(terminal, findings->jit > 0, "BPF JIT",
+	     findings->jit > 0 ? "on" :
+	     findings->jit ? "not known" : "off: sudo sysctl net.core.bpf_jit_enable=1");
+	tell(terminal, findings->btf, "BTF",
+	     findings->btf ? "/sys/kernel/btf/vmlinux" : "the kernel was built without it");
+	tell(terminal, true, "locked memory", memory);
+}
+
+/* npf may run under a wrapper; the path of the file itself is what setcap wants. */
+static void tell_cure(const struct findings *findings)
+{
+	const char *program = *findings->program ? findings->program : "npf";
+
+	if (is_capable(findings))
+		return;
+	printf("to get what is missing, once:\n  sudo setcap ");
+	for (size_t i = 0; i < N_CAPABILITIES; i++)
+		printf("%s%s", i ? "," : "", capabilities[i].name);
+	printf("+ep '%s'\nor run it as root:\n  sudo '%s' doctor\n", program, program);
+}
+
+static void tell_capabilities(const struct npf_terminal *terminal,
+			      const struct findings *findings)
+{
+	printf("capabilities\n");
+	for (size_t i = 0; i < N_CAPABILITIES; i++)
+		tell(terminal, findings->capable[i], capabilities[i].name, capabilities[i].use);
+}
+
+static void tell_verdict(int code)
+{
+	static const char *const sentences[] = {
+		[EXIT_OK] = "All is well.",
+		[EXIT_FAILED] = "Capturing works, but not by the best hook.",
+		[EXIT_PRIVILEGE] = "Capturing does not work here.",
+		[EXIT_NO_ADAPTER] = "There is no such adapter: see npf list.",
+	};
+
+	puts(sentences[code]);
+}
+
+static void json_hooks(struct npf_json *json, const struct findings *findings)
+{
+	npf_json_array(json, "hooks");
+	for (int i = 0; i < N_HOOKS; i++) {
+		const struct trial *trial = &findings->trials[i];
+
+		npf_json_object(json, NULL);
+		npf_json_string(json, "name", npf_hook_name(trial->hook));
+		npf_json_bool(json, "works", !trial->err);
+		npf_json_string(json, "error", trial->err ? trial->error : NULL);
+		npf_json_object_end(json);
+	}
+	npf_json_array_end(json);
+}
+
+static void print_json(const struct findings *findings, int code)
+{
+	struct npf_json json = { .out = stdout };
+
+	npf_json_object(&json, NULL);
+	npf_json_string(&json, "version", npf_version());
+	npf_json_unsigned(&json, "verdict", (uint64_t)code);
+	npf_json_string(&json, "adapter", findings->adapter);
+	json_hooks(&json, findings);
+	npf_json_string(&json, "auto", findings->automatic == NPF_HOOK_AUTO ?
+					       NULL :
+					       npf_hook_name(findings->automatic));
+	npf_json_string(&json, "kernel", findings->kernel.release);
+	npf_json_object(&json, "capabilities");
+	for (size_t i = 0; i < N_CAPABILITIES; i++)
+		npf_json_bool(&json, capabilities[i].name, findings->capable[i]);
+	npf_json_object_end(&json);
+	npf_json_bool(&json, "bpf_jit", findings->jit > 0);
+	npf_json_bool(&json, "btf", findings->btf);
+	if (findings->memlock == UINT64_MAX)
+		npf_json_string(&json, "memlock", NULL);
+	else
+		npf_json_unsigned(&json, "memlock", findings->memlock);
+	npf_json_object_end(&json);
+	npf_json_line(&json);
+}
+
+static void print_text(const struct findings *findings, int code)
+{
+	struct npf_terminal terminal;
+
+	npf_terminal_init(&terminal, stdout);
+	printf("%s\n", npf_version());
+	tell_hooks(&terminal, findings);
+	tell_capabilities(&terminal, findings);
+	tell_kernel(&terminal, findings);
+	tell_cure(findings);
+	tell_verdict(code);
+}
+
+static int run(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "interface", required_argument, NULL, 'i' },
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct findings findings = { .adapter = "lo" };
+	struct npf_session session;
+	bool json = false;
+	int option, code;
+
+	while ((option = getopt_long(argc, argv, "i:j", long_options, NULL)) != -1) {
+		if (option == 'i')
+			snprintf(findings.adapter, sizeof(findings.adapter), "%s", optarg);
+		else if (option == 'j')
+			json = true;
+		else
+			return npf_tool_hint(&npf_command_doctor);
+	}
+	if (optind < argc)
+		return npf_tool_usage(&npf_command_doctor, "'%s' is not expected", argv[optind]);
+	setlocale(LC_CTYPE, "");
+	code = npf_session_start(&session, &npf_command_doctor);
+	if (code)
+		return code;
+	look_around(&findings);
+	try_hooks(&findings, session.driver);
+	npf_session_end(&session);
+	code = verdict(&findings);
+	if (json)
+		print_json(&findings, code);
+	else
+		print_text(&findings, code);
+	return fflush(stdout) ? EXIT_FAILED : code;
+}
+
+const struct npf_command npf_command_doctor = {
+	.name = "doctor",
+	.run = run,
+	.summary = "tell whether capturing works here, and what is missing",
+	.help = "usage: npf doctor [-i NAME] [-j]\n\n"
+		"Try every hook on an adapter, and show capabilities and what matters of the "
+		"kernel,\nwith the command that gets what is missing.\n\n"
+		"  -i, --interface NAME   adapter to try (default lo)\n"
+		"  -j, --json             as one JSON object\n\n"
+		"exit code: 0 the best hook works, 1 only a lesser one, 3 none, 4 no such "
+		"adapter\n\n"
+		"examples:\n"
+		"  npf doctor\n"
+		"  npf doctor -i eth0 --json | jq .auto\n",
+};

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npf: capture, count and look at packets with the NetGroup Packet Filter. This file finds the
+ * command and knows how to teach; everything else is the command's.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tool.h"
+
+static const struct npf_command *const commands[] = {
+	&npf_command_list,
+	&npf_command_capture,
+	&npf_command_stat,
+	&npf_command_doctor,
+};
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct npf_command *find(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (!strcmp(commands[i]->name, name))
+			return commands[i];
+	}
+	return NULL;
+}
+
+static void print_help(FILE *out)
+{
+	fputs("npf: capture and count packets in the kernel\n\n"
+	      "usage: npf COMMAND [OPTION...]\n\n"
+	      "commands:\n",
+	      out);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
+	fputs("  help      explain a command: npf help capture\n\n"
+	      "first steps:\n"
+	      "  npf doctor                     does capturing work here, and if not why\n"
+	      "  npf list                       which adapters are there\n"
+	      "  npf capture -i lo -c 10        show ten packets\n"
+	      "  npf stat -i lo                 watch the traffic\n",
+	      out);
+}
+
+static int unknown(const char *name)
+{
+	fprintf(stderr, "npf: there is no command '%s'; 'npf help' lists them\n", name);
+	return EXIT_USAGE;
+}
+
+static int finish(void)
+{
+	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+}
+
+static int help(int argc, char **argv)
+{
+	const struct npf_command *command;
+
+	if (argc < 2) {
+		print_help(stdout);
+		return finish();
+	}
+	command = find(argv[1]);
+	if (!command)
+		return unknown(argv[1]);
+	fputs(command->help, stdout);
+	return finish();
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		if (!strcmp(argv[i], "--help"))
+			return true;
+	}
+	return false;
+}
+
+static void complain(const struct npf_command *command, const char *format, va_list arguments)
+{
+	fprintf(stderr, "npf %s: ", command->name);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+}
+
+int npf_tool_fail(const struct npf_command *command, int code, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	complain(command, format, arguments);
+	va_end(arguments);
+	return code;
+}
+
+int npf_tool_usage(const struct npf_command *command, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	complain(command, format, arguments);
+	va_end(arguments);
+	return npf_tool_hint(command);
+}
+
+int npf_tool_hint(const struct npf_command *command)
+{
+	fprintf(stderr, "try 'npf help %s'\n", command->name);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	const struct npf_command *command;
+	char title[32];
+
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return help(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		puts(npf_version());
+		return finish();
+	}
+	command = find(argv[1]);
+	if (!command)
+		return unknown(argv[1]);
+	if (wants_help(argc - 1, argv + 1)) {
+		fputs(command->help, stdout);
+		return finish();
+	}
+	/* getopt's own messages begin with argv[0]. */
+	snprintf(title, sizeof(title), "npf %s", command->name);
+	argv[1] = title;
+	return command->run(argc - 1, argv + 1);
+}

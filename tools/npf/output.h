@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where captured packets go: a savefile, lines of text, or nowhere but into the count.
+ */
+#ifndef NPF_OUTPUT_H
+#define NPF_OUTPUT_H
+
+#include "print_packet.h"
+#include "savefile.h"
+#include "tool.h"
+
+struct npf_output_options {
+	const char *file; /* savefile, "-" standard output; NULL prints lines */
+	bool nano;        /* nanosecond savefile */
+	bool eager;       /* lines do not wait in our buffer after a batch */
+	bool quiet;       /* no lines */
+	bool link_header;
+	bool hex;
+	uint32_t link_type;
+	uint32_t snaplen;
+};
+
+struct npf_output {
+	struct npf_output_options options;
+	const struct npf_command *command;
+	struct savefile *file; /* NULL: none */
+	FILE *stream;          /* of the lines; NULL: none */
+	uint64_t packets;      /* taken */
+	int err;               /* the first failure, negative errno */
+	struct npf_print_clock clock;
+	struct npf_line line;
+};
+
+/* An exit code; failures were told. */
+int npf_output_open(struct npf_output *output, const struct npf_command *command,
+		    const struct npf_output_options *options);
+/* False once the output is broken; npf_output_close() tells why. The packet's data must stay until
+ * npf_output_batch_end(). */
+bool npf_output_packet(struct npf_output *output, const struct npf_packet *packet);
+/* idle: no packets are waiting, so nothing is won by holding lines back. */
+bool npf_output_batch_end(struct npf_output *output, bool idle);
+/* Finish. An exit code; a reader that went away is no failure. packets is then what really
+ * arrived in a savefile. */
+int npf_output_close(struct npf_output *output);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Writing captured packets to a pcap savefile (pcap-savefile(5)) straight from the circular buffer.
+ * libpcap's pcap_dump() would copy each packet through stdio, which costs more than capturing it;
+ * here long packets go to the kernel from where they lie, and only short ones are gathered.
+ */
+#ifndef NPF_TOOL_SAVEFILE_H
+#define NPF_TOOL_SAVEFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "npf/npf.h"
+
+#define SAVEFILE_PARTS   1000          /* of one write; below IOV_MAX */
+#define SAVEFILE_GATHERS (256u << 10)  /* bytes of headers and short packets per write */
+
+struct savefile {
+	int fd;
+	bool regular;      /* can be cut back to its last whole packet */
+	bool nano;
+	uint64_t packets;  /* whole ones in the file */
+	uint64_t bytes;    /* of the file up to the last of them */
+	uint64_t waiting;  /* packets added and not written yet */
+	int n_parts;
+	uint32_t gathered;
+	struct iovec parts[SAVEFILE_PARTS];
+	uint8_t gather[SAVEFILE_GATHERS];
+};
+
+/* Create or replace a file, "-" is standard output, and write the header. Negative errno. */
+int savefile_open(struct savefile *file, const char *name, uint32_t link_type, uint32_t snaplen,
+		  bool nano);
+
+/* Add a packet; its data must stay until savefile_flush(). Negative errno as there. */
+int savefile_add(struct savefile *file, const struct npf_packet *packet);
+
+/* Write what was added. When that fails (-ENOSPC, -EPIPE, ...) a regular file is cut back to whole
+ * packets and packets says how many it holds. */
+int savefile_flush(struct savefile *file);
+
+/* Flush and close; the first error of both. */
+int savefile_close(struct savefile *file);
+
+#endif

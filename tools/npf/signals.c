@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Orderly ends. A handler has no argument, so this is the one place with state of the process.
+ * The event descriptor stays readable once a signal came: a wait that starts later does not sleep.
+ */
+#include "signals.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+static _Atomic(struct npf_instance *) watched;
+static atomic_bool stopped;
+static int event = -1;
+
+static void on_signal(int number)
+{
+	const uint64_t one = 1;
+	struct npf_instance *instance = atomic_load(&watched);
+	int saved = errno;
+
+	(void)number;
+	atomic_store(&stopped, true);
+	if (instance)
+		npf_stop_waiting(instance);
+	(void)!write(event, &one, sizeof(one)); /* fails when full only: readable all the same */
+	errno = saved;
+}
+
+int npf_signals_init(void)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (event < 0)
+		return -errno;
+	sigemptyset(&action.sa_mask);
+	sigemptyset(&ignore.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+	return 0;
+}
+
+void npf_signals_watch(struct npf_instance *instance)
+{
+	atomic_store(&watched, instance);
+	if (instance && npf_signals_stopped())
+		npf_stop_waiting(instance);
+}
+
+bool npf_signals_stopped(void)
+{
+	return atomic_load(&stopped);
+}
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+bool npf_signals_wait(int fd, uint64_t deadline)
+{
+	struct pollfd polled[] = { { event, POLLIN, 0 }, { fd, POLLIN, 0 } };
+
+	while (!npf_signals_stopped()) {
+		uint64_t start = now(), left = deadline > start ? deadline - start : 0;
+		struct timespec time = { (time_t)(left / 1000000000u),
+					 (long)(left % 1000000000u) };
+
+		if (ppoll(polled, 2, deadline == UINT64_MAX ? NULL : &time, NULL) >= 0 &&
+		    (polled[1].revents || !left))
+			return polled[1].revents;
+	}
+	return false;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * SIGINT and SIGTERM: the first asks for an orderly end, the second kills. SIGPIPE is ignored, so
+ * that a reader who leaves is an error of the write and nothing is left half done.
+ */
+#ifndef NPF_SIGNALS_H
+#define NPF_SIGNALS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "npf/npf.h"
+
+/* 0 or a negative errno value. */
+int npf_signals_init(void);
+/* The instance whose reader shall be woken; NULL before it is closed. */
+void npf_signals_watch(struct npf_instance *instance);
+bool npf_signals_stopped(void);
+/* Wait until fd (-1: none) is readable, the deadline passes (ns, CLOCK_MONOTONIC) or a signal
+ * asks for the end. True when fd is readable. */
+bool npf_signals_wait(int fd, uint64_t deadline);
+
+#endif

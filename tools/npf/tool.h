@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the parts of the npf command share: the table of commands, exit codes, and how arguments
+ * are read and failures told. Each command lives in a file of its own.
+ */
+#ifndef NPF_TOOL_H
+#define NPF_TOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "npf/npf.h"
+
+/* Documented in npf(1). */
+enum {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,     /* something went wrong while running */
+	EXIT_USAGE = 2,      /* the command line makes no sense */
+	EXIT_PRIVILEGE = 3,  /* a capability is missing */
+	EXIT_NO_ADAPTER = 4, /* no such adapter */
+};
+
+struct npf_command {
+	const char *name;
+	int (*run)(int argc, char **argv); /* argv[0] is the name; returns an exit code */
+	const char *summary;               /* one line, for the list of commands */
+	const char *help;                  /* usage, options and examples */
+};
+
+extern const struct npf_command npf_command_list, npf_command_capture, npf_command_stat,
+	npf_command_doctor;
+
+/* "npf COMMAND: text" on stderr. Returns code, so that a caller can return it on. */
+int npf_tool_fail(const struct npf_command *command, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The same for a mistake in the command line, with a hint where help is. */
+int npf_tool_usage(const struct npf_command *command, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Only the hint, after getopt told what is wrong. */
+int npf_tool_hint(const struct npf_command *command);
+/* The exit code that tells of a negative errno value from the driver. */
+int npf_tool_exit_code(int err);
+
+/* ---- arguments.c ----------------------------------------------------------------------------- */
+
+/* Whole number in min..max, decimal. */
+bool npf_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
+/* Bytes with an optional K, M or G (powers of 1024, either case, "iB" or "B" may follow). */
+bool npf_parse_size(const char *text, uint64_t max, uint64_t *bytes);
+/* Time in ms, or with us, ms or s; a fraction is allowed. Result in microseconds. */
+bool npf_parse_duration(const char *text, uint64_t max_us, uint64_t *us);
+bool npf_parse_hook(const char *text, enum npf_hook *hook);
+/* Join words with blanks into memory of the caller's to free(); NULL when short. */
+char *npf_join_words(char *const *words, int n);
+
+/* ---- session.c ------------------------------------------------------------------------------- */
+
+/* One driver, and the instance a command works with. All zero: nothing is open. */
+struct npf_session {
+	const struct npf_command *command;
+	struct npf_host *host;
+	struct npf_driver *driver;
+	struct npf_instance *instance;
+	struct npf_adapter adapter; /* as it was at open */
+};
+
+/* Start a driver. An exit code; failures were told on stderr. */
+int npf_session_start(struct npf_session *session, const struct npf_command *command);
+/* Open an adapter by name; NULL picks the first that is up, carries traffic and is not the
+ * loopback, else the loopback. */
+int npf_session_open(struct npf_session *session, const char *name, enum npf_hook hook);
+/* See all traffic of the segment, or what the host itself sees. */
+int npf_session_promiscuous(struct npf_session *session, bool promiscuous);
+/* "npf COMMAND: WHAT: what the driver says" and the exit code for err. */
+int npf_session_fail(struct npf_session *session, int err, const char *what);
+void npf_session_end(struct npf_session *session);
+
+/* Name of a savefile's link type, for people. */
+const char *npf_link_name(uint32_t link_type);
+
+#endif
