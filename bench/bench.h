@@ -172,10 +172,12 @@ enum {
 	N_COSTS
 };
 enum { READER_TCPDUMP, READER_DUMPCAP, READER_NETSNIFF, READER_NPF, N_READERS = READER_NPF + 3 };
+enum { MONITOR_ALL, MONITOR_FILTER, MONITOR_STANDARD, N_MONITORS };
 enum { CROWD_TCPDUMP, CROWD_NPF, CROWD_TCPDUMP_4, CROWD_NPF_4, N_CROWDS };
 
 extern const size_t frame_sizes[N_SIZES];
-extern const struct tool cost_tools[N_COSTS], reader_tools[N_READERS], crowd_tools[N_CROWDS];
+extern const struct tool cost_tools[N_COSTS], reader_tools[N_READERS];
+extern const struct tool monitor_tools[N_MONITORS], crowd_tools[N_CROWDS];
 extern const unsigned int crowd_instances[N_CROWDS];
 
 /* What a tap adds for the sender, ns a packet; ratio to tcpdump's of the same round. */
@@ -196,7 +198,7 @@ struct crowd {
 
 /* Statistics mode, ns a packet. */
 struct monitor {
-	struct series program, program_empty, test_run, test_run_empty;
+	struct series program, test_run;
 	struct series cpu_ns, cpu_percent; /* of npf stat */
 };
 
@@ -205,10 +207,11 @@ struct results {
 	uint64_t cost_delivered[N_COSTS], cost_dropped[N_COSTS]; /* all rounds */
 	struct reader reader[N_READERS][N_SIZES];
 	struct crowd crowd[N_CROWDS];
-	struct monitor monitor;
-	char missing[MAX_MISSING][200]; /* "LABEL: why it could not run" */
+	struct monitor monitor[N_MONITORS], empty; /* empty: a program that does nothing */
+	char missing[MAX_MISSING][200];            /* "LABEL: why it could not run" */
 	unsigned int n_missing;
-	unsigned int rounds, ms; /* as asked for */
+	const char *phases;      /* what was asked for: letters of "crsi" */
+	unsigned int rounds, ms; /* as well */
 	double busy;             /* share of all CPUs that others used before it began */
 	double sender_share;     /* of its CPU, in the worst burst */
 };

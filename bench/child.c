@@ -21,10 +21,11 @@
 
 #include "bench.h"
 
-#define READY_MS 10000 /* a tool that has no tap by then has failed */
-#define CALM_MS  40
-#define STOP_MS  5000
-#define LOG_SIZE 16384
+#define READY_MS     10000 /* a tool that has no tap by then has failed */
+#define CALM_MS      40
+#define MOST_CALM_MS 2000
+#define STOP_MS      5000
+#define LOG_SIZE     16384
 
 static void become(const struct world *world, const struct tool *tool, const char *npf, int log,
 		   pid_t parent)
@@ -96,16 +97,41 @@ uint64_t children_cpu(const struct children *children)
 	return sum;
 }
 
+/* Not running, and not waiting for a CPU either. */
+static bool sleeps(const struct child *child)
+{
+	char path[32], state = 'S';
+	FILE *stat;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)child->pid);
+	stat = fopen(path, "re");
+	if (!stat)
+		return true;
+	if (fscanf(stat, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'S';
+	fclose(stat);
+	return state != 'R';
+}
+
+static bool all_sleep(const struct children *children)
+{
+	for (unsigned int i = 0; i < children->n; i++) {
+		if (!sleeps(&children->child[i]))
+			return false;
+	}
+	return true;
+}
+
 /* Tools that wake up by a timer are never quite calm: a hundredth of a CPU is calm enough. */
 static void wait_calm(const struct children *children)
 {
 	uint64_t last, now = children_cpu(children);
 
-	for (int i = 0; i < 20; i++) {
+	for (int ms = 0; ms < MOST_CALM_MS; ms += CALM_MS) {
 		last = now;
 		sleep_ms(CALM_MS);
 		now = children_cpu(children);
-		if (now - last < CALM_MS * 10000)
+		if (now - last < CALM_MS * 10000 && all_sleep(children))
 			return;
 	}
 }

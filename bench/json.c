@@ -104,21 +104,28 @@ static void put_readers(FILE *out, const struct results *results)
 	fputs("\n  ],\n", out);
 }
 
-static void put_monitor(FILE *out, const struct monitor *monitor)
+static void put_monitor(FILE *out, const char *key, const struct monitor *monitor)
 {
-	fputs("  \"statistics\": {\n    ", out);
+	fprintf(out, "    {\"tap\": \"%s\",\n     ", key);
 	put_series(out, "program_ns", &monitor->program);
-	fputs(",\n    ", out);
-	put_series(out, "empty_program_ns", &monitor->program_empty);
-	fputs(",\n    ", out);
+	fputs(",\n     ", out);
 	put_series(out, "test_run_ns", &monitor->test_run);
-	fputs(",\n    ", out);
-	put_series(out, "empty_test_run_ns", &monitor->test_run_empty);
-	fputs(",\n    ", out);
+	fputs(",\n     ", out);
 	put_series(out, "cpu_ns", &monitor->cpu_ns);
-	fputs(",\n    ", out);
+	fputs(",\n     ", out);
 	put_series(out, "cpu_percent", &monitor->cpu_percent);
-	fputs("\n  },\n", out);
+	fputc('}', out);
+}
+
+static void put_monitors(FILE *out, const struct results *results)
+{
+	fputs("  \"statistics\": [\n", out);
+	for (unsigned int m = 0; m < N_MONITORS; m++) {
+		put_monitor(out, monitor_tools[m].key, &results->monitor[m]);
+		fputs(",\n", out);
+	}
+	put_monitor(out, "empty_program", &results->empty);
+	fputs("\n  ],\n", out);
 }
 
 static void put_crowds(FILE *out, const struct results *results)
@@ -183,7 +190,7 @@ bool report_json(const struct results *results, const char *path)
 	put_conditions(out, results);
 	put_costs(out, results);
 	put_readers(out, results);
-	put_monitor(out, &results->monitor);
+	put_monitors(out, results);
 	put_crowds(out, results);
 	put_missing(out, results);
 	put_verdicts(out, results);

@@ -101,28 +101,39 @@ static void print_readers(const struct results *results, FILE *out)
 	fputs("dropped: as the tool reports; lost: received by the device and not captured\n", out);
 }
 
-static void print_ns(FILE *out, const char *label, const struct series *ns,
-		     const struct series *floor)
+/* What a program takes, the measuring itself taken off. */
+static double net(const struct series *program, const struct series *empty)
 {
-	double value = series_median(ns), empty = floor ? series_median(floor) : 0;
-
-	if (isnan(value))
-		fprintf(out, "%-44s%10s\n", label, "-");
-	else if (!floor || isnan(empty))
-		fprintf(out, "%-44s%10.2f\n", label, value);
-	else
-		fprintf(out, "%-44s%10.2f   (%.2f, less %.2f for an empty program)\n", label,
-			value - empty, value, empty);
+	return series_median(program) - series_median(empty);
 }
 
-static void print_monitor(const struct monitor *monitor, FILE *out)
+static void print_figure(FILE *out, double value)
 {
-	fputs("\nStatistics mode, 64 B: ns a packet\n", out);
-	print_ns(out, "program, by the kernel's account", &monitor->program,
-		 &monitor->program_empty);
-	print_ns(out, "program, test run", &monitor->test_run, &monitor->test_run_empty);
-	print_ns(out, "CPU of npf stat", &monitor->cpu_ns, NULL);
-	print_ns(out, "... per cent of one CPU", &monitor->cpu_percent, NULL);
+	if (isnan(value))
+		fprintf(out, "%16s", "-");
+	else
+		fprintf(out, "%16.2f", value);
+}
+
+static void print_monitors(const struct results *results, FILE *out)
+{
+	const struct monitor *monitor, *empty = &results->empty;
+
+	fprintf(out, "\nStatistics mode, 64 B: ns a packet\n%-28s%16s%16s%16s%16s\n", "", "program",
+		"test run", "CPU of tool", "% of a CPU");
+	for (unsigned int m = 0; m < N_MONITORS; m++) {
+		monitor = &results->monitor[m];
+		fprintf(out, "%-28s", monitor_tools[m].label);
+		print_figure(out, net(&monitor->program, &empty->program));
+		print_figure(out, net(&monitor->test_run, &empty->test_run));
+		print_figure(out, series_median(&monitor->cpu_ns));
+		print_figure(out, series_median(&monitor->cpu_percent));
+		fputc('\n', out);
+	}
+	fprintf(out, "%-28s", "an empty program (taken off)");
+	print_figure(out, series_median(&empty->program));
+	print_figure(out, series_median(&empty->test_run));
+	fputc('\n', out);
 }
 
 static void print_crowds(const struct results *results, FILE *out)
@@ -195,19 +206,26 @@ static void judge_readers(const struct results *results, unsigned int t, struct 
 	}
 }
 
-static void judge_rest(const struct results *results, const struct reader *reader,
-		       struct verdict verdicts[3])
+static void judge_monitor(const struct results *results, unsigned int m, struct verdict verdicts[2])
 {
-	const struct monitor *monitor = &results->monitor;
+	const struct monitor *monitor = &results->monitor[m];
 
-	verdicts[0] = (struct verdict){ "statistics program, 64 B",
-					series_median(&monitor->program) -
-						series_median(&monitor->program_empty),
-					MOST_PROGRAM, "ns" };
-	verdicts[1] = (struct verdict){ "CPU of npf stat, 64 B", series_median(&monitor->cpu_ns),
-					MOST_CPU, "ns" };
-	verdicts[2] = (struct verdict){ "lost at full rate, 64 B, all rounds",
-					reader->ns.n ? (double)lost(reader) : NAN, 0, "packets" };
+	snprintf(verdicts[0].what, sizeof(verdicts[0].what), "program, 64 B: %s",
+		 monitor_tools[m].label);
+	verdicts[0].measured = net(&monitor->program, &results->empty.program);
+	verdicts[0].limit = MOST_PROGRAM;
+	verdicts[0].unit = "ns";
+	snprintf(verdicts[1].what, sizeof(verdicts[1].what), "reader CPU, 64 B: %s",
+		 monitor_tools[m].label);
+	verdicts[1].measured = series_median(&monitor->cpu_ns);
+	verdicts[1].limit = MOST_CPU;
+	verdicts[1].unit = "ns";
+}
+
+static void judge_loss(const struct reader *reader, struct verdict *verdict)
+{
+	*verdict = (struct verdict){ "lost at full rate, 64 B, all rounds",
+				     reader->ns.n ? (double)lost(reader) : NAN, 0, "packets" };
 }
 
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS])
@@ -218,8 +236,10 @@ unsigned int report_judge(const struct results *results, struct verdict verdicts
 	n += N_GENERATORS * N_SIZES;
 	judge_readers(results, READER_NPF + hook, verdicts + n);
 	n += N_SIZES;
-	judge_rest(results, &results->reader[READER_NPF + hook][0], verdicts + n);
-	return n + 3;
+	judge_loss(&results->reader[READER_NPF + hook][0], &verdicts[n++]);
+	for (unsigned int m = MONITOR_ALL; m <= MONITOR_FILTER; m++, n += 2)
+		judge_monitor(results, m, verdicts + n);
+	return n;
 }
 
 const char *report_word(const struct verdict *verdict)
@@ -250,10 +270,14 @@ static void print_verdicts(const struct results *results, FILE *out)
 
 void report_print(const struct results *results, FILE *out)
 {
-	print_costs(results, out);
-	print_readers(results, out);
-	print_monitor(&results->monitor, out);
-	print_crowds(results, out);
+	if (strchr(results->phases, 'c'))
+		print_costs(results, out);
+	if (strchr(results->phases, 'r'))
+		print_readers(results, out);
+	if (strchr(results->phases, 's'))
+		print_monitors(results, out);
+	if (strchr(results->phases, 'i'))
+		print_crowds(results, out);
 	for (unsigned int i = 0; i < results->n_missing; i++)
 		fprintf(out, "%snot measured: %s\n", i ? "" : "\n", results->missing[i]);
 	print_verdicts(results, out);

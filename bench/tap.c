@@ -26,6 +26,7 @@ const size_t frame_sizes[N_SIZES] = { 64, 1514 };
 /* The same buffer for all, 16 MiB. -Z keeps tcpdump from changing its user. */
 #define TCPDUMP     "tcpdump", "-i", "vb", "-n", "-Z", "root", "-w", "/dev/null"
 #define NPF(hook)   "NPF", "capture", "-i", "vb", "-q", "-w", "/dev/null", "-B16M", "--hook", hook
+#define NPF_STAT    "NPF", "stat", "-i", "vb", "--interval", "1000", "--json"
 #define REJECT      "tcp port 80"
 #define PCAP_REPORT "# packets captured", "# packets dropped"
 
@@ -36,9 +37,9 @@ static const char *const npf_tcx[] = { NPF("tcx"), NULL };
 static const char *const npf_socket[] = { NPF("socket"), NULL };
 static const char *const npf_tpacket[] = { NPF("tpacket"), NULL };
 static const char *const npf_reject[] = { NPF("auto"), REJECT, NULL };
-static const char *const npf_stat[] = {
-	"NPF", "stat", "-i", "vb", "--interval", "1000", "--json", NULL,
-};
+static const char *const npf_stat[] = { NPF_STAT, NULL };
+static const char *const npf_stat_all[] = { NPF_STAT, "all=", NULL };
+static const char *const npf_stat_udp[] = { NPF_STAT, "udp=udp", NULL };
 static const char *const dumpcap[] = {
 	"dumpcap", "-q", "-i", "vb", "-w", "/dev/null", "-B", "16", NULL,
 };
@@ -54,7 +55,7 @@ const struct tool cost_tools[N_COSTS] = {
 	[COST_NPF] = { "npf capture, tcx", "npf_tcx", npf_tcx, PCAP_REPORT },
 	[COST_NPF + 1] = { "npf capture, socket", "npf_socket", npf_socket, PCAP_REPORT },
 	[COST_NPF + 2] = { "npf capture, tpacket", "npf_tpacket", npf_tpacket, PCAP_REPORT },
-	[COST_STAT] = { "npf stat", "npf_stat", npf_stat, NULL, NULL },
+	[COST_STAT] = { "npf stat, one filter", "npf_stat", npf_stat_udp, NULL, NULL },
 };
 
 const struct tool reader_tools[N_READERS] = {
@@ -65,6 +66,12 @@ const struct tool reader_tools[N_READERS] = {
 	[READER_NPF] = { "npf capture, tcx", "npf_tcx", npf_tcx, PCAP_REPORT },
 	[READER_NPF + 1] = { "npf capture, socket", "npf_socket", npf_socket, PCAP_REPORT },
 	[READER_NPF + 2] = { "npf capture, tpacket", "npf_tpacket", npf_tpacket, PCAP_REPORT },
+};
+
+const struct tool monitor_tools[N_MONITORS] = {
+	[MONITOR_ALL] = { "npf stat, every packet", "all", npf_stat_all, NULL, NULL },
+	[MONITOR_FILTER] = { "npf stat, one filter", "filter", npf_stat_udp, NULL, NULL },
+	[MONITOR_STANDARD] = { "npf stat, its standard set", "standard", npf_stat, NULL, NULL },
 };
 
 const struct tool crowd_tools[N_CROWDS] = {
@@ -175,6 +182,8 @@ static void measure_cost(struct bench *bench, unsigned int t, unsigned int s)
 	struct children children;
 	struct outcome outcome = { 0 };
 
+	if (is_missing(results, &cost_tools[t]))
+		return;
 	bursts(bench, frame_sizes[s], base);
 	if (t != COST_NONE && !start(bench, &children, &cost_tools[t], 1))
 		return;
@@ -270,17 +279,21 @@ static void measure_readers(struct bench *bench)
 
 /* ---- 4. statistics mode --------------------------------------------------------------------- */
 
-static void observe(struct bench *bench, struct account *account, struct burst *sent)
+/* Send, and take the account of the programs that are not in account->before. */
+static void observe(struct bench *bench, struct account *account, struct burst *sent,
+		    struct monitor *monitor)
 {
 	programs_list(&account->earlier);
 	burst(bench, best_generator(bench), frame_sizes[0], bench->results.ms * READER_X, sent);
 	programs_list(&account->later);
 	account->packets = sent->delivered;
+	series_add(&monitor->program, programs_cost(account));
+	series_add(&monitor->test_run,
+		   programs_test_run(account, bench->sender.frame, frame_sizes[0]));
 }
 
 static void measure_empty(struct bench *bench)
 {
-	struct monitor *monitor = &bench->results.monitor;
 	struct account account;
 	struct burst sent;
 	int link;
@@ -289,34 +302,30 @@ static void measure_empty(struct bench *bench)
 	link = programs_attach_empty(&bench->world);
 	if (link < 0)
 		return;
-	observe(bench, &account, &sent);
-	series_add(&monitor->program_empty, programs_cost(&account));
-	series_add(&monitor->test_run_empty,
-		   programs_test_run(&account, bench->sender.frame, frame_sizes[0]));
+	observe(bench, &account, &sent, &bench->results.empty);
 	close(link);
 }
 
-static void measure_stat(struct bench *bench)
+static void measure_stat(struct bench *bench, unsigned int m)
 {
-	struct monitor *monitor = &bench->results.monitor;
+	struct monitor *monitor = &bench->results.monitor[m];
 	struct children children;
 	struct outcome outcome;
 	struct account account;
 	struct burst sent;
-	uint64_t cpu;
+	uint64_t cpu, elapsed;
 
 	programs_list(&account.before);
-	if (!start(bench, &children, &cost_tools[COST_STAT], 1))
+	if (!start(bench, &children, &monitor_tools[m], 1))
 		return;
 	cpu = children_cpu(&children);
-	observe(bench, &account, &sent);
+	elapsed = clock_ns(CLOCK_MONOTONIC);
+	observe(bench, &account, &sent, monitor);
 	cpu = children_cpu(&children) - cpu;
-	series_add(&monitor->cpu_ns, per_packet(cpu, sent.delivered));
-	series_add(&monitor->cpu_percent, 100.0 * (double)cpu / (double)sent.wall_ns);
-	series_add(&monitor->program, programs_cost(&account));
-	series_add(&monitor->test_run,
-		   programs_test_run(&account, bench->sender.frame, frame_sizes[0]));
+	elapsed = clock_ns(CLOCK_MONOTONIC) - elapsed;
 	children_stop(&children, &outcome);
+	series_add(&monitor->cpu_ns, per_packet(cpu, sent.delivered));
+	series_add(&monitor->cpu_percent, 100.0 * (double)cpu / (double)elapsed);
 }
 
 static void measure_monitor(struct bench *bench)
@@ -329,7 +338,8 @@ static void measure_monitor(struct bench *bench)
 	for (unsigned int round = 0; round < rounds; round++) {
 		progress("statistics mode", round, rounds);
 		measure_empty(bench);
-		measure_stat(bench);
+		for (unsigned int m = 0; m < N_MONITORS; m++)
+			measure_stat(bench, m);
 	}
 	close(account);
 }
@@ -396,7 +406,7 @@ static unsigned int number(const char *text, unsigned int min, unsigned int max)
 	return (unsigned int)value;
 }
 
-static const char *parse(struct bench *bench, int argc, char **argv)
+static void parse(struct bench *bench, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "npf", required_argument, NULL, 'n' },
@@ -407,7 +417,7 @@ static const char *parse(struct bench *bench, int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	const char *phases = "crsi";
+	const char *phases;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "n:r:m:p:o:h", options, NULL)) != -1) {
@@ -418,19 +428,21 @@ static const char *parse(struct bench *bench, int argc, char **argv)
 		else if (option == 'm')
 			bench->results.ms = number(optarg, 10, 60000);
 		else if (option == 'p')
-			phases = optarg;
+			bench->results.phases = optarg;
 		else if (option == 'o')
 			bench->json = optarg;
 		else
 			usage(option == 'h' ? stdout : stderr), exit(option == 'h' ? 0 : 2);
 	}
+	phases = bench->results.phases;
 	if (optind < argc || strspn(phases, "crsi") != strlen(phases))
 		usage(stderr), exit(2);
-	return phases;
 }
 
-static void measure(struct bench *bench, const char *phases)
+static void measure(struct bench *bench)
 {
+	const char *phases = bench->results.phases;
+
 	if (strchr(phases, 'c'))
 		measure_costs(bench);
 	if (strchr(phases, 'r'))
@@ -456,16 +468,18 @@ static void warn_of_noise(const struct results *results)
 
 int main(int argc, char **argv)
 {
-	static struct bench bench = { .npf = "npf",
-				      .results = { .rounds = 5, .ms = 300, .sender_share = 1 } };
-	const char *phases = parse(&bench, argc, argv);
+	static struct bench bench = {
+		.npf = "npf",
+		.results = { .phases = "crsi", .rounds = 5, .ms = 300, .sender_share = 1 }
+	};
 
+	parse(&bench, argc, argv);
 	/* A shell that is killed must not leave us behind. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	bench.results.busy = world_busy();
 	world_create(&bench.world);
 	sender_create(&bench.sender, &bench.world);
-	measure(&bench, phases);
+	measure(&bench);
 	report_print(&bench.results, stdout);
 	fflush(stdout);
 	warn_of_noise(&bench.results);

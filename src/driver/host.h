@@ -78,7 +78,8 @@ struct npf_nic_ops {
 	/* Hide this instance's own sends from its tap, or show them. On success *hidden is what
 	 * npf_config.hidden must hold (0 where the host arranges it by itself). */
 	int (*hide_own)(struct npf_nic *nic, bool hide, uint64_t *hidden);
-	/* Frames lost before the tap since open, monotonic. */
+	/* Frames lost before the tap since open, monotonic. All that arrived before the call is in
+	 * the tap's counters after it. */
 	uint64_t (*lost)(struct npf_nic *nic);
 
 	/* Send one frame. -ENETDOWN, -ENODEV, -ENOBUFS, -EMSGSIZE, what the device answers. */

@@ -170,11 +170,20 @@ static void settle(const struct npf_cpu *cpu)
 	}
 }
 
-/* Step into the chain's next chunk, or learn of more in this one. false: nothing more. */
+static void enter_chunk(const struct npf_ring_view *view, struct npf_ring_cursor *cursor,
+			uint32_t id)
+{
+	cursor->chunk = id;
+	cursor->base = (const uint8_t *)npf_ring_chunk(view, id);
+	cursor->offset = NPF_CHUNK_HEADER;
+	cursor->end = NPF_CHUNK_HEADER;
+}
+
+/* Learn of more in this chunk, or step into the chain's next. false: nothing more. */
 static bool extend(const struct npf_ring_view *view, struct npf_ring_cursor *cursor)
 {
 	for (;;) {
-		const struct npf_chunk *chunk = npf_ring_chunk(view, cursor->chunk);
+		const struct npf_chunk *chunk = (const void *)cursor->base;
 		uint64_t state = __atomic_load_n(&chunk->state, __ATOMIC_ACQUIRE);
 
 		cursor->end = NPF_CHUNK_END(state);
@@ -182,13 +191,26 @@ static bool extend(const struct npf_ring_view *view, struct npf_ring_cursor *cur
 			return true;
 		if (!(state & NPF_CHUNK_SEALED))
 			return false;
-		cursor->chunk = NPF_CHUNK_NEXT(state);
-		cursor->offset = NPF_CHUNK_HEADER;
+		enter_chunk(view, cursor, NPF_CHUNK_NEXT(state));
 	}
 }
 
-/* The next record of one chain inside the horizon, NULL when there is none. */
-static const struct npf_record *chain_head(const struct npf_ring_reader *reader, uint32_t cpu)
+static const struct npf_record *record_at(const struct npf_ring_cursor *cursor)
+{
+	return (const void *)(cursor->base + cursor->offset);
+}
+
+/* Is there a record left in this batch? Then its time is noted for the merge. */
+static inline bool has_record(const struct npf_ring_reader *reader, struct npf_ring_cursor *cursor)
+{
+	if (cursor->offset >= cursor->end && !extend(reader->view, cursor))
+		return false;
+	cursor->time = record_at(cursor)->time;
+	return cursor->time <= reader->horizon;
+}
+
+/* The same for a chain that may not have begun. */
+static bool chain_has_record(const struct npf_ring_reader *reader, uint32_t cpu)
 {
 	struct npf_ring_cursor *cursor = &reader->cursors[cpu];
 
@@ -197,23 +219,11 @@ static const struct npf_record *chain_head(const struct npf_ring_reader *reader,
 			__atomic_load_n(&reader->view->cpus[cpu].first, __ATOMIC_ACQUIRE);
 
 		if (!first)
-			return NULL;
-		cursor->chunk = first;
+			return false;
+		enter_chunk(reader->view, cursor, first);
 		cursor->released = first;
-		cursor->offset = NPF_CHUNK_HEADER;
-		cursor->end = NPF_CHUNK_HEADER;
 	}
-	if (cursor->offset >= cursor->end && !extend(reader->view, cursor))
-		return NULL;
-
-	const struct npf_chunk *chunk = npf_ring_chunk(reader->view, cursor->chunk);
-	const void *at = (const uint8_t *)chunk + cursor->offset;
-	const struct npf_record *record = at;
-
-	if (record->time > reader->horizon)
-		return NULL;
-	cursor->time = record->time;
-	return record;
+	return has_record(reader, cursor);
 }
 
 void npf_ring_begin(struct npf_ring_reader *reader, uint64_t now)
@@ -228,7 +238,7 @@ void npf_ring_begin(struct npf_ring_reader *reader, uint64_t now)
 	for (uint32_t i = 0; i < view->geometry.n_cpus; i++)
 		settle(&view->cpus[i]);
 	for (uint32_t i = 0; i < view->geometry.n_cpus; i++) {
-		if (chain_head(reader, i))
+		if (chain_has_record(reader, i))
 			reader->cursors[reader->n_active++].active = i;
 	}
 }
@@ -250,7 +260,7 @@ const struct npf_record *npf_ring_peek(struct npf_ring_reader *reader)
 {
 	if (!reader->n_active)
 		return NULL;
-	return chain_head(reader, reader->cursors[oldest(reader)].active);
+	return record_at(&reader->cursors[reader->cursors[oldest(reader)].active]);
 }
 
 const struct npf_record *npf_ring_next(struct npf_ring_reader *reader)
@@ -259,14 +269,12 @@ const struct npf_record *npf_ring_next(struct npf_ring_reader *reader)
 		return NULL;
 
 	uint32_t entry = oldest(reader);
-	uint32_t cpu = reader->cursors[entry].active;
-	struct npf_ring_cursor *cursor = &reader->cursors[cpu];
-	const uint8_t *chunk = (const uint8_t *)npf_ring_chunk(reader->view, cursor->chunk);
-	const struct npf_record *record = (const void *)(chunk + cursor->offset);
+	struct npf_ring_cursor *cursor = &reader->cursors[reader->cursors[entry].active];
+	const struct npf_record *record = record_at(cursor);
 
 	cursor->offset += record->size;
 	reader->consumed += record->size;
-	if (!chain_head(reader, cpu)) {
+	if (!has_record(reader, cursor)) {
 		reader->n_active--;
 		reader->cursors[entry].active = reader->cursors[reader->n_active].active;
 	}

@@ -55,6 +55,7 @@ void npf_ring_class_totals(const struct npf_ring_view *view, struct npf_class_co
 
 /* A reader's place in one CPU's chain. */
 struct npf_ring_cursor {
+	const uint8_t *base; /* of chunk */
 	uint32_t chunk;    /* 0: the chain has not begun */
 	uint32_t offset;   /* of the next record */
 	uint32_t end;      /* of what is known to be published in chunk */

@@ -18,9 +18,9 @@ void npf_reset(struct npf_instance *instance)
 {
 	struct npf_baseline *baseline = &instance->baseline;
 
+	baseline->lost = instance->host->nic->lost(instance->nic);
 	npf_ring_totals(&instance->view, &baseline->totals);
 	npf_ring_class_totals(&instance->view, &baseline->matched, 1);
-	baseline->lost = instance->host->nic->lost(instance->nic);
 	npf_discard(instance, baseline->totals.captured);
 	npf_monitor_restart(instance);
 }
@@ -38,6 +38,7 @@ void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats)
 	const struct npf_baseline *base = &instance->baseline;
 	struct npf_ring_totals now;
 	struct npf_class_counters matched;
+	uint64_t lost = instance->host->nic->lost(instance->nic);
 
 	/* What is contained in another counter is read before it, so that differences hold. */
 	npf_ring_class_totals(&instance->view, &matched, 1);
@@ -45,7 +46,7 @@ void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats)
 
 	*stats = (struct npf_stats){ .captured = now.captured - base->totals.captured };
 	count_drops(stats, &now, &base->totals);
-	stats->dropped_by[NPF_DROP_BACKLOG] = instance->host->nic->lost(instance->nic) - base->lost;
+	stats->dropped_by[NPF_DROP_BACKLOG] = lost - base->lost;
 	for (uint32_t i = 0; i < NPF_DROP_N; i++)
 		stats->dropped += stats->dropped_by[i];
 

@@ -20,7 +20,9 @@
  *   void npf_env_wake(env)                        make the reader's descriptor readable
  *   void npf_env_start_timer(env, ns)             do that in ns from now
  *
- * and the atomics NPF_LOAD, NPF_STORE_RELEASE, NPF_CAS, NPF_ADD and NPF_FENCE.
+ * and the atomics NPF_LOAD, NPF_STORE_RELEASE (after all stores before it), NPF_STORE_FIRST (before
+ * all stores after it), NPF_CAS, NPF_ADD, NPF_FENCE, and NPF_COUNT, which adds to a counter that only
+ * this CPU writes while others may read it.
  */
 #ifndef NPF_TAP_H
 #define NPF_TAP_H
@@ -45,7 +47,7 @@ enum { TAP_DROP_NO_BUFFER, TAP_DROP_FULL, TAP_DROP_COPY, TAP_DROP_REENTRY };
 /* The only place where a packet is dropped. */
 NPF_TAP_INLINE void npf_drop(struct npf_cpu *cpu, uint32_t reason)
 {
-	cpu->dropped[reason]++;
+	NPF_COUNT(&cpu->dropped[reason], 1);
 }
 
 /* A free chunk, 0 when there is none. */
@@ -197,7 +199,7 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 	NPF_FENCE(&cpu->fence);
 	struct npf_record *record = (struct npf_record *)to;
 
-	record->time = npf_env_now(env, control->config.coarse_clock);
+	record->time = npf_env_now(env, NPF_LOAD(&control->config.coarse_clock));
 	record->caplen = cap;
 	record->length = frame->wire_length;
 	record->size = size;
@@ -212,8 +214,8 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 	if (!chunk)
 		return;
 	cpu->offset += size;
-	cpu->captured++;
-	cpu->bytes += size;
+	NPF_COUNT(&cpu->captured, 1);
+	NPF_COUNT(&cpu->bytes, size);
 	NPF_STORE_RELEASE(&chunk->state, (uint64_t)cpu->offset);
 	npf_signal(env, control, cpu, size);
 }
@@ -223,9 +225,9 @@ NPF_TAP_INLINE void npf_count(struct npf_class_counters *counters, uint32_t leng
 {
 	uint32_t line = length < TAP_LINE_MINIMUM ? TAP_LINE_MINIMUM : length;
 
-	counters->packets++;
-	counters->bytes += length;
-	counters->line_bytes += line + TAP_LINE_OVERHEAD;
+	NPF_COUNT(&counters->packets, 1);
+	NPF_COUNT(&counters->bytes, length);
+	NPF_COUNT(&counters->line_bytes, line + TAP_LINE_OVERHEAD);
 }
 
 /* Statistics mode: no copy, no time stamp, no wake-up. */
@@ -254,9 +256,12 @@ NPF_TAP_INLINE void npf_tap(struct npf_tap_env *env, struct npf_frame *frame)
 
 	if (!control || !cpu)
 		return;
-	if (!(control->config.accept_types >> (frame->packet_type & 31) & 1))
+	if (!(NPF_LOAD(&control->config.accept_types) >> (frame->packet_type & 31) & 1))
 		return;
-	if (control->config.hidden && control->config.hidden == npf_env_sender(env))
+
+	uint64_t hidden = NPF_LOAD(&control->config.hidden);
+
+	if (hidden && hidden == npf_env_sender(env))
 		return;
 
 	/* An interrupt may send a packet while this CPU is in here: it must not touch the record
@@ -265,11 +270,11 @@ NPF_TAP_INLINE void npf_tap(struct npf_tap_env *env, struct npf_frame *frame)
 		NPF_ADD(&cpu->reentered, 1);
 		return;
 	}
-	NPF_STORE_RELEASE(&cpu->begun, cpu->begun + 1);
-	cpu->received++;
+	NPF_STORE_FIRST(&cpu->begun, cpu->begun + 1);
+	NPF_COUNT(&cpu->received, 1);
 
-	if (control->config.statistics) {
-		npf_monitor(env, cpu, frame, control->config.n_classes);
+	if (NPF_LOAD(&control->config.statistics)) {
+		npf_monitor(env, cpu, frame, NPF_LOAD(&control->config.n_classes));
 	} else {
 		uint32_t verdict = npf_env_filter(env, frame);
 

@@ -20,7 +20,13 @@ struct npf_tap_env {
 
 #define NPF_LOAD(p)             __atomic_load_n(p, __ATOMIC_RELAXED)
 #define NPF_STORE_RELEASE(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define NPF_STORE_FIRST(p, v)                                                                      \
+	do {                                                                                       \
+		__atomic_store_n(p, v, __ATOMIC_RELAXED);                                          \
+		__atomic_thread_fence(__ATOMIC_RELEASE);                                           \
+	} while (0)
 #define NPF_ADD(p, v)           ((void)__atomic_fetch_add(p, v, __ATOMIC_RELAXED))
+#define NPF_COUNT(p, v)         __atomic_store_n(p, *(p) + (v), __ATOMIC_RELAXED)
 #define NPF_FENCE(p)            ((void)(p), __atomic_thread_fence(__ATOMIC_SEQ_CST))
 #define NPF_CAS(p, old, new)    __sync_bool_compare_and_swap(p, old, new)
 

@@ -31,8 +31,8 @@
 
 extern char **environ;
 
-const uint8_t net_va_address[6] = {2, 0, 0, 0, 0, 0x0a};
-const uint8_t net_vb_address[6] = {2, 0, 0, 0, 0, 0x0b};
+const uint8_t net_va_address[6] = { 2, 0, 0, 0, 0, 0x0a };
+const uint8_t net_vb_address[6] = { 2, 0, 0, 0, 0, 0x0b };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *format, ...)
 {
@@ -238,8 +238,8 @@ void net_world_destroy(struct net_world *world)
 void net_offload(const struct net_world *world, enum net_side side, const char *name,
 		 uint32_t command, bool on)
 {
-	struct ethtool_value value = {.cmd = command, .data = on};
-	struct ifreq request = {.ifr_data = (void *)&value};
+	struct ethtool_value value = { .cmd = command, .data = on };
+	struct ifreq request = { .ifr_data = (void *)&value };
 	int from = visit(world, side);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -252,7 +252,7 @@ void net_offload(const struct net_world *world, enum net_side side, const char *
 
 int net_tun(const struct net_world *world, enum net_side side, const char *name, int flags)
 {
-	struct ifreq request = {.ifr_flags = (short)flags};
+	struct ifreq request = { .ifr_flags = (short)flags };
 	int from = visit(world, side);
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
@@ -278,8 +278,7 @@ static bool read_counters(const char *line, const char *name, struct net_counter
 		      &counters->tx_bytes, &counters->tx_packets, &counters->tx_dropped) == 6;
 }
 
-struct net_counters net_counters(const struct net_world *world, enum net_side side,
-				 const char *name)
+struct net_counters net_counters(const struct net_world *world, enum net_side side, const char *name)
 {
 	struct net_counters counters;
 	bool found = false;
@@ -302,13 +301,12 @@ struct net_counters net_counters(const struct net_world *world, enum net_side si
 
 int net_sender(const struct net_world *world, enum net_side side, const char *name)
 {
-	struct sockaddr_ll address = {.sll_family = AF_PACKET};
+	struct sockaddr_ll address = { .sll_family = AF_PACKET };
 	int from = visit(world, side);
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 
 	address.sll_ifindex = (int)if_nametoindex(name);
-	if (fd < 0 || !address.sll_ifindex ||
-	    bind(fd, (struct sockaddr *)&address, sizeof(address)))
+	if (fd < 0 || !address.sll_ifindex || bind(fd, (struct sockaddr *)&address, sizeof(address)))
 		die("a socket that sends through %s cannot be made", name);
 	leave(from);
 	return fd;
@@ -343,9 +341,10 @@ static uint8_t filling(const struct mark *mark, size_t i)
 
 void net_flood_frame(const struct net_flood *flood, uint64_t sequence, uint8_t *frame)
 {
-	struct ethhdr header = {.h_proto = htons(NET_ETHERTYPE)};
-	struct mark mark = {
-		.sender = flood->sender, .length = flood->length, .sequence = sequence};
+	struct ethhdr header = { .h_proto = htons(NET_ETHERTYPE) };
+	struct mark mark = { .sender = flood->sender,
+			     .length = flood->length,
+			     .sequence = sequence };
 
 	memcpy(header.h_source, flood->side == NET_HERE ? net_va_address : net_vb_address, 6);
 	memcpy(header.h_dest, flood->side == NET_HERE ? net_vb_address : net_va_address, 6);

@@ -21,7 +21,7 @@
 enum net_side { NET_HERE, NET_THERE, NET_SIDES };
 
 struct net_world {
-	int home;           /* namespace of the thread before */
+	int home; /* namespace of the thread before */
 	int sides[NET_SIDES];
 };
 

@@ -78,14 +78,14 @@ static struct npf_adapter get(struct state *state, const char *name)
 
 static bool has_news(struct state *state)
 {
-	struct pollfd news = {.fd = npf_adapters_fd(state->driver), .events = POLLIN};
+	struct pollfd news = { .fd = npf_adapters_fd(state->driver), .events = POLLIN };
 
 	return poll(&news, 1, 0) == 1;
 }
 
 static void wait_for_news(struct state *state)
 {
-	struct pollfd news = {.fd = npf_adapters_fd(state->driver), .events = POLLIN};
+	struct pollfd news = { .fd = npf_adapters_fd(state->driver), .events = POLLIN };
 
 	assert_int_equal(poll(&news, 1, -1), 1);
 }
@@ -145,7 +145,7 @@ static void loopback_is_told_as_such(void **in)
 
 static void addresses_are_told(void **in)
 {
-	static const uint8_t v6[16] = {0xfd, [15] = 7};
+	static const uint8_t v6[16] = { 0xfd, [15] = 7 };
 	static const uint8_t zero[16];
 	struct state *state = *in;
 
@@ -182,12 +182,12 @@ static void more_addresses_than_fit_are_left_out(void **in)
 static void counters_are_told(void **in)
 {
 	struct state *state = *in;
-	struct net_flood flood = {NET_THERE, "vb", -1, 1, 100, 50};
+	struct net_flood flood = { NET_THERE, "vb", -1, 1, 100, 50 };
 	struct npf_adapter before = get(state, "va");
 
 	net_flood_join(net_flood_start(&state->net, &flood));
 	assert_int_equal(get(state, "va").rx_packets - before.rx_packets, 50);
-	flood = (struct net_flood){NET_HERE, "va", -1, 1, 100, 20};
+	flood = (struct net_flood){ NET_HERE, "va", -1, 1, 100, 20 };
 	net_flood_join(net_flood_start(&state->net, &flood));
 	assert_int_equal(get(state, "va").tx_packets - before.tx_packets, 20);
 }
@@ -308,8 +308,8 @@ static void news_that_overflow_are_news(void **in)
 
 static void odd_names_are_kept_as_they_are(void **in)
 {
-	static const char *const names[] = {"-x", "a'b\"c", "\xff\xfe\x80", "$(x);|&",
-					    "123456789012345"};
+	static const char *const names[] = { "-x", "a'b\"c", "\xff\xfe\x80", "$(x);|&",
+					     "123456789012345" };
 	struct state *state = *in;
 	struct npf_adapter adapter;
 
@@ -323,17 +323,24 @@ static void odd_names_are_kept_as_they_are(void **in)
 
 static void names_that_no_adapter_has_are_refused(void **in)
 {
-	static const char *const names[] = {"", "nowhere", "a/b", "a b", "..", "\x01",
-					    "1234567890123456", "1234567890123456789012345678901",
-					    "12345678901234567890123456789012", "va ", "%s%n"};
+	static const char *const names[] = { "",
+					     "nowhere",
+					     "a/b",
+					     "a b",
+					     "..",
+					     "\x01",
+					     "1234567890123456",
+					     "1234567890123456789012345678901",
+					     "12345678901234567890123456789012",
+					     "va ",
+					     "%s%n" };
 	struct state *state = *in;
 	struct npf_instance *instance;
 
 	for (size_t i = 0; i < N_OF(names); i++) {
 		char error[NPF_ERROR_SIZE] = "";
 
-		assert_int_equal(npf_open(state->driver, names[i], NULL, &instance, error),
-				 -ENODEV);
+		assert_int_equal(npf_open(state->driver, names[i], NULL, &instance, error), -ENODEV);
 		assert_true(strlen(error) > 10);
 	}
 }

@@ -392,5 +392,5 @@ int main(void)
 		{"1514 bytes, 2 senders, 4 instances, overflow", large_frames_overflow},
 	};
 
-	return wire_run("conservation", tests, N_OF(tests));
+	return wire_run("conservation", tests, N_OF(tests), N_OF(wire_hooks));
 }

@@ -112,6 +112,10 @@ static void readable_numbers(void **state)
 	(void)state;
 	npf_format_si(text, sizeof(text), 0, "bit/s");
 	assert_string_equal(text, "0 bit/s");
+	npf_format_si(text, sizeof(text), 3, "B");
+	assert_string_equal(text, "3 B");
+	npf_format_si(text, sizeof(text), 0.5, "bit/s");
+	assert_string_equal(text, "0.50 bit/s");
 	npf_format_si(text, sizeof(text), 1e10, "bit/s");
 	assert_string_equal(text, "10.0 Gbit/s");
 	npf_format_si(text, sizeof(text), 999.7, "B");

@@ -116,8 +116,6 @@ static int take_switch(struct parser *parser, int option)
 		options->output.hex = true;
 		break;
 	case 'U':
-		options->output.eager = true;
-		break;
 	case IMMEDIATE:
 		parser->immediate = true;
 		break;
@@ -135,7 +133,7 @@ static int take_option(struct parser *parser, int option)
 {
 	struct npf_capture_options *options = &parser->options;
 
-	parser->live_only |= option < 256 ? strchr("iBQp", option) != NULL :
+	parser->live_only |= option < 256 ? strchr("iBQpU", option) != NULL :
 					    option != MICRO && option != NANO;
 	switch (option) {
 	case 'i':
@@ -172,7 +170,6 @@ static void settle(struct parser *parser)
 		options->min_to_copy = 0;
 	else if (!parser->min_to_copy_given)
 		options->min_to_copy = share < MOST_TO_COPY ? share : MOST_TO_COPY;
-	options->output.eager |= parser->immediate || watched;
 }
 
 static int parse(struct parser *parser, int argc, char **argv)
@@ -262,7 +259,7 @@ const struct npf_command npf_command_capture = {
 		"output:\n"
 		"  -w, --write FILE       save in pcap format; - is standard output\n"
 		"      --nano, --micro    resolution of the savefile's time stamps (default micro)\n"
-		"  -U, --packet-buffered  hand on each batch at once\n"
+		"  -U, --packet-buffered  hand on every packet at once, the same as --immediate\n"
 		"  -e, --link-header      show link-layer addresses\n"
 		"  -x, --hex              dump the bytes too\n"
 		"  -q, --quiet            show no packets, only the counts\n"
@@ -277,7 +274,7 @@ const struct npf_command npf_command_capture = {
 		"examples:\n"
 		"  npf capture -i eth0 -c 20 port 53\n"
 		"  npf capture -i eth0 -w web.pcap -s 128 'tcp port 80 or tcp port 443'\n"
-		"  npf capture -i eth0 -U -w - | wireshark -k -i -\n"
+		"  npf capture -i eth0 -w - | wireshark -k -i -\n"
 		"  npf capture -Q in -e vlan 5\n"
 		"  npf capture -r web.pcap 'tcp[tcpflags] & tcp-syn != 0'\n",
 };

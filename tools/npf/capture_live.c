@@ -82,9 +82,9 @@ static int take_batch(struct npf_instance *instance, struct npf_output *output, 
 		return (int)pending;
 	while (pending && good && output->packets < limit && npf_batch_next(instance, &packet))
 		good = npf_output_packet(output, &packet);
+	good = npf_output_batch_end(output) && good;
 	if (pending)
-		npf_batch_end(instance);
-	good = npf_output_batch_end(output, !pending) && good;
+		npf_batch_end(instance); /* only now: the output may still point into the buffer */
 	if (!good)
 		return ENDED_OUTPUT;
 	return pending ? GOING_ON : -ETIMEDOUT;

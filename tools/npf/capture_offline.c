@@ -38,8 +38,9 @@ static int copy_packets(pcap_t *handle, uint64_t count, struct npf_output *outpu
 			.data = data,
 		};
 
-		/* libpcap reuses the memory for the next packet. */
-		if (!npf_output_packet(output, &packet) || !npf_output_batch_end(output, false))
+		/* A savefile is written from where packets lie, and libpcap reuses the memory. */
+		if (!npf_output_packet(output, &packet) ||
+		    (output->file && !npf_output_batch_end(output)))
 			break;
 	}
 	return result;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "terminal.h"
 #include "tool.h"
 
 static const struct npf_command *const commands[] = {
@@ -78,11 +79,14 @@ static bool wants_help(int argc, char **argv)
 	return false;
 }
 
+/* Names and arguments come from outside: nothing in them may steer the terminal. */
 static void complain(const struct npf_command *command, const char *format, va_list arguments)
 {
-	fprintf(stderr, "npf %s: ", command->name);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
+	char text[1024], clean[sizeof(text)];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	npf_clean_text(clean, sizeof(clean), text);
+	fprintf(stderr, "npf %s: %s\n", command->name, clean);
 }
 
 int npf_tool_fail(const struct npf_command *command, int code, const char *format, ...)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The outputs. Lines go through one large stdio buffer, so that the loop over packets makes no
- * system calls of its own.
+ * The outputs. Both gather what a batch brings and hand it on together, so that the loop over
+ * packets makes no system calls of its own.
  */
 #include "output.h"
 
@@ -85,14 +85,13 @@ bool npf_output_packet(struct npf_output *output, const struct npf_packet *packe
 	return !output->err;
 }
 
-bool npf_output_batch_end(struct npf_output *output, bool idle)
+bool npf_output_batch_end(struct npf_output *output)
 {
 	if (output->err)
 		return false;
 	if (output->file)
 		note(output, savefile_flush(output->file));
-	else if (output->stream && (idle || output->options.eager) &&
-		 fflush_unlocked(output->stream))
+	else if (output->stream && fflush_unlocked(output->stream))
 		note(output, stream_error(output->stream));
 	return !output->err;
 }
@@ -103,7 +102,7 @@ int npf_output_close(struct npf_output *output)
 				   output->options.file :
 				   "standard output";
 
-	npf_output_batch_end(output, true);
+	npf_output_batch_end(output);
 	if (output->file) {
 		note(output, savefile_close(output->file));
 		output->packets = output->file->packets;

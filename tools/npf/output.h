@@ -12,7 +12,6 @@
 struct npf_output_options {
 	const char *file; /* savefile, "-" standard output; NULL prints lines */
 	bool nano;        /* nanosecond savefile */
-	bool eager;       /* lines do not wait in our buffer after a batch */
 	bool quiet;       /* no lines */
 	bool link_header;
 	bool hex;
@@ -37,8 +36,8 @@ int npf_output_open(struct npf_output *output, const struct npf_command *command
 /* False once the output is broken; npf_output_close() tells why. The packet's data must stay until
  * npf_output_batch_end(). */
 bool npf_output_packet(struct npf_output *output, const struct npf_packet *packet);
-/* idle: no packets are waiting, so nothing is won by holding lines back. */
-bool npf_output_batch_end(struct npf_output *output, bool idle);
+/* Hand on what was taken. */
+bool npf_output_batch_end(struct npf_output *output);
 /* Finish. An exit code; a reader that went away is no failure. packets is then what really
  * arrived in a savefile. */
 int npf_output_close(struct npf_output *output);

@@ -92,11 +92,14 @@ void npf_format_si(char *out, size_t size, double value, const char *unit)
 {
 	static const char *const prefixes[] = { "", "k", "M", "G", "T", "P" };
 	size_t i = 0;
+	int digits;
 
 	for (; value >= 999.5 && i + 1 < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 		value /= 1000;
-	snprintf(out, size, "%.*f %s%s", value < 9.995 && value > 0 ? 2 : value < 99.95 && value > 0,
-		 value, prefixes[i], unit);
+	digits = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+	if (!i && value == (double)(uint64_t)value)
+		digits = 0;
+	snprintf(out, size, "%.*f %s%s", digits, value, prefixes[i], unit);
 }
 
 void npf_format_bytes(char *out, size_t size, uint64_t bytes)

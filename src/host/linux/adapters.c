@@ -51,36 +51,41 @@ struct link_kind {
 	const char *text;
 };
 
-#define RAW(hatype) {hatype, 0, 101, NPF_MEDIUM_IP, "IP"}
-
 static const struct link_kind link_kinds[] = {
-	{ARPHRD_ETHER, ETHERNET_HEADER + VLAN_TAG, 1, NPF_MEDIUM_802_3, "Ethernet"},
-	{ARPHRD_LOOPBACK, ETHERNET_HEADER, 1, NPF_MEDIUM_802_3, "Loopback"},
-	{ARPHRD_IEEE80211, 0, 105, NPF_MEDIUM_BARE80211, "802.11 monitor"},
-	{HATYPE_RADIOTAP, 0, 127, NPF_MEDIUM_RADIO80211, "802.11 monitor"},
-	RAW(ARPHRD_NONE),
-	RAW(HATYPE_RAWIP),
-	RAW(ARPHRD_TUNNEL),
-	RAW(ARPHRD_TUNNEL6),
-	RAW(ARPHRD_SIT),
-	RAW(ARPHRD_IPGRE),
-	RAW(HATYPE_IP6GRE),
-	RAW(ARPHRD_PPP),
-	RAW(ARPHRD_SLIP),
-	RAW(ARPHRD_CSLIP),
-	RAW(ARPHRD_SLIP6),
-	RAW(ARPHRD_CSLIP6),
-	RAW(ARPHRD_RAWHDLC),
+	{ ARPHRD_ETHER, ETHERNET_HEADER + VLAN_TAG, 1, NPF_MEDIUM_802_3, "Ethernet" },
+	{ ARPHRD_LOOPBACK, ETHERNET_HEADER, 1, NPF_MEDIUM_802_3, "Loopback" },
+	{ ARPHRD_IEEE80211, 0, 105, NPF_MEDIUM_BARE80211, "802.11 monitor" },
+	{ HATYPE_RADIOTAP, 0, 127, NPF_MEDIUM_RADIO80211, "802.11 monitor" },
+};
+
+/* Those whose frames begin with the IP header. */
+static const uint16_t raw_hatypes[] = {
+	ARPHRD_NONE,  HATYPE_RAWIP,  ARPHRD_TUNNEL,  ARPHRD_TUNNEL6, ARPHRD_SIT,
+	ARPHRD_IPGRE, HATYPE_IP6GRE, ARPHRD_PPP,     ARPHRD_SLIP,    ARPHRD_CSLIP,
+	ARPHRD_SLIP6, ARPHRD_CSLIP6, ARPHRD_RAWHDLC,
+};
+
+static const struct link_kind raw_kind = {
+	.link_type = 101,
+	.medium = NPF_MEDIUM_IP,
+	.text = "IP",
 };
 
 static const struct link_kind unknown_kind = {
-	.link_type = UNKNOWN_LINK_TYPE, .medium = NPF_MEDIUM_NULL, .text = "unknown link"};
+	.link_type = UNKNOWN_LINK_TYPE,
+	.medium = NPF_MEDIUM_NULL,
+	.text = "unknown link",
+};
 
 static const struct link_kind *link_kind_of(uint32_t hatype)
 {
 	for (size_t i = 0; i < sizeof(link_kinds) / sizeof(link_kinds[0]); i++) {
 		if (link_kinds[i].hatype == hatype)
 			return &link_kinds[i];
+	}
+	for (size_t i = 0; i < sizeof(raw_hatypes) / sizeof(raw_hatypes[0]); i++) {
+		if (raw_hatypes[i] == hatype)
+			return &raw_kind;
 	}
 	return &unknown_kind;
 }
@@ -121,19 +126,18 @@ static uint8_t copy_address(uint8_t to[8], const struct nlattr *attr)
 	return (uint8_t)n;
 }
 
-static void read_info(struct link *link, const struct nlattr *nest)
+static int read_info(const struct nlattr *attr, void *arg)
 {
-	const struct nlattr *attr;
+	struct link *link = arg;
 
-	mnl_attr_for_each_nested(attr, nest) {
-		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
-			copy_text(link->kind, sizeof(link->kind), attr);
-	}
+	if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
+		copy_text(link->kind, sizeof(link->kind), attr);
+	return MNL_CB_OK;
 }
 
 static void read_counters(struct npf_adapter *adapter, const struct nlattr *attr)
 {
-	struct rtnl_link_stats64 counters = {0};
+	struct rtnl_link_stats64 counters = { 0 };
 	size_t n = mnl_attr_get_payload_len(attr);
 
 	memcpy(&counters, mnl_attr_get_payload(attr), n < sizeof(counters) ? n : sizeof(counters));
@@ -144,8 +148,9 @@ static void read_counters(struct npf_adapter *adapter, const struct nlattr *attr
 	adapter->rx_dropped = counters.rx_dropped;
 }
 
-static void read_attribute(struct link *link, const struct nlattr *attr)
+static int read_attribute(const struct nlattr *attr, void *arg)
 {
+	struct link *link = arg;
 	struct npf_adapter *adapter = link->adapter;
 	uint32_t merged;
 
@@ -163,7 +168,7 @@ static void read_attribute(struct link *link, const struct nlattr *attr)
 		copy_address(adapter->permanent_address, attr);
 		break;
 	case IFLA_LINKINFO:
-		read_info(link, attr);
+		mnl_attr_parse_nested(attr, read_info, link);
 		break;
 	case IFLA_STATS64:
 		read_counters(adapter, attr);
@@ -177,6 +182,7 @@ static void read_attribute(struct link *link, const struct nlattr *attr)
 			link->merged = merged;
 		break;
 	}
+	return MNL_CB_OK;
 }
 
 static uint32_t adapter_flags(unsigned int flags)
@@ -196,8 +202,7 @@ static void describe(struct link *link, const char *text)
 		snprintf(adapter->description, sizeof(adapter->description), "%s", text);
 		return;
 	}
-	snprintf(driver, sizeof(driver), "%.31s",
-		 link->kind[0] ? link->kind : adapter->description);
+	snprintf(driver, sizeof(driver), "%.31s", link->kind[0] ? link->kind : adapter->description);
 	snprintf(adapter->description, sizeof(adapter->description), "%s%s%s", driver,
 		 driver[0] ? " " : "", text);
 }
@@ -206,8 +211,7 @@ static void read_link(const struct nlmsghdr *message, struct npf_adapter *adapte
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
 	const struct link_kind *kind = link_kind_of(info->ifi_type);
-	struct link link = {.adapter = adapter, .merged = MERGED_PACKET};
-	const struct nlattr *attr;
+	struct link link = { .adapter = adapter, .merged = MERGED_PACKET };
 
 	memset(adapter, 0, sizeof(*adapter));
 	adapter->index = (uint32_t)info->ifi_index;
@@ -215,8 +219,7 @@ static void read_link(const struct nlmsghdr *message, struct npf_adapter *adapte
 	adapter->hatype = info->ifi_type;
 	adapter->link_type = kind->link_type;
 	adapter->medium = kind->medium;
-	mnl_attr_for_each(attr, message, sizeof(*info))
-		read_attribute(&link, attr);
+	mnl_attr_parse(message, sizeof(*info), read_attribute, &link);
 	if (adapter->mtu > link.merged)
 		link.merged = adapter->mtu;
 	adapter->max_frame = adapter->mtu + kind->header;
@@ -234,32 +237,48 @@ static void copy_ip(uint8_t to[16], const struct nlattr *attr)
 	memcpy(to, mnl_attr_get_payload(attr), n < 16 ? n : 16);
 }
 
+/* The attributes of an address that matter. */
+struct ip {
+	const struct nlattr *address, *local, *broadcast;
+};
+
+static int sort_address(const struct nlattr *attr, void *arg)
+{
+	struct ip *ip = arg;
+
+	switch (mnl_attr_get_type(attr)) {
+	case IFA_ADDRESS:
+		ip->address = attr;
+		break;
+	case IFA_LOCAL:
+		ip->local = attr;
+		break;
+	case IFA_BROADCAST:
+		ip->broadcast = attr;
+		break;
+	}
+	return MNL_CB_OK;
+}
+
 /* On a point-to-point link IFA_ADDRESS is the other end's: the own is then IFA_LOCAL. */
 static void read_address(const struct nlmsghdr *message, struct npf_adapter *adapter)
 {
 	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
-	const struct nlattr *attr, *address = NULL;
+	struct ip ip = { 0 };
 
-	if (adapter->n_addresses == NPF_MAX_ADDRESSES)
+	mnl_attr_parse(message, sizeof(*info), sort_address, &ip);
+	if (ip.local)
+		ip.address = ip.local;
+	if (!ip.address || adapter->n_addresses == NPF_MAX_ADDRESSES)
 		return;
 
-	struct npf_address *to = &adapter->addresses[adapter->n_addresses];
+	struct npf_address *to = &adapter->addresses[adapter->n_addresses++];
 
-	memset(to, 0, sizeof(*to));
-	mnl_attr_for_each(attr, message, sizeof(*info)) {
-		uint16_t type = mnl_attr_get_type(attr);
-
-		if (type == IFA_LOCAL || (type == IFA_ADDRESS && !address))
-			address = attr;
-		if (type == IFA_BROADCAST)
-			copy_ip(to->broadcast, attr);
-	}
-	if (!address)
-		return;
-	copy_ip(to->address, address);
 	to->family = info->ifa_family == AF_INET ? 4 : 6;
 	to->prefix = info->ifa_prefixlen;
-	adapter->n_addresses++;
+	copy_ip(to->address, ip.address);
+	if (ip.broadcast)
+		copy_ip(to->broadcast, ip.broadcast);
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
@@ -408,7 +427,7 @@ static int collect(const char *name, uint32_t index, struct collection *collecti
 
 int npf_linux_adapter(const char *name, uint32_t index, struct npf_adapter *adapter)
 {
-	struct collection collection = {0};
+	struct collection collection = { 0 };
 
 	/* No adapter has such a name; the kernel would find fault with the question. */
 	if (name ? !name[0] || strlen(name) >= IFNAMSIZ : !index)
@@ -438,7 +457,7 @@ static int list(struct npf_host *base, int (*each)(void *arg, const struct npf_a
 		void *arg)
 {
 	struct npf_linux_host *host = (struct npf_linux_host *)base;
-	struct collection collection = {0};
+	struct collection collection = { 0 };
 
 	/* Before asking: what changes from now on is news again. */
 	if (host->monitor >= 0)
@@ -459,13 +478,13 @@ static int fd(struct npf_host *base)
 	return ((struct npf_linux_host *)base)->monitor;
 }
 
-const struct npf_adapter_ops npf_linux_adapters = {.list = list, .fd = fd};
+const struct npf_adapter_ops npf_linux_adapters = { .list = list, .fd = fd };
 
 /* ---- news ---------------------------------------------------------------------------------- */
 
 int npf_linux_monitor(void)
 {
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
 	if (fd < 0)
@@ -492,7 +511,7 @@ static bool tells_end(const struct nlmsghdr *message, uint32_t index)
 static int read_news(int monitor, uint32_t index)
 {
 	_Alignas(struct nlmsghdr) char buffer[BUFFER_SIZE];
-	struct sockaddr_nl from = {0};
+	struct sockaddr_nl from = { 0 };
 	socklen_t from_size = sizeof(from);
 	ssize_t n = recvfrom(monitor, buffer, sizeof(buffer), 0, (struct sockaddr *)&from,
 			     &from_size);

@@ -25,15 +25,15 @@
 /* Commands begin with their number. */
 static int ask(int fd, const char *name, void *command)
 {
-	struct ifreq request = {.ifr_data = command};
+	struct ifreq request = { .ifr_data = command };
 
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%.15s", name);
 	return ioctl(fd, SIOCETHTOOL, &request);
 }
 
 static void ask_driver(int fd, struct npf_adapter *adapter)
 {
-	struct ethtool_drvinfo answer = {.cmd = ETHTOOL_GDRVINFO};
+	struct ethtool_drvinfo answer = { .cmd = ETHTOOL_GDRVINFO };
 
 	if (ask(fd, adapter->name, &answer))
 		return;
@@ -47,7 +47,7 @@ static void ask_speed(int fd, struct npf_adapter *adapter)
 	union {
 		struct ethtool_link_settings settings;
 		uint8_t room[sizeof(struct ethtool_link_settings) + LINK_MODE_WORDS * 4];
-	} answer = {.settings.cmd = ETHTOOL_GLINKSETTINGS};
+	} answer = { .settings.cmd = ETHTOOL_GLINKSETTINGS };
 	struct ethtool_link_settings *settings = &answer.settings;
 
 	if (ask(fd, adapter->name, settings) || settings->link_mode_masks_nwords >= 0)
@@ -66,7 +66,7 @@ static void ask_permanent_address(int fd, struct npf_adapter *adapter)
 	union {
 		struct ethtool_perm_addr head;
 		uint8_t room[sizeof(struct ethtool_perm_addr) + MOST_ADDRESS];
-	} answer = {.head = {.cmd = ETHTOOL_GPERMADDR, .size = MOST_ADDRESS}};
+	} answer = { .head = { .cmd = ETHTOOL_GPERMADDR, .size = MOST_ADDRESS } };
 
 	if (ask(fd, adapter->name, &answer) || answer.head.size > sizeof(adapter->permanent_address))
 		return;

@@ -62,7 +62,7 @@ struct order {
 	const struct npf_ring_geometry *geometry;
 	struct npf_ring_view *view;
 	const struct npf_filter_set *filters;
-	struct feed *feed; /* to change to; NULL: keep the old */
+	struct feed *feed; /* to change to, the old one in return; NULL: no change */
 	uint64_t lost;
 };
 
@@ -98,7 +98,7 @@ static int keep_sent_only(int fd)
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
-	struct sock_fprog filter = {sizeof(program) / sizeof(program[0]), program};
+	struct sock_fprog filter = { sizeof(program) / sizeof(program[0]), program };
 
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) ? -errno : 0;
 }
@@ -138,8 +138,7 @@ static int make_ring(struct feed *feed, uint32_t size)
 	for (uint32_t n = size / feed->block_size; n >= 2 && err == -ENOMEM; n /= 2) {
 		request.tp_block_nr = n;
 		request.tp_frame_nr = n;
-		err = setsockopt(feed->socket, SOL_PACKET, PACKET_RX_RING, &request,
-				 sizeof(request))
+		err = setsockopt(feed->socket, SOL_PACKET, PACKET_RX_RING, &request, sizeof(request))
 			      ? -errno
 			      : 0;
 		feed->n_blocks = n;
@@ -199,7 +198,7 @@ static int open_feed(struct feed *feed, const struct npf_adapter *adapter, uint3
 {
 	int err;
 
-	*feed = (struct feed){.block_size = block_size_for(adapter->max_receive)};
+	*feed = (struct feed){ .block_size = block_size_for(adapter->max_receive) };
 	feed->socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (feed->socket < 0 && errno == EPERM)
 		return npf_linux_error(error, -EPERM,
@@ -236,7 +235,7 @@ static int listen_to(const struct feed *feed, const struct npf_adapter *adapter,
 /* The kernel counts in 32 bits and from zero again whenever it is asked. */
 static void read_counters(struct tpacket *tpacket)
 {
-	struct tpacket_stats_v3 counters = {0};
+	struct tpacket_stats_v3 counters = { 0 };
 	socklen_t size = sizeof(counters);
 
 	if (getsockopt(tpacket->feed.socket, SOL_PACKET, PACKET_STATISTICS, &counters, &size))
@@ -254,7 +253,7 @@ struct clocks {
 static struct clocks read_clocks(struct tpacket *tpacket)
 {
 	struct npf_host *host = &tpacket->nic->host->base;
-	struct clocks clocks = {.now = host->system->now(host)};
+	struct clocks clocks = { .now = host->system->now(host) };
 
 	clocks.offset = host->system->wall(host) - clocks.now;
 	return clocks;
@@ -372,8 +371,8 @@ static bool look_for_orders(struct tpacket *tpacket)
 static void sleep_until_news(struct tpacket *tpacket)
 {
 	struct pollfd fds[] = {
-		{.fd = tpacket->feed.socket, .events = POLLIN},
-		{.fd = tpacket->bell, .events = POLLIN},
+		{ .fd = tpacket->feed.socket, .events = POLLIN },
+		{ .fd = tpacket->bell, .events = POLLIN },
 	};
 	socklen_t size = sizeof(int);
 	uint64_t rings;
@@ -463,7 +462,7 @@ static void start_timer(void *arg, uint64_t ns)
 	npf_event_timer(&nic->event, host->system->now(host) + ns);
 }
 
-static const struct npf_user_tap_host tap_host = {.wake = wake, .start_timer = start_timer};
+static const struct npf_user_tap_host tap_host = { .wake = wake, .start_timer = start_timer };
 
 static int open_tpacket(struct npf_nic *nic, char *error)
 {
@@ -510,22 +509,26 @@ static void close_tpacket(struct npf_nic *nic)
 }
 
 /* The new feed takes over the old one's descriptor, through which own sends may just be going.
- * Should that fail the old one goes on: its size is no matter of right or wrong. */
+ * Should that fail the old one goes on: its size is no matter of right or wrong. What is not used
+ * is left in feed, for the caller to close: that takes longer than packets can wait. */
 static void change_feed(struct tpacket *tpacket, struct feed *feed)
 {
-	int fd = tpacket->feed.socket;
+	struct feed old = tpacket->feed;
+	int fd = old.socket;
 
-	read_counters(tpacket);
+	old.socket = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (old.socket < 0)
+		return;
 	if (dup3(feed->socket, fd, O_CLOEXEC) < 0) {
-		close_feed(feed);
+		close(old.socket);
 		return;
 	}
-	unmap_feed(&tpacket->feed);
 	close(feed->socket);
 	tpacket->feed = *feed;
 	tpacket->feed.socket = fd;
 	tpacket->walked = 0;
 	tpacket->queued = 0;
+	*feed = old;
 }
 
 static int run_set_ring(struct tpacket *tpacket, struct order *order)
@@ -543,8 +546,8 @@ static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometr
 		    struct npf_ring_view *view, char *error)
 {
 	struct tpacket *tpacket = nic->hook_state;
-	struct order order = {.run = run_set_ring, .geometry = geometry, .view = view};
-	struct feed feed = {.socket = -1};
+	struct order order = { .run = run_set_ring, .geometry = geometry, .view = view };
+	struct feed feed = { .socket = -1 };
 	uint32_t size = feed_size_for(geometry, nic->adapter.max_receive);
 	bool change = size != mapped_size(&tpacket->feed);
 	int err = 0;
@@ -557,13 +560,12 @@ static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometr
 		return err;
 	err = listen_to(change ? &feed : &tpacket->feed, &nic->adapter, error);
 	if (err)
-		goto close_new;
+		goto close_unused;
 	err = give_order(tpacket, &order);
-	if (!err)
-		return 0;
-	npf_linux_error(error, err, "no memory for the buffer");
+	if (err)
+		npf_linux_error(error, err, "no memory for the buffer");
 
-close_new:
+close_unused:
 	close_feed(&feed);
 	return err;
 }
@@ -576,7 +578,7 @@ static int run_set_filters(struct tpacket *tpacket, struct order *order)
 
 static int set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)
 {
-	struct order order = {.run = run_set_filters, .filters = filters};
+	struct order order = { .run = run_set_filters, .filters = filters };
 
 	(void)error;
 	return give_order(nic->hook_state, &order);
@@ -592,7 +594,7 @@ static int run_nothing(struct tpacket *tpacket, struct order *order)
  * until now through the other is to be seen. */
 static int hide_own(struct npf_nic *nic, bool hide, uint64_t *hidden)
 {
-	struct order order = {.run = run_nothing};
+	struct order order = { .run = run_nothing };
 
 	(void)hide;
 	*hidden = 0;
@@ -602,7 +604,7 @@ static int hide_own(struct npf_nic *nic, bool hide, uint64_t *hidden)
 /* And, as a consequence: all that arrived before the call is in the tap's counters after it. */
 static uint64_t lost(struct npf_nic *nic)
 {
-	struct order order = {.run = run_nothing};
+	struct order order = { .run = run_nothing };
 
 	give_order(nic->hook_state, &order);
 	return order.lost;

@@ -103,7 +103,7 @@ static const struct npf_system_ops system_ops = {
 /* The list tells addresses too, so their changes are news. Without them it is still a list. */
 static void hear_of_addresses(int monitor)
 {
-	const int groups[] = {RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+	const int groups[] = { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR };
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
 		setsockopt(monitor, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],

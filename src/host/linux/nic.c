@@ -151,6 +151,7 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 static bool gone(struct npf_nic *nic)
 {
 	if (!nic->gone && npf_linux_monitor_deleted(nic->monitor, nic->adapter.index)) {
+		nic->ops->lost(nic); /* what the hook still holds is in the ring now */
 		nic->gone = true;
 		npf_event_set(&nic->event);
 	}

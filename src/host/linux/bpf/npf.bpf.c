@@ -173,17 +173,20 @@ struct npf_tap_env {
 #define NPF_LOAD(p)          (*(volatile typeof(*(p)) *)(p))
 #define NPF_CAS(p, old, new) (__sync_val_compare_and_swap(p, old, new) == (old))
 #define NPF_ADD(p, v)        ((void)__sync_fetch_and_add(p, v))
+#define NPF_COUNT(p, v)      (*(p) += (v))
 #define NPF_FENCE(p)         ((void)__sync_lock_test_and_set(p, 0)) /* fetching: a full barrier */
 #ifdef __TARGET_ARCH_x86
-/* Stores are not reordered with earlier ones; only the compiler must be held. */
+/* Stores become visible in their order; only the compiler must be held. */
 #define NPF_STORE_RELEASE(p, v)                                                                    \
 	do {                                                                                       \
 		asm volatile("" ::: "memory");                                                     \
 		*(volatile typeof(*(p)) *)(p) = (v);                                               \
+		asm volatile("" ::: "memory");                                                     \
 	} while (0)
 #else
 #define NPF_STORE_RELEASE(p, v) ((void)__sync_lock_test_and_set(p, v))
 #endif
+#define NPF_STORE_FIRST(p, v) NPF_STORE_RELEASE(p, v)
 
 #define env_function static inline __attribute__((always_inline))
 

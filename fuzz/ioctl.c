@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An instance on the simulated host, used in an arbitrary way: control codes, filters, classes,
+ * reads, batches, writes, frames, the passing of time. Nothing may crash, hang or leak, and the
+ * counters must add up at the end.
+ *
+ * Input: steps of {operation, argument (4 bytes), n, n bytes}; the operations are the table below.
+ *
+ *	clang -std=gnu11 -D_GNU_SOURCE -g -O1 -Iinclude -Isrc \
+ *		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+ *		-o /tmp/fuzz-ioctl fuzz/ioctl.c src/filter/{validate,interp}.c src/driver/[a-z]*.c \
+ *		src/host/sim/[a-z]*.c
+ *	/tmp/fuzz-ioctl -max_total_time=60 /tmp/new-corpus fuzz/corpus/ioctl
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/sim/sim.h"
+#include "npf/npf.h"
+
+#define STEP_HEADER 6
+#define MAX_STEPS   64 /* more only repeat */
+#define MAX_WRITES  8
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+
+struct world {
+	struct npf_host *host;
+	struct npf_driver *driver;
+	struct npf_instance *instance;
+};
+
+struct step {
+	uint32_t argument;
+	uint32_t n;
+	const uint8_t *bytes;
+};
+
+static void check(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+/* Exactly as long as said, so that the sanitizer sees every access beside it. */
+static void *copy(const void *from, size_t size)
+{
+	void *to = malloc(size ? size : 1);
+
+	check(to != NULL);
+	memcpy(to, from, size);
+	return to;
+}
+
+static void do_control(struct world *world, const struct step *step)
+{
+	uint8_t *in = copy(step->bytes, step->n);
+	uint8_t *out = copy(step->bytes, step->n);
+	size_t returned;
+	int err = 0;
+
+	/* Repetitions without end are allowed, and no finding. */
+	if (step->argument != NPF_BIOCSWRITEREP)
+		err = npf_io_control(world->instance, step->argument, in, step->n, out, step->n,
+				     &returned);
+	check(err <= 0 && (err || step->argument == NPF_BIOCSWRITEREP || returned <= step->n));
+	free(in);
+	free(out);
+}
+
+static void do_setting(struct world *world, const struct step *step)
+{
+	static const uint32_t codes[] = {
+		NPF_BIOCISETLOBBEH,	NPF_BIOCSMODE,	     NPF_BIOCSMINTOCOPY,
+		NPF_BIOCSRTIMEOUT,	NPF_BIOCSETBUFFERSIZE, NPF_BIOCSTIMESTAMPMODE,
+	};
+	uint32_t code = codes[step->n % (sizeof(codes) / sizeof(codes[0]))];
+
+	npf_io_control(world->instance, code, &step->argument, sizeof(step->argument), NULL, 0,
+		       NULL);
+}
+
+static void do_filter(struct world *world, const struct step *step)
+{
+	struct npf_insn *insns = copy(step->bytes, step->n);
+	struct npf_program program = {
+		.length = step->n / sizeof(*insns),
+		.dialect = (enum npf_dialect)step->argument,
+		.insns = insns,
+	};
+
+	npf_set_filter(world->instance, &program);
+	free(insns);
+}
+
+static void do_classes(struct world *world, const struct step *step)
+{
+	struct npf_insn *insns = copy(step->bytes, step->n);
+	struct npf_class classes[2] = {{.name = "a"}, {.name = "b"}};
+	struct npf_class_stats stats[2];
+	uint32_t n = 2;
+
+	classes[0].program.length = step->n / sizeof(*insns);
+	classes[0].program.insns = insns;
+	npf_set_classes(world->instance, classes, step->argument % 3);
+	npf_get_class_stats(world->instance, stats, &n, NULL);
+	free(insns);
+}
+
+static void do_read(struct world *world, const struct step *step)
+{
+	size_t size = step->argument % 70000;
+	uint8_t *buffer = malloc(size ? size : 1);
+	int64_t n = npf_read(world->instance, buffer, size);
+
+	check(n <= (int64_t)size);
+	free(buffer);
+}
+
+static void do_batch(struct world *world, const struct step *step)
+{
+	struct npf_packet packet;
+	uint32_t sum = 0;
+
+	if (npf_batch_begin(world->instance) <= 0)
+		return;
+	for (uint32_t i = 0; i < step->argument && npf_batch_next(world->instance, &packet); i++) {
+		check(packet.caplen <= packet.len + 4);
+		for (uint32_t k = 0; k < packet.caplen; k++)
+			sum += packet.data[k];
+	}
+	npf_batch_end(world->instance);
+	check(sum != UINT32_MAX);
+}
+
+static void do_write(struct world *world, const struct step *step)
+{
+	uint32_t n = step->argument % MAX_WRITES;
+	uint8_t *frame = copy(step->bytes, step->n);
+
+	npf_io_control(world->instance, NPF_BIOCSWRITEREP, &n, sizeof(n), NULL, 0, NULL);
+	npf_write(world->instance, frame, step->n);
+	free(frame);
+}
+
+static void do_frame(struct world *world, const struct step *step)
+{
+	uint32_t bits = step->argument;
+	struct npf_sim_frame frame = {
+		.data = step->bytes,
+		.length = step->n,
+		.packet_type = bits % 5,
+		.cpu = bits >> 3 & 3,
+		.tpid = (uint16_t)(bits & 0x20 ? 0x8100 : 0),
+		.tci = (uint16_t)(bits >> 16),
+	};
+
+	for (uint32_t i = 0; i <= (bits >> 6 & 63); i++)
+		npf_sim_send(world->host, "eth0", 0, &frame);
+}
+
+static void do_advance(struct world *world, const struct step *step)
+{
+	npf_sim_advance(world->host, step->argument);
+}
+
+static void do_stop(struct world *world, const struct step *step)
+{
+	(void)step;
+	npf_stop_waiting(world->instance);
+}
+
+static void do_unplug(struct world *world, const struct step *step)
+{
+	if (step->argument % 4 == 0)
+		npf_sim_remove_adapter(world->host, "eth0");
+}
+
+static void do_fault(struct world *world, const struct step *step)
+{
+	npf_sim_fail(world->host, step->argument % 8, -EIO);
+}
+
+static void (*const operations[])(struct world *world, const struct step *step) = {
+	do_control, do_setting, do_filter, do_classes, do_read, do_batch,
+	do_write, do_frame, do_advance, do_stop, do_unplug, do_fault,
+};
+
+/* Take a step off the input; false at its end. */
+static bool take_step(struct world *world, const uint8_t **input, size_t *size)
+{
+	struct step step;
+
+	if (*size < STEP_HEADER)
+		return false;
+
+	uint8_t operation = (*input)[0];
+
+	memcpy(&step.argument, *input + 1, sizeof(step.argument));
+	step.n = (*input)[5];
+	step.bytes = *input + STEP_HEADER;
+	if (step.n > *size - STEP_HEADER)
+		step.n = (uint32_t)(*size - STEP_HEADER);
+	*input += STEP_HEADER + step.n;
+	*size -= STEP_HEADER + step.n;
+	operations[operation % (sizeof(operations) / sizeof(operations[0]))](world, &step);
+	return true;
+}
+
+static void check_counters(struct world *world)
+{
+	struct npf_stats stats;
+
+	check(npf_get_stats(world->instance, &stats) == 0);
+	check(stats.received >= stats.filtered + stats.captured + stats.dropped);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+	struct world world = {.host = npf_host_sim(2)};
+	int steps = 0;
+
+	check(world.host != NULL);
+	check(npf_sim_add_adapter(world.host, "eth0") == 0);
+	check(npf_driver_entry(world.host, &world.driver) == 0);
+	check(npf_open(world.driver, "eth0", NULL, &world.instance, NULL) == 0);
+	while (steps++ < MAX_STEPS && take_step(&world, &input, &size))
+		;
+	check_counters(&world);
+	npf_close(world.instance);
+	check(npf_unload(world.driver) == 0);
+	check(npf_sim_memory(world.host) == 0);
+	npf_host_sim_free(world.host);
+	return 0;
+}
