@@ -228,7 +228,7 @@ struct verdict {
 
 /* Fills verdicts and returns how many. */
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS]);
-const char *report_word(const struct verdict *verdict); /* held, missed, not measured */
+const char *report_word(const struct verdict *verdict); /* held, missed, noise, not measured */
 void report_print(const struct results *results, FILE *out);
 bool report_json(const struct results *results, const char *path);
 

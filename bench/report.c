@@ -156,27 +156,25 @@ static void print_crowds(const struct results *results, FILE *out)
 
 /* ---- verdicts ------------------------------------------------------------------------------- */
 
-/* Of our hooks, that which adds least, both sizes together; COST_NPF when none was measured. */
+/* Of both sizes, by the first generator that was measured: the one with less noise. */
+static double hook_score(const struct cost cost[N_GENERATORS][N_SIZES])
+{
+	for (enum generator g = 0; g < N_GENERATORS; g++) {
+		if (cost[g][0].ratio.n && cost[g][1].ratio.n)
+			return series_median(&cost[g][0].ratio) + series_median(&cost[g][1].ratio);
+	}
+	return INFINITY;
+}
+
+/* Of our hooks, that which adds least; COST_NPF when none was measured. Picked after the fact, so
+ * among equals it is the one that noise favoured. */
 static unsigned int best_hook(const struct results *results)
 {
 	unsigned int best = COST_NPF;
-	double least = INFINITY;
 
-	for (unsigned int t = COST_NPF; t < COST_NPF_END; t++) {
-		double sum = 0;
-
-		for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++) {
-			const struct cost *cost = &results->cost[t][i / N_SIZES][i % N_SIZES];
-
-			if (cost->ratio.n)
-				sum += series_median(&cost->ratio);
-			else if (i / N_SIZES == SENDMMSG)
-				sum = INFINITY;
-		}
-		if (sum < least) {
-			least = sum;
+	for (unsigned int t = COST_NPF + 1; t < COST_NPF_END; t++) {
+		if (hook_score(results->cost[t]) < hook_score(results->cost[best]))
 			best = t;
-		}
 	}
 	return best;
 }
@@ -246,6 +244,8 @@ const char *report_word(const struct verdict *verdict)
 {
 	if (isnan(verdict->measured))
 		return "not measured";
+	if (verdict->measured < 0) /* nothing makes a packet's way shorter than no tap */
+		return "noise";
 	return verdict->measured <= verdict->limit ? "held" : "missed";
 }
 
@@ -254,7 +254,8 @@ static void print_verdicts(const struct results *results, FILE *out)
 	struct verdict verdicts[MAX_VERDICTS];
 	unsigned int n = report_judge(results, verdicts);
 
-	fprintf(out, "\n%-52s%10s%10s\n", "Promised", "measured", "at most");
+	fprintf(out, "\n%-52s%10s%10s\n", "Promised (the best hook of this run)", "measured",
+		"at most");
 	for (unsigned int i = 0; i < n; i++) {
 		const struct verdict *verdict = &verdicts[i];
 

@@ -461,8 +461,8 @@ static void warn_of_noise(const struct results *results)
 		warnx("warning: the machine was not quiet, %.0f %% of its CPUs were in use before",
 		      results->busy * 100);
 	if (results->sender_share < SHARE)
-		warnx("warning: in some burst the sender had only %.0f %% of its CPU; ratios may "
-		      "hold, figures do not",
+		warnx("warning: in some burst the sender had only %.0f %% of its CPU: "
+		      "figures and verdicts mean little",
 		      results->sender_share * 100);
 }
 

@@ -72,8 +72,8 @@ static void do_control(struct world *world, const struct step *step)
 static void do_setting(struct world *world, const struct step *step)
 {
 	static const uint32_t codes[] = {
-		NPF_BIOCISETLOBBEH,	NPF_BIOCSMODE,	     NPF_BIOCSMINTOCOPY,
-		NPF_BIOCSRTIMEOUT,	NPF_BIOCSETBUFFERSIZE, NPF_BIOCSTIMESTAMPMODE,
+		NPF_BIOCISETLOBBEH, NPF_BIOCSMODE,         NPF_BIOCSMINTOCOPY,
+		NPF_BIOCSRTIMEOUT,  NPF_BIOCSETBUFFERSIZE, NPF_BIOCSTIMESTAMPMODE,
 	};
 	uint32_t code = codes[step->n % (sizeof(codes) / sizeof(codes[0]))];
 
@@ -97,7 +97,7 @@ static void do_filter(struct world *world, const struct step *step)
 static void do_classes(struct world *world, const struct step *step)
 {
 	struct npf_insn *insns = copy(step->bytes, step->n);
-	struct npf_class classes[2] = {{.name = "a"}, {.name = "b"}};
+	struct npf_class classes[2] = { { .name = "a" }, { .name = "b" } };
 	struct npf_class_stats stats[2];
 	uint32_t n = 2;
 
@@ -183,8 +183,8 @@ static void do_fault(struct world *world, const struct step *step)
 }
 
 static void (*const operations[])(struct world *world, const struct step *step) = {
-	do_control, do_setting, do_filter, do_classes, do_read, do_batch,
-	do_write, do_frame, do_advance, do_stop, do_unplug, do_fault,
+	do_control, do_setting, do_filter,  do_classes, do_read,   do_batch,
+	do_write,   do_frame,   do_advance, do_stop,    do_unplug, do_fault,
 };
 
 /* Take a step off the input; false at its end. */
@@ -218,7 +218,7 @@ static void check_counters(struct world *world)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-	struct world world = {.host = npf_host_sim(2)};
+	struct world world = { .host = npf_host_sim(2) };
 	int steps = 0;
 
 	check(world.host != NULL);

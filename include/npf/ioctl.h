@@ -15,17 +15,17 @@ extern "C" {
 #endif
 
 /* Control codes for npf_io_control(). Sizes and errors: docs/ioctl.md. */
-#define NPF_BIOCISETLOBBEH        7410u       /* in u32: 1 hide own sends, 2 show them (default) */
-#define NPF_BIOCISDUMPENDED       7411u       /* out u32: 1 when a dump limit was reached */
-#define NPF_BIOCSMODE             7412u       /* in u32: NPF_MODE_* */
-#define NPF_BIOCSWRITEREP         7413u       /* in u32: how often npf_write() sends a packet */
-#define NPF_BIOCSMINTOCOPY        7414u       /* in u32: bytes that make a reader ready */
-#define NPF_BIOCGEVNAME           7415u       /* obsolete: always refused */
-#define NPF_BIOCSRTIMEOUT         7416u       /* in i32: ms; 0 waits for ever, -1 not at all */
-#define NPF_BIOCSETEVENTHANDLE    7920u       /* in i32: an epoll descriptor that shall report readiness; once */
+#define NPF_BIOCISETLOBBEH        7410u /* in u32: 1 hide own sends, 2 show them (default) */
+#define NPF_BIOCISDUMPENDED       7411u /* out u32: 1 when a dump limit was reached */
+#define NPF_BIOCSMODE             7412u /* in u32: NPF_MODE_* */
+#define NPF_BIOCSWRITEREP         7413u /* in u32: how often npf_write() sends a packet */
+#define NPF_BIOCSMINTOCOPY        7414u /* in u32: bytes that make a reader ready */
+#define NPF_BIOCGEVNAME           7415u /* obsolete: always refused */
+#define NPF_BIOCSRTIMEOUT         7416u /* in i32: ms; 0 waits for ever, -1 not at all */
+#define NPF_BIOCSETEVENTHANDLE    7920u /* in i32: an epoll descriptor to report readiness; once */
 #define NPF_BIOCSETDUMPFILENAME   9029u
-#define NPF_BIOCSETF              9030u       /* in struct npf_insn[] */
-#define NPF_BIOCGSTATS            9031u       /* out struct npf_bpf_stat */
+#define NPF_BIOCSETF              9030u /* in struct npf_insn[] */
+#define NPF_BIOCGSTATS            9031u /* out struct npf_bpf_stat */
 #define NPF_BIOCSENDPACKETSNOSYNC 9032u
 #define NPF_BIOCSENDPACKETSSYNC   9033u
 #define NPF_BIOCSETDUMPLIMITS     9034u
@@ -88,10 +88,10 @@ extern "C" {
 #define NPF_OID_802_3_CURRENT_ADDRESS     0x01010102u /* 6 bytes */
 
 /* NDIS media (and WinPcap's own negative ones). */
-#define NPF_MEDIUM_802_3    0u
-#define NPF_MEDIUM_LOOPBACK 17u
-#define NPF_MEDIUM_IP       19u
-#define NPF_MEDIUM_NULL     0xFFFFFFFFu
+#define NPF_MEDIUM_802_3      0u
+#define NPF_MEDIUM_LOOPBACK   17u
+#define NPF_MEDIUM_IP         19u
+#define NPF_MEDIUM_NULL       0xFFFFFFFFu
 #define NPF_MEDIUM_BARE80211  0xFFFFFFFCu
 #define NPF_MEDIUM_RADIO80211 0xFFFFFFFBu
 
@@ -126,10 +126,10 @@ struct npf_sf_pkthdr {
 
 /* BIOCGSTATS. Saturates where the 64-bit counters of npf_get_stats() do not fit. */
 struct npf_bpf_stat {
-	uint32_t bs_recv;    /* frames seen, before the filter */
-	uint32_t bs_drop;    /* accepted by the filter, and lost */
-	uint32_t ps_ifdrop;  /* lost before the filter could see them */
-	uint32_t bs_capt;    /* stored in the buffer */
+	uint32_t bs_recv;   /* frames seen, before the filter */
+	uint32_t bs_drop;   /* accepted by the filter, and lost */
+	uint32_t ps_ifdrop; /* lost before the filter could see them */
+	uint32_t bs_capt;   /* stored in the buffer */
 };
 
 /* BIOCQUERYOID and BIOCSETOID: header, then length bytes. */

@@ -22,14 +22,14 @@
 extern "C" {
 #endif
 
-#define NPF_ERROR_SIZE   256 /* bytes of an error text, NUL included */
-#define NPF_NAME_SIZE    32
-#define NPF_TEXT_SIZE    128
+#define NPF_ERROR_SIZE    256 /* bytes of an error text, NUL included */
+#define NPF_NAME_SIZE     32
+#define NPF_TEXT_SIZE     128
 #define NPF_MAX_ADDRESSES 16
-#define NPF_MAX_CLASSES  64
-#define NPF_MAX_BUFFER   (1u << 30) /* largest circular buffer, bytes */
+#define NPF_MAX_CLASSES   64
+#define NPF_MAX_BUFFER    (1u << 30) /* largest circular buffer, bytes */
 
-struct npf_host;     /* what the driver runs on: npf_host_linux() or the simulator */
+struct npf_host; /* what the driver runs on: npf_host_linux() or the simulator */
 struct npf_driver;
 struct npf_instance; /* one opening of one adapter: the manual's OPEN_INSTANCE */
 
@@ -67,18 +67,18 @@ struct npf_address {
 struct npf_adapter {
 	char name[NPF_NAME_SIZE];
 	char description[NPF_TEXT_SIZE]; /* driver or kind, for people */
-	uint32_t index;                  /* interface number; a re-created interface gets a new one */
-	uint32_t flags;                  /* NPF_ADAPTER_* */
-	uint32_t link_type;              /* LINKTYPE_ value of savefiles (1 Ethernet, 101 raw IP, ...) */
-	uint32_t medium;                 /* NPF_MEDIUM_* */
-	uint32_t mtu;                    /* bytes, link header excluded */
-	uint32_t max_frame;              /* longest frame that can be sent, link header included */
-	uint32_t max_receive;            /* longest that can be received, merged packets included */
-	uint32_t hatype;                 /* ARPHRD_ value */
-	uint64_t speed;                  /* bit/s, 0 unknown */
-	uint8_t address[8];              /* link-layer address */
+	uint32_t index;       /* interface number; a re-created interface gets a new one */
+	uint32_t flags;       /* NPF_ADAPTER_* */
+	uint32_t link_type;   /* LINKTYPE_ value of savefiles (1 Ethernet, 101 raw IP, ...) */
+	uint32_t medium;      /* NPF_MEDIUM_* */
+	uint32_t mtu;         /* bytes, link header excluded */
+	uint32_t max_frame;   /* longest frame that can be sent, link header included */
+	uint32_t max_receive; /* longest that can be received, merged packets included */
+	uint32_t hatype;      /* ARPHRD_ value */
+	uint64_t speed;       /* bit/s, 0 unknown */
+	uint8_t address[8];   /* link-layer address */
 	uint8_t permanent_address[8];
-	uint8_t address_length;          /* 0 where the link has none */
+	uint8_t address_length; /* 0 where the link has none */
 	uint8_t n_addresses;
 	struct npf_address addresses[NPF_MAX_ADDRESSES];
 	uint64_t rx_packets, tx_packets, rx_errors, tx_errors, rx_dropped;
@@ -104,7 +104,7 @@ enum npf_hook {
 };
 
 struct npf_open_options {
-	size_t size;        /* sizeof(struct npf_open_options) */
+	size_t size; /* sizeof(struct npf_open_options) */
 	enum npf_hook hook;
 };
 
@@ -171,10 +171,10 @@ int64_t npf_read(struct npf_instance *instance, void *buffer, size_t size);
 #define NPF_PACKET_CUT      0x2u /* shorter than the filter asked: larger than the buffer's unit */
 
 struct npf_packet {
-	uint64_t time;      /* ns since 1970 */
-	uint32_t caplen;    /* bytes at data */
-	uint32_t len;       /* bytes on the wire */
-	uint32_t flags;     /* NPF_PACKET_* */
+	uint64_t time;       /* ns since 1970 */
+	uint32_t caplen;     /* bytes at data */
+	uint32_t len;        /* bytes on the wire */
+	uint32_t flags;      /* NPF_PACKET_* */
 	const uint8_t *data; /* in the circular buffer itself, valid until npf_batch_end() */
 };
 

@@ -233,7 +233,7 @@ int npf_driver_join(struct npf_instance *instance, uint32_t index)
 		device->n_open++;
 		driver->n_instances++;
 		if (!driver->n_bound++)
-			driver->time_base = host->system->wall(host) - host->system->now(host);
+			driver->time_base = npf_clock_offset(host, 0);
 	}
 	npf_lock_release(host, &driver->lock);
 	instance->device = device;

@@ -42,8 +42,8 @@ struct npf_system_ops {
 struct npf_adapter_ops {
 	/* Call each for every adapter, ordered by index; stop when it returns not 0 and return
 	 * that. The adapter is valid during the call. */
-	int (*list)(struct npf_host *host, int (*each)(void *arg, const struct npf_adapter *adapter),
-		    void *arg);
+	int (*list)(struct npf_host *host,
+		    int (*each)(void *arg, const struct npf_adapter *adapter), void *arg);
 	/* Readable after the list changed, until the next list(). -1: none. */
 	int (*fd)(struct npf_host *host);
 };
@@ -103,5 +103,31 @@ struct npf_host {
 	const struct npf_adapter_ops *adapters;
 	const struct npf_nic_ops *nic;
 };
+
+#define NPF_CLOCK_TRIES 8
+#define NPF_CLOCK_GOOD  1000u /* ns between two looks: nobody came between them */
+
+/*
+ * Wall clock minus monotonic. Two clocks cannot be read at one moment: of some tries the one that
+ * took least counts. What was known before is kept unless it cannot be true, so that the time
+ * stamps of one read do not lie before those of the last.
+ */
+static inline uint64_t npf_clock_offset(struct npf_host *host, uint64_t known)
+{
+	uint64_t best = 0, width = UINT64_MAX;
+
+	for (int i = 0; i < NPF_CLOCK_TRIES && width > NPF_CLOCK_GOOD; i++) {
+		uint64_t before = host->system->now(host);
+		uint64_t wall = host->system->wall(host);
+		uint64_t took = host->system->now(host) - before;
+
+		if (took < width) {
+			width = took;
+			best = wall - before;
+		}
+	}
+	/* The truth lies in best - width ... best. */
+	return best - known <= width ? known : best - width / 2;
+}
 
 #endif

@@ -21,11 +21,9 @@
 
 uint64_t npf_time_offset(const struct npf_instance *instance)
 {
-	struct npf_host *host = instance->host;
-
 	if (instance->timestamp_mode == NPF_TIMESTAMP_SINGLE_SYNC)
 		return instance->driver->time_base;
-	return host->system->wall(host) - host->system->now(host);
+	return npf_clock_offset(instance->host, instance->offset);
 }
 
 void npf_put_header(uint8_t *to, uint64_t time, uint32_t caplen, uint32_t datalen)

@@ -77,7 +77,7 @@ static void give(struct npf_control *control, uint32_t id)
 
 static void add_cpu(struct npf_ring_totals *totals, const struct npf_cpu *cpu)
 {
-	struct npf_ring_totals one = {0};
+	struct npf_ring_totals one = { 0 };
 	uint64_t done, begun;
 	uint32_t tries = PATIENCE;
 
@@ -102,14 +102,14 @@ static void add_cpu(struct npf_ring_totals *totals, const struct npf_cpu *cpu)
 
 void npf_ring_totals(const struct npf_ring_view *view, struct npf_ring_totals *totals)
 {
-	*totals = (struct npf_ring_totals){0};
+	*totals = (struct npf_ring_totals){ 0 };
 	for (uint32_t i = 0; i < view->geometry.n_cpus; i++)
 		add_cpu(totals, &view->cpus[i]);
 }
 
-static struct npf_class_counters read_class(const struct npf_cpu *cpu, uint32_t class)
+static struct npf_class_counters read_class(const struct npf_cpu *cpu, uint32_t number)
 {
-	const struct npf_class_counters *from = &cpu->classes[class];
+	const struct npf_class_counters *from = &cpu->classes[number];
 	struct npf_class_counters one;
 	uint64_t done, begun;
 	uint32_t tries = PATIENCE;
@@ -128,14 +128,16 @@ static struct npf_class_counters read_class(const struct npf_cpu *cpu, uint32_t 
 void npf_ring_class_totals(const struct npf_ring_view *view, struct npf_class_counters *counters,
 			   uint32_t n)
 {
-	for (uint32_t class = 0; class < n; class++) {
-		counters[class] = (struct npf_class_counters){0};
-		for (uint32_t i = 0; i < view->geometry.n_cpus; i++) {
-			struct npf_class_counters one = read_class(&view->cpus[i], class);
+	for (uint32_t number = 0; number < n; number++) {
+		struct npf_class_counters *sum = &counters[number];
 
-			counters[class].packets += one.packets;
-			counters[class].bytes += one.bytes;
-			counters[class].line_bytes += one.line_bytes;
+		*sum = (struct npf_class_counters){ 0 };
+		for (uint32_t i = 0; i < view->geometry.n_cpus; i++) {
+			struct npf_class_counters one = read_class(&view->cpus[i], number);
+
+			sum->packets += one.packets;
+			sum->bytes += one.bytes;
+			sum->line_bytes += one.line_bytes;
 		}
 	}
 }
@@ -145,9 +147,9 @@ void npf_ring_class_totals(const struct npf_ring_view *view, struct npf_class_co
 void npf_ring_reader_init(struct npf_ring_reader *reader, const struct npf_ring_view *view,
 			  struct npf_ring_cursor *cursors)
 {
-	*reader = (struct npf_ring_reader){.view = view, .cursors = cursors};
+	*reader = (struct npf_ring_reader){ .view = view, .cursors = cursors };
 	for (uint32_t i = 0; i < view->geometry.n_cpus; i++)
-		cursors[i] = (struct npf_ring_cursor){0};
+		cursors[i] = (struct npf_ring_cursor){ 0 };
 }
 
 uint64_t npf_ring_pending(const struct npf_ring_reader *reader)
@@ -215,8 +217,7 @@ static bool chain_has_record(const struct npf_ring_reader *reader, uint32_t cpu)
 	struct npf_ring_cursor *cursor = &reader->cursors[cpu];
 
 	if (!cursor->chunk) {
-		uint32_t first =
-			__atomic_load_n(&reader->view->cpus[cpu].first, __ATOMIC_ACQUIRE);
+		uint32_t first = __atomic_load_n(&reader->view->cpus[cpu].first, __ATOMIC_ACQUIRE);
 
 		if (!first)
 			return false;

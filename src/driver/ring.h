@@ -13,8 +13,8 @@
 
 /* The cut of a buffer into chunks. */
 struct npf_ring_geometry {
-	uint32_t chunk_size;  /* bytes; a record never exceeds a chunk */
-	uint32_t n_chunks;    /* 0: no buffer */
+	uint32_t chunk_size; /* bytes; a record never exceeds a chunk */
+	uint32_t n_chunks;   /* 0: no buffer */
 	uint32_t n_cpus;
 };
 
@@ -56,12 +56,12 @@ void npf_ring_class_totals(const struct npf_ring_view *view, struct npf_class_co
 /* A reader's place in one CPU's chain. */
 struct npf_ring_cursor {
 	const uint8_t *base; /* of chunk */
-	uint32_t chunk;    /* 0: the chain has not begun */
-	uint32_t offset;   /* of the next record */
-	uint32_t end;      /* of what is known to be published in chunk */
-	uint32_t released; /* oldest chunk not given back; == chunk when none */
-	uint64_t time;     /* stamp of the next record, while the chain is active */
-	uint32_t active;   /* entry of the list of chains with records left in this batch */
+	uint32_t chunk;      /* 0: the chain has not begun */
+	uint32_t offset;     /* of the next record */
+	uint32_t end;        /* of what is known to be published in chunk */
+	uint32_t released;   /* oldest chunk not given back; == chunk when none */
+	uint64_t time;       /* stamp of the next record, while the chain is active */
+	uint32_t active;     /* entry of the list of chains with records left in this batch */
 };
 
 /* The one reader of a ring. Memory of cursors: n_cpus entries, the caller's. */

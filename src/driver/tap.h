@@ -84,8 +84,7 @@ NPF_TAP_INLINE int npf_next_chunk(struct npf_tap_env *env, struct npf_control *c
 
 		if (!old)
 			return -1;
-		NPF_STORE_RELEASE(&old->state,
-				  NPF_CHUNK_SEALED | (uint64_t)id << 32 | cpu->offset);
+		NPF_STORE_RELEASE(&old->state, NPF_CHUNK_SEALED | (uint64_t)id << 32 | cpu->offset);
 	} else {
 		NPF_STORE_RELEASE(&cpu->first, id);
 	}
@@ -179,8 +178,7 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 	}
 	uint32_t size = NPF_RECORD_SIZE(cap);
 
-	if ((!cpu->chunk || cpu->offset + size > chunk_size) &&
-	    npf_next_chunk(env, control, cpu)) {
+	if ((!cpu->chunk || cpu->offset + size > chunk_size) && npf_next_chunk(env, control, cpu)) {
 		npf_drop(cpu, TAP_DROP_FULL);
 		return;
 	}

@@ -27,11 +27,11 @@
 
 /* One packet. Records begin on 8-byte boundaries; bytes between data and the next are zero. */
 struct npf_record {
-	uint64_t time;    /* ns, the host's monotonic clock: the order of arrival */
-	uint32_t caplen;  /* bytes of data behind this header */
-	uint32_t length;  /* bytes on the wire */
-	uint32_t size;    /* bytes to the next record: header, data, padding */
-	uint32_t flags;   /* NPF_PACKET_* */
+	uint64_t time;   /* ns, the host's monotonic clock: the order of arrival */
+	uint32_t caplen; /* bytes of data behind this header */
+	uint32_t length; /* bytes on the wire */
+	uint32_t size;   /* bytes to the next record: header, data, padding */
+	uint32_t flags;  /* NPF_PACKET_* */
 };
 #define NPF_RECORD_HEADER    24u
 #define NPF_RECORD_SIZE(cap) ((NPF_RECORD_HEADER + (cap) + 7u) & ~7u)
@@ -42,10 +42,10 @@ struct npf_chunk {
 	uint64_t state;
 	uint64_t unused[7];
 };
-#define NPF_CHUNK_HEADER       64u
-#define NPF_CHUNK_SEALED       (1ull << 63)
-#define NPF_CHUNK_END(state)   ((uint32_t)(state))
-#define NPF_CHUNK_NEXT(state)  ((uint32_t)((state) >> 32) & 0x7FFFFFFFu)
+#define NPF_CHUNK_HEADER      64u
+#define NPF_CHUNK_SEALED      (1ull << 63)
+#define NPF_CHUNK_END(state)  ((uint32_t)(state))
+#define NPF_CHUNK_NEXT(state) ((uint32_t)((state) >> 32) & 0x7FFFFFFFu)
 
 /* Reasons a tap itself can drop for; enum npf_drop of the public header names them. */
 #define NPF_TAP_DROPS 4u
@@ -63,7 +63,7 @@ struct npf_cpu {
 	uint64_t done;
 	uint64_t received; /* frames, before the filter */
 	uint64_t captured; /* records published */
-	uint64_t bytes;    /* of records published: what is pending, once the reader's are taken off */
+	uint64_t bytes; /* of records published: what is pending, once the reader's are taken off */
 	uint64_t dropped[NPF_TAP_DROPS];
 	uint64_t reentered; /* frames that found the tap busy on this CPU: received and dropped */
 	uint32_t chunk;     /* being written, 0 none yet */
@@ -82,7 +82,7 @@ _Static_assert(sizeof(struct npf_cpu) % NPF_LINE == 0, "two CPUs share a cache l
 struct npf_config {
 	uint32_t accept_types; /* bit per packet type */
 	uint32_t statistics;   /* 1: count, store nothing */
-	uint32_t n_classes;    /* classes to count in statistics mode; 0: the filter is the one class */
+	uint32_t n_classes; /* classes to count in statistics mode; 0: the filter is the one class */
 	uint32_t coarse_clock; /* 1: read the cheap clock */
 	uint64_t hidden;       /* sender whose frames are invisible, 0 none */
 };

@@ -25,10 +25,10 @@ struct npf_tap_env {
 		__atomic_store_n(p, v, __ATOMIC_RELAXED);                                          \
 		__atomic_thread_fence(__ATOMIC_RELEASE);                                           \
 	} while (0)
-#define NPF_ADD(p, v)           ((void)__atomic_fetch_add(p, v, __ATOMIC_RELAXED))
-#define NPF_COUNT(p, v)         __atomic_store_n(p, *(p) + (v), __ATOMIC_RELAXED)
-#define NPF_FENCE(p)            ((void)(p), __atomic_thread_fence(__ATOMIC_SEQ_CST))
-#define NPF_CAS(p, old, new)    __sync_bool_compare_and_swap(p, old, new)
+#define NPF_ADD(p, v)        ((void)__atomic_fetch_add(p, v, __ATOMIC_RELAXED))
+#define NPF_COUNT(p, v)      __atomic_store_n(p, *(p) + (v), __ATOMIC_RELAXED)
+#define NPF_FENCE(p)         ((void)(p), __atomic_thread_fence(__ATOMIC_SEQ_CST))
+#define NPF_CAS(p, old, new) __sync_bool_compare_and_swap(p, old, new)
 
 static inline struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)
 {
@@ -115,7 +115,7 @@ static inline void npf_env_start_timer(struct npf_tap_env *env, uint64_t ns)
 void npf_user_tap_init(struct npf_user_tap *tap, struct npf_host *host,
 		       const struct npf_user_tap_host *ops, void *arg)
 {
-	*tap = (struct npf_user_tap){.host = host, .ops = ops, .arg = arg};
+	*tap = (struct npf_user_tap){ .host = host, .ops = ops, .arg = arg };
 }
 
 static size_t chunks_size(const struct npf_ring_geometry *geometry)

@@ -148,14 +148,15 @@ static int check(const struct bpf_program *code, enum npf_dialect dialect, char 
 	}
 	for (uint32_t i = 0; dialect == NPF_DIALECT_WIRE && i < code->bf_len; i++) {
 		if (is_ancillary(&code->bf_insns[i]))
-			return fail(error, -ENOTSUP, "inbound, outbound and the like need "
-						     "CAP_NET_RAW and an adapter that is up");
+			return fail(error, -ENOTSUP,
+				    "inbound, outbound and the like need "
+				    "CAP_NET_RAW and an adapter that is up");
 	}
 	return 0;
 }
 
-int npf_compiler_compile(struct npf_compiler *compiler, const char *expr,
-			 struct npf_compiled *out, char error[NPF_ERROR_SIZE])
+int npf_compiler_compile(struct npf_compiler *compiler, const char *expr, struct npf_compiled *out,
+			 char error[NPF_ERROR_SIZE])
 {
 	_Static_assert(sizeof(struct bpf_insn) == sizeof(struct npf_insn), "same layout");
 	struct bpf_program code;
@@ -218,8 +219,9 @@ int npf_expression_restrict(struct npf_compiled *compiled, enum npf_direction di
 	if (direction == NPF_DIRECTION_BOTH)
 		return 0;
 	if (compiled->program.dialect != NPF_DIALECT_LINUX)
-		return fail(error, -ENOTSUP, "a direction needs CAP_NET_RAW and an adapter that is "
-					     "up");
+		return fail(error, -ENOTSUP,
+			    "a direction needs CAP_NET_RAW and an adapter that is "
+			    "up");
 	if (length > NPF_MAX_INSNS - n)
 		return fail(error, -E2BIG, "the expression is too long to add a direction");
 	insns = calloc(length + n, sizeof(*insns));

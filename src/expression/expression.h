@@ -43,8 +43,8 @@ void npf_compiler_close(struct npf_compiler *compiler); /* an all-zero one is fi
 /* Compile expr; "" accepts everything. -EINVAL with libpcap's words in error, -ENOTSUP when the
  * expression asks for what this kind of handle cannot know, -ENOMEM. The result is freed with
  * npf_expression_free(). */
-int npf_compiler_compile(struct npf_compiler *compiler, const char *expr,
-			 struct npf_compiled *out, char error[NPF_ERROR_SIZE]);
+int npf_compiler_compile(struct npf_compiler *compiler, const char *expr, struct npf_compiled *out,
+			 char error[NPF_ERROR_SIZE]);
 
 /* All three for a single expression. */
 int npf_expression_compile(const char *expr, uint32_t link_type, uint32_t snaplen,

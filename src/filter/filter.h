@@ -68,7 +68,7 @@ struct npf_ebpf_code {
 
 /* Enough for a valid program of n instructions; for classes, the sum of every program's. */
 #define NPF_EBPF_MAX_EXPANSION 8u
-#define NPF_EBPF_CAPACITY(n)   ((n) * NPF_EBPF_MAX_EXPANSION + 64u)
+#define NPF_EBPF_CAPACITY(n)   ((n)*NPF_EBPF_MAX_EXPANSION + 64u)
 
 /* Programs that one mask can tell apart. */
 #define NPF_EBPF_MAX_CLASSES 64u

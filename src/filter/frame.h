@@ -24,9 +24,9 @@ struct npf_frame {
 	uint32_t shift;       /* set by the filter: NPF_TAG_SIZE while it sees the tag in place */
 	uint16_t tag_tpid;    /* of the out-of-band tag, host order */
 	uint16_t tag_tci;
-	uint32_t tagged;      /* 1 when there is an out-of-band tag */
+	uint32_t tagged; /* 1 when there is an out-of-band tag */
 	uint32_t packet_type;
-	uint32_t protocol;    /* EtherType as the stack sees it, host order */
+	uint32_t protocol; /* EtherType as the stack sees it, host order */
 	uint32_t ifindex;
 	uint32_t hatype;
 };

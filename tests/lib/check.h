@@ -24,11 +24,26 @@
 
 /* ---- programs ------------------------------------------------------------------------------ */
 
-#define INSN_RET(n)        {.code = 0x06, .k = (n)}
-#define INSN_LD_B(offset)  {.code = 0x30, .k = (offset)}
-#define INSN_LD_H(offset)  {.code = 0x28, .k = (offset)}
-#define INSN_JEQ(n, t, f)  {.code = 0x15, .jt = (t), .jf = (f), .k = (n)}
-#define PROGRAM(array)     {.length = N_OF(array), .insns = (array)}
+#define INSN_RET(n)                                                                                \
+	{                                                                                          \
+		.code = 0x06, .k = (n)                                                             \
+	}
+#define INSN_LD_B(offset)                                                                          \
+	{                                                                                          \
+		.code = 0x30, .k = (offset)                                                        \
+	}
+#define INSN_LD_H(offset)                                                                          \
+	{                                                                                          \
+		.code = 0x28, .k = (offset)                                                        \
+	}
+#define INSN_JEQ(n, t, f)                                                                          \
+	{                                                                                          \
+		.code = 0x15, .jt = (t), .jf = (f), .k = (n)                                       \
+	}
+#define PROGRAM(array)                                                                             \
+	{                                                                                          \
+		.length = N_OF(array), .insns = (array)                                            \
+	}
 
 /* ---- frames -------------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 #include "host/sim/sim.h"
 #include "npf/npf.h"
 
-#define MS 1000000ull /* ns */
+#define MS     1000000ull /* ns */
 #define N_CPUS 2u
 
 struct world {
@@ -71,7 +71,7 @@ static inline void send_at(struct world *world, uint64_t at, uint32_t cpu, uint3
 			   uint32_t seq)
 {
 	uint8_t data[FRAME_MAX];
-	struct npf_sim_frame frame = {.data = data, .length = length, .cpu = cpu};
+	struct npf_sim_frame frame = { .data = data, .length = length, .cpu = cpu };
 
 	assert_true(length <= sizeof(data));
 	frame_fill(data, length, seq);
@@ -97,7 +97,7 @@ static inline struct records read_records(struct world *world)
 	int64_t n = npf_read(world->instance, world->buffer, sizeof(world->buffer));
 
 	assert_true(n >= 0);
-	return (struct records){.at = world->buffer, .left = (size_t)n};
+	return (struct records){ .at = world->buffer, .left = (size_t)n };
 }
 
 /* Everything pending must be frames seq, seq + 1, ... of one length; how many there were. */

@@ -183,6 +183,43 @@ static void filter_swap(void **state)
 	expect_plain(wire, 21, 5, 2, 80);
 }
 
+/* ---- time ---------------------------------------------------------------------------------- */
+
+#define MARGIN 50000000ull /* ns; the coarse clock steps once per tick */
+
+static uint64_t wall_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* A packet's stamp is the time of its arrival, in every mode. */
+static void time_stamps(void **state)
+{
+	static const uint32_t modes[] = {NPF_TIMESTAMP_SINGLE_SYNC, NPF_TIMESTAMP_COARSE,
+					 NPF_TIMESTAMP_PRECISE};
+	struct wire *wire = capturing(state);
+
+	assert_int_equal(npf_set_timestamp_mode(wire->instance, 1), -EINVAL);
+	for (uint32_t i = 0; i < N_OF(modes); i++) {
+		uint64_t before = wall_clock(), after;
+		struct npf_packet packet;
+
+		assert_int_equal(npf_set_timestamp_mode(wire->instance, modes[i]), 0);
+		wire_send_plain(wire, i, 1, 100);
+		wire_received(wire->instance, i + 1);
+		after = wall_clock();
+		assert_true(npf_batch_begin(wire->instance) > 0);
+		assert_true(npf_batch_next(wire->instance, &packet));
+		assert_true(packet.time >= before - MARGIN);
+		assert_true(packet.time <= after + MARGIN);
+		assert_false(npf_batch_next(wire->instance, &packet));
+		npf_batch_end(wire->instance);
+	}
+}
+
 /* ---- the full buffer ------------------------------------------------------------------------ */
 
 static void full_buffer(void **state)
@@ -787,6 +824,7 @@ int main(void)
 		{"every length", every_length},
 		{"snaplen", snaplen},
 		{"filter swap", filter_swap},
+		{"time stamps", time_stamps},
 		{"full buffer", full_buffer},
 		{"MinToCopy", min_to_copy},
 		{"level-triggered readiness", level},

@@ -13,7 +13,7 @@
 
 static void item_18_calls_after_cleanup_are_cancelled(void **state)
 {
-	struct npf_insn all[] = {INSN_RET(UINT32_MAX)};
+	struct npf_insn all[] = { INSN_RET(UINT32_MAX) };
 	struct npf_program program = PROGRAM(all);
 	struct world *world = *state;
 	struct npf_instance *at = world->instance;
@@ -92,7 +92,7 @@ static int work_batch(struct npf_instance *instance)
 
 static int work_control(struct npf_instance *instance)
 {
-	struct npf_insn insns[] = {INSN_LD_B(14), INSN_JEQ(0, 0, 1), INSN_RET(99), INSN_RET(1)};
+	struct npf_insn insns[] = { INSN_LD_B(14), INSN_JEQ(0, 0, 1), INSN_RET(99), INSN_RET(1) };
 	struct npf_program program = PROGRAM(insns);
 	struct npf_stats stats;
 
@@ -135,8 +135,8 @@ static void close_during(struct world *world, int (*const *works)(struct npf_ins
 	assert_int_equal(npf_set_timeout(instance, 0), 0);
 	pthread_barrier_init(&start, NULL, (unsigned int)n + 1);
 	for (size_t i = 0; i < n; i++) {
-		workers[i] = (struct worker){
-			.instance = instance, .start = &start, .work = works[i]};
+		workers[i] =
+			(struct worker){ .instance = instance, .start = &start, .work = works[i] };
 		assert_int_equal(pthread_create(&threads[i], NULL, work_until_refused, &workers[i]),
 				 0);
 	}
@@ -152,8 +152,8 @@ static void close_during(struct world *world, int (*const *works)(struct npf_ins
 	pthread_barrier_destroy(&start);
 }
 
-static void close_during_each_round(struct world *world,
-				    int (*const *works)(struct npf_instance *), size_t n)
+static void close_during_each_round(struct world *world, int (*const *works)(struct npf_instance *),
+				    size_t n)
 {
 	size_t memory;
 
@@ -170,38 +170,62 @@ static void close_during_each_round(struct world *world,
 
 static void item_18_close_while_a_reader_waits(void **state)
 {
-	int (*const works[])(struct npf_instance *) = {work_read};
+	int (*const works[])(struct npf_instance *) = { work_read };
 
 	close_during_each_round(*state, works, N_OF(works));
 }
 
 static void item_18_close_while_a_batch_is_walked(void **state)
 {
-	int (*const works[])(struct npf_instance *) = {work_batch, work_write};
+	int (*const works[])(struct npf_instance *) = { work_batch, work_write };
 
 	close_during_each_round(*state, works, N_OF(works));
 }
 
 static void item_18_close_while_controls_run(void **state)
 {
-	int (*const works[])(struct npf_instance *) = {work_control, work_control};
+	int (*const works[])(struct npf_instance *) = { work_control, work_control };
 
 	close_during_each_round(*state, works, N_OF(works));
 }
 
 static void item_18_close_while_writes_run(void **state)
 {
-	int (*const works[])(struct npf_instance *) = {work_write, work_write};
+	int (*const works[])(struct npf_instance *) = { work_write, work_write };
 
 	close_during_each_round(*state, works, N_OF(works));
 }
 
 static void item_18_close_while_all_of_them_run(void **state)
 {
-	int (*const works[])(struct npf_instance *) = {work_read, work_control, work_write,
-						       work_stop};
+	int (*const works[])(struct npf_instance *) = { work_read, work_control, work_write,
+							work_stop };
 
 	close_during_each_round(*state, works, N_OF(works));
+}
+
+/* A repetition that would take hours ends with the instance. */
+static void item_18_close_while_a_repetition_runs(void **state)
+{
+	struct world *world = *state;
+	struct worker worker = { .instance = world->instance, .work = work_write };
+	pthread_barrier_t start;
+	pthread_t thread;
+	struct npf_stats stats;
+
+	pthread_barrier_init(&start, NULL, 2);
+	worker.start = &start;
+	assert_int_equal(control_u32(world->instance, NPF_BIOCSWRITEREP, UINT32_MAX), 0);
+	assert_int_equal(pthread_create(&thread, NULL, work_until_refused, &worker), 0);
+	pthread_barrier_wait(&start);
+	do {
+		sched_yield();
+		assert_int_equal(npf_get_stats(world->instance, &stats), 0);
+	} while (!stats.received);
+	npf_cleanup(world->instance);
+	pthread_join(thread, NULL);
+	assert_int_equal(worker.last, -ECANCELED);
+	pthread_barrier_destroy(&start);
 }
 
 static void *clean_up(void *arg)
@@ -225,7 +249,7 @@ static void item_18_two_may_clean_up_at_once(void **state)
 
 		assert_int_equal(npf_open(world->driver, "eth1", NULL, &instance, NULL), 0);
 		pthread_barrier_init(&start, NULL, 2);
-		worker = (struct worker){.instance = instance, .start = &start};
+		worker = (struct worker){ .instance = instance, .start = &start };
 		assert_int_equal(pthread_create(&thread, NULL, clean_up, &worker), 0);
 		pthread_barrier_wait(&start);
 		npf_cleanup(instance);
@@ -272,6 +296,7 @@ int main(void)
 		IN_WORLD(item_18_close_while_controls_run),
 		IN_WORLD(item_18_close_while_writes_run),
 		IN_WORLD(item_18_close_while_all_of_them_run),
+		IN_WORLD(item_18_close_while_a_repetition_runs),
 		IN_WORLD(item_18_two_may_clean_up_at_once),
 		IN_WORLD(item_18_close_while_the_adapter_vanishes),
 	};

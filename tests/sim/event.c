@@ -11,7 +11,7 @@
 
 static bool is_ready(struct world *world)
 {
-	struct pollfd level = {.fd = npf_poll_fd(world->instance), .events = POLLIN};
+	struct pollfd level = { .fd = npf_poll_fd(world->instance), .events = POLLIN };
 
 	assert_true(level.fd >= 0);
 	return poll(&level, 1, 0) == 1;
@@ -96,7 +96,7 @@ static void item_17_level_rises_with_each_statistics_record(void **state)
 static void item_17_level_follows_the_settings(void **state)
 {
 	struct world *world = *state;
-	struct npf_insn all[] = {INSN_RET(UINT32_MAX)};
+	struct npf_insn all[] = { INSN_RET(UINT32_MAX) };
 	struct npf_program program = PROGRAM(all);
 
 	assert_int_equal(npf_set_timeout(world->instance, 0), 0);

@@ -20,8 +20,8 @@ struct scenario {
 /* A filter for frames number 1, of which one is pending behind two that were rejected. */
 static int accept_only(struct npf_instance *instance, uint32_t n)
 {
-	struct npf_insn insns[] = {
-		INSN_LD_B(14), INSN_JEQ(n, 0, 1), INSN_RET(UINT32_MAX), INSN_RET(0)};
+	struct npf_insn insns[] = { INSN_LD_B(14), INSN_JEQ(n, 0, 1), INSN_RET(UINT32_MAX),
+				    INSN_RET(0) };
 	struct npf_program program = PROGRAM(insns);
 
 	return npf_set_filter(instance, &program);
@@ -111,7 +111,7 @@ static void verify_open(struct world *world, bool done)
 
 static void open_survives_every_fault(void **state)
 {
-	const struct scenario scenario = {open_eth1, verify_open};
+	const struct scenario scenario = { open_eth1, verify_open };
 
 	(void)state;
 	run(&scenario);
@@ -197,8 +197,8 @@ static int set_filter(struct world *world)
 
 static int set_filter_by_code(struct world *world)
 {
-	struct npf_insn insns[] = {
-		INSN_LD_B(14), INSN_JEQ(2, 0, 1), INSN_RET(UINT32_MAX), INSN_RET(0)};
+	struct npf_insn insns[] = { INSN_LD_B(14), INSN_JEQ(2, 0, 1), INSN_RET(UINT32_MAX),
+				    INSN_RET(0) };
 
 	return npf_io_control(world->instance, NPF_BIOCSETF, insns, sizeof(insns), NULL, 0, NULL);
 }
@@ -216,8 +216,8 @@ static void verify_filter(struct world *world, bool done)
 
 static void filter_survives_every_fault(void **state)
 {
-	const struct scenario plain = {set_filter, verify_filter};
-	const struct scenario by_code = {set_filter_by_code, verify_filter};
+	const struct scenario plain = { set_filter, verify_filter };
+	const struct scenario by_code = { set_filter_by_code, verify_filter };
 
 	(void)state;
 	run(&plain);
@@ -258,8 +258,8 @@ static void verify_no_buffer(struct world *world, bool done)
 
 static void buffer_survives_every_fault(void **state)
 {
-	const struct scenario larger = {set_buffer, verify_buffer};
-	const struct scenario none = {remove_buffer, verify_no_buffer};
+	const struct scenario larger = { set_buffer, verify_buffer };
+	const struct scenario none = { remove_buffer, verify_no_buffer };
 
 	(void)state;
 	run(&larger);
@@ -270,10 +270,10 @@ static void buffer_survives_every_fault(void **state)
 
 static int set_classes(struct world *world)
 {
-	struct npf_insn insns[] = {INSN_RET(1)};
+	struct npf_insn insns[] = { INSN_RET(1) };
 	struct npf_class classes[] = {
-		{.name = "one", .program = PROGRAM(insns)},
-		{.name = "all"},
+		{ .name = "one", .program = PROGRAM(insns) },
+		{ .name = "all" },
 	};
 
 	return npf_set_classes(world->instance, classes, N_OF(classes));
@@ -291,7 +291,7 @@ static void verify_classes(struct world *world, bool done)
 
 static void classes_survive_every_fault(void **state)
 {
-	const struct scenario scenario = {set_classes, verify_classes};
+	const struct scenario scenario = { set_classes, verify_classes };
 
 	(void)state;
 	run(&scenario);
@@ -306,8 +306,9 @@ static int set_hw_filter(struct world *world)
 
 static void verify_hw_filter(struct world *world, bool done)
 {
-	struct npf_sim_frame foreign = {
-		.data = "not for us", .length = 10, .packet_type = NPF_TO_OTHER};
+	struct npf_sim_frame foreign = { .data = "not for us",
+					 .length = 10,
+					 .packet_type = NPF_TO_OTHER };
 	uint32_t asked = npf_sim_hw_filter(world->host, "eth0");
 
 	assert_int_equal(asked, done ? NPF_FILTER_PROMISCUOUS : 0);
@@ -319,7 +320,7 @@ static void verify_hw_filter(struct world *world, bool done)
 
 static void hw_filter_survives_every_fault(void **state)
 {
-	const struct scenario scenario = {set_hw_filter, verify_hw_filter};
+	const struct scenario scenario = { set_hw_filter, verify_hw_filter };
 
 	(void)state;
 	run(&scenario);
@@ -343,7 +344,7 @@ static void verify_hidden(struct world *world, bool done)
 
 static void hiding_survives_every_fault(void **state)
 {
-	const struct scenario scenario = {hide_own, verify_hidden};
+	const struct scenario scenario = { hide_own, verify_hidden };
 
 	(void)state;
 	run(&scenario);
@@ -351,7 +352,7 @@ static void hiding_survives_every_fault(void **state)
 
 static int query_speed(struct world *world)
 {
-	struct npf_oid_data oid[2] = {{.oid = NPF_OID_GEN_LINK_SPEED, .length = 4}};
+	struct npf_oid_data oid[2] = { { .oid = NPF_OID_GEN_LINK_SPEED, .length = 4 } };
 	size_t returned;
 	int err = npf_io_control(world->instance, NPF_BIOCQUERYOID, oid, sizeof(oid), oid,
 				 sizeof(oid), &returned);
@@ -375,8 +376,8 @@ static void verify_old(struct world *world, bool done)
 
 static void questions_survive_every_fault(void **state)
 {
-	const struct scenario oid = {query_speed, verify_old};
-	const struct scenario adapter = {ask_adapter, verify_old};
+	const struct scenario oid = { query_speed, verify_old };
+	const struct scenario adapter = { ask_adapter, verify_old };
 
 	(void)state;
 	run(&oid);
@@ -399,7 +400,7 @@ static void verify_write(struct world *world, bool done)
 
 static void writing_survives_every_fault(void **state)
 {
-	const struct scenario scenario = {write_frame, verify_write};
+	const struct scenario scenario = { write_frame, verify_write };
 
 	(void)state;
 	run(&scenario);
@@ -423,7 +424,7 @@ static void verify_join(struct world *world, bool done)
 
 static void event_survives_every_fault(void **state)
 {
-	const struct scenario scenario = {join, verify_join};
+	const struct scenario scenario = { join, verify_join };
 
 	(void)state;
 	run(&scenario);

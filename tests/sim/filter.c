@@ -11,8 +11,8 @@
 /* Accepts frames with number n in byte 14. */
 static int accept_only(struct npf_instance *instance, uint32_t n)
 {
-	struct npf_insn insns[] = {
-		INSN_LD_B(14), INSN_JEQ(n, 0, 1), INSN_RET(UINT32_MAX), INSN_RET(0)};
+	struct npf_insn insns[] = { INSN_LD_B(14), INSN_JEQ(n, 0, 1), INSN_RET(UINT32_MAX),
+				    INSN_RET(0) };
 	struct npf_program program = PROGRAM(insns);
 
 	return npf_set_filter(instance, &program);
@@ -22,21 +22,21 @@ static const struct bad {
 	struct npf_insn insns[4];
 	uint32_t length;
 } bad_programs[] = {
-	{{INSN_LD_B(0)}, 1},                                   /* ends without a return */
-	{{INSN_JEQ(0, 5, 0), INSN_RET(0)}, 2},                 /* jumps outside */
-	{{INSN_JEQ(0, 0, 255), INSN_RET(0)}, 2},
-	{{{.code = JA, .k = 1}, INSN_RET(0)}, 2},
-	{{{.code = JA, .k = UINT32_MAX}, INSN_RET(0)}, 2},     /* jumps back */
-	{{{.code = JGT, .jt = 1, .jf = 1}, INSN_RET(0)}, 2},
-	{{{.code = DIV_K, .k = 0}, INSN_RET(0)}, 2},           /* divides by zero */
-	{{{.code = 0x94, .k = 0}, INSN_RET(0)}, 2},
-	{{{.code = ST, .k = 16}, INSN_RET(0)}, 2},             /* memory outside */
-	{{{.code = 0x60, .k = 16}, INSN_RET(0)}, 2},
-	{{{.code = 0x03, .k = UINT32_MAX}, INSN_RET(0)}, 2},
-	{{{.code = 0xFFFF}, INSN_RET(0)}, 2},                  /* no such instruction */
-	{{{.code = 0x1234}, INSN_RET(0)}, 2},
-	{{{.code = 0xFF}, INSN_RET(0)}, 2},
-	{{INSN_RET(0), {.code = 0xF7}, INSN_RET(0)}, 3},
+	{ { INSN_LD_B(0) }, 1 },                   /* ends without a return */
+	{ { INSN_JEQ(0, 5, 0), INSN_RET(0) }, 2 }, /* jumps outside */
+	{ { INSN_JEQ(0, 0, 255), INSN_RET(0) }, 2 },
+	{ { { .code = JA, .k = 1 }, INSN_RET(0) }, 2 },
+	{ { { .code = JA, .k = UINT32_MAX }, INSN_RET(0) }, 2 }, /* jumps back */
+	{ { { .code = JGT, .jt = 1, .jf = 1 }, INSN_RET(0) }, 2 },
+	{ { { .code = DIV_K, .k = 0 }, INSN_RET(0) }, 2 }, /* divides by zero */
+	{ { { .code = 0x94, .k = 0 }, INSN_RET(0) }, 2 },
+	{ { { .code = ST, .k = 16 }, INSN_RET(0) }, 2 }, /* memory outside */
+	{ { { .code = 0x60, .k = 16 }, INSN_RET(0) }, 2 },
+	{ { { .code = 0x03, .k = UINT32_MAX }, INSN_RET(0) }, 2 },
+	{ { { .code = 0xFFFF }, INSN_RET(0) }, 2 }, /* no such instruction */
+	{ { { .code = 0x1234 }, INSN_RET(0) }, 2 },
+	{ { { .code = 0xFF }, INSN_RET(0) }, 2 },
+	{ { INSN_RET(0), { .code = 0xF7 }, INSN_RET(0) }, 3 },
 };
 
 static void expect_unchanged(struct world *world, const struct npf_stats *before)
@@ -60,7 +60,7 @@ static void item_08_invalid_filter_keeps_the_old_one(void **state)
 
 	for (size_t i = 0; i < N_OF(bad_programs); i++) {
 		const struct bad *bad = &bad_programs[i];
-		struct npf_program program = {.length = bad->length, .insns = bad->insns};
+		struct npf_program program = { .length = bad->length, .insns = bad->insns };
 
 		assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
 		assert_non_null(strstr(npf_error(world->instance), "instruction"));
@@ -95,7 +95,7 @@ static void item_08_valid_filter_empties_the_buffer_and_restarts_statistics(void
 
 static void filter_that_returns_minus_one_accepts_all_again(void **state)
 {
-	struct npf_insn all[] = {INSN_RET(UINT32_MAX)};
+	struct npf_insn all[] = { INSN_RET(UINT32_MAX) };
 	struct world *world = *state;
 
 	assert_int_equal(accept_only(world->instance, 200), 0);
@@ -108,7 +108,7 @@ static void filter_that_returns_minus_one_accepts_all_again(void **state)
 
 static void trailing_bytes_of_a_program_are_ignored(void **state)
 {
-	struct npf_insn insns[] = {INSN_RET(0), {.code = 0xFFFF}};
+	struct npf_insn insns[] = { INSN_RET(0), { .code = 0xFFFF } };
 	struct world *world = *state;
 
 	for (size_t extra = 0; extra < 8; extra++) {
@@ -120,7 +120,7 @@ static void trailing_bytes_of_a_program_are_ignored(void **state)
 
 static void program_may_lie_anywhere(void **state)
 {
-	struct npf_insn insns[] = {INSN_RET(33)};
+	struct npf_insn insns[] = { INSN_RET(33) };
 	struct world *world = *state;
 	uint8_t bytes[sizeof(insns) + 1];
 	struct records records;
@@ -139,7 +139,7 @@ static void absurd_sizes_are_refused(void **state)
 {
 	static struct npf_insn insns[NPF_MAX_INSNS + 1];
 	struct world *world = *state;
-	struct npf_program program = {.insns = insns};
+	struct npf_program program = { .insns = insns };
 	struct npf_stats before;
 
 	for (size_t i = 0; i < N_OF(insns); i++)
@@ -153,10 +153,11 @@ static void absurd_sizes_are_refused(void **state)
 	assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
 	program.length = UINT32_MAX;
 	assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
-	program = (struct npf_program){.length = 3};
+	program = (struct npf_program){ .length = 3 };
 	assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
-	program = (struct npf_program){
-		.length = 1, .insns = insns, .dialect = (enum npf_dialect)77};
+	program = (struct npf_program){ .length = 1,
+					.insns = insns,
+					.dialect = (enum npf_dialect)77 };
 	assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
 	assert_fails(world->instance,
 		     npf_io_control(world->instance, NPF_BIOCSETF, insns, sizeof(insns), NULL, 0,
@@ -164,13 +165,13 @@ static void absurd_sizes_are_refused(void **state)
 		     -EINVAL);
 	expect_unchanged(world, &before);
 
-	program = (struct npf_program){.length = NPF_MAX_INSNS, .insns = insns};
+	program = (struct npf_program){ .length = NPF_MAX_INSNS, .insns = insns };
 	assert_int_equal(npf_set_filter(world->instance, &program), 0);
 }
 
 static void filter_is_copied(void **state)
 {
-	struct npf_insn insns[] = {INSN_RET(20)};
+	struct npf_insn insns[] = { INSN_RET(20) };
 	struct npf_program program = PROGRAM(insns);
 	struct world *world = *state;
 
@@ -182,13 +183,14 @@ static void filter_is_copied(void **state)
 
 static void tag_is_where_the_dialect_has_it(void **state)
 {
-	struct npf_insn wire[] = {INSN_LD_H(12), INSN_JEQ(0x8100, 0, 1), INSN_RET(UINT32_MAX),
-				  INSN_RET(0)};
+	struct npf_insn wire[] = { INSN_LD_H(12), INSN_JEQ(0x8100, 0, 1), INSN_RET(UINT32_MAX),
+				   INSN_RET(0) };
 	struct npf_program program = PROGRAM(wire);
 	struct world *world = *state;
 	uint8_t data[60];
 	struct npf_sim_frame frame = {
-		.data = data, .length = sizeof(data), .tpid = 0x8100, .tci = 5};
+		.data = data, .length = sizeof(data), .tpid = 0x8100, .tci = 5
+	};
 
 	frame_fill(data, sizeof(data), 0);
 	assert_int_equal(npf_set_filter(world->instance, &program), 0);
@@ -199,7 +201,7 @@ static void tag_is_where_the_dialect_has_it(void **state)
 	assert_int_equal(npf_set_filter(world->instance, &program), 0);
 	assert_int_equal(npf_sim_send(world->host, "eth0", 0, &frame), 0);
 	assert_int_equal(stats_of(world->instance).captured, 0);
-	wire[0] = (struct npf_insn){.code = LOAD_W, .k = 0xFFFFF000u + 48}; /* tag present? */
+	wire[0] = (struct npf_insn){ .code = LOAD_W, .k = 0xFFFFF000u + 48 }; /* tag present? */
 	wire[1].k = 1;
 	assert_int_equal(npf_set_filter(world->instance, &program), 0);
 	assert_int_equal(npf_sim_send(world->host, "eth0", 0, &frame), 0);

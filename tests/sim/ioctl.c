@@ -11,21 +11,21 @@ static const struct code {
 	size_t out; /* bytes it gives */
 	int other;  /* what it answers to any input when this build has not got it */
 } codes[] = {
-	{NPF_BIOCISETLOBBEH, 4, 0, 0},
-	{NPF_BIOCISDUMPENDED, 0, 0, -ENOTSUP},
-	{NPF_BIOCSMODE, 4, 0, 0},
-	{NPF_BIOCSWRITEREP, 4, 0, 0},
-	{NPF_BIOCSMINTOCOPY, 4, 0, 0},
-	{NPF_BIOCGEVNAME, 0, 0, -ENOTSUP},
-	{NPF_BIOCSRTIMEOUT, 4, 0, 0},
-	{NPF_BIOCSTIMESTAMPMODE, 4, 0, 0},
-	{NPF_BIOCGTIMESTAMPMODES, 0, 16, 0},
-	{NPF_BIOCSETDUMPFILENAME, 0, 0, -ENOTSUP},
-	{NPF_BIOCGSTATS, 0, 16, 0},
-	{NPF_BIOCSENDPACKETSNOSYNC, 0, 0, -ENOTSUP},
-	{NPF_BIOCSENDPACKETSSYNC, 0, 0, -ENOTSUP},
-	{NPF_BIOCSETDUMPLIMITS, 0, 0, -ENOTSUP},
-	{NPF_BIOCSETBUFFERSIZE, 4, 0, 0},
+	{ NPF_BIOCISETLOBBEH, 4, 0, 0 },
+	{ NPF_BIOCISDUMPENDED, 0, 0, -ENOTSUP },
+	{ NPF_BIOCSMODE, 4, 0, 0 },
+	{ NPF_BIOCSWRITEREP, 4, 0, 0 },
+	{ NPF_BIOCSMINTOCOPY, 4, 0, 0 },
+	{ NPF_BIOCGEVNAME, 0, 0, -ENOTSUP },
+	{ NPF_BIOCSRTIMEOUT, 4, 0, 0 },
+	{ NPF_BIOCSTIMESTAMPMODE, 4, 0, 0 },
+	{ NPF_BIOCGTIMESTAMPMODES, 0, 16, 0 },
+	{ NPF_BIOCSETDUMPFILENAME, 0, 0, -ENOTSUP },
+	{ NPF_BIOCGSTATS, 0, 16, 0 },
+	{ NPF_BIOCSENDPACKETSNOSYNC, 0, 0, -ENOTSUP },
+	{ NPF_BIOCSENDPACKETSSYNC, 0, 0, -ENOTSUP },
+	{ NPF_BIOCSETDUMPLIMITS, 0, 0, -ENOTSUP },
+	{ NPF_BIOCSETBUFFERSIZE, 4, 0, 0 },
 };
 
 /* Three frames are captured; whatever is refused must leave them and the way they came. */
@@ -44,7 +44,7 @@ static void expect_unchanged(struct world *world)
 static void short_input_is_refused(void **state)
 {
 	struct world *world = *state;
-	uint8_t in[MAX_INPUT] = {1};
+	uint8_t in[MAX_INPUT] = { 1 };
 
 	prepare(world);
 	for (size_t i = 0; i < N_OF(codes); i++) {
@@ -69,7 +69,7 @@ static void short_input_is_refused(void **state)
 static void short_output_is_refused_and_not_touched(void **state)
 {
 	struct world *world = *state;
-	uint8_t in[MAX_INPUT] = {0};
+	uint8_t in[MAX_INPUT] = { 0 };
 
 	prepare(world);
 	for (size_t i = 0; i < N_OF(codes); i++) {
@@ -116,7 +116,7 @@ static void output_is_written_to_its_size_and_no_further(void **state)
 static void codes_of_later_parts_say_so(void **state)
 {
 	struct world *world = *state;
-	uint8_t bytes[64] = {0};
+	uint8_t bytes[64] = { 0 };
 
 	prepare(world);
 	for (size_t i = 0; i < N_OF(codes); i++) {
@@ -131,8 +131,8 @@ static void codes_of_later_parts_say_so(void **state)
 
 static bool is_known(uint32_t code)
 {
-	static const uint32_t others[] = {NPF_BIOCSETEVENTHANDLE, NPF_BIOCSETF, NPF_BIOCSETOID,
-					  NPF_BIOCQUERYOID};
+	static const uint32_t others[] = { NPF_BIOCSETEVENTHANDLE, NPF_BIOCSETF, NPF_BIOCSETOID,
+					   NPF_BIOCQUERYOID };
 
 	for (size_t i = 0; i < N_OF(codes); i++) {
 		if (codes[i].code == code)
@@ -147,7 +147,7 @@ static bool is_known(uint32_t code)
 
 static void expect_unknown(struct world *world, uint32_t code)
 {
-	uint8_t bytes[64] = {0};
+	uint8_t bytes[64] = { 0 };
 
 	if (is_known(code))
 		return;
@@ -178,8 +178,8 @@ static void unknown_codes_are_refused(void **state)
 
 static void modes_follow_the_bits(void **state)
 {
-	static const uint32_t refused[] = {2, 0x10, 0x11, 0x12, 0x13, UINT32_MAX, 0xFFFFFFF0};
-	static const uint32_t ignored[] = {4, 6, 8, 0x20, 0xFFFFFFEE};
+	static const uint32_t refused[] = { 2, 0x10, 0x11, 0x12, 0x13, UINT32_MAX, 0xFFFFFFF0 };
+	static const uint32_t ignored[] = { 4, 6, 8, 0x20, 0xFFFFFFEE };
 	struct world *world = *state;
 
 	prepare(world);
@@ -198,7 +198,7 @@ static void modes_follow_the_bits(void **state)
 
 static void absurd_buffer_sizes_keep_the_old_buffer(void **state)
 {
-	static const uint32_t sizes[] = {NPF_MAX_BUFFER + 1, 0x80000000, UINT32_MAX};
+	static const uint32_t sizes[] = { NPF_MAX_BUFFER + 1, 0x80000000, UINT32_MAX };
 	struct world *world = *state;
 
 	prepare(world);
@@ -212,7 +212,7 @@ static void absurd_buffer_sizes_keep_the_old_buffer(void **state)
 
 static void buffer_that_holds_no_packet_is_none(void **state)
 {
-	static const uint32_t sizes[] = {0, 1, 23};
+	static const uint32_t sizes[] = { 0, 1, 23 };
 	struct world *world = *state;
 
 	for (size_t i = 0; i < N_OF(sizes); i++) {
@@ -272,7 +272,7 @@ static void statistics_are_not_reset_by_asking(void **state)
 static void longer_input_than_needed_is_fine(void **state)
 {
 	struct world *world = *state;
-	uint32_t in[4] = {8192, 0xDEAD, 0xBEEF, 0};
+	uint32_t in[4] = { 8192, 0xDEAD, 0xBEEF, 0 };
 
 	assert_int_equal(npf_io_control(world->instance, NPF_BIOCSETBUFFERSIZE, in, sizeof(in),
 					NULL, 0, NULL),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Own sends: visible, hidden, and what hiding them empties. And writing as far as it matters here. */
+/* Own sends: visible, hidden, what hiding empties. And writing as far as it belongs here. */
 #include "lib/world.h"
 
 static int hide(struct npf_instance *instance, uint32_t behaviour)
@@ -70,7 +70,7 @@ static void item_12_hiding_empties_the_ring_showing_does_not(void **state)
 
 static void item_12_odd_behaviours_change_nothing(void **state)
 {
-	static const uint32_t odd[] = {0, 3, 0x10001, UINT32_MAX};
+	static const uint32_t odd[] = { 0, 3, 0x10001, UINT32_MAX };
 	struct world *world = *state;
 
 	send_many(world, 5, 60, 0);
@@ -93,7 +93,7 @@ static void item_12_hiding_survives_a_new_buffer(void **state)
 static void loopback_adapter_shows_each_packet_once(void **state)
 {
 	struct world *world = *state;
-	struct npf_sim_frame frame = {.data = "a packet to itself", .length = 18};
+	struct npf_sim_frame frame = { .data = "a packet to itself", .length = 18 };
 	struct npf_instance *instance;
 
 	assert_int_equal(npf_sim_add_adapter(world->host, "lo"), 0);
@@ -112,7 +112,7 @@ static void loopback_adapter_shows_each_packet_once(void **state)
 
 static void item_10_frames_go_as_often_as_asked(void **state)
 {
-	static const uint32_t times[] = {1, 5, 2};
+	static const uint32_t times[] = { 1, 5, 2 };
 	struct world *world = *state;
 	size_t sent = 0;
 
@@ -131,7 +131,7 @@ static void item_10_frames_go_as_often_as_asked(void **state)
 static void item_10_sizes_the_adapter_cannot_send_are_refused(void **state)
 {
 	struct world *world = *state;
-	uint8_t frame[FRAME_MAX] = {0};
+	uint8_t frame[FRAME_MAX] = { 0 };
 
 	assert_fails(world->instance, npf_write(world->instance, frame, 0), -EINVAL);
 	assert_fails(world->instance, npf_write(world->instance, NULL, 60), -EINVAL);

@@ -22,7 +22,7 @@ static int query(struct npf_instance *instance, uint32_t id, struct oid_request 
 	size_t returned;
 	int err;
 
-	*oid = (struct oid_request){.oid = id, .length = 200};
+	*oid = (struct oid_request){ .oid = id, .length = 200 };
 	err = request(instance, NPF_BIOCQUERYOID, oid, sizeof(*oid), &returned);
 	if (!err)
 		assert_int_equal(returned, 11 + oid->length);
@@ -115,7 +115,7 @@ static void item_15_lengths_have_rules(void **state)
 {
 	struct world *world = *state;
 	struct npf_instance *at = world->instance;
-	struct oid_request oid = {.oid = NPF_OID_GEN_LINK_SPEED, .length = 4};
+	struct oid_request oid = { .oid = NPF_OID_GEN_LINK_SPEED, .length = 4 };
 	size_t returned = 99;
 
 	for (size_t size = 0; size < 15; size++) {
@@ -139,7 +139,7 @@ static void item_15_lengths_have_rules(void **state)
 static void item_15_errors_use_nothing_up(void **state)
 {
 	struct world *world = *state;
-	struct oid_request oid = {.oid = 0xDEADBEEF, .length = 4};
+	struct oid_request oid = { .oid = 0xDEADBEEF, .length = 4 };
 	size_t memory = npf_sim_memory(world->host);
 
 	for (int i = 0; i < 100; i++) {
@@ -156,8 +156,8 @@ static void item_15_errors_use_nothing_up(void **state)
 
 static void item_15_hardware_filter_is_set_and_told(void **state)
 {
-	static const uint32_t filters[] = {0, NPF_FILTER_PROMISCUOUS, NPF_FILTER_DIRECTED,
-					   NPF_FILTER_DEFAULT};
+	static const uint32_t filters[] = { 0, NPF_FILTER_PROMISCUOUS, NPF_FILTER_DIRECTED,
+					    NPF_FILTER_DEFAULT };
 	struct world *world = *state;
 
 	for (size_t i = 0; i < N_OF(filters); i++) {
@@ -181,21 +181,22 @@ static void item_15_hardware_filter_decides_what_is_seen(void **state)
 		NPF_FILTER_PROMISCUOUS,
 		NPF_FILTER_PROMISCUOUS | NPF_FILTER_ALL_LOCAL,
 	};
-	static const uint32_t bits[] = {0,
-					NPF_FILTER_DIRECTED,
-					NPF_FILTER_MULTICAST,
-					NPF_FILTER_ALL_MULTICAST,
-					NPF_FILTER_BROADCAST,
-					NPF_FILTER_PROMISCUOUS,
-					NPF_FILTER_ALL_LOCAL,
-					NPF_FILTER_DEFAULT};
+	static const uint32_t bits[] = { 0,
+					 NPF_FILTER_DIRECTED,
+					 NPF_FILTER_MULTICAST,
+					 NPF_FILTER_ALL_MULTICAST,
+					 NPF_FILTER_BROADCAST,
+					 NPF_FILTER_PROMISCUOUS,
+					 NPF_FILTER_ALL_LOCAL,
+					 NPF_FILTER_DEFAULT };
 	struct world *world = *state;
 
 	for (size_t i = 0; i < N_OF(bits); i++) {
 		assert_int_equal(npf_set_hw_filter(world->instance, bits[i]), 0);
 		for (uint32_t type = NPF_TO_HOST; type <= NPF_FROM_HOST; type++) {
-			struct npf_sim_frame frame = {
-				.data = "some frame", .length = 10, .packet_type = type};
+			struct npf_sim_frame frame = { .data = "some frame",
+						       .length = 10,
+						       .packet_type = type };
 			uint64_t before = stats_of(world->instance).received;
 
 			assert_int_equal(npf_sim_send(world->host, "eth0", 0, &frame), 0);
@@ -208,7 +209,7 @@ static void item_15_hardware_filter_decides_what_is_seen(void **state)
 static void item_15_lookahead_is_kept(void **state)
 {
 	struct world *world = *state;
-	struct oid_request oid = {.oid = NPF_OID_GEN_CURRENT_LOOKAHEAD, .length = 4};
+	struct oid_request oid = { .oid = NPF_OID_GEN_CURRENT_LOOKAHEAD, .length = 4 };
 
 	memcpy(oid.data, "\x39\x30\x00\x00", 4);
 	assert_int_equal(request(world->instance, NPF_BIOCSETOID, &oid, 20, NULL), 0);

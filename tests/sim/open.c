@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Opening adapters: what an instance is like after it, what is refused, adapters that come and go. */
+/* Opening: what an instance is like then, what is refused, adapters that come and go. */
 #include "lib/world.h"
 
 static void item_01_read_fails_until_there_is_a_buffer(void **state)
@@ -49,8 +49,7 @@ static void item_01_reads_do_not_wait_and_writes_go_once(void **state)
 
 static void item_01_hardware_filter_is_what_the_host_sees(void **state)
 {
-	struct npf_oid_data oid[2] = {
-		{.oid = NPF_OID_GEN_CURRENT_PACKET_FILTER, .length = 4}};
+	struct npf_oid_data oid[2] = { { .oid = NPF_OID_GEN_CURRENT_PACKET_FILTER, .length = 4 } };
 	struct world *world = *state;
 	uint32_t bits;
 
@@ -63,7 +62,7 @@ static void item_01_hardware_filter_is_what_the_host_sees(void **state)
 
 static void instances_are_independent(void **state)
 {
-	struct npf_insn nothing[] = {INSN_RET(0)};
+	struct npf_insn nothing[] = { INSN_RET(0) };
 	struct npf_program program = PROGRAM(nothing);
 	struct world *world = *state;
 	struct npf_instance *other, *elsewhere;
@@ -85,12 +84,12 @@ static void instances_are_independent(void **state)
 
 static void every_hook_can_be_asked_for(void **state)
 {
-	static const char *const names[] = {"auto", "tcx", "socket", "tpacket"};
+	static const char *const names[] = { "auto", "tcx", "socket", "tpacket" };
 	struct world *world = *state;
 
 	for (int hook = NPF_HOOK_AUTO; hook <= NPF_HOOK_TPACKET; hook++) {
-		struct npf_open_options options = {
-			.size = sizeof(options), .hook = (enum npf_hook)hook};
+		struct npf_open_options options = { .size = sizeof(options),
+						    .hook = (enum npf_hook)hook };
 		struct npf_instance *instance;
 
 		assert_int_equal(npf_open(world->driver, "eth0", &options, &instance, NULL), 0);
@@ -107,8 +106,18 @@ static void every_hook_can_be_asked_for(void **state)
 static void unknown_adapters_and_odd_names_are_refused(void **state)
 {
 	static const char *const names[] = {
-		"", "eth2", "eth", "eth00", "ETH0", "eth0 ", " eth0", "eth0\n", "../eth0",
-		"%s%n%x", "\xff\xfe\x01", "caf\xc3\xa9",
+		"",
+		"eth2",
+		"eth",
+		"eth00",
+		"ETH0",
+		"eth0 ",
+		" eth0",
+		"eth0\n",
+		"../eth0",
+		"%s%n%x",
+		"\xff\xfe\x01",
+		"caf\xc3\xa9",
 		"a name of exactly 32 bytes, oops",
 		"a name that is far longer than any interface's name can ever be, by a lot",
 	};
@@ -119,12 +128,10 @@ static void unknown_adapters_and_odd_names_are_refused(void **state)
 		struct npf_instance *instance = (void *)world;
 		char error[NPF_ERROR_SIZE] = "";
 
-		assert_int_equal(npf_open(world->driver, names[i], NULL, &instance, error),
-				 -ENODEV);
+		assert_int_equal(npf_open(world->driver, names[i], NULL, &instance, error), -ENODEV);
 		assert_true(strlen(error) > 10);
 		assert_ptr_equal(instance, world);
-		assert_int_equal(npf_open(world->driver, names[i], NULL, &instance, NULL),
-				 -ENODEV);
+		assert_int_equal(npf_open(world->driver, names[i], NULL, &instance, NULL), -ENODEV);
 	}
 	assert_int_equal(npf_sim_memory(world->host), memory);
 	assert_int_equal(npf_sim_bindings(world->host), 1);
@@ -146,8 +153,8 @@ static void odd_options_are_refused(void **state)
 	struct later {
 		struct npf_open_options known;
 		uint64_t unknown;
-	} later = {.known = {.size = sizeof(later)}};
-	struct npf_open_options options = {.size = sizeof(options) - 1};
+	} later = { .known = { .size = sizeof(later) } };
+	struct npf_open_options options = { .size = sizeof(options) - 1 };
 	struct world *world = *state;
 	struct npf_instance *instance;
 	char error[NPF_ERROR_SIZE] = "";
@@ -156,7 +163,7 @@ static void odd_options_are_refused(void **state)
 	assert_true(strlen(error) > 10);
 	options.size = 0;
 	assert_int_equal(npf_open(world->driver, "eth0", &options, &instance, error), -EINVAL);
-	options = (struct npf_open_options){.size = sizeof(options), .hook = (enum npf_hook)4};
+	options = (struct npf_open_options){ .size = sizeof(options), .hook = (enum npf_hook)4 };
 	assert_true(npf_open(world->driver, "eth0", &options, &instance, error) < 0);
 
 	assert_int_equal(npf_open(world->driver, "eth0", &later.known, &instance, error), 0);

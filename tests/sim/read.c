@@ -4,7 +4,8 @@
 
 /* Accepts frames with an odd number (byte 14), whole. */
 static const struct npf_insn odd_insns[] = {
-	INSN_LD_B(14), {.code = 0x54, .k = 1}, INSN_JEQ(1, 0, 1), INSN_RET(UINT32_MAX), INSN_RET(0)};
+	INSN_LD_B(14), { .code = 0x54, .k = 1 }, INSN_JEQ(1, 0, 1), INSN_RET(UINT32_MAX), INSN_RET(0)
+};
 static const struct npf_program odd = PROGRAM(odd_insns);
 
 static void item_02_received_before_the_filter_captured_behind_it(void **state)
@@ -22,8 +23,8 @@ static void item_02_received_before_the_filter_captured_behind_it(void **state)
 	assert_int_equal(stats.filtered, 51);
 	assert_int_equal(stats.dropped, 0);
 
-	assert_int_equal(npf_io_control(world->instance, NPF_BIOCGSTATS, NULL, 0, &old,
-					sizeof(old), &returned),
+	assert_int_equal(npf_io_control(world->instance, NPF_BIOCGSTATS, NULL, 0, &old, sizeof(old),
+					&returned),
 			 0);
 	assert_int_equal(returned, sizeof(old));
 	assert_int_equal(old.bs_recv, 101);
@@ -58,13 +59,15 @@ static void item_02_losses_before_the_tap_have_their_own_reason(void **state)
 	send_many(world, 3, 60, 0);
 	assert_int_equal(stats_of(world->instance).received, 10);
 	assert_int_equal(stats_of(world->instance).dropped_by[NPF_DROP_BACKLOG], 7);
-	assert_int_equal(npf_io_control(world->instance, NPF_BIOCGSTATS, NULL, 0, &old,
-					sizeof(old), NULL),
+	assert_int_equal(npf_io_control(world->instance, NPF_BIOCGSTATS, NULL, 0, &old, sizeof(old),
+					NULL),
 			 0);
 	assert_int_equal(old.ps_ifdrop, 7);
 	assert_int_equal(old.bs_drop, 0);
 	assert_int_equal(npf_sim_remove_adapter(world->host, "eth0"), 0);
 	assert_int_equal(stats_of(world->instance).dropped_by[NPF_DROP_BACKLOG], 7);
+	assert_int_equal(npf_set_filter(world->instance, &odd), 0);
+	assert_int_equal(stats_of(world->instance).received, 0);
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -74,7 +77,7 @@ static void item_03_records_are_aligned_and_capped_by_the_filter(void **state)
 	struct world *world = *state;
 
 	for (uint32_t verdict = 1; verdict < 80; verdict++) {
-		struct npf_insn keep[] = {INSN_RET(verdict)};
+		struct npf_insn keep[] = { INSN_RET(verdict) };
 		struct npf_program program = PROGRAM(keep);
 		struct records records;
 		uint32_t n = 0;
@@ -96,7 +99,7 @@ static void item_03_records_are_aligned_and_capped_by_the_filter(void **state)
 
 static void item_03_order_is_that_of_arrival_over_cpus(void **state)
 {
-	static const uint8_t cpus[] = {0, 1, 1, 0, 1, 0, 0, 0, 1, 1, 1, 0, 1};
+	static const uint8_t cpus[] = { 0, 1, 1, 0, 1, 0, 0, 0, 1, 1, 1, 0, 1 };
 	struct world *world = *state;
 
 	for (uint32_t seq = 0; seq < 400; seq++)
@@ -112,7 +115,8 @@ static void item_03_stripped_tag_is_as_on_the_wire(void **state)
 	struct world *world = *state;
 	uint8_t data[60];
 	struct npf_sim_frame frame = {
-		.data = data, .length = sizeof(data), .tpid = 0x8100, .tci = 0x0123};
+		.data = data, .length = sizeof(data), .tpid = 0x8100, .tci = 0x0123
+	};
 	struct records records;
 
 	frame_fill(data, sizeof(data), 5);
@@ -130,8 +134,7 @@ static void item_03_length_is_the_wire_s(void **state)
 {
 	struct world *world = *state;
 	uint8_t data[60];
-	struct npf_sim_frame frame = {
-		.data = data, .length = sizeof(data), .wire_length = 65000};
+	struct npf_sim_frame frame = { .data = data, .length = sizeof(data), .wire_length = 65000 };
 	struct records records;
 
 	frame_fill(data, sizeof(data), 0);
@@ -207,7 +210,7 @@ static void item_07_packet_beyond_the_buffer_is_cut_and_consumed(void **state)
 		send_now(world, 1, 2);
 
 		int64_t n = npf_read(world->instance, buffer, size);
-		struct records records = {.at = buffer, .left = (size_t)n};
+		struct records records = { .at = buffer, .left = (size_t)n };
 
 		assert_true(n > 0 && (size_t)n <= size);
 		assert_true(records_next(&records));
@@ -232,7 +235,7 @@ static void item_07_whole_packets_follow_as_they_fit(void **state)
 		send_many(world, 10, 33, 0);
 		for (;;) {
 			int64_t n = npf_read(world->instance, buffer, size);
-			struct records records = {.at = buffer, .left = (size_t)n};
+			struct records records = { .at = buffer, .left = (size_t)n };
 
 			assert_true(n >= 0 && (size_t)n <= size);
 			if (!n)
@@ -251,8 +254,9 @@ static void item_07_whole_packets_follow_as_they_fit(void **state)
 static void batch_gives_packets_in_place(void **state)
 {
 	struct world *world = *state;
-	struct npf_sim_frame own = {
-		.data = "to somebody else", .length = 16, .packet_type = NPF_FROM_HOST};
+	struct npf_sim_frame own = { .data = "to somebody else",
+				     .length = 16,
+				     .packet_type = NPF_FROM_HOST };
 	struct npf_packet packet;
 
 	send_at(world, 1000, 0, 100, 1);
@@ -326,7 +330,7 @@ static void packet_beyond_the_unit_of_the_buffer_is_flagged(void **state)
 {
 	static uint8_t data[40000];
 	struct world *world = *state;
-	struct npf_sim_frame frame = {.data = data, .length = sizeof(data)};
+	struct npf_sim_frame frame = { .data = data, .length = sizeof(data) };
 	struct npf_packet packet;
 
 	assert_int_equal(npf_sim_send(world->host, "eth0", 0, &frame), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Faults of the original and of its successors that must not come back. B numbers are those of the
- * list of bugs in docs; each test says in one line what used to happen.
+ * Faults of the original and of its successors that must not come back. The b numbers follow the
+ * catalogue of its bugs; each test says in one line what used to happen.
  */
 #include "lib/world.h"
 
@@ -10,7 +10,7 @@
 
 static bool is_ready(struct world *world)
 {
-	struct pollfd level = {.fd = npf_poll_fd(world->instance), .events = POLLIN};
+	struct pollfd level = { .fd = npf_poll_fd(world->instance), .events = POLLIN };
 
 	return poll(&level, 1, 0) == 1;
 }
@@ -29,7 +29,7 @@ static void b01_padding_stays_inside_odd_buffers(void **state)
 			memset(guarded, 0xA5, size + 8);
 			send_many(world, 6, length, 0);
 			while ((n = npf_read(world->instance, guarded, size)) > 0) {
-				struct records records = {.at = guarded, .left = (size_t)n};
+				struct records records = { .at = guarded, .left = (size_t)n };
 
 				assert_true((size_t)n <= size);
 				while (records_next(&records))
@@ -69,7 +69,7 @@ static void *read_on(void *arg)
 static void b02_buffer_changes_under_a_reader(void **state)
 {
 	struct world *world = *state;
-	struct reader reader = {.instance = world->instance};
+	struct reader reader = { .instance = world->instance };
 	pthread_t thread;
 
 	npf_sim_set_threaded(world->host, true);
@@ -112,8 +112,8 @@ static void b05_event_stays_while_packets_remain(void **state)
 /* A refused filter left none at all, and an empty buffer. */
 static void b06_refused_filter_keeps_filter_and_buffer(void **state)
 {
-	struct npf_insn nothing[] = {INSN_LD_B(14), INSN_JEQ(1, 0, 1), INSN_RET(60), INSN_RET(0)};
-	struct npf_insn bad[] = {{.code = 0x34, .k = 0}, INSN_RET(60)};
+	struct npf_insn nothing[] = { INSN_LD_B(14), INSN_JEQ(1, 0, 1), INSN_RET(60), INSN_RET(0) };
+	struct npf_insn bad[] = { { .code = 0x34, .k = 0 }, INSN_RET(60) };
 	struct npf_program program = PROGRAM(nothing);
 	struct world *world = *state;
 
@@ -130,7 +130,7 @@ static void b06_refused_filter_keeps_filter_and_buffer(void **state)
 /* Each OID request of a wrong size used one of 32 slots up. */
 static void b07_wrong_oid_sizes_use_no_slot_up(void **state)
 {
-	struct npf_oid_data oid[2] = {{.oid = NPF_OID_GEN_LINK_SPEED, .length = 4}};
+	struct npf_oid_data oid[2] = { { .oid = NPF_OID_GEN_LINK_SPEED, .length = 4 } };
 	struct world *world = *state;
 
 	for (size_t i = 0; i < 100; i++)
@@ -150,7 +150,7 @@ struct sender {
 static void *send_frames(void *arg)
 {
 	struct sender *sender = arg;
-	struct npf_sim_frame frame = {.data = "sixty or less", .length = 13, .cpu = 1};
+	struct npf_sim_frame frame = { .data = "sixty or less", .length = 13, .cpu = 1 };
 
 	for (uint32_t i = 0; i < sender->frames; i++)
 		npf_sim_send(sender->world->host, "eth0", 0, &frame);
@@ -161,7 +161,7 @@ static void *send_frames(void *arg)
 static void b09_statistics_lose_nothing_and_need_no_buffer(void **state)
 {
 	struct world *world = *state;
-	struct sender sender = {.world = world, .frames = 20000};
+	struct sender sender = { .world = world, .frames = 20000 };
 	pthread_t thread;
 	int64_t sum = 0, bytes = 0;
 	bool over = false;
@@ -186,7 +186,7 @@ static void b09_statistics_lose_nothing_and_need_no_buffer(void **state)
 static void b14_cleanup_wakes_a_reader_that_waits_for_ever(void **state)
 {
 	struct world *world = *state;
-	struct reader reader = {.instance = world->instance, .done = 0};
+	struct reader reader = { .instance = world->instance, .done = 0 };
 	pthread_t thread;
 
 	npf_sim_set_threaded(world->host, true);
@@ -203,16 +203,15 @@ static void b14_cleanup_wakes_a_reader_that_waits_for_ever(void **state)
 static void b15_counters_have_64_bits_and_saturate_in_the_old_form(void **state)
 {
 	struct world *world = *state;
-	struct npf_sim_frame huge = {
-		.data = "jumbogram", .length = 9, .wire_length = 0xFFFF0000};
+	struct npf_sim_frame huge = { .data = "jumbogram", .length = 9, .wire_length = 0xFFFF0000 };
 	struct npf_class_stats stats;
 	struct npf_bpf_stat old;
 	uint32_t n = 1;
 
 	npf_sim_lose(world->host, "eth0", 1ull << 40);
 	assert_int_equal(stats_of(world->instance).received, 1ull << 40);
-	assert_int_equal(npf_io_control(world->instance, NPF_BIOCGSTATS, NULL, 0, &old,
-					sizeof(old), NULL),
+	assert_int_equal(npf_io_control(world->instance, NPF_BIOCGSTATS, NULL, 0, &old, sizeof(old),
+					NULL),
 			 0);
 	assert_int_equal(old.bs_recv, UINT32_MAX);
 	assert_int_equal(old.ps_ifdrop, UINT32_MAX);
@@ -255,10 +254,10 @@ static void statistics_are_written_only_where_there_is_room(void **state)
 static void traffic_engine_s_input_is_refused(void **state)
 {
 	struct world *world = *state;
-	struct npf_insn insns[8] = {INSN_RET(60), {.code = 0xFF}};
+	struct npf_insn insns[8] = { INSN_RET(60), { .code = 0xFF } };
 
 	for (uint32_t i = 2; i < N_OF(insns); i++)
-		insns[i] = (struct npf_insn){.code = 0x41, .jt = 0xFF, .k = UINT32_MAX - i};
+		insns[i] = (struct npf_insn){ .code = 0x41, .jt = 0xFF, .k = UINT32_MAX - i };
 	assert_fails(world->instance, npf_set_mode(world->instance, NPF_MODE_MON), -ENOTSUP);
 	assert_fails(world->instance,
 		     npf_io_control(world->instance, NPF_BIOCSETF, insns, sizeof(insns), NULL, 0,
@@ -271,14 +270,14 @@ static void traffic_engine_s_input_is_refused(void **state)
 /* 4.1.3: loads near 2^32 passed the check of the offset. */
 static void loads_near_the_end_of_the_numbers_reject(void **state)
 {
-	static const uint16_t loads[] = {0x20, 0x28, 0x30, 0x40, 0x48, 0x50, 0xB1};
+	static const uint16_t loads[] = { 0x20, 0x28, 0x30, 0x40, 0x48, 0x50, 0xB1 };
 	struct world *world = *state;
 
 	for (uint32_t i = 0; i < N_OF(loads) * 24; i++) {
 		uint32_t k = UINT32_MAX - i / N_OF(loads);
 		struct npf_insn insns[] = {
-			{.code = 0x01, .k = 5}, /* X = 5: indirect loads wrap */
-			{.code = loads[i % N_OF(loads)], .k = k},
+			{ .code = 0x01, .k = 5 }, /* X = 5: indirect loads wrap */
+			{ .code = loads[i % N_OF(loads)], .k = k },
 			INSN_RET(UINT32_MAX),
 		};
 		struct npf_program program = PROGRAM(insns);

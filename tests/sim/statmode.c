@@ -74,7 +74,7 @@ static void item_09_interval_holds_when_a_reader_is_late(void **state)
 
 static void item_09_only_what_the_filter_accepts_is_counted(void **state)
 {
-	struct npf_insn insns[] = {INSN_LD_B(14), INSN_JEQ(3, 0, 1), INSN_RET(1), INSN_RET(0)};
+	struct npf_insn insns[] = { INSN_LD_B(14), INSN_JEQ(3, 0, 1), INSN_RET(1), INSN_RET(0) };
 	struct npf_program program = PROGRAM(insns);
 	struct world *world = *state;
 	struct record record;
@@ -171,12 +171,12 @@ struct classes {
 static void make_classes(struct classes *classes)
 {
 	for (uint32_t i = 0; i < NPF_MAX_CLASSES; i++) {
-		const struct npf_insn insns[] = {
-			INSN_LD_B(14), INSN_JEQ(i, 0, 1), INSN_RET(1), INSN_RET(0)};
+		const struct npf_insn insns[] = { INSN_LD_B(14), INSN_JEQ(i, 0, 1), INSN_RET(1),
+						  INSN_RET(0) };
 
 		memcpy(classes->insns[i], insns, sizeof(insns));
 		classes->classes[i] = (struct npf_class){
-			.name = {'c', (char)('0' + i / 10), (char)('0' + i % 10)},
+			.name = { 'c', (char)('0' + i / 10), (char)('0' + i % 10) },
 			.program = PROGRAM(classes->insns[i]),
 		};
 	}
@@ -281,7 +281,7 @@ static void refused_classes_leave_the_old_ones(void **state)
 
 static void classes_and_filter_do_not_disturb_each_other(void **state)
 {
-	struct npf_insn nothing[] = {INSN_RET(0)};
+	struct npf_insn nothing[] = { INSN_RET(0) };
 	struct npf_program program = PROGRAM(nothing);
 	struct world *world = *state;
 	struct classes classes;

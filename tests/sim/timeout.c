@@ -9,8 +9,8 @@
 
 static void item_06_reader_wakes_with_the_byte_that_fulfils_min_to_copy(void **state)
 {
-	static const uint32_t needs[] = {0, 1, RECORD, RECORD + 1, 5 * RECORD, 5 * RECORD + 1};
-	static const uint32_t packets[] = {1, 1, 1, 2, 5, 6};
+	static const uint32_t needs[] = { 0, 1, RECORD, RECORD + 1, 5 * RECORD, 5 * RECORD + 1 };
+	static const uint32_t packets[] = { 1, 1, 1, 2, 5, 6 };
 	struct world *world = *state;
 
 	assert_int_equal(npf_set_timeout(world->instance, 1000), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The adapter vanishes: what was captured is delivered, then everything says so, and closing works. */
+/* The adapter vanishes: what was captured is delivered, then all say so, and closing works. */
 #include "lib/world.h"
 
 static void unplug(void *arg)
@@ -56,7 +56,7 @@ static void item_13_last_statistics_are_delivered_first(void **state)
 
 static void item_13_everything_else_says_so(void **state)
 {
-	struct npf_oid_data oid[2] = {{.oid = NPF_OID_GEN_LINK_SPEED, .length = 4}};
+	struct npf_oid_data oid[2] = { { .oid = NPF_OID_GEN_LINK_SPEED, .length = 4 } };
 	struct world *world = *state;
 	struct npf_instance *again;
 	struct npf_adapter adapter;
@@ -76,7 +76,7 @@ static void item_13_everything_else_says_so(void **state)
 
 static void item_13_what_needs_no_adapter_still_works(void **state)
 {
-	struct npf_insn all[] = {INSN_RET(UINT32_MAX)};
+	struct npf_insn all[] = { INSN_RET(UINT32_MAX) };
 	struct npf_program program = PROGRAM(all);
 	struct world *world = *state;
 
@@ -121,6 +121,22 @@ static void item_13_closing_is_safe_and_twice_is_fine(void **state)
 	world->instance = NULL;
 }
 
+static void what_was_known_of_the_adapter_goes_with_its_last_instance(void **state)
+{
+	struct world *world = *state;
+	size_t memory = npf_sim_memory(world->host);
+	struct npf_instance *instance;
+	struct npf_adapter *list;
+	size_t n;
+
+	assert_int_equal(npf_open(world->driver, "eth1", NULL, &instance, NULL), 0);
+	assert_int_equal(npf_sim_remove_adapter(world->host, "eth1"), 0);
+	assert_int_equal(npf_get_adapters_list(world->driver, &list, &n), 0);
+	npf_free_adapters_list(world->driver, list);
+	npf_close(instance);
+	assert_true(npf_sim_memory(world->host) < memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +147,7 @@ int main(void)
 		CAPTURING(item_13_what_needs_no_adapter_still_works),
 		CAPTURING(item_13_adapter_of_the_same_name_is_another),
 		CAPTURING(item_13_closing_is_safe_and_twice_is_fine),
+		IN_WORLD(what_was_known_of_the_adapter_goes_with_its_last_instance),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,13 +35,13 @@ static void count_timer(void *arg, uint64_t ns)
 	ring->timeout = ns;
 }
 
-static const struct npf_user_tap_host counters = {.wake = count_wake, .start_timer = count_timer};
+static const struct npf_user_tap_host counters = { .wake = count_wake, .start_timer = count_timer };
 
 static void ring_init(struct ring *ring, uint32_t bytes, uint32_t n_cpus, uint32_t max_frame)
 {
 	struct npf_ring_geometry geometry;
 
-	*ring = (struct ring){.host = npf_host_sim(n_cpus)};
+	*ring = (struct ring){ .host = npf_host_sim(n_cpus) };
 	npf_user_tap_init(&ring->tap, ring->host, &counters, ring);
 	assert_true(npf_ring_cut(&geometry, bytes, n_cpus, max_frame));
 	assert_int_equal(npf_user_tap_set_ring(&ring->tap, &geometry, &ring->view), 0);
@@ -60,7 +60,7 @@ static void ring_fini(struct ring *ring)
 static void put(struct ring *ring, uint32_t cpu, uint32_t length, uint32_t seq)
 {
 	uint8_t *data = malloc(length ? length : 1);
-	struct npf_frame frame = {.length = length, .wire_length = length};
+	struct npf_frame frame = { .length = length, .wire_length = length };
 
 	frame_fill(data, length, seq);
 	npf_user_tap_deliver(&ring->tap, &frame, data, ++ring->now, cpu, 0);
@@ -154,8 +154,8 @@ static void all_sizes_fill_and_drain_keep_free_exact(void **state)
 
 static void one_busy_cpu_uses_the_whole_buffer(void **state)
 {
-	static const uint32_t sizes[] = {65536, 1000000, 4 << 20};
-	static const uint32_t lengths[] = {60, 594, 1514};
+	static const uint32_t sizes[] = { 65536, 1000000, 4 << 20 };
+	static const uint32_t lengths[] = { 60, 594, 1514 };
 	struct ring ring;
 
 	(void)state;
@@ -353,8 +353,10 @@ static void flood(struct ring *ring)
 
 static void hostile_pool_never_breaks_the_tap(void **state)
 {
-	static const uint32_t tops[] = {0, 1, 2, 5, 100, NPF_MAX_CHUNKS, NPF_MAX_CHUNKS + 1,
-					0x7FFFFFFF, 0x80000000, UINT32_MAX};
+	static const uint32_t tops[] = {
+		0,          1,          2,         5, 100, NPF_MAX_CHUNKS, NPF_MAX_CHUNKS + 1,
+		0x7FFFFFFF, 0x80000000, UINT32_MAX
+	};
 	struct ring ring;
 
 	(void)state;
@@ -376,7 +378,7 @@ static void hostile_pool_never_breaks_the_tap(void **state)
 
 static void hostile_waiter_never_breaks_the_tap(void **state)
 {
-	static const uint32_t needs[] = {0, 1, 7, 8, 0x80000000, UINT32_MAX};
+	static const uint32_t needs[] = { 0, 1, 7, 8, 0x80000000, UINT32_MAX };
 	struct ring ring;
 
 	(void)state;
@@ -417,7 +419,7 @@ static void arm(struct ring *ring, uint32_t need, uint64_t timeout)
 
 static void wake_comes_with_the_byte_that_fulfils_the_wish(void **state)
 {
-	static const uint32_t needs[] = {1, 84, 88, 89, 1000, 8800, 8801, 20000};
+	static const uint32_t needs[] = { 1, 84, 88, 89, 1000, 8800, 8801, 20000 };
 	struct ring ring;
 
 	(void)state;

@@ -33,7 +33,7 @@ static void deliver(struct tap *tap, struct npf_frame *frame, uint32_t cpu, uint
 static void interrupt(void *arg)
 {
 	struct tap *tap = arg;
-	struct npf_frame frame = {.length = 60, .wire_length = 60};
+	struct npf_frame frame = { .length = 60, .wire_length = 60 };
 
 	if (!tap->wakes++)
 		deliver(tap, &frame, tap->nested_cpu, 0);
@@ -45,13 +45,13 @@ static void no_timer(void *arg, uint64_t ns)
 	(void)ns;
 }
 
-static const struct npf_user_tap_host interrupting = {.wake = interrupt, .start_timer = no_timer};
+static const struct npf_user_tap_host interrupting = { .wake = interrupt, .start_timer = no_timer };
 
 static void tap_init(struct tap *tap)
 {
 	struct npf_ring_geometry geometry;
 
-	*tap = (struct tap){.host = npf_host_sim(N_CPUS)};
+	*tap = (struct tap){ .host = npf_host_sim(N_CPUS) };
 	npf_user_tap_init(&tap->tap, tap->host, &interrupting, tap);
 	assert_true(npf_ring_cut(&geometry, 65536, N_CPUS, 1518));
 	assert_int_equal(npf_user_tap_set_ring(&tap->tap, &geometry, &tap->view), 0);
@@ -97,8 +97,9 @@ static void accepts_by_packet_type(void **state)
 		tap.tap.control->config.accept_types = accepted;
 		for (uint32_t type = NPF_TO_HOST; type <= NPF_FROM_HOST; type++) {
 			uint64_t before = totals(&tap).received;
-			struct npf_frame frame = {
-				.length = 60, .wire_length = 60, .packet_type = type};
+			struct npf_frame frame = { .length = 60,
+						   .wire_length = 60,
+						   .packet_type = type };
 
 			deliver(&tap, &frame, 0, 0);
 			assert_int_equal(totals(&tap).received - before, accepted >> type & 1);
@@ -111,7 +112,7 @@ static void accepts_by_packet_type(void **state)
 static void new_ring_accepts_nothing(void **state)
 {
 	struct npf_ring_geometry geometry;
-	struct npf_frame frame = {.length = 60, .wire_length = 60};
+	struct npf_frame frame = { .length = 60, .wire_length = 60 };
 	struct tap tap;
 
 	(void)state;
@@ -125,7 +126,7 @@ static void new_ring_accepts_nothing(void **state)
 
 static void failed_ring_keeps_the_old_one(void **state)
 {
-	struct npf_frame frame = {.length = 60, .wire_length = 60};
+	struct npf_frame frame = { .length = 60, .wire_length = 60 };
 	struct npf_ring_view view;
 	struct tap tap;
 
@@ -145,7 +146,7 @@ static void failed_ring_keeps_the_old_one(void **state)
 
 static void hidden_sender_is_invisible(void **state)
 {
-	struct npf_frame frame = {.length = 60, .wire_length = 60, .packet_type = NPF_FROM_HOST};
+	struct npf_frame frame = { .length = 60, .wire_length = 60, .packet_type = NPF_FROM_HOST };
 	struct tap tap;
 
 	(void)state;
@@ -166,7 +167,7 @@ static void hidden_sender_is_invisible(void **state)
 
 static void reentry_on_the_same_cpu_is_counted_and_harmless(void **state)
 {
-	struct npf_frame frame = {.length = 100, .wire_length = 100};
+	struct npf_frame frame = { .length = 100, .wire_length = 100 };
 	const struct npf_record *record;
 	struct tap tap;
 
@@ -191,7 +192,7 @@ static void reentry_on_the_same_cpu_is_counted_and_harmless(void **state)
 
 static void entry_on_another_cpu_is_ordinary(void **state)
 {
-	struct npf_frame frame = {.length = 100, .wire_length = 100};
+	struct npf_frame frame = { .length = 100, .wire_length = 100 };
 	struct tap tap;
 
 	(void)state;
@@ -210,7 +211,7 @@ static void entry_on_another_cpu_is_ordinary(void **state)
 /* Byte i of frame 1 with a tag of 0x8100, 0xA123 back in its place. */
 static uint8_t tagged_byte(uint32_t i)
 {
-	static const uint8_t tag[] = {0x81, 0x00, 0xA1, 0x23};
+	static const uint8_t tag[] = { 0x81, 0x00, 0xA1, 0x23 };
 
 	if (i < NPF_TAG_OFFSET)
 		return frame_byte(1, i);
@@ -225,7 +226,7 @@ static void stripped_tag_returns_at_every_cap(void **state)
 
 	(void)state;
 	for (uint32_t cap = 0; cap <= 20; cap++) {
-		struct npf_insn keep[] = {INSN_RET(cap)};
+		struct npf_insn keep[] = { INSN_RET(cap) };
 		struct npf_program program = PROGRAM(keep);
 		struct npf_frame frame = {
 			.length = 60,
@@ -290,8 +291,9 @@ static void tagged_runt_is_dropped_or_whole(void **state)
 	(void)state;
 	for (uint32_t length = 0; length < 20; length++) {
 		uint8_t *data = malloc(length ? length : 1);
-		struct npf_frame frame = {
-			.length = length, .wire_length = length + 4, .tagged = 1};
+		struct npf_frame frame = { .length = length,
+					   .wire_length = length + 4,
+					   .tagged = 1 };
 
 		tap_init(&tap);
 		memset(data, 0x55, length);
@@ -305,14 +307,14 @@ static void tagged_runt_is_dropped_or_whole(void **state)
 
 static void filter_verdict_is_the_cap(void **state)
 {
-	static const uint32_t verdicts[] = {1, 14, 59, 60, 61, 0x7FFFFFFF, UINT32_MAX};
+	static const uint32_t verdicts[] = { 1, 14, 59, 60, 61, 0x7FFFFFFF, UINT32_MAX };
 	struct tap tap;
 
 	(void)state;
 	for (size_t i = 0; i < N_OF(verdicts); i++) {
-		struct npf_insn keep[] = {INSN_RET(verdicts[i])};
+		struct npf_insn keep[] = { INSN_RET(verdicts[i]) };
 		struct npf_program program = PROGRAM(keep);
-		struct npf_frame frame = {.length = 60, .wire_length = 1000};
+		struct npf_frame frame = { .length = 60, .wire_length = 1000 };
 
 		tap_init(&tap);
 		tap.filters.filter = &program;
@@ -328,7 +330,7 @@ static void filter_verdict_is_the_cap(void **state)
 
 static void empty_frame_is_a_record_without_data(void **state)
 {
-	struct npf_frame frame = {.length = 0, .wire_length = 60};
+	struct npf_frame frame = { .length = 0, .wire_length = 60 };
 	struct tap tap;
 
 	(void)state;
@@ -346,7 +348,7 @@ static void empty_frame_is_a_record_without_data(void **state)
 
 static void statistics_count_and_store_nothing(void **state)
 {
-	static const uint32_t lengths[] = {1, 59, 60, 61, 1514};
+	static const uint32_t lengths[] = { 1, 59, 60, 61, 1514 };
 	struct npf_class_counters counters;
 	uint64_t bytes = 0, line = 0;
 	struct tap tap;
@@ -357,7 +359,7 @@ static void statistics_count_and_store_nothing(void **state)
 	tap.tap.control->waiter.need = 1;
 	tap.tap.control->waiter.arm = 1;
 	for (uint32_t i = 0; i < N_OF(lengths); i++) {
-		struct npf_frame frame = {.length = lengths[i], .wire_length = lengths[i]};
+		struct npf_frame frame = { .length = lengths[i], .wire_length = lengths[i] };
 
 		deliver(&tap, &frame, i % N_CPUS, 0);
 		bytes += lengths[i];
@@ -376,8 +378,8 @@ static void statistics_count_and_store_nothing(void **state)
 
 static void statistics_need_no_buffer(void **state)
 {
-	struct npf_ring_geometry none = {.n_cpus = N_CPUS};
-	struct npf_frame frame = {.length = 60, .wire_length = 60};
+	struct npf_ring_geometry none = { .n_cpus = N_CPUS };
+	struct npf_frame frame = { .length = 60, .wire_length = 60 };
 	struct npf_class_counters counters;
 	struct tap tap;
 
@@ -404,8 +406,9 @@ static void every_class_counts_what_it_accepts(void **state)
 	(void)state;
 	tap_init(&tap);
 	for (uint32_t i = 0; i < NPF_MAX_CLASSES; i++) {
-		const struct npf_insn remainder[] = {
-			INSN_LD_B(0), {.code = 0x94, .k = i + 1}, {.code = 0x16}};
+		const struct npf_insn remainder[] = { INSN_LD_B(0),
+						      { .code = 0x94, .k = i + 1 },
+						      { .code = 0x16 } };
 
 		memcpy(code[i], remainder, sizeof(remainder));
 		classes[i] = (struct npf_program)PROGRAM(code[i]);
@@ -417,8 +420,8 @@ static void every_class_counts_what_it_accepts(void **state)
 	tap.tap.control->config.n_classes = NPF_MAX_CLASSES;
 
 	for (uint32_t first = 0; first < 256; first++) {
-		uint8_t data[60] = {(uint8_t)first};
-		struct npf_frame frame = {.length = sizeof(data), .wire_length = sizeof(data)};
+		uint8_t data[60] = { (uint8_t)first };
+		struct npf_frame frame = { .length = sizeof(data), .wire_length = sizeof(data) };
 
 		npf_user_tap_deliver(&tap.tap, &frame, data, 1, first % N_CPUS, 0);
 	}

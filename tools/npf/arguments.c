@@ -103,8 +103,7 @@ bool npf_parse_duration(const char *text, uint64_t max_us, uint64_t *us)
 
 	if (!take_digits(&text, &number) || !take_fraction(&text, &millionths) ||
 	    !time_unit(text, &unit) || __builtin_mul_overflow(number, unit, &number) ||
-	    __builtin_add_overflow(number, millionths * unit / 1000000, &number) ||
-	    number > max_us)
+	    __builtin_add_overflow(number, millionths * unit / 1000000, &number) || number > max_us)
 		return false;
 	*us = number;
 	return true;

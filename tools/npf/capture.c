@@ -13,7 +13,7 @@
 #include "signals.h"
 
 #define DEFAULT_BUFFER  (16u << 20)
-#define DEFAULT_TIMEOUT 250     /* ms */
+#define DEFAULT_TIMEOUT 250        /* ms */
 #define MOST_TO_COPY    (1u << 20) /* default MinToCopy: an eighth of the buffer, at most this */
 
 enum { MIN_TO_COPY = 256, TIMEOUT, IMMEDIATE, MICRO, NANO, HOOK };
@@ -32,9 +32,9 @@ static int bad_value(const char *option, const char *value, const char *wanted)
 
 static int parse_count(struct parser *parser, const char *value)
 {
-	return npf_parse_number(value, 1, UINT64_MAX, &parser->options.count) ?
-		       EXIT_OK :
-		       bad_value("-c", value, "a number of packets, at least 1");
+	return npf_parse_number(value, 1, UINT64_MAX, &parser->options.count)
+		       ? EXIT_OK
+		       : bad_value("-c", value, "a number of packets, at least 1");
 }
 
 /* 0 means the longest, as everywhere. */
@@ -84,9 +84,9 @@ static int parse_direction(struct parser *parser, const char *value)
 
 static int parse_hook(struct parser *parser, const char *value)
 {
-	return npf_parse_hook(value, &parser->options.hook) ?
-		       EXIT_OK :
-		       bad_value("--hook", value, "auto, tcx, socket or tpacket");
+	return npf_parse_hook(value, &parser->options.hook)
+		       ? EXIT_OK
+		       : bad_value("--hook", value, "auto, tcx, socket or tpacket");
 }
 
 /* Options that shape the output, and switches. */
@@ -133,8 +133,8 @@ static int take_option(struct parser *parser, int option)
 {
 	struct npf_capture_options *options = &parser->options;
 
-	parser->live_only |= option < 256 ? strchr("iBQpU", option) != NULL :
-					    option != MICRO && option != NANO;
+	parser->live_only |= option < 256 ? strchr("iBQpU", option) != NULL
+					  : option != MICRO && option != NANO;
 	switch (option) {
 	case 'i':
 		options->adapter = optarg;
@@ -211,8 +211,7 @@ static int parse(struct parser *parser, int argc, char **argv)
 				      "filter");
 	if (parser->options.output.file && !strcmp(parser->options.output.file, "-") &&
 	    isatty(STDOUT_FILENO))
-		return npf_tool_usage(&npf_command_capture,
-				      "a savefile does not go to a terminal");
+		return npf_tool_usage(&npf_command_capture, "a savefile does not go to a terminal");
 	settle(parser);
 	return EXIT_OK;
 }
@@ -236,8 +235,8 @@ static int run(int argc, char **argv)
 	}
 	setlocale(LC_CTYPE, "");
 	parser.options.expression = expression;
-	code = parser.options.read ? npf_capture_offline(&npf_command_capture, &parser.options) :
-				     npf_capture_live(&npf_command_capture, &parser.options);
+	code = parser.options.read ? npf_capture_offline(&npf_command_capture, &parser.options)
+				   : npf_capture_live(&npf_command_capture, &parser.options);
 	free(expression);
 	return code;
 }

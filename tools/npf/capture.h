@@ -12,11 +12,11 @@ struct npf_capture_options {
 	const char *adapter; /* NULL: pick one */
 	const char *read;    /* savefile to read instead */
 	const char *expression;
-	uint64_t count;      /* packets to take, UINT64_MAX all */
+	uint64_t count; /* packets to take, UINT64_MAX all */
 	uint32_t snaplen;
 	uint32_t buffer;
 	uint32_t min_to_copy;
-	int32_t timeout;     /* ms, as npf_set_timeout() */
+	int32_t timeout; /* ms, as npf_set_timeout() */
 	bool promiscuous;
 	enum npf_direction direction;
 	enum npf_hook hook;

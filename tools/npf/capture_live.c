@@ -95,8 +95,8 @@ static int take_all(struct npf_instance *instance, struct npf_output *output, ui
 	while (output->packets < limit && !npf_signals_stopped()) {
 		int result = take_batch(instance, output, limit);
 
-		if (result == ENDED_OUTPUT || (result < 0 && result != -ETIMEDOUT &&
-					       result != -EINTR))
+		if (result == ENDED_OUTPUT ||
+		    (result < 0 && result != -ETIMEDOUT && result != -EINTR))
 			return result;
 	}
 	return output->packets < limit ? ENDED_SIGNAL : ENDED_COUNT;
@@ -154,8 +154,8 @@ static int capture(struct npf_session *session, const struct npf_capture_options
 	npf_get_stats(session->instance, &stats);
 	if (result == ENDED_SIGNAL)
 		result = take_buffered(session->instance, output,
-				       stats.captured < options->count ? stats.captured :
-									 options->count);
+				       stats.captured < options->count ? stats.captured
+								       : options->count);
 	npf_signals_watch(NULL);
 	code = ended(session, result);
 	output_code = npf_output_close(output);

@@ -66,12 +66,11 @@ static int copy(const struct npf_command *command, const struct npf_capture_opti
 	return code;
 }
 
-int npf_capture_offline(const struct npf_command *command,
-			const struct npf_capture_options *options)
+int npf_capture_offline(const struct npf_command *command, const struct npf_capture_options *options)
 {
 	char error[PCAP_ERRBUF_SIZE];
-	pcap_t *handle = pcap_open_offline_with_tstamp_precision(
-		options->read, PCAP_TSTAMP_PRECISION_NANO, error);
+	pcap_t *handle = pcap_open_offline_with_tstamp_precision(options->read,
+								 PCAP_TSTAMP_PRECISION_NANO, error);
 	int code;
 
 	if (!handle)

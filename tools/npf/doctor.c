@@ -45,9 +45,9 @@ struct findings {
 	struct trial trials[N_HOOKS];
 	enum npf_hook automatic; /* what auto takes; NPF_HOOK_AUTO none */
 	bool capable[N_CAPABILITIES];
-	int jit;                 /* 0, 1, 2; -1 not known */
+	int jit; /* 0, 1, 2; -1 not known */
 	bool btf;
-	uint64_t memlock;        /* bytes, UINT64_MAX unlimited */
+	uint64_t memlock; /* bytes, UINT64_MAX unlimited */
 	char program[PATH_MAX];
 };
 
@@ -109,8 +109,8 @@ static void look_around(struct findings *findings)
 	uname(&findings->kernel);
 	capng_get_caps_process();
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
-		findings->capable[i] =
-			capng_have_capability(CAPNG_EFFECTIVE, capabilities[i].number);
+		findings->capable[i] = capng_have_capability(CAPNG_EFFECTIVE,
+							     capabilities[i].number);
 	findings->jit = read_jit();
 	findings->btf = !access("/sys/kernel/btf/vmlinux", R_OK);
 	findings->memlock = UINT64_MAX;
@@ -165,9 +165,8 @@ static void tell_hooks(const struct npf_terminal *terminal, const struct finding
 		tell(terminal, !trial->err, npf_hook_name(trial->hook),
 		     trial->err ? trial->error : descriptions[i]);
 	}
-	printf("  auto takes %s\n", findings->automatic == NPF_HOOK_AUTO ?
-					    "none" :
-					    npf_hook_name(findings->automatic));
+	printf("  auto takes %s\n",
+	       findings->automatic == NPF_HOOK_AUTO ? "none" : npf_hook_name(findings->automatic));
 }
 
 static void tell_kernel(const struct npf_terminal *terminal, const struct findings *findings)
@@ -180,8 +179,9 @@ static void tell_kernel(const struct npf_terminal *terminal, const struct findin
 	}
 	printf("kernel %s %s\n", findings->kernel.sysname, findings->kernel.release);
 	tell(terminal, findings->jit > 0, "BPF JIT",
-	     findings->jit > 0 ? "on" :
-	     findings->jit ? "not known" : "off: sudo sysctl net.core.bpf_jit_enable=1");
+	     findings->jit > 0 ? "on"
+	     : findings->jit   ? "not known"
+			       : "off: sudo sysctl net.core.bpf_jit_enable=1");
 	tell(terminal, findings->btf, "BTF",
 	     findings->btf ? "/sys/kernel/btf/vmlinux" : "the kernel was built without it");
 	tell(terminal, true, "locked memory", memory);
@@ -200,8 +200,7 @@ static void tell_cure(const struct findings *findings)
 	printf("+ep '%s'\nor run it as root:\n  sudo '%s' doctor\n", program, program);
 }
 
-static void tell_capabilities(const struct npf_terminal *terminal,
-			      const struct findings *findings)
+static void tell_capabilities(const struct npf_terminal *terminal, const struct findings *findings)
 {
 	printf("capabilities\n");
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
@@ -244,9 +243,9 @@ static void print_json(const struct findings *findings, int code)
 	npf_json_unsigned(&json, "verdict", (uint64_t)code);
 	npf_json_string(&json, "adapter", findings->adapter);
 	json_hooks(&json, findings);
-	npf_json_string(&json, "auto", findings->automatic == NPF_HOOK_AUTO ?
-					       NULL :
-					       npf_hook_name(findings->automatic));
+	npf_json_string(&json, "auto",
+			findings->automatic == NPF_HOOK_AUTO ? NULL
+							     : npf_hook_name(findings->automatic));
 	npf_json_string(&json, "kernel", findings->kernel.release);
 	npf_json_object(&json, "capabilities");
 	for (size_t i = 0; i < N_CAPABILITIES; i++)

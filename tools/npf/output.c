@@ -26,8 +26,7 @@ static int open_savefile(struct npf_output *output)
 		return EXIT_OK;
 	free(output->file);
 	output->file = NULL;
-	return npf_tool_fail(output->command, EXIT_FAILED, "%s: %s", options->file,
-			     strerror(-err));
+	return npf_tool_fail(output->command, EXIT_FAILED, "%s: %s", options->file, strerror(-err));
 }
 
 int npf_output_open(struct npf_output *output, const struct npf_command *command,
@@ -66,8 +65,8 @@ static int print(struct npf_output *output, const struct npf_packet *packet)
 
 	npf_line_clear(line);
 	npf_print_time(line, &output->clock, packet->time);
-	npf_print_packet(line, output->options.link_type, packet->data, packet->caplen,
-			 packet->len, output->options.link_header);
+	npf_print_packet(line, output->options.link_type, packet->data, packet->caplen, packet->len,
+			 output->options.link_header);
 	fwrite_unlocked(line->text, 1, line->length, output->stream);
 	putc_unlocked('\n', output->stream);
 	if (output->options.hex)
@@ -98,9 +97,8 @@ bool npf_output_batch_end(struct npf_output *output)
 
 int npf_output_close(struct npf_output *output)
 {
-	const char *name = output->file && strcmp(output->options.file, "-") ?
-				   output->options.file :
-				   "standard output";
+	const char *name = output->file && strcmp(output->options.file, "-") ? output->options.file
+									     : "standard output";
 
 	npf_output_batch_end(output);
 	if (output->file) {
@@ -110,6 +108,5 @@ int npf_output_close(struct npf_output *output)
 	}
 	if (!output->err || output->err == -EPIPE)
 		return EXIT_OK;
-	return npf_tool_fail(output->command, EXIT_FAILED, "%s: %s", name,
-			     strerror(-output->err));
+	return npf_tool_fail(output->command, EXIT_FAILED, "%s: %s", name, strerror(-output->err));
 }

@@ -58,12 +58,12 @@ static const char *ethertype_name(uint16_t type)
 		uint16_t type;
 		const char *name;
 	} names[] = {
-		{ 0x0800, "IPv4" },	{ 0x0806, "ARP" },	 { 0x8035, "RARP" },
-		{ 0x8100, "802.1Q" },	{ 0x86dd, "IPv6" },	 { 0x8808, "PAUSE" },
-		{ 0x8809, "LACP" },	{ 0x8847, "MPLS" },	 { 0x8848, "MPLS" },
-		{ 0x8863, "PPPoE D" },	{ 0x8864, "PPPoE S" },	 { 0x888e, "EAPOL" },
-		{ 0x88a8, "802.1ad" },	{ 0x88cc, "LLDP" },	 { 0x88e5, "MACsec" },
-		{ 0x88f7, "PTP" },	{ 0x9000, "Loopback" },	 { 0x9100, "QinQ" },
+		{ 0x0800, "IPv4" },    { 0x0806, "ARP" },      { 0x8035, "RARP" },
+		{ 0x8100, "802.1Q" },  { 0x86dd, "IPv6" },     { 0x8808, "PAUSE" },
+		{ 0x8809, "LACP" },    { 0x8847, "MPLS" },     { 0x8848, "MPLS" },
+		{ 0x8863, "PPPoE D" }, { 0x8864, "PPPoE S" },  { 0x888e, "EAPOL" },
+		{ 0x88a8, "802.1ad" }, { 0x88cc, "LLDP" },     { 0x88e5, "MACsec" },
+		{ 0x88f7, "PTP" },     { 0x9000, "Loopback" }, { 0x9100, "QinQ" },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -87,8 +87,9 @@ static void print_stp(struct npf_line *line, struct npf_rest rest)
 	}
 	if (!npf_rest_holds(line, rest, 27, "stp"))
 		return;
-	npf_line_add(line, "root %04x." NPF_MAC_FORMAT ", cost %u, bridge %04x." NPF_MAC_FORMAT
-			   ", port %04x, length %u",
+	npf_line_add(line,
+		     "root %04x." NPF_MAC_FORMAT ", cost %u, bridge %04x." NPF_MAC_FORMAT
+		     ", port %04x, length %u",
 		     npf_get_be16(rest.at + 5), NPF_MAC_ARGS(rest.at + 7),
 		     npf_get_be32(rest.at + 13), npf_get_be16(rest.at + 17),
 		     NPF_MAC_ARGS(rest.at + 19), npf_get_be16(rest.at + 25), rest.length);

@@ -30,10 +30,10 @@ static const char *lookup(const struct number_name *names, size_t n, uint8_t num
 const char *npf_protocol_name(uint8_t protocol)
 {
 	static const struct number_name names[] = {
-		{ ICMP, "ICMP" }, { 2, "IGMP" },   { IPIP, "IPIP" },	{ TCP, "TCP" },
-		{ UDP, "UDP" },	  { 33, "DCCP" },  { IP6IP, "IP6IP" },	{ 47, "GRE" },
-		{ 50, "ESP" },	  { 51, "AH" },	   { ICMP6, "ICMP6" },	{ 59, "no next header" },
-		{ 88, "EIGRP" },  { 89, "OSPF" },  { 103, "PIM" },	{ 112, "VRRP" },
+		{ ICMP, "ICMP" }, { 2, "IGMP" },   { IPIP, "IPIP" },    { TCP, "TCP" },
+		{ UDP, "UDP" },   { 33, "DCCP" },  { IP6IP, "IP6IP" },  { 47, "GRE" },
+		{ 50, "ESP" },    { 51, "AH" },    { ICMP6, "ICMP6" },  { 59, "no next header" },
+		{ 88, "EIGRP" },  { 89, "OSPF" },  { 103, "PIM" },      { 112, "VRRP" },
 		{ 115, "L2TP" },  { 132, "SCTP" }, { 136, "UDP-Lite" },
 	};
 
@@ -42,8 +42,8 @@ const char *npf_protocol_name(uint8_t protocol)
 
 static void print_ports(struct npf_line *line, const struct npf_ends *ends, const uint8_t *header)
 {
-	npf_line_add(line, "%s.%u > %s.%u: ", ends->source, npf_get_be16(header),
-		     ends->destination, npf_get_be16(header + 2));
+	npf_line_add(line, "%s.%u > %s.%u: ", ends->source, npf_get_be16(header), ends->destination,
+		     npf_get_be16(header + 2));
 }
 
 /* ---- TCP ------------------------------------------------------------------------------------- */
@@ -135,8 +135,8 @@ static void print_tcp(struct npf_line *line, const struct npf_ends *ends, struct
 	payload = rest.length - header;
 	print_sequence(line, rest.at, payload);
 	if (header > TCP_HEADER)
-		print_options(line, npf_rest_trim(npf_rest_skip(rest, TCP_HEADER),
-						  header - TCP_HEADER));
+		print_options(line,
+			      npf_rest_trim(npf_rest_skip(rest, TCP_HEADER), header - TCP_HEADER));
 	npf_line_add(line, ", length %u", payload);
 }
 
@@ -166,10 +166,12 @@ static void print_udp(struct npf_line *line, const struct npf_ends *ends, struct
 static void print_icmp(struct npf_line *line, struct npf_rest rest)
 {
 	static const struct number_name names[] = {
-		{ 0, "echo reply" },	     { 3, "unreachable" },    { 4, "source quench" },
-		{ 5, "redirect" },	     { 8, "echo request" },   { 9, "router advertisement" },
-		{ 10, "router solicitation" }, { 11, "time exceeded" }, { 12, "parameter problem" },
-		{ 13, "timestamp request" }, { 14, "timestamp reply" },
+		{ 0, "echo reply" },           { 3, "unreachable" },
+		{ 4, "source quench" },        { 5, "redirect" },
+		{ 8, "echo request" },         { 9, "router advertisement" },
+		{ 10, "router solicitation" }, { 11, "time exceeded" },
+		{ 12, "parameter problem" },   { 13, "timestamp request" },
+		{ 14, "timestamp reply" },
 	};
 	const char *name;
 
@@ -202,13 +204,20 @@ static void print_neighbour(struct npf_line *line, struct npf_rest rest)
 static void print_icmp6(struct npf_line *line, struct npf_rest rest)
 {
 	static const struct number_name names[] = {
-		{ 1, "unreachable" },		   { 2, "packet too big" },
-		{ 3, "time exceeded" },		   { 4, "parameter problem" },
-		{ 128, "echo request" },	   { 129, "echo reply" },
-		{ 130, "multicast listener query" }, { 131, "multicast listener report" },
-		{ 132, "multicast listener done" },  { 133, "router solicitation" },
-		{ 134, "router advertisement" },   { 135, "neighbor solicitation" },
-		{ 136, "neighbor advertisement" }, { 137, "redirect" },
+		{ 1, "unreachable" },
+		{ 2, "packet too big" },
+		{ 3, "time exceeded" },
+		{ 4, "parameter problem" },
+		{ 128, "echo request" },
+		{ 129, "echo reply" },
+		{ 130, "multicast listener query" },
+		{ 131, "multicast listener report" },
+		{ 132, "multicast listener done" },
+		{ 133, "router solicitation" },
+		{ 134, "router advertisement" },
+		{ 135, "neighbor solicitation" },
+		{ 136, "neighbor advertisement" },
+		{ 137, "redirect" },
 		{ 143, "multicast listener report v2" },
 	};
 	const char *name;

@@ -65,7 +65,7 @@ int savefile_open(struct savefile *file, const char *name, uint32_t link_type, u
 		.snaplen = snaplen,
 		.link_type = link_type,
 	};
-	struct iovec part = {.iov_base = &header, .iov_len = sizeof(header)};
+	struct iovec part = { .iov_base = &header, .iov_len = sizeof(header) };
 	struct stat status;
 
 	file->fd = strcmp(name, "-") ? open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)
@@ -101,7 +101,7 @@ static void gather(struct savefile *file, const void *data, uint32_t size)
 	if (last && (uint8_t *)last->iov_base + last->iov_len == to)
 		last->iov_len += size;
 	else
-		file->parts[file->n_parts++] = (struct iovec){.iov_base = to, .iov_len = size};
+		file->parts[file->n_parts++] = (struct iovec){ .iov_base = to, .iov_len = size };
 }
 
 int savefile_add(struct savefile *file, const struct npf_packet *packet)
@@ -126,7 +126,8 @@ int savefile_add(struct savefile *file, const struct npf_packet *packet)
 		gather(file, packet->data, packet->caplen);
 	else
 		file->parts[file->n_parts++] = (struct iovec){
-			.iov_base = (void *)(uintptr_t)packet->data, .iov_len = packet->caplen};
+			.iov_base = (void *)(uintptr_t)packet->data, .iov_len = packet->caplen
+		};
 	file->waiting++;
 	return 0;
 }

@@ -13,16 +13,16 @@
 
 #include "npf/npf.h"
 
-#define SAVEFILE_PARTS   1000          /* of one write; below IOV_MAX */
-#define SAVEFILE_GATHERS (256u << 10)  /* bytes of headers and short packets per write */
+#define SAVEFILE_PARTS   1000         /* of one write; below IOV_MAX */
+#define SAVEFILE_GATHERS (256u << 10) /* bytes of headers and short packets per write */
 
 struct savefile {
 	int fd;
-	bool regular;      /* can be cut back to its last whole packet */
+	bool regular; /* can be cut back to its last whole packet */
 	bool nano;
-	uint64_t packets;  /* whole ones in the file */
-	uint64_t bytes;    /* of the file up to the last of them */
-	uint64_t waiting;  /* packets added and not written yet */
+	uint64_t packets; /* whole ones in the file */
+	uint64_t bytes;   /* of the file up to the last of them */
+	uint64_t waiting; /* packets added and not written yet */
 	int n_parts;
 	uint32_t gathered;
 	struct iovec parts[SAVEFILE_PARTS];

@@ -73,8 +73,7 @@ bool npf_signals_wait(int fd, uint64_t deadline)
 
 	while (!npf_signals_stopped()) {
 		uint64_t start = now(), left = deadline > start ? deadline - start : 0;
-		struct timespec time = { (time_t)(left / 1000000000u),
-					 (long)(left % 1000000000u) };
+		struct timespec time = { (time_t)(left / 1000000000u), (long)(left % 1000000000u) };
 
 		if (ppoll(polled, 2, deadline == UINT64_MAX ? NULL : &time, NULL) >= 0 &&
 		    (polled[1].revents || !left))

@@ -295,8 +295,7 @@ static int run(int argc, char **argv)
 		{ "hook", required_argument, NULL, HOOK },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct options options = { .interval = 1000000, .count = UINT64_MAX,
-				   .promiscuous = true };
+	struct options options = { .interval = 1000000, .count = UINT64_MAX, .promiscuous = true };
 	struct npf_session session;
 	int option, code = EXIT_OK;
 

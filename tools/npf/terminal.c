@@ -25,8 +25,8 @@ void npf_terminal_init(struct npf_terminal *terminal, FILE *out)
 const char *npf_colour(const struct npf_terminal *terminal, enum npf_colour colour)
 {
 	static const char *const codes[] = {
-		[NPF_PLAIN] = "\033[0m",  [NPF_BOLD] = "\033[1m",   [NPF_DIM] = "\033[2m",
-		[NPF_RED] = "\033[31m",   [NPF_GREEN] = "\033[32m", [NPF_YELLOW] = "\033[33m",
+		[NPF_PLAIN] = "\033[0m", [NPF_BOLD] = "\033[1m",   [NPF_DIM] = "\033[2m",
+		[NPF_RED] = "\033[31m",  [NPF_GREEN] = "\033[32m", [NPF_YELLOW] = "\033[33m",
 	};
 
 	return terminal->colours ? codes[colour] : "";
@@ -50,8 +50,11 @@ size_t npf_utf8_length(const char *text)
 {
 	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	unsigned char first = (unsigned char)*text;
-	size_t n = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 :
-		   first >> 3 == 30 ? 4 : 0;
+	size_t n = first < 0x80       ? 1
+		   : first >> 5 == 6  ? 2
+		   : first >> 4 == 14 ? 3
+		   : first >> 3 == 30 ? 4
+				      : 0;
 	uint32_t point = n > 1 ? first & (0x7fu >> n) : first;
 
 	for (size_t i = 1; i < n; i++) {
@@ -73,8 +76,7 @@ void npf_clean_text(char *out, size_t size, const char *text)
 	while (*text) {
 		size_t n = npf_utf8_length(text);
 		bool bad = !n || (unsigned char)*text < 0x20 || *text == 0x7f ||
-			   (n == 2 && (unsigned char)*text == 0xc2 &&
-			    (unsigned char)text[1] < 0xa0);
+			   (n == 2 && (unsigned char)*text == 0xc2 && (unsigned char)text[1] < 0xa0);
 
 		n = n ? n : 1;
 		if ((size_t)(end - out) < (bad ? 1 : n))

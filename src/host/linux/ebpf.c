@@ -51,13 +51,19 @@ static uint32_t log2_of(uint32_t power)
 
 static int explain(char *error, int err)
 {
-	if (err == -EPERM || err == -EACCES)
-		return npf_linux_error(error, -EPERM,
+	if (err == -EPERM)
+		return npf_linux_error(error, err,
 				       "loading the eBPF tap is not permitted: run as root, or give "
 				       "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW");
 	if (err == -ENOMEM || err == -E2BIG)
-		return npf_linux_error(error, -ENOMEM,
-				       "the kernel has no memory for this buffer: ask for a smaller one");
+		return npf_linux_error(
+			error, -ENOMEM,
+			"the kernel has no memory for this buffer: ask for a smaller one");
+	/* EACCES is the verifier's word; without CAP_PERFMON it refuses what it accepts with it. */
+	if (err == -EACCES)
+		return npf_linux_error(error, -EPERM,
+				       "the kernel's verifier refused the eBPF tap: without "
+				       "CAP_PERFMON it does; otherwise this kernel cannot run it");
 	return npf_linux_error(error, err, "loading the eBPF tap failed: %s", strerror(-err));
 }
 
@@ -171,7 +177,8 @@ static void destroy(struct npf_kernel_tap *tap)
 }
 
 static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
-		  const struct npf_ring_geometry *geometry, struct npf_kernel_tap **out, char *error)
+		  const struct npf_ring_geometry *geometry, struct npf_kernel_tap **out,
+		  char *error)
 {
 	struct npf_kernel_tap *tap = calloc(1, sizeof(*tap));
 	int err;
@@ -258,7 +265,7 @@ static void slot_unload(const struct npf_ebpf *ebpf, const struct npf_kernel_tap
 static int exchange(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
 		    const struct npf_filter_set *filters, char *error)
 {
-	int next[NPF_EBPF_SLOTS] = {-1, -1};
+	int next[NPF_EBPF_SLOTS] = { -1, -1 };
 	int loaded = 0, placed = 0, err = 0;
 
 	for (; loaded < ebpf->n_slots; loaded++) {

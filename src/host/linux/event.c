@@ -19,12 +19,13 @@
 
 static struct timespec to_timespec(uint64_t ns)
 {
-	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
+				  .tv_nsec = (long)(ns % NS_PER_S) };
 }
 
 int npf_event_add(struct npf_event *event, int fd)
 {
-	struct epoll_event interest = {.events = EPOLLIN, .data.fd = fd};
+	struct epoll_event interest = { .events = EPOLLIN, .data.fd = fd };
 
 	return epoll_ctl(event->poller, EPOLL_CTL_ADD, fd, &interest) ? -errno : 0;
 }
@@ -55,7 +56,7 @@ fini:
 
 void npf_event_fini(struct npf_event *event)
 {
-	int *fds[] = {&event->clock, &event->flag, &event->poller};
+	int *fds[] = { &event->clock, &event->flag, &event->poller };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (*fds[i] >= 0)
@@ -66,7 +67,7 @@ void npf_event_fini(struct npf_event *event)
 
 int npf_event_wait(struct npf_event *event, uint64_t now, uint64_t deadline)
 {
-	struct pollfd poller = {.fd = event->poller, .events = POLLIN};
+	struct pollfd poller = { .fd = event->poller, .events = POLLIN };
 	struct timespec left = to_timespec(deadline > now ? deadline - now : 0);
 	int n = ppoll(&poller, 1, deadline == NPF_WAIT_FOR_EVER ? NULL : &left, NULL);
 
@@ -96,7 +97,7 @@ void npf_event_clear(struct npf_event *event)
 
 void npf_event_timer(struct npf_event *event, uint64_t at)
 {
-	struct itimerspec when = {.it_value = to_timespec(at)};
+	struct itimerspec when = { .it_value = to_timespec(at) };
 
 	/* Setting it takes back an expiry that was not read. */
 	timerfd_settime(event->clock, TFD_TIMER_ABSTIME, &when, NULL);

@@ -39,7 +39,8 @@ static int put(struct npf_nic *nic, int slot, int program, char *error)
 
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program))) {
 		err = -errno;
-		return npf_linux_error(error, err, "attaching the tap to a packet socket failed: %s",
+		return npf_linux_error(error, err,
+				       "attaching the tap to a packet socket failed: %s",
 				       strerror(-err));
 	}
 	if (hook->bound)

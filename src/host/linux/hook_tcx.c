@@ -15,9 +15,9 @@
 #include "host/linux/ebpf.h"
 
 /* From <linux/bpf.h> of kernel 6.6; older headers lack them. */
-#define TCX_INGRESS    46
-#define TCX_EGRESS     47
-#define BEFORE_OTHERS  (1u << 3)
+#define TCX_INGRESS   46
+#define TCX_EGRESS    47
+#define BEFORE_OTHERS (1u << 3)
 
 struct tcx {
 	struct npf_ebpf ebpf;

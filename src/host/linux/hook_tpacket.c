@@ -76,6 +76,7 @@ struct tpacket {
 	uint64_t queued; /* frames that the socket has put into blocks, as last asked */
 	uint64_t lost;   /* frames that found no block */
 	uint64_t last;   /* time stamp of the last frame: the next is not earlier */
+	uint64_t offset; /* wall clock minus monotonic, as last known */
 
 	int bell; /* eventfd: look at the fields below */
 	pthread_t thread;
@@ -253,10 +254,9 @@ struct clocks {
 static struct clocks read_clocks(struct tpacket *tpacket)
 {
 	struct npf_host *host = &tpacket->nic->host->base;
-	struct clocks clocks = { .now = host->system->now(host) };
 
-	clocks.offset = host->system->wall(host) - clocks.now;
-	return clocks;
+	tpacket->offset = npf_clock_offset(host, tpacket->offset);
+	return (struct clocks){ .now = host->system->now(host), .offset = tpacket->offset };
 }
 
 /* The wall clock may have been stepped since; order and past are kept whatever it says. */

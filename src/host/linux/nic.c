@@ -131,7 +131,7 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 	if (!nic)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	nic->host = (struct npf_linux_host *)host;
-	nic->event = (struct npf_event){.poller = -1, .flag = -1, .clock = -1};
+	nic->event = (struct npf_event){ .poller = -1, .flag = -1, .clock = -1 };
 	nic->sender = -1;
 	nic->hidden_sender = -1;
 	nic->monitor = -1;
@@ -181,7 +181,7 @@ static uint32_t cpus(struct npf_nic *nic)
 
 static int membership(struct npf_nic *nic, int option, uint16_t type)
 {
-	struct packet_mreq request = {.mr_ifindex = (int)nic->adapter.index, .mr_type = type};
+	struct packet_mreq request = { .mr_ifindex = (int)nic->adapter.index, .mr_type = type };
 
 	if (setsockopt(nic->sender, SOL_PACKET, option, &request, sizeof(request)))
 		return -errno;
@@ -280,7 +280,7 @@ static void timer(struct npf_nic *nic, uint64_t at)
 
 static int join(struct npf_nic *nic, int poller)
 {
-	struct epoll_event interest = {.events = EPOLLIN, .data.fd = nic->event.poller};
+	struct epoll_event interest = { .events = EPOLLIN, .data.fd = nic->event.poller };
 
 	if (epoll_ctl(poller, EPOLL_CTL_ADD, nic->event.poller, &interest))
 		return errno == EBADF ? -EBADF : -EINVAL;

@@ -136,7 +136,7 @@ static int generate(struct splice *splice, const struct npf_filter_set *filters,
 {
 	for (uint32_t i = 0; i < splice->n_functions; i++) {
 		struct function *function = &splice->functions[i];
-		struct npf_ebpf_code code = {.insns = memory, .capacity = (uint32_t)room};
+		struct npf_ebpf_code code = { .insns = memory, .capacity = (uint32_t)room };
 		int err = 0;
 
 		if (function->role == ROLE_PLAIN ||
@@ -214,7 +214,7 @@ static void emit(struct splice *splice, const struct function *function, struct 
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
 	       struct bpf_insn **out, size_t *n_out)
 {
-	struct splice splice = {.in = in, .n_in = (uint32_t)n_in};
+	struct splice splice = { .in = in, .n_in = (uint32_t)n_in };
 	size_t room = capacity(filters);
 	struct npf_ebpf_insn *memory = calloc(room, sizeof(*memory));
 	int err;

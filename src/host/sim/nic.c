@@ -28,7 +28,7 @@ void npf_sim_raise(struct npf_nic *nic)
 
 static bool is_raised(const struct npf_nic *nic)
 {
-	struct pollfd level = {.fd = nic->raised, .events = POLLIN};
+	struct pollfd level = { .fd = nic->raised, .events = POLLIN };
 
 	return poll(&level, 1, 0) == 1;
 }
@@ -61,7 +61,7 @@ static int nic_fd(struct npf_nic *nic)
 
 static int join_locked(struct npf_nic *nic, int poller)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = nic};
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = nic };
 	int err = npf_sim_operation(nic->sim);
 
 	if (err)
@@ -127,7 +127,8 @@ static void tap_start_timer(void *arg, uint64_t ns)
 	nic->flush = nic->sim->now + ns;
 }
 
-static const struct npf_user_tap_host tap_host = {.wake = tap_wake, .start_timer = tap_start_timer};
+static const struct npf_user_tap_host tap_host = { .wake = tap_wake,
+						   .start_timer = tap_start_timer };
 
 static int nic_set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
 			struct npf_ring_view *view, char *error)
@@ -244,8 +245,9 @@ static int may_transmit(struct npf_nic *nic, size_t size)
 static int transmit_locked(struct npf_nic *nic, const void *data, size_t size)
 {
 	struct npf_sim *sim = nic->sim;
-	struct npf_sim_frame frame = {
-		.data = data, .length = (uint32_t)size, .packet_type = NPF_FROM_HOST};
+	struct npf_sim_frame frame = { .data = data,
+				       .length = (uint32_t)size,
+				       .packet_type = NPF_FROM_HOST };
 	int err = may_transmit(nic, size);
 
 	if (err)
@@ -255,8 +257,9 @@ static int transmit_locked(struct npf_nic *nic, const void *data, size_t size)
 
 	if (!sent)
 		return -ENOBUFS;
-	*sent = (struct npf_sim_sent){
-		.ifindex = nic->adapter.index, .time = sim->now, .size = size};
+	*sent = (struct npf_sim_sent){ .ifindex = nic->adapter.index,
+				       .time = sim->now,
+				       .size = size };
 	memcpy(sent->data, data, size);
 	*sim->sent_end = sent;
 	sim->sent_end = &sent->next;

@@ -147,7 +147,7 @@ static int adapters_fd(struct npf_host *host)
 	return -1;
 }
 
-static const struct npf_adapter_ops adapter_ops = {.list = list, .fd = adapters_fd};
+static const struct npf_adapter_ops adapter_ops = { .list = list, .fd = adapters_fd };
 
 static const struct npf_adapter ordinary = {
 	.description = "simulated",
@@ -159,8 +159,8 @@ static const struct npf_adapter ordinary = {
 	.max_receive = 1518,
 	.hatype = 1,
 	.speed = 1000000000,
-	.address = {0x02, 0x00, 0x5E, 0x10, 0x00, 0x01},
-	.permanent_address = {0x02, 0x00, 0x5E, 0x10, 0x00, 0x02},
+	.address = { 0x02, 0x00, 0x5E, 0x10, 0x00, 0x01 },
+	.permanent_address = { 0x02, 0x00, 0x5E, 0x10, 0x00, 0x02 },
 	.address_length = 6,
 };
 

@@ -15,7 +15,7 @@
 #include "driver/host.h"
 #include "filter/frame.h"
 
-#define NPF_SIM_MEMORY (64u << 20) /* bytes that alloc() has to give */
+#define NPF_SIM_MEMORY (64u << 20)            /* bytes that alloc() has to give */
 #define NPF_SIM_EPOCH  1700000000000000000ull /* wall clock when now() is 0 */
 
 /* A machine of n_cpus without adapters, at time 0. NULL when memory is short. */

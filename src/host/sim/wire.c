@@ -26,8 +26,7 @@ void npf_sim_deliver(struct npf_sim *sim, uint32_t ifindex, const struct npf_sim
 	for (struct npf_nic *nic = sim->nics; nic; nic = nic->next) {
 		struct npf_frame seen = {
 			.length = frame->length,
-			.wire_length = frame->wire_length ? frame->wire_length
-							  : frame->length + tag,
+			.wire_length = frame->wire_length ? frame->wire_length : frame->length + tag,
 			.tag_tpid = frame->tpid,
 			.tag_tci = frame->tci,
 			.tagged = frame->tpid != 0,
@@ -58,7 +57,7 @@ static uint64_t *first_timer(struct npf_sim *sim, struct npf_nic **owner)
 	uint64_t *first = NULL;
 
 	for (struct npf_nic *nic = sim->nics; nic; nic = nic->next) {
-		uint64_t *timers[] = {&nic->timer, &nic->flush};
+		uint64_t *timers[] = { &nic->timer, &nic->flush };
 
 		for (int i = 0; i < 2; i++) {
 			if (!*timers[i] || (first && *timers[i] >= *first))

@@ -16,8 +16,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define PASS_ON      (-1) /* TC_ACT_UNSPEC: the packet goes its way */
-#define KEEP_NOTHING 0    /* a socket filter's: queue nothing */
+#define PASS_ON         (-1) /* TC_ACT_UNSPEC: the packet goes its way */
+#define KEEP_NOTHING    0    /* a socket filter's: queue nothing */
 #define CLOCK_MONOTONIC 1
 
 const volatile struct npf_tap_geometry geometry;
@@ -41,9 +41,9 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);     /* regions, and */
+	__uint(max_entries, 1); /* regions, and */
 	__uint(key_size, 4);
-	__uint(value_size, 4096);   /* their size: set by the loader */
+	__uint(value_size, 4096); /* their size: set by the loader */
 } chunks SEC(".maps");
 
 struct {
@@ -257,11 +257,12 @@ env_function uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame
 
 env_function int npf_env_copy(struct npf_tap_env *env, uint8_t *to, uint32_t from, uint32_t n)
 {
-	uint64_t bytes = n;
+	int64_t bytes = n;
 
-	/* Keeps the test below on the register that the helper gets. */
+	/* Keeps the test below on the register that the helper gets. Signed, because verifiers of
+	 * older kernels learn nothing of the least value from a test for zero. */
 	asm volatile("" : "+r"(bytes));
-	if (bytes == 0 || bytes > 1u << geometry.chunk_shift)
+	if (bytes <= 0 || bytes > 1ll << geometry.chunk_shift)
 		return -1;
 	return bpf_skb_load_bytes(env->skb, from, to, bytes);
 }
@@ -339,7 +340,7 @@ env_function void fill(struct npf_frame *frame, struct __sk_buff *skb, uint32_t 
 
 SEC("tc") int npf_ingress(struct __sk_buff *skb)
 {
-	struct npf_tap_env env = {.skb = skb};
+	struct npf_tap_env env = { .skb = skb };
 	struct npf_frame frame;
 
 	fill(&frame, skb, skb->pkt_type);
@@ -350,7 +351,7 @@ SEC("tc") int npf_ingress(struct __sk_buff *skb)
 /* A loopback device shows each packet once: here, where its sender is still known. */
 SEC("tc") int npf_egress(struct __sk_buff *skb)
 {
-	struct npf_tap_env env = {.skb = skb, .tells_sender = 1};
+	struct npf_tap_env env = { .skb = skb, .tells_sender = 1 };
 	struct npf_frame frame;
 
 	fill(&frame, skb, geometry.loopback ? NPF_TO_HOST : NPF_FROM_HOST);
@@ -360,7 +361,7 @@ SEC("tc") int npf_egress(struct __sk_buff *skb)
 
 SEC("socket") int npf_socket(struct __sk_buff *skb)
 {
-	struct npf_tap_env env = {.skb = skb};
+	struct npf_tap_env env = { .skb = skb };
 	struct npf_frame frame;
 	uint32_t packet_type = skb->pkt_type;
 

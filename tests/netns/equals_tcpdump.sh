@@ -1,0 +1,175 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# equals_tcpdump.sh NPF TRAFFIC: what `npf capture -w` stores is what tcpdump stores beside it, packet
+# by packet apart from the time stamps: several filters at once, each hook, a veth pair and the
+# loopback device. The two look at slightly different places of the stack, so packets sent and
+# packets received are compared apart, each in order (see traffic.c).
+#
+# NPF_TEST_HOOKS=socket,tpacket limits the hooks.
+set -eu
+npf=$1
+traffic=$2
+hooks=${NPF_TEST_HOOKS:-tcx,socket,tpacket}
+
+skip() {
+	echo "skipped: $*"
+	exit 77
+}
+command -v tcpdump >/dev/null || skip "tcpdump is not installed"
+if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
+	unshare --net true 2>/dev/null || skip "network namespaces need root"
+	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
+fi
+
+work=$(mktemp -d)
+there=
+clean_up() {
+	[ -z "$there" ] || kill "$there" 2>/dev/null || true
+	rm -rf "$work"
+}
+trap clean_up EXIT
+
+# ---- the world ----------------------------------------------------------------------------------
+
+silence() { # no packets that nobody asked for
+	[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+}
+silence
+unshare --net sleep 600 &
+there=$!
+until [ "$(readlink "/proc/$there/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do :; done
+inside="nsenter --net=/proc/$there/ns/net"
+$inside bash -c "$(declare -f silence); silence"
+
+# With an MTU of 65536 TCP hands down packets of 95 KB, which the stack cuts in two before it shows
+# them to packet sockets, but after it showed them to tcx.
+ip link set lo up mtu 16436
+ip link add va address 02:00:00:00:00:0a type veth \
+	peer name vb address 02:00:00:00:00:0b netns "$there"
+ip address add 192.0.2.1/24 dev va
+ip link set va up
+$inside ip address add 192.0.2.2/24 dev vb
+$inside ip link set vb up
+ip neighbour replace 192.0.2.2 lladdr 02:00:00:00:00:0b dev va nud permanent
+$inside ip neighbour replace 192.0.2.1 lladdr 02:00:00:00:00:0a dev vb nud permanent
+
+# ---- one comparison -----------------------------------------------------------------------------
+
+veth_cases=('' 'tcp' 'vlan' 'udp port 53' 'icmp or arp' 'vlan 5 and udp' 'inbound' 'outbound and ip'
+	'-s 96' 'ip6' 'vlan and vlan 7' 'len > 1000' 'ether multicast' 'not ip')
+lo_cases=('' 'tcp' 'udp port 53' '-s 96' 'icmp')
+
+# A case is a filter, or "-s LENGTH".
+split() {
+	options=(-s 262144)
+	filter=$1
+	case $1 in
+	-s*) options=($1) filter= ;;
+	esac
+}
+
+wait_for() { # seconds, description, command...
+	local end=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@"; do
+		[ $SECONDS -lt $end ] || {
+			echo "in vain: $what" >&2
+			return 1
+		}
+		sleep 0.02
+	done
+}
+
+listens() {
+	grep -q "listening on" "$1" || ! kill -0 "$2" 2>/dev/null
+}
+
+# What tcpdump finds in the first block of its buffer it filters by itself, and then it knows no
+# direction: greet it until it stores something.
+greeted() { # number
+	[ "$(stat -c %s "$work/tcpdump$1" 2>/dev/null || echo 0)" -gt 24 ] && return
+	"$traffic" greet "/proc/$there/ns/net"
+	sleep 0.1
+	return 1
+}
+
+caught_up() { # number
+	[ "$("$traffic" count "$work/tcpdump$1")" -ge "$("$traffic" count "$work/npf$1")" ]
+}
+
+# All cases at once on an adapter, while a command makes traffic.
+compare() { # hook adapter command... ; cases in the array "cases"
+	local hook=$1 adapter=$2 i options filter failed=0 pids=() dumps=()
+	shift 2
+	for i in "${!cases[@]}"; do
+		split "${cases[i]}"
+		rm -f "$work/npf$i" "$work/tcpdump$i"
+		"$npf" capture --hook "$hook" -i "$adapter" -B 32M "${options[@]}" -w "$work/npf$i" \
+			$filter 2>"$work/npf$i.said" &
+		pids+=($!)
+		tcpdump -Z root -n -i "$adapter" -B 32768 "${options[@]}" -U -w "$work/tcpdump$i" \
+			$filter 2>"$work/tcpdump$i.said" &
+		dumps+=($!)
+	done
+	for i in "${!cases[@]}"; do
+		wait_for 20 "npf listens" listens "$work/npf$i.said" "${pids[i]}"
+		wait_for 20 "tcpdump listens" listens "$work/tcpdump$i.said" "${dumps[i]}"
+	done
+	for i in "${!cases[@]}"; do
+		[[ ${cases[i]} != *bound* ]] || wait_for 20 "greeting tcpdump" greeted "$i"
+	done
+	if ! "$@"; then
+		failed=1
+	fi
+	kill -INT "${pids[@]}" 2>/dev/null || true
+	for i in "${!cases[@]}"; do
+		wait "${pids[i]}" || { cat "$work/npf$i.said"; failed=1; }
+		# Interrupted, tcpdump forgets what is left in its buffer.
+		wait_for 10 "tcpdump stores ${cases[i]}" caught_up "$i" || failed=1
+	done
+	kill -INT "${dumps[@]}" 2>/dev/null || true
+	wait "${dumps[@]}" || true
+	for i in "${!cases[@]}"; do
+		printf '%-8s %-3s %-18s ' "$hook" "$adapter" "${cases[i]:-everything}"
+		"$traffic" compare "$work/npf$i" "$work/tcpdump$i" || failed=1
+		grep -q '^0 packets dropped by kernel' "$work/tcpdump$i.said" || {
+			tail -n 3 "$work/tcpdump$i.said"
+			failed=1
+		}
+		grep -q '^0 packets dropped' "$work/npf$i.said" || {
+			cat "$work/npf$i.said"
+			failed=1
+		}
+	done
+	return $failed
+}
+
+usable() { # hook
+	"$npf" capture --hook "$1" -i lo -c 1 -q >/dev/null 2>"$work/usable" &
+	local pid=$!
+	until ! kill -0 $pid 2>/dev/null; do
+		# It captures: show it a packet.
+		(echo >/dev/udp/127.0.0.1/9) 2>/dev/null || true
+		sleep 0.05
+	done
+	wait $pid
+}
+
+# ---- the comparisons ----------------------------------------------------------------------------
+
+status=0
+compared=0
+for hook in ${hooks//,/ }; do
+	if ! usable "$hook"; then
+		echo "$hook: $(tail -n 1 "$work/usable")"
+		continue
+	fi
+	compared=$((compared + 1))
+	cases=("${veth_cases[@]}")
+	compare "$hook" va "$traffic" veth "/proc/$there/ns/net" || status=1
+	cases=("${lo_cases[@]}")
+	compare "$hook" lo "$traffic" lo || status=1
+done
+[ $compared != 0 ] || skip "no hook that could be tested"
+exit $status
