@@ -68,7 +68,7 @@ static int explain(char *error, int err)
 }
 
 /* Sizes and constants, before loading. */
-static int prepare(struct npf_nic *nic, struct npf_kernel_tap *tap,
+static int prepare(struct npf_nic *nic, const struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
 		   const struct npf_ring_geometry *geometry)
 {
 	uint32_t per_region = MOST_REGION_BYTES / geometry->chunk_size;
@@ -85,6 +85,7 @@ static int prepare(struct npf_nic *nic, struct npf_kernel_tap *tap,
 		.region_shift = log2_of(per_region),
 		.region_bytes = region_bytes,
 		.loopback = nic->adapter.hatype == ARPHRD_LOOPBACK,
+		.direct = ebpf->direct,
 		.hatype = nic->adapter.hatype,
 	};
 	tap->view.geometry = *geometry;
@@ -194,8 +195,8 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 		err = -errno;
 	} else {
 		choose_programs(tap->skel, ebpf);
-		if (!(err = prepare(nic, tap, geometry)) && !(err = npf_bpf__load(tap->skel)) &&
-		    !(err = map_all(tap)))
+		if (!(err = prepare(nic, ebpf, tap, geometry)) &&
+		    !(err = npf_bpf__load(tap->skel)) && !(err = map_all(tap)))
 			err = start(tap);
 	}
 	libbpf_set_print(printer);

@@ -15,6 +15,7 @@ struct npf_kernel_tap; /* one loaded object: programs, maps, mappings */
 struct npf_ebpf {
 	/* Set by the hook before npf_ebpf_open(). */
 	int n_slots;
+	bool direct;                          /* its programs may read packets directly */
 	const char *programs[NPF_EBPF_SLOTS]; /* names in npf.bpf.c */
 	/* Attach a program to a slot, or replace the one there, in one step. */
 	int (*put)(struct npf_nic *nic, int slot, int program, char *error);

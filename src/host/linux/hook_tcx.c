@@ -79,6 +79,7 @@ static int open_tcx(struct npf_nic *nic, char *error)
 	if (!tcx)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	tcx->ebpf.put = put;
+	tcx->ebpf.direct = true;
 	for (int i = 0; i < NPF_EBPF_SLOTS; i++)
 		tcx->ebpf.attached[i] = -1;
 

@@ -65,6 +65,25 @@ struct {
 
 #define hidden_function __attribute__((noinline, visibility("hidden")))
 
+/* The verifier follows offsets into packets up to 64 KiB. */
+#define DIRECT_LIMIT 0x8000
+
+/* size bytes, -1 past the end. Straight from the packet where the hook allows that and the bytes
+ * lie in its first part; the helper call costs more than the rest of a filter. */
+static inline __attribute__((always_inline)) int read_packet(struct __sk_buff *skb, uint64_t offset,
+							     void *to, uint32_t size)
+{
+	if (geometry.direct && offset < DIRECT_LIMIT) {
+		uint8_t *data = (uint8_t *)(long)skb->data;
+
+		if (data + offset + size <= (uint8_t *)(long)skb->data_end) {
+			__builtin_memcpy(to, data + offset, size);
+			return 0;
+		}
+	}
+	return offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, to, size) ? -1 : 0;
+}
+
 /* Byte number n of the tag in its place. */
 static inline __attribute__((always_inline)) uint32_t tag_byte(const struct npf_frame *frame,
 							       uint64_t n)
@@ -85,7 +104,7 @@ static inline __attribute__((always_inline)) long wire_byte(struct __sk_buff *sk
 		return tag_byte(frame, offset - NPF_TAG_OFFSET);
 	if (offset > NPF_TAG_OFFSET)
 		offset -= NPF_TAG_SIZE;
-	if (offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, &byte, 1))
+	if (read_packet(skb, offset, &byte, 1))
 		return -1;
 	return byte;
 }
@@ -113,7 +132,7 @@ hidden_function long npf_load_b(struct __sk_buff *skb, struct npf_frame *frame, 
 
 	if (frame->shift)
 		return load_tagged(skb, frame, offset, 1);
-	if (offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, &value, sizeof(value)))
+	if (read_packet(skb, offset, &value, sizeof(value)))
 		return -1;
 	return value;
 }
@@ -124,7 +143,7 @@ hidden_function long npf_load_h(struct __sk_buff *skb, struct npf_frame *frame, 
 
 	if (frame->shift)
 		return load_tagged(skb, frame, offset, 2);
-	if (offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, &value, sizeof(value)))
+	if (read_packet(skb, offset, &value, sizeof(value)))
 		return -1;
 	return bpf_ntohs(value);
 }
@@ -135,7 +154,7 @@ hidden_function long npf_load_w(struct __sk_buff *skb, struct npf_frame *frame, 
 
 	if (frame->shift)
 		return load_tagged(skb, frame, offset, 4);
-	if (offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, &value, sizeof(value)))
+	if (read_packet(skb, offset, &value, sizeof(value)))
 		return -1;
 	return bpf_ntohl(value);
 }
