@@ -14,8 +14,9 @@
 #define TRACE  (1u << 3) /* CAP_PERFMON */
 #define N_CAPS 4u
 
-static const unsigned int numbers[N_CAPS] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON};
-static const char *const names[N_CAPS] = {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "CAP_PERFMON"};
+static const unsigned int numbers[N_CAPS] = { CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON };
+static const char *const names[N_CAPS] = { "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF",
+					   "CAP_PERFMON" };
 
 /* What a process with few capabilities got. */
 struct outcome {
@@ -38,9 +39,11 @@ static void keep_only(uint32_t caps)
 /* A capture from beginning to end, as that process. */
 static void use(struct wire *wire, struct npf_instance *instance)
 {
-	static const struct npf_insn odd[] = {INSN_LD_B(FRAME_NUMBER_AT + 3),
-					      {.code = 0x54, .k = 1}, INSN_JEQ(1, 0, 1),
-					      INSN_RET(0xFFFF), INSN_RET(0)};
+	static const struct npf_insn odd[] = { INSN_LD_B(FRAME_NUMBER_AT + 3),
+					       { .code = 0x54, .k = 1 },
+					       INSN_JEQ(1, 0, 1),
+					       INSN_RET(0xFFFF),
+					       INSN_RET(0) };
 	static const struct npf_program program = PROGRAM(odd);
 	struct records records;
 
@@ -61,7 +64,7 @@ static struct outcome act(struct wire *wire)
 {
 	struct npf_instance *instance = NULL;
 	struct npf_adapter *list;
-	struct outcome outcome = {0};
+	struct outcome outcome = { 0 };
 	size_t n;
 
 	assert_int_equal(npf_get_adapters_list(wire->driver, &list, &n), 0);
@@ -79,7 +82,7 @@ static struct outcome act(struct wire *wire)
 
 static struct outcome act_with(struct wire *wire, enum npf_hook hook, uint32_t caps)
 {
-	struct outcome outcome = {0};
+	struct outcome outcome = { 0 };
 	int pipes[2], status;
 	pid_t pid;
 
@@ -126,8 +129,7 @@ static void each_needed(struct wire *wire, enum npf_hook hook, uint32_t caps)
 		outcome = act_with(wire, hook, caps & ~(1u << i));
 		assert_int_equal(outcome.opened, -EPERM);
 		if (!strstr(outcome.error, names[i]))
-			fail_msg("%s without %s: %s", npf_hook_name(hook), names[i],
-				 outcome.error);
+			fail_msg("%s without %s: %s", npf_hook_name(hook), names[i], outcome.error);
 		assert_null(strchr(outcome.error, '\n'));
 	}
 }
@@ -159,8 +161,8 @@ static void none(void **state)
 int main(void)
 {
 	static const struct wire_test tests[] = {
-		{"what is needed", capabilities},
-		{"nothing", none},
+		{ "what is needed", capabilities },
+		{ "nothing", none },
 	};
 
 	return wire_run("capabilities", tests, N_OF(tests), N_OF(wire_hooks));

@@ -6,13 +6,14 @@
 #include "netns/wire.h"
 
 #include <dirent.h>
+#include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <linux/if_packet.h>
 
 #define BUFFER (1u << 20)
 
@@ -21,7 +22,7 @@
 
 static const struct npf_insn odd_numbers[] = {
 	INSN_LD_B(FRAME_NUMBER_AT + 3),
-	{.code = 0x54, .k = 1}, /* and */
+	{ .code = 0x54, .k = 1 }, /* and */
 	INSN_JEQ(1, 0, 1),
 	INSN_RET(0xFFFFFFFF),
 	INSN_RET(0),
@@ -56,7 +57,7 @@ static void defaults(void **state)
 {
 	struct wire *wire = wire_of(state);
 	struct npf_stats stats = wire_stats(wire->instance);
-	const struct npf_stats zero = {0};
+	const struct npf_stats zero = { 0 };
 
 	assert_int_equal(npf_instance_hook(wire->instance), wire->hook);
 	assert_memory_equal(&stats, &zero, sizeof(zero));
@@ -79,8 +80,8 @@ static void defaults(void **state)
 static void bad_names(void **state)
 {
 	static const char *const names[] = {
-		"", "nonesuch", "va ", "VA", "va\n", "../va", "va%s%n", "\xff\xfe", "va0",
-		"a name much longer than any interface has",
+		"",      "nonesuch", "va ",      "VA",  "va\n",
+		"../va", "va%s%n",   "\xff\xfe", "va0", "a name much longer than any interface has",
 	};
 	struct wire *wire = wire_of(state);
 	struct npf_instance *instance = NULL;
@@ -134,7 +135,7 @@ static void every_length(void **state)
 
 static void snaplen(void **state)
 {
-	static const struct npf_insn beginning[] = {INSN_RET(37)};
+	static const struct npf_insn beginning[] = { INSN_RET(37) };
 	static const struct npf_program program = PROGRAM(beginning);
 	struct wire *wire = capturing(state);
 	struct records records;
@@ -157,7 +158,7 @@ static void snaplen(void **state)
 
 static void filter_swap(void **state)
 {
-	static const struct npf_insn endless[] = {{.code = 0x05, .k = 9}, INSN_RET(1)};
+	static const struct npf_insn endless[] = { { .code = 0x05, .k = 9 }, INSN_RET(1) };
 	static const struct npf_program bad = PROGRAM(endless);
 	struct wire *wire = capturing(state);
 	struct npf_stats stats;
@@ -198,8 +199,8 @@ static uint64_t wall_clock(void)
 /* A packet's stamp is the time of its arrival, in every mode. */
 static void time_stamps(void **state)
 {
-	static const uint32_t modes[] = {NPF_TIMESTAMP_SINGLE_SYNC, NPF_TIMESTAMP_COARSE,
-					 NPF_TIMESTAMP_PRECISE};
+	static const uint32_t modes[] = { NPF_TIMESTAMP_SINGLE_SYNC, NPF_TIMESTAMP_COARSE,
+					  NPF_TIMESTAMP_PRECISE };
 	struct wire *wire = capturing(state);
 
 	assert_int_equal(npf_set_timestamp_mode(wire->instance, 1), -EINVAL);
@@ -376,10 +377,60 @@ static void short_user_buffer(void **state)
 static void send_merged(struct wire *wire)
 {
 	static const uint8_t headers[MERGED_HEADERS] = {
-		2, 0, 0, 0, 0, 0x0a, 2, 0, 0, 0, 0, 0x0b, 0x08, 0x00,
-		0x45, 0, (MERGED_PAYLOAD + 40) >> 8, (MERGED_PAYLOAD + 40) & 0xFF, 0, 1, 0x40, 0,
-		64, 6, 0, 0, 192, 0, 2, 2, 192, 0, 2, 1,
-		4, 0, 4, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0,
+		2,
+		0,
+		0,
+		0,
+		0,
+		0x0a,
+		2,
+		0,
+		0,
+		0,
+		0,
+		0x0b,
+		0x08,
+		0x00,
+		0x45,
+		0,
+		(MERGED_PAYLOAD + 40) >> 8,
+		(MERGED_PAYLOAD + 40) & 0xFF,
+		0,
+		1,
+		0x40,
+		0,
+		64,
+		6,
+		0,
+		0,
+		192,
+		0,
+		2,
+		2,
+		192,
+		0,
+		2,
+		1,
+		4,
+		0,
+		4,
+		1,
+		0,
+		0,
+		0,
+		1,
+		0,
+		0,
+		0,
+		1,
+		0x50,
+		0x10,
+		1,
+		0,
+		0,
+		0,
+		0,
+		0,
 	};
 	struct virtio_net_hdr offload = {
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -452,7 +503,7 @@ static void expect_record(struct wire *wire, int64_t packets, int64_t bytes)
 
 static void statistics(void **state)
 {
-	static const uint32_t sizes[] = {14, 42, 59, 60, 61, 64, 594, 1514};
+	static const uint32_t sizes[] = { 14, 42, 59, 60, 61, 64, 594, 1514 };
 	struct wire *wire = wire_of(state);
 	int64_t bytes = 0;
 	uint64_t before;
@@ -486,12 +537,12 @@ static void many_classes(void **state)
 	uint32_t n = 40;
 
 	for (uint32_t i = 0; i < 40; i++) {
-		const struct npf_insn equal[] = {INSN_LD_B(FRAME_NUMBER_AT + 3), INSN_JEQ(i, 0, 1),
-						 INSN_RET(1), INSN_RET(0)};
+		const struct npf_insn equal[] = { INSN_LD_B(FRAME_NUMBER_AT + 3), INSN_JEQ(i, 0, 1),
+						  INSN_RET(1), INSN_RET(0) };
 
 		memcpy(insns[i], equal, sizeof(equal));
 		snprintf(classes[i].name, sizeof(classes[i].name), "class %u", i);
-		classes[i].program = (struct npf_program){.length = 4, .insns = insns[i]};
+		classes[i].program = (struct npf_program){ .length = 4, .insns = insns[i] };
 	}
 	classes[39].program.length = 0; /* everything */
 	assert_int_equal(npf_set_classes(wire->instance, classes, 40), 0);
@@ -514,8 +565,8 @@ static void many_classes(void **state)
 
 static void set_loopback(struct npf_instance *instance, uint32_t behaviour)
 {
-	assert_int_equal(npf_io_control(instance, NPF_BIOCISETLOBBEH, &behaviour,
-					sizeof(behaviour), NULL, 0, NULL),
+	assert_int_equal(npf_io_control(instance, NPF_BIOCISETLOBBEH, &behaviour, sizeof(behaviour),
+					NULL, 0, NULL),
 			 0);
 }
 
@@ -597,7 +648,7 @@ static void direction(void **state)
 
 static int query(struct npf_instance *instance, uint32_t oid, void *value, uint32_t length)
 {
-	uint32_t request[2 + 32] = {oid, length};
+	uint32_t request[2 + 32] = { oid, length };
 	size_t size = length < 4 ? 12 : 11 + length;
 	int err = npf_io_control(instance, NPF_BIOCQUERYOID, request, size, request, size, NULL);
 
@@ -619,7 +670,7 @@ static uint32_t query_u32(struct npf_instance *instance, uint32_t oid)
 
 static uint32_t mtu_of(const char *name)
 {
-	struct ifreq request = {0};
+	struct ifreq request = { 0 };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
@@ -667,7 +718,7 @@ static void wrong_requests(void **state)
 {
 	struct wire *wire = wire_of(state);
 	struct npf_instance *instance = wire->instance;
-	uint32_t request[8] = {NPF_OID_GEN_MAXIMUM_FRAME_SIZE, 4}, value;
+	uint32_t request[8] = { NPF_OID_GEN_MAXIMUM_FRAME_SIZE, 4 }, value;
 	uint64_t counter;
 
 	for (int i = 0; i < 100; i++) {
@@ -686,20 +737,45 @@ static void wrong_requests(void **state)
 	assert_int_equal(query_u32(instance, NPF_OID_GEN_MAXIMUM_FRAME_SIZE), 1500);
 	assert_int_equal(npf_set_buffer(instance, NPF_MAX_BUFFER + 1), -EINVAL);
 	assert_int_equal(npf_set_hw_filter(instance, 0x40000000), -EINVAL);
-	assert_int_equal(query_u32(instance, NPF_OID_GEN_CURRENT_PACKET_FILTER),
-			 NPF_FILTER_DEFAULT);
+	assert_int_equal(query_u32(instance, NPF_OID_GEN_CURRENT_PACKET_FILTER), NPF_FILTER_DEFAULT);
+}
+
+struct link_message {
+	struct nlmsghdr header;
+	struct ifinfomsg link;
+	uint8_t attributes[16000];
+};
+
+static void ask_link(const char *name, struct link_message *message)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	*message = (struct link_message){
+		.header = { .nlmsg_len = NLMSG_LENGTH(sizeof(message->link)),
+			    .nlmsg_type = RTM_GETLINK,
+			    .nlmsg_flags = NLM_F_REQUEST },
+		.link = { .ifi_index = (int)if_nametoindex(name) },
+	};
+	assert_true(send(fd, message, message->header.nlmsg_len, 0) > 0);
+	assert_true(recv(fd, message, sizeof(*message), 0) > 0);
+	assert_int_equal(message->header.nlmsg_type, RTM_NEWLINK);
+	close(fd);
 }
 
 static bool is_promiscuous(void)
 {
-	char line[2000] = "";
-	FILE *pipe = popen("ip -o -d link show va", "re");
+	struct link_message message;
+	size_t left;
 
-	assert_non_null(pipe);
-	assert_non_null(fgets(line, sizeof(line), pipe));
-	pclose(pipe);
-	assert_non_null(strstr(line, "promiscuity "));
-	return !strstr(line, "promiscuity 0");
+	ask_link("va", &message);
+	left = message.header.nlmsg_len - NLMSG_LENGTH(sizeof(message.link));
+	for (struct rtattr *at = (void *)message.attributes; RTA_OK(at, left);
+	     at = RTA_NEXT(at, left)) {
+		if (at->rta_type == IFLA_PROMISCUITY)
+			return *(uint32_t *)RTA_DATA(at);
+	}
+	fail_msg("no promiscuity is told");
+	return false;
 }
 
 static void hardware_filter(void **state)
@@ -775,7 +851,7 @@ static void *control_on(void *arg)
 
 static void close_under_load(void **state)
 {
-	static void *(*const work[])(void *) = {read_on, write_on, control_on};
+	static void *(*const work[])(void *) = { read_on, write_on, control_on };
 	struct wire *wire = wire_of(state);
 	uint32_t open_before = descriptors();
 
@@ -818,30 +894,30 @@ static void close_under_reader(void **state)
 int main(void)
 {
 	static const struct wire_test tests[] = {
-		{"defaults", defaults},
-		{"bad names", bad_names},
-		{"received is counted before the filter", counted_before_filter},
-		{"every length", every_length},
-		{"snaplen", snaplen},
-		{"filter swap", filter_swap},
-		{"time stamps", time_stamps},
-		{"full buffer", full_buffer},
-		{"MinToCopy", min_to_copy},
-		{"level-triggered readiness", level},
-		{"flush timer", flush_timer},
-		{"event handle", event_handle},
-		{"short user buffer", short_user_buffer},
-		{"merged packets", merged_packet},
-		{"statistics mode", statistics},
-		{"many classes", many_classes},
-		{"own sends on veth", own_sends_on_veth},
-		{"own sends on loopback", own_sends_on_loopback},
-		{"direction", direction},
-		{"object identifiers", oids},
-		{"wrong requests", wrong_requests},
-		{"hardware filter", hardware_filter},
-		{"close under load", close_under_load},
-		{"close under a reader", close_under_reader},
+		{ "defaults", defaults },
+		{ "bad names", bad_names },
+		{ "received is counted before the filter", counted_before_filter },
+		{ "every length", every_length },
+		{ "snaplen", snaplen },
+		{ "filter swap", filter_swap },
+		{ "time stamps", time_stamps },
+		{ "full buffer", full_buffer },
+		{ "MinToCopy", min_to_copy },
+		{ "level-triggered readiness", level },
+		{ "flush timer", flush_timer },
+		{ "event handle", event_handle },
+		{ "short user buffer", short_user_buffer },
+		{ "merged packets", merged_packet },
+		{ "statistics mode", statistics },
+		{ "many classes", many_classes },
+		{ "own sends on veth", own_sends_on_veth },
+		{ "own sends on loopback", own_sends_on_loopback },
+		{ "direction", direction },
+		{ "object identifiers", oids },
+		{ "wrong requests", wrong_requests },
+		{ "hardware filter", hardware_filter },
+		{ "close under load", close_under_load },
+		{ "close under a reader", close_under_reader },
 	};
 
 	return wire_run("conformance", tests, N_OF(tests), N_OF(wire_hooks));

@@ -7,6 +7,8 @@
 # packets received are compared apart, each in order (see traffic.c).
 #
 # NPF_TEST_HOOKS=socket,tpacket limits the hooks.
+#
+# shellcheck disable=SC2317 # functions that are called by name (wait_for, trap)
 set -eu
 npf=$1
 traffic=$2
@@ -60,12 +62,13 @@ veth_cases=('' 'tcp' 'vlan' 'udp port 53' 'icmp or arp' 'vlan 5 and udp' 'inboun
 	'-s 96' 'ip6' 'vlan and vlan 7' 'len > 1000' 'ether multicast' 'not ip')
 lo_cases=('' 'tcp' 'udp port 53' '-s 96' 'icmp')
 
-# A case is a filter, or "-s LENGTH".
+# A case is a filter, or "-s LENGTH". Sets options and words.
 split() {
 	options=(-s 262144)
-	filter=$1
+	words=()
 	case $1 in
-	-s*) options=($1) filter= ;;
+	-s*) read -ra options <<<"$1" ;;
+	*) read -ra words <<<"$1" ;;
 	esac
 }
 
@@ -100,16 +103,16 @@ caught_up() { # number
 
 # All cases at once on an adapter, while a command makes traffic.
 compare() { # hook adapter command... ; cases in the array "cases"
-	local hook=$1 adapter=$2 i options filter failed=0 pids=() dumps=()
+	local hook=$1 adapter=$2 i options words failed=0 pids=() dumps=()
 	shift 2
 	for i in "${!cases[@]}"; do
 		split "${cases[i]}"
 		rm -f "$work/npf$i" "$work/tcpdump$i"
 		"$npf" capture --hook "$hook" -i "$adapter" -B 32M "${options[@]}" -w "$work/npf$i" \
-			$filter 2>"$work/npf$i.said" &
+			"${words[@]}" 2>"$work/npf$i.said" &
 		pids+=($!)
 		tcpdump -Z root -n -i "$adapter" -B 32768 "${options[@]}" -U -w "$work/tcpdump$i" \
-			$filter 2>"$work/tcpdump$i.said" &
+			"${words[@]}" 2>"$work/tcpdump$i.said" &
 		dumps+=($!)
 	done
 	for i in "${!cases[@]}"; do

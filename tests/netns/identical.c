@@ -20,10 +20,22 @@
 #define N_FRAMES  600u
 #define LONGEST   1518u
 
-#define INSN_LD_LEN        {.code = 0x80}
-#define INSN_LD_W(offset)  {.code = 0x20, .k = (offset)}
-#define INSN_JGT(n, t, f)  {.code = 0x25, .jt = (t), .jf = (f), .k = (n)}
-#define INSN_AND(n)        {.code = 0x54, .k = (n)}
+#define INSN_LD_LEN                                                                                \
+	{                                                                                          \
+		.code = 0x80                                                                       \
+	}
+#define INSN_LD_W(offset)                                                                          \
+	{                                                                                          \
+		.code = 0x20, .k = (offset)                                                        \
+	}
+#define INSN_JGT(n, t, f)                                                                          \
+	{                                                                                          \
+		.code = 0x25, .jt = (t), .jf = (f), .k = (n)                                       \
+	}
+#define INSN_AND(n)                                                                                \
+	{                                                                                          \
+		.code = 0x54, .k = (n)                                                             \
+	}
 
 /* The two taps, side by side. */
 struct pair {
@@ -37,7 +49,7 @@ struct pair {
 	uint32_t ifindex;
 };
 
-/* ---- frames: every length, with and without tags, both directions ------------------------------ */
+/* ---- frames: every length, with and without tags, both directions -------------------------- */
 
 struct sample {
 	bool outgoing;
@@ -57,7 +69,8 @@ static void tag(struct sample *sample, uint32_t at, uint16_t tpid, uint16_t tci)
 
 static void address(struct sample *sample, uint32_t n)
 {
-	static const uint8_t group[2][6] = {{255, 255, 255, 255, 255, 255}, {1, 0, 94, 0, 0, 1}};
+	static const uint8_t group[2][6] = { { 255, 255, 255, 255, 255, 255 },
+					     { 1, 0, 94, 0, 0, 1 } };
 
 	if (sample->outgoing) {
 		memcpy(sample->bytes, net_vb_address, 6);
@@ -96,7 +109,7 @@ static struct sample make_sample(uint32_t n)
 
 static uint32_t packet_type(const struct sample *sample)
 {
-	static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255};
+	static const uint8_t broadcast[6] = { 255, 255, 255, 255, 255, 255 };
 
 	if (sample->outgoing)
 		return NPF_FROM_HOST;
@@ -149,7 +162,7 @@ static void no_timer(void *arg, uint64_t ns)
 	(void)arg, (void)ns;
 }
 
-static const struct npf_user_tap_host tap_host = {.wake = no_wake, .start_timer = no_timer};
+static const struct npf_user_tap_host tap_host = { .wake = no_wake, .start_timer = no_timer };
 
 static void set_both(struct npf_config *to, const struct npf_config *from)
 {
@@ -163,7 +176,7 @@ static void open_pair(struct pair *pair, struct wire *wire, uint32_t bytes,
 	const struct npf_nic_ops *ops = wire->host->nic;
 	struct npf_ring_geometry geometry;
 
-	*pair = (struct pair){.wire = wire, .ifindex = if_nametoindex("va")};
+	*pair = (struct pair){ .wire = wire, .ifindex = if_nametoindex("va") };
 	wire_one_cpu();
 	pair->cpu = (uint32_t)sched_getcpu();
 	assert_int_equal(ops->open(wire->host, "va", wire->hook, &pair->nic, wire->error), 0);
@@ -225,8 +238,8 @@ static void deliver_all(struct pair *pair)
 		struct npf_frame frame = as_received(pair, &sample, held);
 		uint64_t captured = cpu->captured;
 
-		npf_user_tap_deliver(&pair->tap, &frame, held, record ? record->time : 0,
-				     pair->cpu, 0);
+		npf_user_tap_deliver(&pair->tap, &frame, held, record ? record->time : 0, pair->cpu,
+				     0);
 		if (cpu->captured > captured)
 			assert_non_null(npf_ring_next(&pair->reader));
 	}
@@ -255,35 +268,23 @@ static void compare(const struct pair *pair)
 
 /* ---- rings --------------------------------------------------------------------------------- */
 
-static const struct npf_insn all_cut[] = {INSN_RET(100)};
-static const struct npf_insn cut_before_tag[] = {INSN_RET(12)};
-static const struct npf_insn cut_in_tag[] = {INSN_RET(13)};
-static const struct npf_insn cut_in_tag_later[] = {INSN_RET(15)};
-static const struct npf_insn cut_behind_tag[] = {INSN_RET(17)};
+static const struct npf_insn all_cut[] = { INSN_RET(100) };
+static const struct npf_insn cut_before_tag[] = { INSN_RET(12) };
+static const struct npf_insn cut_in_tag[] = { INSN_RET(13) };
+static const struct npf_insn cut_in_tag_later[] = { INSN_RET(15) };
+static const struct npf_insn cut_behind_tag[] = { INSN_RET(17) };
 static const struct npf_insn some_lengths[] = {
-	INSN_LD_LEN,
-	INSN_JGT(400, 0, 1),
-	INSN_JGT(1000, 0, 1),
-	INSN_RET(0),
-	INSN_RET(0xFFFFFFFF),
+	INSN_LD_LEN, INSN_JGT(400, 0, 1), INSN_JGT(1000, 0, 1), INSN_RET(0), INSN_RET(0xFFFFFFFF),
 };
 static const struct npf_insn tag_in_place[] = {
-	INSN_LD_H(12),
-	INSN_JEQ(0x8100, 0, 3),
-	INSN_LD_H(14),
-	INSN_AND(1),
-	INSN_JEQ(0, 1, 0),
-	INSN_RET(64),
-	INSN_RET(0),
+	INSN_LD_H(12),     INSN_JEQ(0x8100, 0, 3), INSN_LD_H(14), INSN_AND(1),
+	INSN_JEQ(0, 1, 0), INSN_RET(64),           INSN_RET(0),
 };
 static const struct npf_insn across_tag[] = {
-	INSN_LD_W(11),
-	INSN_AND(1), /* of byte 14: the tag's priority */
-	INSN_JEQ(1, 0, 4),
-	INSN_LD_W(13),
+	INSN_LD_W(11),     INSN_AND(1), /* of byte 14: the tag's priority */
+	INSN_JEQ(1, 0, 4), INSN_LD_W(13),
 	INSN_AND(8), /* of byte 16: the EtherType behind the tag */
-	INSN_JEQ(8, 0, 1),
-	INSN_RET(200),
+	INSN_JEQ(8, 0, 1), INSN_RET(200),
 	INSN_RET(0),
 };
 static const struct npf_insn tag_beside[] = {
@@ -296,15 +297,9 @@ static const struct npf_insn tag_beside[] = {
 	INSN_RET(0),
 };
 static const struct npf_insn who_and_where[] = {
-	INSN_LD_W(NPF_AD_PKTTYPE),
-	INSN_JEQ(NPF_FROM_HOST, 0, 1),
-	INSN_RET(50),
-	INSN_LD_W(NPF_AD_PROTOCOL),
-	INSN_JEQ(NET_ETHERTYPE, 0, 3),
-	INSN_LD_W(NPF_AD_HATYPE),
-	INSN_JEQ(1, 0, 1),
-	INSN_RET(0xFFFFFFFF),
-	INSN_RET(0),
+	INSN_LD_W(NPF_AD_PKTTYPE),  INSN_JEQ(NPF_FROM_HOST, 0, 1), INSN_RET(50),
+	INSN_LD_W(NPF_AD_PROTOCOL), INSN_JEQ(NET_ETHERTYPE, 0, 3), INSN_LD_W(NPF_AD_HATYPE),
+	INSN_JEQ(1, 0, 1),          INSN_RET(0xFFFFFFFF),          INSN_RET(0),
 };
 
 static const struct npf_program programs[] = {
@@ -316,14 +311,14 @@ static const struct npf_program programs[] = {
 	PROGRAM(some_lengths),
 	PROGRAM(tag_in_place),
 	PROGRAM(across_tag),
-	{N_OF(tag_beside), NPF_DIALECT_LINUX, tag_beside},
-	{N_OF(who_and_where), NPF_DIALECT_LINUX, who_and_where},
+	{ N_OF(tag_beside), NPF_DIALECT_LINUX, tag_beside },
+	{ N_OF(who_and_where), NPF_DIALECT_LINUX, who_and_where },
 };
 
 static uint64_t compare_rings(struct wire *wire, uint32_t bytes, const struct npf_program *program)
 {
-	const struct npf_config config = {.accept_types = ALL_TYPES};
-	const struct npf_filter_set filters = {.filter = program};
+	const struct npf_config config = { .accept_types = ALL_TYPES };
+	const struct npf_filter_set filters = { .filter = program };
 	struct npf_ring_totals totals;
 	struct pair pair;
 
@@ -374,21 +369,22 @@ static void filtered(void **state)
 static void classes(void **state)
 {
 	struct wire *wire = wire_of(state);
-	const struct npf_config config = {
-		.accept_types = ALL_TYPES, .statistics = 1, .n_classes = N_CLASSES};
+	const struct npf_config config = { .accept_types = ALL_TYPES,
+					   .statistics = 1,
+					   .n_classes = N_CLASSES };
 	struct npf_class_counters kernel[N_CLASSES], user[N_CLASSES];
 	struct npf_insn by_number[N_CLASSES][4];
 	struct npf_program own[N_CLASSES];
-	struct npf_filter_set filters = {.n_classes = N_CLASSES};
+	struct npf_filter_set filters = { .n_classes = N_CLASSES };
 	struct pair pair;
 	uint64_t counted = 0;
 
 	for (uint32_t i = 0; i < N_CLASSES; i++) {
-		const struct npf_insn insns[] = {
-			INSN_LD_B(i % 30), INSN_JEQ(i * 3, 0, 1), INSN_RET(1), INSN_RET(0)};
+		const struct npf_insn insns[] = { INSN_LD_B(i % 30), INSN_JEQ(i * 3, 0, 1),
+						  INSN_RET(1), INSN_RET(0) };
 
 		memcpy(by_number[i], insns, sizeof(insns));
-		own[i] = (struct npf_program){.length = 4, .insns = by_number[i]};
+		own[i] = (struct npf_program){ .length = 4, .insns = by_number[i] };
 		filters.classes[i] = i < N_OF(programs) ? &programs[i] : &own[i];
 	}
 	open_pair(&pair, wire, 0, &config);
@@ -409,11 +405,11 @@ static void classes(void **state)
 int main(void)
 {
 	static const struct wire_test tests[] = {
-		{"whole packets", whole_packets},
-		{"a full ring", full_ring},
-		{"no ring", no_ring},
-		{"filters", filtered},
-		{"classes", classes},
+		{ "whole packets", whole_packets },
+		{ "a full ring", full_ring },
+		{ "no ring", no_ring },
+		{ "filters", filtered },
+		{ "classes", classes },
 	};
 
 	return wire_run("kernel and user space", tests, N_OF(tests), KERNEL_HOOKS);

@@ -23,15 +23,16 @@ struct objects {
 	} list[MOST_OBJECTS];
 };
 
-static const struct npf_insn odd[] = {INSN_LD_B(17), {.code = 0x54, .k = 1}, {.code = 0x16}};
-static const struct npf_insn large[] = {{.code = 0x80}, INSN_RET(0xFFFF)};
+static const struct npf_insn odd[] = { INSN_LD_B(17), { .code = 0x54, .k = 1 }, { .code = 0x16 } };
+static const struct npf_insn large[] = { { .code = 0x80 }, INSN_RET(0xFFFF) };
 
 /* ---- the one who is killed ------------------------------------------------------------------ */
 
 static void capture(struct wire *wire, int ready)
 {
-	static const struct npf_program programs[] = {PROGRAM(odd), PROGRAM(large)};
-	struct npf_class classes[2] = {{.name = "odd", .program = programs[0]}, {.name = "all"}};
+	static const struct npf_program programs[] = { PROGRAM(odd), PROGRAM(large) };
+	struct npf_class classes[2] = { { .name = "odd", .program = programs[0] },
+					{ .name = "all" } };
 	struct npf_instance *counting = wire_open(wire, "va");
 
 	assert_int_equal(npf_set_buffer(wire->instance, 1 << 20), 0);
@@ -75,7 +76,7 @@ static void note(struct objects *objects, enum kind kind, uint32_t id)
 
 static void note_descriptor(struct objects *objects, const char *path)
 {
-	static const char *const formats[KINDS] = {"prog_id: %u", "map_id: %u", "link_id: %u"};
+	static const char *const formats[KINDS] = { "prog_id: %u", "map_id: %u", "link_id: %u" };
 	FILE *info = fopen(path, "re");
 	char line[128];
 	uint32_t id;
@@ -109,8 +110,8 @@ static void note_all(struct objects *objects, pid_t pid)
 
 static bool exists(enum kind kind, uint32_t id)
 {
-	int (*const open_by_id[KINDS])(uint32_t) = {bpf_prog_get_fd_by_id, bpf_map_get_fd_by_id,
-						    bpf_link_get_fd_by_id};
+	int (*const open_by_id[KINDS])(uint32_t) = { bpf_prog_get_fd_by_id, bpf_map_get_fd_by_id,
+						     bpf_link_get_fd_by_id };
 	int fd = open_by_id[kind](id);
 
 	if (fd >= 0)
@@ -131,7 +132,7 @@ static size_t left(const struct objects *objects)
 
 static void kill_and_look(pid_t pid, enum npf_hook hook)
 {
-	struct objects objects = {0};
+	struct objects objects = { 0 };
 	int status;
 
 	note_all(&objects, pid);
@@ -186,9 +187,9 @@ static void killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		{"tcx", killed, NULL, NULL, (void *)&wire_hooks[0]},
-		{"socket", killed, NULL, NULL, (void *)&wire_hooks[1]},
-		{"tpacket", killed, NULL, NULL, (void *)&wire_hooks[2]},
+		{ "tcx", killed, NULL, NULL, (void *)&wire_hooks[0] },
+		{ "socket", killed, NULL, NULL, (void *)&wire_hooks[1] },
+		{ "tpacket", killed, NULL, NULL, (void *)&wire_hooks[2] },
 	};
 
 	net_require();

@@ -35,7 +35,8 @@
 #define LONGEST        1518u
 
 static const char here[] = "192.0.2.1";
-static const uint8_t va_address[6] = {2, 0, 0, 0, 0, 0x0a}, vb_address[6] = {2, 0, 0, 0, 0, 0x0b};
+static const uint8_t va_address[6] = { 2, 0, 0, 0, 0, 0x0a },
+		     vb_address[6] = { 2, 0, 0, 0, 0, 0x0b };
 
 /* ---- building frames ------------------------------------------------------------------------ */
 
@@ -52,7 +53,7 @@ static void add(struct frame *frame, const void *bytes, size_t n)
 
 static void add16(struct frame *frame, uint32_t value)
 {
-	add(frame, (uint8_t[]){(uint8_t)(value >> 8), (uint8_t)value}, 2);
+	add(frame, (uint8_t[]){ (uint8_t)(value >> 8), (uint8_t)value }, 2);
 }
 
 static void add_filling(struct frame *frame, size_t n)
@@ -81,7 +82,7 @@ static void put_checksum(struct frame *frame, uint32_t from, uint32_t n, uint32_
 }
 
 struct ends {
-	const uint8_t *to, *from; /* link-layer addresses */
+	const uint8_t *to, *from;     /* link-layer addresses */
 	uint32_t source, destination; /* last byte of the IP addresses */
 };
 
@@ -97,12 +98,13 @@ static void add_ipv4(struct frame *frame, const struct ends *ends, uint8_t proto
 {
 	uint32_t at = frame->length + 2;
 	const uint8_t rest[] = {
-		64, protocol, 0, 0, 192, 0, 2, (uint8_t)ends->source, 192, 0, 2,
-		(uint8_t)ends->destination,
+		64,  protocol, 0, 0,
+		192, 0,        2, (uint8_t)ends->source,
+		192, 0,        2, (uint8_t)ends->destination,
 	};
 
 	add16(frame, 0x0800);
-	add(frame, (uint8_t[]){0x45, 0}, 2);
+	add(frame, (uint8_t[]){ 0x45, 0 }, 2);
 	add16(frame, 20 + payload);
 	add16(frame, id);
 	add16(frame, 0);
@@ -113,12 +115,12 @@ static void add_ipv4(struct frame *frame, const struct ends *ends, uint8_t proto
 static void add_ipv6(struct frame *frame, const struct ends *ends, uint8_t protocol,
 		     uint32_t payload)
 {
-	uint8_t address[16] = {0x20, 0x01, 0x0d, 0xb8};
+	uint8_t address[16] = { 0x20, 0x01, 0x0d, 0xb8 };
 
 	add16(frame, 0x86DD);
-	add(frame, (uint8_t[]){0x60, 0, 0, 0}, 4);
+	add(frame, (uint8_t[]){ 0x60, 0, 0, 0 }, 4);
 	add16(frame, payload);
-	add(frame, (uint8_t[]){protocol, 64}, 2);
+	add(frame, (uint8_t[]){ protocol, 64 }, 2);
 	address[15] = (uint8_t)ends->source;
 	add(frame, address, sizeof(address));
 	address[15] = (uint8_t)ends->destination;
@@ -136,7 +138,7 @@ static void add_udp(struct frame *frame, uint32_t port, uint32_t payload)
 
 static void add_tcp(struct frame *frame, uint32_t port, uint32_t sequence)
 {
-	static const uint8_t rest[] = {0, 0, 0, 0, 0x50, 0x02, 0x10, 0, 0, 0, 0, 0};
+	static const uint8_t rest[] = { 0, 0, 0, 0, 0x50, 0x02, 0x10, 0, 0, 0, 0, 0 };
 
 	add16(frame, 4000);
 	add16(frame, port);
@@ -149,7 +151,7 @@ static void add_echo(struct frame *frame, uint8_t type, uint32_t sequence)
 {
 	uint32_t at = frame->length;
 
-	add(frame, (uint8_t[]){type, 0, 0, 0, 0, 7}, 6);
+	add(frame, (uint8_t[]){ type, 0, 0, 0, 0, 7 }, 6);
 	add16(frame, sequence);
 	add_filling(frame, 48);
 	put_checksum(frame, at, 56, at + 2);
@@ -157,20 +159,35 @@ static void add_echo(struct frame *frame, uint8_t type, uint32_t sequence)
 
 static void add_arp(struct frame *frame, const struct ends *ends)
 {
-	static const uint8_t head[] = {0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1}, zero[6];
+	static const uint8_t head[] = { 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1 }, zero[6];
 
 	add(frame, head, sizeof(head));
 	add(frame, ends->from, 6);
-	add(frame, (uint8_t[]){192, 0, 2, (uint8_t)ends->source}, 4);
+	add(frame, (uint8_t[]){ 192, 0, 2, (uint8_t)ends->source }, 4);
 	add(frame, zero, 6);
-	add(frame, (uint8_t[]){192, 0, 2, (uint8_t)ends->destination}, 4);
+	add(frame, (uint8_t[]){ 192, 0, 2, (uint8_t)ends->destination }, 4);
 }
 
-enum kind { UDP4, DNS4, TCP4, ICMP4, LONG4, FRAGMENT4, UDP6, DNS6, TCP6, ICMP6, ARP, LLC, SHORT, KINDS };
+enum kind {
+	UDP4,
+	DNS4,
+	TCP4,
+	ICMP4,
+	LONG4,
+	FRAGMENT4,
+	UDP6,
+	DNS6,
+	TCP6,
+	ICMP6,
+	ARP,
+	LLC,
+	SHORT,
+	KINDS
+};
 
 static void add_kind(struct frame *frame, enum kind kind, const struct ends *ends, uint32_t n)
 {
-	static const uint8_t llc[] = {0, 40, 0x42, 0x42, 3};
+	static const uint8_t llc[] = { 0, 40, 0x42, 0x42, 3 };
 
 	switch (kind) {
 	case UDP4:
@@ -241,8 +258,8 @@ static void enter(const char *namespace)
 
 static int packet_socket(const char *adapter)
 {
-	struct sockaddr_ll address = {.sll_family = AF_PACKET,
-				      .sll_ifindex = (int)if_nametoindex(adapter)};
+	struct sockaddr_ll address = { .sll_family = AF_PACKET,
+				       .sll_ifindex = (int)if_nametoindex(adapter) };
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
@@ -261,12 +278,12 @@ static const struct {
 	uint8_t bytes[8];
 	size_t n;
 } tags[] = {
-	{{0}, 0},
-	{{0x81, 0, 0, 5}, 4},
-	{{0x81, 0, 0xA0, 6}, 4},
-	{{0x81, 0, 0, 5, 0x81, 0, 0, 7}, 8},
-	{{0x88, 0xA8, 0, 5, 0x81, 0, 0, 7}, 8},
-	{{0x81, 0, 0, 0}, 4},
+	{ { 0 }, 0 },
+	{ { 0x81, 0, 0, 5 }, 4 },
+	{ { 0x81, 0, 0xA0, 6 }, 4 },
+	{ { 0x81, 0, 0, 5, 0x81, 0, 0, 7 }, 8 },
+	{ { 0x88, 0xA8, 0, 5, 0x81, 0, 0, 7 }, 8 },
+	{ { 0x81, 0, 0, 0 }, 4 },
 };
 #define N_TAGS (sizeof(tags) / sizeof(tags[0]))
 
@@ -289,12 +306,12 @@ static void send_kinds(int fd, const struct ends *ends, uint32_t n)
 /* To the other side, to all, to a group, to a station that is neither. */
 static void send_round(int near, int far, uint32_t n)
 {
-	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255}, group[6] = {1, 0, 94, 0, 0, 1},
-			     other[6] = {2, 0, 0, 0, 0, 0x0c};
-	const uint8_t *const destinations[] = {NULL, all, group, other};
+	static const uint8_t all[6] = { 255, 255, 255, 255, 255, 255 },
+			     group[6] = { 1, 0, 94, 0, 0, 1 }, other[6] = { 2, 0, 0, 0, 0, 0x0c };
+	const uint8_t *const destinations[] = { NULL, all, group, other };
 	const uint8_t *to = destinations[n % 4];
-	const struct ends in = {to ? to : va_address, vb_address, 2, 1};
-	const struct ends out = {to ? to : vb_address, va_address, 1, 2};
+	const struct ends in = { to ? to : va_address, vb_address, 2, 1 };
+	const struct ends out = { to ? to : vb_address, va_address, 1, 2 };
 
 	send_kinds(far, &in, n);
 	send_kinds(near, &out, n);
@@ -304,7 +321,7 @@ static void send_round(int near, int far, uint32_t n)
 
 static struct sockaddr_in at(const char *address, uint16_t port)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(port) };
 
 	inet_pton(AF_INET, address, &sin.sin_addr);
 	return sin;
@@ -340,8 +357,8 @@ static void pump(int from, int to)
 	fcntl(from, F_SETFL, O_NONBLOCK);
 	fcntl(to, F_SETFL, O_NONBLOCK);
 	while (arrived < TRANSFER_BYTES) {
-		struct pollfd fds[] = {{from, sent < TRANSFER_BYTES ? POLLOUT : 0, 0},
-				       {to, POLLIN, 0}};
+		struct pollfd fds[] = { { from, sent < TRANSFER_BYTES ? POLLOUT : 0, 0 },
+					{ to, POLLIN, 0 } };
 		size_t left = TRANSFER_BYTES - sent;
 		ssize_t n;
 
@@ -400,8 +417,8 @@ static void play_veth(const char *namespace)
 
 static void greet(const char *namespace)
 {
-	const struct ends in = {va_address, vb_address, 2, 1};
-	const struct ends out = {vb_address, va_address, 1, 2};
+	const struct ends in = { va_address, vb_address, 2, 1 };
+	const struct ends out = { vb_address, va_address, 1, 2 };
 	int near = packet_socket("va");
 	struct frame frame;
 
@@ -418,7 +435,7 @@ static void greet(const char *namespace)
 
 static void play_loopback(void)
 {
-	static const char *const words[] = {"one", "two", "and a longer third"};
+	static const char *const words[] = { "one", "two", "and a longer third" };
 	struct sockaddr_in sin = at("127.0.0.1", 53);
 	int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int listener = listen_at("127.0.0.1", 5001);
@@ -460,7 +477,7 @@ static bool load(struct savefile *file, const char *name)
 	FILE *stream = fopen(name, "re");
 	struct file_header header;
 
-	*file = (struct savefile){.name = name, .at = sizeof(header)};
+	*file = (struct savefile){ .name = name, .at = sizeof(header) };
 	if (!stream)
 		return false;
 	fseek(stream, 0, SEEK_END);
@@ -496,7 +513,7 @@ static bool next_record(struct savefile *file)
 /* And the answer of a host that has nobody at that port, which quotes it. */
 static bool is_greeting(const struct savefile *file)
 {
-	static const uint32_t places[] = {36, 64};
+	static const uint32_t places[] = { 36, 64 };
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		uint32_t at = places[i];

@@ -45,7 +45,7 @@ static void buffered_packets(void **state)
 		int64_t n = npf_read(wire->instance, wire->buffer, 10 * 220);
 
 		assert_int_equal(n, 10 * 220);
-		records = (struct records){.at = wire->buffer, .left = (size_t)n};
+		records = (struct records){ .at = wire->buffer, .left = (size_t)n };
 		for (uint32_t k = i; k < i + 10; k++) {
 			assert_true(records_next(&records));
 			wire_assert_plain(records.data, 200, k, 200);
@@ -57,11 +57,11 @@ static void buffered_packets(void **state)
 
 static void everything_else(void **state)
 {
-	static const struct npf_insn all[] = {INSN_RET(1)};
+	static const struct npf_insn all[] = { INSN_RET(1) };
 	static const struct npf_program program = PROGRAM(all);
 	struct wire *wire = wire_of(state);
 	struct npf_instance *instance = wire->instance;
-	uint32_t hide = NPF_DISABLE_LOOPBACK, oid[4] = {NPF_OID_GEN_MAXIMUM_FRAME_SIZE, 4};
+	uint32_t hide = NPF_DISABLE_LOOPBACK, oid[4] = { NPF_OID_GEN_MAXIMUM_FRAME_SIZE, 4 };
 	struct npf_adapter adapter;
 	struct npf_stats stats;
 	uint8_t frame[100];
@@ -92,7 +92,7 @@ static void everything_else(void **state)
 	(void)npf_set_filter(instance, &program);
 	(void)npf_set_buffer(instance, 2 * BUFFER);
 	(void)npf_set_mode(instance, NPF_MODE_STAT);
-	assert_int_equal(wire_try_open(wire, "va", &(struct npf_instance *){NULL}), -ENODEV);
+	assert_int_equal(wire_try_open(wire, "va", &(struct npf_instance *){ NULL }), -ENODEV);
 }
 
 static void *read_to_the_end(void *arg)
@@ -142,7 +142,7 @@ static void *send_on(void *arg)
 static void flood(void **state)
 {
 	struct wire *wire = wire_of(state);
-	struct sender sender = {.socket = wire->far};
+	struct sender sender = { .socket = wire->far };
 	struct npf_stats stats;
 	struct records records;
 	pthread_t thread;
@@ -154,7 +154,7 @@ static void flood(void **state)
 	WIRE_UNTIL(wire_stats(wire->instance).received > 1000);
 	unplug(wire);
 	while ((size = npf_read(wire->instance, wire->buffer, sizeof(wire->buffer))) >= 0) {
-		records = (struct records){.at = wire->buffer, .left = (size_t)size};
+		records = (struct records){ .at = wire->buffer, .left = (size_t)size };
 		for (; records_next(&records); n++)
 			wire_assert_plain(records.data, 200, 0, 200);
 	}
@@ -230,12 +230,12 @@ static void adapter_list(void **state)
 int main(void)
 {
 	static const struct wire_test tests[] = {
-		{"buffered packets", buffered_packets},
-		{"everything else", everything_else},
-		{"a waiting reader", waiting_reader},
-		{"in a flood", flood},
-		{"the same name again", same_name_again},
-		{"the list of adapters", adapter_list},
+		{ "buffered packets", buffered_packets },
+		{ "everything else", everything_else },
+		{ "a waiting reader", waiting_reader },
+		{ "in a flood", flood },
+		{ "the same name again", same_name_again },
+		{ "the list of adapters", adapter_list },
 	};
 
 	return wire_run("unplug", tests, N_OF(tests), N_OF(wire_hooks));

@@ -16,11 +16,11 @@ enum { UNTAGGED, TAGGED_5, TAGGED_6, PRIORITY, TAGGED_TWICE, SERVICE, KINDS };
 static void make(uint32_t kind, uint8_t *frame)
 {
 	static const uint8_t tags[KINDS][8] = {
-		[TAGGED_5] = {0x81, 0x00, 0xE0, 5, 0x88, 0xB5},
-		[TAGGED_6] = {0x81, 0x00, 0x00, 6, 0x88, 0xB5},
-		[PRIORITY] = {0x81, 0x00, 0x00, 0, 0x88, 0xB5},
-		[TAGGED_TWICE] = {0x81, 0x00, 0x00, 5, 0x81, 0x00, 0x00, 7},
-		[SERVICE] = {0x88, 0xA8, 0x00, 5, 0x81, 0x00, 0x00, 7},
+		[TAGGED_5] = { 0x81, 0x00, 0xE0, 5, 0x88, 0xB5 },
+		[TAGGED_6] = { 0x81, 0x00, 0x00, 6, 0x88, 0xB5 },
+		[PRIORITY] = { 0x81, 0x00, 0x00, 0, 0x88, 0xB5 },
+		[TAGGED_TWICE] = { 0x81, 0x00, 0x00, 5, 0x81, 0x00, 0x00, 7 },
+		[SERVICE] = { 0x88, 0xA8, 0x00, 5, 0x81, 0x00, 0x00, 7 },
 	};
 
 	wire_frame(0, frame, SIZE);
@@ -61,21 +61,14 @@ static uint32_t read_kinds(struct wire *wire)
 }
 
 static const struct npf_insn wire_vlan_5[] = {
-	INSN_LD_H(12),
-	INSN_JEQ(0x8100, 0, 4),
-	INSN_LD_H(14),
-	{.code = 0x54, .k = 0x0FFF}, /* and */
-	INSN_JEQ(5, 0, 1),
-	INSN_RET(0xFFFFFFFF),
+	INSN_LD_H(12),     INSN_JEQ(0x8100, 0, 4),
+	INSN_LD_H(14),     { .code = 0x54, .k = 0x0FFF }, /* and */
+	INSN_JEQ(5, 0, 1), INSN_RET(0xFFFFFFFF),
 	INSN_RET(0),
 };
 static const struct npf_insn wire_inner_7[] = {
-	INSN_LD_H(16),
-	INSN_JEQ(0x8100, 0, 3),
-	INSN_LD_H(18),
-	INSN_JEQ(7, 0, 1),
-	INSN_RET(0xFFFFFFFF),
-	INSN_RET(0),
+	INSN_LD_H(16),     INSN_JEQ(0x8100, 0, 3), INSN_LD_H(18),
+	INSN_JEQ(7, 0, 1), INSN_RET(0xFFFFFFFF),   INSN_RET(0),
 };
 static const struct npf_insn wire_last_byte[] = {
 	INSN_LD_B(SIZE - 1),
@@ -84,7 +77,7 @@ static const struct npf_insn wire_last_byte[] = {
 	INSN_RET(0),
 };
 static const struct npf_insn wire_length[] = {
-	{.code = 0x80}, /* ld len */
+	{ .code = 0x80 }, /* ld len */
 	INSN_JEQ(SIZE, 0, 1),
 	INSN_RET(0xFFFFFFFF),
 	INSN_RET(0),
@@ -93,7 +86,7 @@ static const struct npf_insn linux_vlan_5[] = {
 	INSN_LD_B(NPF_AD_VLAN_PRESENT),
 	INSN_JEQ(1, 0, 4),
 	INSN_LD_H(NPF_AD_VLAN_TAG),
-	{.code = 0x54, .k = 0x0FFF}, /* and */
+	{ .code = 0x54, .k = 0x0FFF }, /* and */
 	INSN_JEQ(5, 0, 1),
 	INSN_RET(0xFFFFFFFF),
 	INSN_RET(0),
@@ -112,10 +105,16 @@ static const struct npf_insn linux_untagged_bytes[] = {
 	INSN_RET(0),
 };
 
-#define WIRE_DIALECT(array)  {N_OF(array), NPF_DIALECT_WIRE, array}
-#define LINUX_DIALECT(array) {N_OF(array), NPF_DIALECT_LINUX, array}
-#define KIND(kind)           (1u << (kind))
-#define EVERY_KIND           (KIND(KINDS) - 1)
+#define WIRE_DIALECT(array)                                                                        \
+	{                                                                                          \
+		N_OF(array), NPF_DIALECT_WIRE, array                                               \
+	}
+#define LINUX_DIALECT(array)                                                                       \
+	{                                                                                          \
+		N_OF(array), NPF_DIALECT_LINUX, array                                              \
+	}
+#define KIND(kind) (1u << (kind))
+#define EVERY_KIND (KIND(KINDS) - 1)
 
 static const struct {
 	const char *name;
@@ -123,17 +122,17 @@ static const struct {
 	uint32_t received; /* kinds it accepts when their tag was stripped, */
 	uint32_t sent;     /* and when it is in the frame */
 } cases[] = {
-	{"vlan 5 on the wire", WIRE_DIALECT(wire_vlan_5), KIND(TAGGED_5) | KIND(TAGGED_TWICE),
-	 KIND(TAGGED_5) | KIND(TAGGED_TWICE)},
-	{"the inner tag", WIRE_DIALECT(wire_inner_7), KIND(TAGGED_TWICE) | KIND(SERVICE),
-	 KIND(TAGGED_TWICE) | KIND(SERVICE)},
-	{"the last byte", WIRE_DIALECT(wire_last_byte), KIND(PRIORITY), KIND(PRIORITY)},
-	{"the length", WIRE_DIALECT(wire_length), EVERY_KIND, EVERY_KIND},
-	{"vlan 5 beside the frame", LINUX_DIALECT(linux_vlan_5),
-	 KIND(TAGGED_5) | KIND(TAGGED_TWICE) | KIND(SERVICE), 0},
-	{"a service tag", LINUX_DIALECT(linux_service), KIND(SERVICE), 0},
-	{"the frame without its tag", LINUX_DIALECT(linux_untagged_bytes),
-	 KIND(UNTAGGED) | KIND(TAGGED_5) | KIND(TAGGED_6) | KIND(PRIORITY), KIND(UNTAGGED)},
+	{ "vlan 5 on the wire", WIRE_DIALECT(wire_vlan_5), KIND(TAGGED_5) | KIND(TAGGED_TWICE),
+	  KIND(TAGGED_5) | KIND(TAGGED_TWICE) },
+	{ "the inner tag", WIRE_DIALECT(wire_inner_7), KIND(TAGGED_TWICE) | KIND(SERVICE),
+	  KIND(TAGGED_TWICE) | KIND(SERVICE) },
+	{ "the last byte", WIRE_DIALECT(wire_last_byte), KIND(PRIORITY), KIND(PRIORITY) },
+	{ "the length", WIRE_DIALECT(wire_length), EVERY_KIND, EVERY_KIND },
+	{ "vlan 5 beside the frame", LINUX_DIALECT(linux_vlan_5),
+	  KIND(TAGGED_5) | KIND(TAGGED_TWICE) | KIND(SERVICE), 0 },
+	{ "a service tag", LINUX_DIALECT(linux_service), KIND(SERVICE), 0 },
+	{ "the frame without its tag", LINUX_DIALECT(linux_untagged_bytes),
+	  KIND(UNTAGGED) | KIND(TAGGED_5) | KIND(TAGGED_6) | KIND(PRIORITY), KIND(UNTAGGED) },
 };
 
 static void try_filters(struct wire *wire, int fd, bool sent)
@@ -187,7 +186,7 @@ static void cut(void **state)
 	assert_int_equal(npf_set_buffer(wire->instance, 1 << 20), 0);
 	make(TAGGED_5, frame);
 	for (uint32_t snaplen = 11; snaplen < 22; snaplen++) {
-		const struct npf_insn beginning[] = {INSN_RET(snaplen)};
+		const struct npf_insn beginning[] = { INSN_RET(snaplen) };
 		const struct npf_program program = PROGRAM(beginning);
 		struct records records;
 
@@ -205,10 +204,10 @@ static void cut(void **state)
 int main(void)
 {
 	static const struct wire_test tests[] = {
-		{"stored as on the wire", stored},
-		{"filters on what is received", filtered_received},
-		{"filters on what is sent", filtered_sent},
-		{"cut", cut},
+		{ "stored as on the wire", stored },
+		{ "filters on what is received", filtered_received },
+		{ "filters on what is sent", filtered_sent },
+		{ "cut", cut },
 	};
 
 	return wire_run("VLAN tags", tests, N_OF(tests), N_OF(wire_hooks));

@@ -38,7 +38,7 @@ struct wire {
 static inline int wire_try_open(struct wire *wire, const char *adapter,
 				struct npf_instance **instance)
 {
-	struct npf_open_options options = {.size = sizeof(options), .hook = wire->hook};
+	struct npf_open_options options = { .size = sizeof(options), .hook = wire->hook };
 
 	return npf_open(wire->driver, adapter, &options, instance, wire->error);
 }
@@ -168,7 +168,7 @@ static inline uint64_t wire_ms(void)
 
 static inline void wire_nap(void)
 {
-	struct timespec nap = {.tv_nsec = 500000};
+	struct timespec nap = { .tv_nsec = 500000 };
 
 	nanosleep(&nap, NULL);
 }
@@ -204,26 +204,26 @@ static inline struct records wire_read(struct wire *wire, struct npf_instance *i
 
 	if (n < 0)
 		fail_msg("read: %s", npf_error(instance));
-	return (struct records){.at = wire->buffer, .left = (size_t)n};
+	return (struct records){ .at = wire->buffer, .left = (size_t)n };
 }
 
 static inline bool wire_readable(int fd)
 {
-	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 
 	return poll(&pollfd, 1, 0) == 1 && pollfd.revents & POLLIN;
 }
 
 static inline bool wire_becomes_readable(int fd)
 {
-	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 
 	return poll(&pollfd, 1, (int)PATIENCE_MS) == 1;
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-static const enum npf_hook wire_hooks[] = {NPF_HOOK_TCX, NPF_HOOK_SOCKET, NPF_HOOK_TPACKET};
+static const enum npf_hook wire_hooks[] = { NPF_HOOK_TCX, NPF_HOOK_SOCKET, NPF_HOOK_TPACKET };
 
 /* $NPF_TEST_HOOKS names the hooks to test, separated by commas; without it all. */
 static inline bool wire_wants(enum npf_hook hook)
@@ -246,10 +246,9 @@ struct wire_test {
 #define WIRE_MAX_TESTS (N_OF(wire_hooks) * 32)
 
 /* Every test with each of the first n_hooks hooks; the exit status of the program. */
-static inline int wire_run(const char *group, const struct wire_test *list, size_t n,
-			   size_t n_hooks)
+static inline int wire_run(const char *group, const struct wire_test *list, size_t n, size_t n_hooks)
 {
-	struct CMUnitTest tests[WIRE_MAX_TESTS] = {0};
+	struct CMUnitTest tests[WIRE_MAX_TESTS] = { 0 };
 	char names[WIRE_MAX_TESTS][80];
 	size_t used = 0;
 
