@@ -97,9 +97,9 @@ int npf_adapters_fd(struct npf_driver *driver);
 
 /* Where packets are tapped. */
 enum npf_hook {
-	NPF_HOOK_AUTO = 0,    /* the best that works, in this order: */
-	NPF_HOOK_TCX = 1,     /* eBPF on tcx, ingress and egress */
-	NPF_HOOK_SOCKET = 2,  /* eBPF socket filter on a packet socket */
+	NPF_HOOK_AUTO = 0,   /* the best that works, in this order (tcx where it shows the wire): */
+	NPF_HOOK_TCX = 1,    /* eBPF on tcx, ingress and egress */
+	NPF_HOOK_SOCKET = 2, /* eBPF socket filter on a packet socket */
 	NPF_HOOK_TPACKET = 3, /* TPACKET_V3 and the tap in user space */
 };
 

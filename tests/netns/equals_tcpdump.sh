@@ -44,8 +44,8 @@ until [ "$(readlink "/proc/$there/ns/net")" != "$(readlink /proc/self/ns/net)" ]
 inside="nsenter --net=/proc/$there/ns/net"
 $inside bash -c "$(declare -f silence); silence"
 
-# With an MTU of 65536 TCP hands down packets of 95 KB, which the stack cuts in two before it shows
-# them to packet sockets, but after it showed them to tcx.
+# With its own MTU of 65536 TCP hands down packets of 95 KB, which the stack cuts in two before it
+# shows them to packet sockets, but after it showed them to tcx. "auto" knows; see the end.
 ip link set lo up mtu 16436
 ip link add va address 02:00:00:00:00:0a type veth \
 	peer name vb address 02:00:00:00:00:0b netns "$there"
@@ -175,4 +175,7 @@ for hook in ${hooks//,/ }; do
 	compare "$hook" lo "$traffic" lo || status=1
 done
 [ $compared != 0 ] || skip "no hook that could be tested"
+
+ip link set lo mtu 65536
+compare auto lo "$traffic" lo || status=1
 exit $status

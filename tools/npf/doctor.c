@@ -165,8 +165,9 @@ static void tell_hooks(const struct npf_terminal *terminal, const struct finding
 		tell(terminal, !trial->err, npf_hook_name(trial->hook),
 		     trial->err ? trial->error : descriptions[i]);
 	}
-	printf("  auto takes %s\n",
-	       findings->automatic == NPF_HOOK_AUTO ? "none" : npf_hook_name(findings->automatic));
+	printf("  auto takes %s on %s\n",
+	       findings->automatic == NPF_HOOK_AUTO ? "none" : npf_hook_name(findings->automatic),
+	       findings->adapter);
 }
 
 static void tell_kernel(const struct npf_terminal *terminal, const struct findings *findings)

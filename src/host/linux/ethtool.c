@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What only an adapter's driver can tell: its name, the speed of the link, the address burnt in.
- * None of it is worth a failure: what cannot be asked stays as it was.
+ * What only an adapter's driver can tell: its name, the speed of the link, the address burnt in,
+ * whether it segments. None of it is worth a failure: what cannot be asked stays as it was.
  */
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
@@ -85,4 +85,18 @@ void npf_linux_ethtool(struct npf_adapter *adapter)
 	if (!memcmp(adapter->permanent_address, unknown, sizeof(unknown)))
 		ask_permanent_address(fd, adapter);
 	close(fd);
+}
+
+bool npf_linux_segments(const char *name)
+{
+	struct ethtool_value answer = { .cmd = ETHTOOL_GTSO };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+
+	bool does = !ask(fd, name, &answer) && answer.data;
+
+	close(fd);
+	return does;
 }

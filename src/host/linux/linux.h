@@ -82,6 +82,8 @@ int npf_linux_monitor(void);
 bool npf_linux_monitor_deleted(int monitor, uint32_t index);
 /* Speed (bit/s, 0 unknown), driver name into text, permanent address where the driver knows. */
 void npf_linux_ethtool(struct npf_adapter *adapter);
+/* Does the adapter itself cut what the stack sends in one piece (TSO)? */
+bool npf_linux_segments(const char *name);
 
 /* ---- nic.c --------------------------------------------------------------------------------- */
 

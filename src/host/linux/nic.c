@@ -7,6 +7,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_packet.h>
+#include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -59,13 +60,22 @@ static int open_hook(struct npf_nic *nic, const struct npf_linux_hook_ops *ops, 
 	return err;
 }
 
+/* Where the stack cuts super-packets behind tcx, before they leave (no TSO, or more than loopback
+ * takes at once), what that hook sees sent is not what goes over the wire. */
+static bool shows_wire(const struct npf_nic *nic, const struct npf_linux_hook_ops *ops)
+{
+	if (ops->hook != NPF_HOOK_TCX)
+		return true;
+	return nic->adapter.hatype != ARPHRD_LOOPBACK && npf_linux_segments(nic->adapter.name);
+}
+
 /* The first that works. What the last one says is what the user reads: it needs least. */
 static int pick_hook(struct npf_nic *nic, enum npf_hook hook, char *error)
 {
 	int err = npf_linux_error(error, -EINVAL, "there is no hook number %d", hook);
 
 	for (size_t i = 0; i < N_HOOKS; i++) {
-		if (hook != NPF_HOOK_AUTO && hook != hooks[i]->hook)
+		if (hook == NPF_HOOK_AUTO ? !shows_wire(nic, hooks[i]) : hook != hooks[i]->hook)
 			continue;
 		err = open_hook(nic, hooks[i], error);
 		if (!err)
