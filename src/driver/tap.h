@@ -162,6 +162,10 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 {
 	uint32_t chunk_size = npf_env_chunk_size(env);
 
+	/* The reader trusts that a frame whose begun it did not see is stamped after it looked.
+	 * Here, because a barrier waits for all stores before it, and those into the buffer, whose
+	 * lines the reader's CPU holds, are slow. */
+	NPF_FENCE(&cpu->fence);
 	if (!chunk_size) {
 		npf_drop(cpu, TAP_DROP_NO_BUFFER);
 		return;
@@ -193,8 +197,6 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 	 * written as a sum because the kernel's verifier cannot see that size - 8 is positive. */
 	*(uint64_t *)(to + ((NPF_RECORD_HEADER - 1 + cap) & ~7u)) = 0;
 
-	/* The reader trusts that a frame whose begun it did not see is stamped after it looked. */
-	NPF_FENCE(&cpu->fence);
 	struct npf_record *record = (struct npf_record *)to;
 
 	record->time = npf_env_now(env, NPF_LOAD(&control->config.coarse_clock));

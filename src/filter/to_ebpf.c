@@ -455,11 +455,16 @@ static void emit_body(struct translation *t)
 	}
 }
 
+static bool accepts_all(const struct npf_program *program)
+{
+	return !program || !program->length;
+}
+
 static void emit_function(const struct npf_program *program, struct npf_ebpf_code *code)
 {
 	struct translation t;
 
-	if (!program || !program->length) {
+	if (accepts_all(program)) {
 		move_k(code, R_RESULT, NPF_ACCEPT_ALL);
 		emit_exit(code);
 		return;
@@ -506,13 +511,21 @@ static void add_bit(struct npf_ebpf_code *code, uint32_t bit)
 	emit_x(code, E_ALU64 | NPF_OR, R_A, R_RESULT);
 }
 
-/* The function of the mask. call_at: where the calls are whose distances are not known yet. */
-static void emit_mask(uint32_t n, struct npf_ebpf_code *code, uint32_t *call_at)
+/* The function of the mask. call_at: where the calls are whose distances are not known yet; a class
+ * that counts everything has no function to call. */
+static void emit_mask(const struct npf_program *const *programs, uint32_t n,
+		      struct npf_ebpf_code *code, uint32_t *call_at)
 {
 	move_pointer(code, R_CONTEXT, R_ARG1);
 	move_pointer(code, R_FRAME, R_ARG2);
 	move_k(code, R_A, 0);
 	for (uint32_t i = 0; i < n; i++) {
+		if (accepts_all(programs[i])) {
+			move_k(code, R_RESULT, 1);
+			emit_k(code, E_ALU64 | NPF_LSH, R_RESULT, i);
+			emit_x(code, E_ALU64 | NPF_OR, R_A, R_RESULT);
+			continue;
+		}
 		move_pointer(code, R_ARG1, R_CONTEXT);
 		move_pointer(code, R_ARG2, R_FRAME);
 		call_at[i] = code->length;
@@ -532,8 +545,10 @@ int npf_classes_to_ebpf(const struct npf_program *const *programs, uint32_t n,
 	if (!n || n > NPF_EBPF_MAX_CLASSES)
 		return -EINVAL;
 
-	emit_mask(n, code, call_at);
+	emit_mask(programs, n, code, call_at);
 	for (uint32_t i = 0; i < n; i++) {
+		if (accepts_all(programs[i]))
+			continue;
 		if (call_at[i] < code->capacity)
 			code->insns[call_at[i]].imm = (int32_t)(code->length - call_at[i] - 1);
 		emit_function(programs[i], code);

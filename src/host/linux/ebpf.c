@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "driver/tap_layout.h"
 #include "host/linux/bpf/geometry.h"
 #include "npf.skel.h"
 
@@ -29,7 +30,6 @@ struct npf_kernel_tap {
 	struct npf_bpf *skel;
 	struct ring_buffer *wakes;
 	int wake_fd;
-	struct npf_control *control;
 	struct npf_cpu *cpus;
 	uint8_t *chunks;
 	size_t cpus_size, chunks_size;
@@ -114,11 +114,11 @@ static void choose_programs(struct npf_bpf *skel, const struct npf_ebpf *ebpf)
 	}
 }
 
-static void *map_memory(struct bpf_map *map, size_t size, int protection)
+static void *map_memory(struct bpf_map *map, size_t size)
 {
 	long page = sysconf(_SC_PAGESIZE);
 	size_t whole = (size + (size_t)page - 1) & ~((size_t)page - 1);
-	void *memory = mmap(NULL, whole, protection, MAP_SHARED, bpf_map__fd(map), 0);
+	void *memory = mmap(NULL, whole, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -127,15 +127,14 @@ static int map_all(struct npf_kernel_tap *tap)
 {
 	struct npf_bpf *skel = tap->skel;
 
-	tap->control = map_memory(skel->maps.control, sizeof(*tap->control), PROT_READ | PROT_WRITE);
-	tap->cpus = map_memory(skel->maps.cpus, tap->cpus_size, PROT_READ);
-	tap->chunks = map_memory(skel->maps.chunks, tap->chunks_size, PROT_READ);
-	if (!tap->control || !tap->cpus || !tap->chunks)
+	tap->cpus = map_memory(skel->maps.cpus, tap->cpus_size);
+	tap->chunks = map_memory(skel->maps.chunks, tap->chunks_size);
+	if (!tap->cpus || !tap->chunks)
 		return -ENOMEM;
-	tap->view.control = tap->control;
+	tap->view.control = &skel->data_control->control;
 	tap->view.cpus = tap->cpus;
 	tap->view.chunks = tap->chunks;
-	npf_ring_fill_pool(&tap->view.geometry, tap->control);
+	npf_ring_fill_pool(&tap->view.geometry, tap->view.control);
 	return 0;
 }
 
@@ -171,7 +170,6 @@ static void destroy(struct npf_kernel_tap *tap)
 		return;
 	unmap(tap->chunks, tap->chunks_size);
 	unmap(tap->cpus, tap->cpus_size);
-	unmap(tap->control, sizeof(*tap->control));
 	ring_buffer__free(tap->wakes);
 	npf_bpf__destroy(tap->skel);
 	free(tap);

@@ -22,13 +22,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct npf_tap_geometry geometry;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, uint32_t);
-	__type(value, struct npf_control);
-} control SEC(".maps");
+/* A section of its own is a map of its own; its address needs no look-up. */
+struct npf_control control SEC(".data.control");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -218,9 +213,7 @@ env_function struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)
 
 env_function struct npf_control *npf_env_control(struct npf_tap_env *env)
 {
-	uint32_t zero = 0;
-
-	return bpf_map_lookup_elem(&control, &zero);
+	return &control;
 }
 
 /* The loader leaves a chunk's length of slack behind each region: a record that begins inside a
@@ -308,17 +301,11 @@ env_function void npf_env_start_timer(struct npf_tap_env *env, uint64_t ns)
 
 static int flush(void *map, uint32_t *key, struct flush_timer *value)
 {
-	uint32_t zero = 0;
-	struct npf_control *c = bpf_map_lookup_elem(&control, &zero);
+	uint32_t arm = NPF_LOAD(&control.waiter.arm);
 
-	if (!c)
+	if (NPF_LOAD(&control.signal.timed) != arm || NPF_LOAD(&control.signal.fired) == arm)
 		return 0;
-
-	uint32_t arm = NPF_LOAD(&c->waiter.arm);
-
-	if (NPF_LOAD(&c->signal.timed) != arm || NPF_LOAD(&c->signal.fired) == arm)
-		return 0;
-	NPF_STORE_RELEASE(&c->signal.fired, arm);
+	NPF_STORE_RELEASE(&control.signal.fired, arm);
 	npf_env_wake(0);
 	return 0;
 }
