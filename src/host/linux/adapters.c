@@ -4,7 +4,9 @@
  * the driver knows. And the news of links that come and go.
  * Questions are asked in the network namespace of the thread that asks.
  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -496,6 +498,29 @@ int npf_linux_monitor(void)
 		return err;
 	}
 	return fd;
+}
+
+/*
+ * The socket is part of a readiness that must mean this adapter's end only: let the kernel drop all
+ * other news. Loads of this machine are big-endian, netlink is not.
+ */
+int npf_linux_monitor_only(int monitor, uint32_t index)
+{
+	const uint32_t at = NLMSG_HDRLEN;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELLINK), 0, 5),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, at + offsetof(struct ifinfomsg, ifi_family)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNSPEC, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at + offsetof(struct ifinfomsg, ifi_index)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(index), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+	return setsockopt(monitor, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno
+											    : 0;
 }
 
 /* A bridge reports a port that leaves it in the same words, but as its own family. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <net/if_arp.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,22 @@ static int silent(enum libbpf_print_level level, const char *format, va_list arg
 {
 	(void)level, (void)format, (void)args;
 	return 0;
+}
+
+/* libbpf prints unless it is told not to, and can be told only for the whole process. What it has
+ * to say comes back as a code; the application's own printer is in place again afterwards. */
+static pthread_mutex_t printer_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static libbpf_print_fn_t hush(void)
+{
+	pthread_mutex_lock(&printer_lock);
+	return libbpf_set_print(silent);
+}
+
+static void unhush(libbpf_print_fn_t printer)
+{
+	libbpf_set_print(printer);
+	pthread_mutex_unlock(&printer_lock);
 }
 
 static uint32_t log2_of(uint32_t power)
@@ -185,8 +202,7 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 	if (!tap)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 
-	/* libbpf would print; what it has to say comes back as a code. */
-	libbpf_print_fn_t printer = libbpf_set_print(silent);
+	libbpf_print_fn_t printer = hush();
 
 	tap->skel = npf_bpf__open();
 	if (!tap->skel) {
@@ -197,7 +213,7 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 		    !(err = npf_bpf__load(tap->skel)) && !(err = map_all(tap)))
 			err = start(tap);
 	}
-	libbpf_set_print(printer);
+	unhush(printer);
 	if (err) {
 		destroy(tap);
 		return explain(error, err);
@@ -226,11 +242,11 @@ static int load_spliced(struct bpf_program *program, const struct npf_filter_set
 	if (err)
 		return npf_linux_error(error, err, "the filter is too long for the kernel");
 
-	libbpf_print_fn_t printer = libbpf_set_print(silent);
+	libbpf_print_fn_t printer = hush();
 	int fd = bpf_prog_load(bpf_program__type(program), bpf_program__name(program),
 			       "Dual BSD/GPL", insns, n, &options);
 
-	libbpf_set_print(printer);
+	unhush(printer);
 	free(insns);
 	if (fd < 0)
 		return npf_linux_error(error, fd, "the kernel refused the filter: %s",

@@ -37,12 +37,15 @@ static int put(struct npf_nic *nic, int slot, int program, char *error)
 	int fd = hook->ebpf.attached[slot];
 	int err;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program))) {
-		err = -errno;
+	err = setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) ? -errno : 0;
+	if (err == -ENOMEM)
+		return npf_linux_error(error, err,
+				       "the filter is too long for a packet socket: shorten it, or "
+				       "raise net.core.optmem_max");
+	if (err)
 		return npf_linux_error(error, err,
 				       "attaching the tap to a packet socket failed: %s",
 				       strerror(-err));
-	}
 	if (hook->bound)
 		return 0;
 	err = listen_to(nic, fd);

@@ -78,6 +78,8 @@ extern const struct npf_adapter_ops npf_linux_adapters;
 int npf_linux_adapter(const char *name, uint32_t index, struct npf_adapter *adapter);
 /* An rtnetlink socket that hears of link changes (non-blocking); negative errno. */
 int npf_linux_monitor(void);
+/* Have it hear of the end of this adapter only. */
+int npf_linux_monitor_only(int monitor, uint32_t index);
 /* Read all that is waiting on it; true when adapter index was deleted. */
 bool npf_linux_monitor_deleted(int monitor, uint32_t index);
 /* Speed (bit/s, 0 unknown), driver name into text, permanent address where the driver knows. */

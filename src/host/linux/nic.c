@@ -126,6 +126,10 @@ static int bind_nic(struct npf_nic *nic, const char *name, enum npf_hook hook, c
 	if (err)
 		return npf_linux_error(error, err, "asking for adapter %.31s failed: %s", name,
 				       strerror(-err));
+	err = npf_linux_monitor_only(nic->monitor, nic->adapter.index);
+	if (err)
+		return npf_linux_error(error, err, "watching %s failed: %s", nic->adapter.name,
+				       strerror(-err));
 	if (nic->adapter.link_type == UNKNOWN_LINK_TYPE)
 		return npf_linux_error(error, -ENOTSUP, "the link type of %s is not supported",
 				       nic->adapter.name);
@@ -227,15 +231,16 @@ static int hide_own(struct npf_nic *nic, bool hide, uint64_t *hidden)
 	int err = nic->ops->hide_own(nic, hide, hidden);
 
 	if (!err)
-		nic->hiding = hide;
+		__atomic_store_n(&nic->hiding, hide, __ATOMIC_RELAXED);
 	return err;
 }
 
 static int transmit(struct npf_nic *nic, const void *frame, size_t size)
 {
-	int fd = nic->hiding && nic->hidden_sender >= 0 ? nic->hidden_sender : nic->sender;
+	bool hiding = __atomic_load_n(&nic->hiding, __ATOMIC_RELAXED);
+	int from = hiding && nic->hidden_sender >= 0 ? nic->hidden_sender : nic->sender;
 
-	if (send(fd, frame, size, 0) >= 0)
+	if (send(from, frame, size, 0) >= 0)
 		return 0;
 	return errno == ENXIO ? -ENODEV : -errno;
 }

@@ -63,10 +63,11 @@ struct {
 /* The verifier follows offsets into packets up to 64 KiB. */
 #define DIRECT_LIMIT 0x8000
 
-/* size bytes, -1 past the end. Straight from the packet where the hook allows that and the bytes
- * lie in its first part; the helper call costs more than the rest of a filter. */
-static inline __attribute__((always_inline)) int read_packet(struct __sk_buff *skb, uint64_t offset,
-							     void *to, uint32_t size)
+/* size bytes; 0, or negative past the end. Straight from the packet where the hook allows that and
+ * the bytes lie in its first part; the helper call costs more than the rest of a filter. */
+static inline __attribute__((always_inline)) long read_packet(struct __sk_buff *skb,
+							      uint64_t offset, void *to,
+							      uint32_t size)
 {
 	if (geometry.direct && offset < DIRECT_LIMIT) {
 		uint8_t *data = (uint8_t *)(long)skb->data;
@@ -76,7 +77,7 @@ static inline __attribute__((always_inline)) int read_packet(struct __sk_buff *s
 			return 0;
 		}
 	}
-	return offset > INT32_MAX || bpf_skb_load_bytes(skb, offset, to, size) ? -1 : 0;
+	return offset > INT32_MAX ? -1 : bpf_skb_load_bytes(skb, offset, to, size);
 }
 
 /* Byte number n of the tag in its place. */
@@ -121,37 +122,33 @@ static inline __attribute__((always_inline)) long load_tagged(struct __sk_buff *
 	return value;
 }
 
+/* No branch on failure: a negative number stays negative whatever is put into its lower bits. A
+ * branch in each load is what makes the verifier give up on long filters. */
 hidden_function long npf_load_b(struct __sk_buff *skb, struct npf_frame *frame, uint64_t offset)
 {
-	uint8_t value;
+	uint8_t value = 0;
 
 	if (frame->shift)
 		return load_tagged(skb, frame, offset, 1);
-	if (read_packet(skb, offset, &value, sizeof(value)))
-		return -1;
-	return value;
+	return read_packet(skb, offset, &value, sizeof(value)) | value;
 }
 
 hidden_function long npf_load_h(struct __sk_buff *skb, struct npf_frame *frame, uint64_t offset)
 {
-	uint16_t value;
+	uint16_t value = 0;
 
 	if (frame->shift)
 		return load_tagged(skb, frame, offset, 2);
-	if (read_packet(skb, offset, &value, sizeof(value)))
-		return -1;
-	return bpf_ntohs(value);
+	return read_packet(skb, offset, &value, sizeof(value)) | bpf_ntohs(value);
 }
 
 hidden_function long npf_load_w(struct __sk_buff *skb, struct npf_frame *frame, uint64_t offset)
 {
-	uint32_t value;
+	uint32_t value = 0;
 
 	if (frame->shift)
 		return load_tagged(skb, frame, offset, 4);
-	if (read_packet(skb, offset, &value, sizeof(value)))
-		return -1;
-	return bpf_ntohl(value);
+	return read_packet(skb, offset, &value, sizeof(value)) | bpf_ntohl(value);
 }
 
 /*
