@@ -10,7 +10,6 @@
  *   struct npf_cpu *npf_env_cpu(env)              this CPU's half, NULL: not ours
  *   struct npf_control *npf_env_control(env)      NULL: no tap
  *   struct npf_chunk *npf_env_chunk(env, id)      NULL: no such chunk
- *   uint8_t *npf_env_record(env, id, offset)      room for a record, NULL: no such place
  *   uint32_t npf_env_chunk_size(env)              bytes of a chunk, 0: there is no buffer
  *   uint64_t npf_env_now(env, coarse)             ns, monotonic
  *   uint64_t npf_env_sender(env)                  who sent it, 0 unknown
@@ -187,12 +186,15 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 		return;
 	}
 
-	uint8_t *to = npf_env_record(env, cpu->chunk, cpu->offset);
+	struct npf_chunk *chunk = npf_env_chunk(env, cpu->chunk);
+	uint32_t offset = cpu->offset;
 
-	if (!to) {
+	if (!chunk || offset >= chunk_size) {
 		npf_drop(cpu, TAP_DROP_FULL);
 		return;
 	}
+	uint8_t *to = (uint8_t *)chunk + offset;
+
 	/* The record's last 8 bytes are zero behind the data. First, for they may be the header's;
 	 * written as a sum because the kernel's verifier cannot see that size - 8 is positive. */
 	*(uint64_t *)(to + ((NPF_RECORD_HEADER - 1 + cap) & ~7u)) = 0;
@@ -209,14 +211,10 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 		return;
 	}
 
-	struct npf_chunk *chunk = npf_env_chunk(env, cpu->chunk);
-
-	if (!chunk)
-		return;
-	cpu->offset += size;
+	cpu->offset = offset + size;
 	NPF_COUNT(&cpu->captured, 1);
 	NPF_COUNT(&cpu->bytes, size);
-	NPF_STORE_RELEASE(&chunk->state, (uint64_t)cpu->offset);
+	NPF_STORE_RELEASE(&chunk->state, (uint64_t)(offset + size));
 	npf_signal(env, control, cpu, size);
 }
 

@@ -40,18 +40,13 @@ static inline struct npf_control *npf_env_control(struct npf_tap_env *env)
 	return env->tap->control;
 }
 
-static inline uint8_t *npf_env_record(struct npf_tap_env *env, uint32_t id, uint32_t offset)
+static inline struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t id)
 {
 	const struct npf_ring_geometry *geometry = &env->tap->geometry;
 
-	if (id == 0 || id > geometry->n_chunks || offset >= geometry->chunk_size)
+	if (id == 0 || id > geometry->n_chunks)
 		return NULL;
-	return env->tap->chunks + (size_t)(id - 1) * geometry->chunk_size + offset;
-}
-
-static inline struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t id)
-{
-	return (void *)npf_env_record(env, id, 0);
+	return (void *)(env->tap->chunks + (size_t)(id - 1) * geometry->chunk_size);
 }
 
 static inline uint32_t npf_env_chunk_size(struct npf_tap_env *env)

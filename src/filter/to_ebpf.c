@@ -460,12 +460,19 @@ static bool accepts_all(const struct npf_program *program)
 	return !program || !program->length;
 }
 
+/* What a program answers that looks at nothing. */
+static uint32_t program_constant(const struct npf_program *program)
+{
+	return accepts_all(program) ? NPF_ACCEPT_ALL : program->insns[0].k;
+}
+
 static void emit_function(const struct npf_program *program, struct npf_ebpf_code *code)
 {
 	struct translation t;
 
-	if (accepts_all(program)) {
-		move_k(code, R_RESULT, NPF_ACCEPT_ALL);
+	/* Everything, or up to a snap length: what is installed most. */
+	if (accepts_all(program) || program->insns[0].code == (NPF_RET | NPF_K)) {
+		move_k(code, R_RESULT, program_constant(program));
 		emit_exit(code);
 		return;
 	}

@@ -227,6 +227,22 @@ static void adapter_list(void **state)
 	assert_false(listed(wire, "va"));
 }
 
+/* News of other adapters are nothing to read: neither their coming and going nor a change here. */
+static void others_come_and_go(void **state)
+{
+	struct wire *wire = wire_of(state);
+	int fd = npf_poll_fd(wire->instance);
+
+	assert_int_equal(npf_set_buffer(wire->instance, BUFFER), 0);
+	assert_int_equal(npf_set_timeout(wire->instance, 0), 0);
+	net_run(&wire->net, NET_HERE, "ip link add vc type veth peer name vd");
+	net_run(&wire->net, NET_HERE, "ip link set va mtu 1400");
+	net_run(&wire->net, NET_HERE, "ip link del vc");
+	assert_false(wire_readable(fd));
+	unplug(wire);
+	assert_true(wire_becomes_readable(fd));
+}
+
 int main(void)
 {
 	static const struct wire_test tests[] = {
@@ -236,6 +252,7 @@ int main(void)
 		{ "in a flood", flood },
 		{ "the same name again", same_name_again },
 		{ "the list of adapters", adapter_list },
+		{ "others come and go", others_come_and_go },
 	};
 
 	return wire_run("unplug", tests, N_OF(tests), N_OF(wire_hooks));

@@ -115,8 +115,12 @@ static void appends_behind_what_is_there(void **state)
 
 static void leaves_out_the_unreachable(void **state)
 {
-	static const struct npf_insn plain[] = { { NPF_RET, 0, 0, 7 } };
+	static const struct npf_insn plain[] = {
+		{ NPF_LD | NPF_IMM, 0, 0, 5 },
+		{ NPF_RET, 0, 0, 7 },
+	};
 	static const struct npf_insn padded[] = {
+		{ NPF_LD | NPF_IMM, 0, 0, 5 },
 		{ NPF_JMP | NPF_JA, 0, 0, 3 },
 		{ NPF_LD | NPF_ABS | NPF_W, 0, 0, 0 },
 		{ NPF_JMP | NPF_JEQ | NPF_K, 0, 1, 1 },

@@ -90,18 +90,18 @@ int savefile_open(struct savefile *file, const char *name, uint32_t link_type, u
 	return err;
 }
 
-/* Bytes that are gathered extend the last part when they lie behind it. */
-static void gather(struct savefile *file, const void *data, uint32_t size)
+/* Room for bytes that are gathered; they extend the last part when they lie behind it. */
+static uint8_t *gather(struct savefile *file, uint32_t size)
 {
 	uint8_t *to = file->gather + file->gathered;
 	struct iovec *last = file->n_parts ? &file->parts[file->n_parts - 1] : NULL;
 
-	memcpy(to, data, size);
 	file->gathered += size;
 	if (last && (uint8_t *)last->iov_base + last->iov_len == to)
 		last->iov_len += size;
 	else
 		file->parts[file->n_parts++] = (struct iovec){ .iov_base = to, .iov_len = size };
+	return to;
 }
 
 int savefile_add(struct savefile *file, const struct npf_packet *packet)
@@ -121,9 +121,13 @@ int savefile_add(struct savefile *file, const struct npf_packet *packet)
 		if (err)
 			return err;
 	}
-	gather(file, &header, sizeof(header));
-	if (packet->caplen <= SHORT)
-		gather(file, packet->data, packet->caplen);
+
+	bool is_short = packet->caplen <= SHORT;
+	uint8_t *to = gather(file, sizeof(header) + (is_short ? packet->caplen : 0));
+
+	memcpy(to, &header, sizeof(header));
+	if (is_short)
+		memcpy(to + sizeof(header), packet->data, packet->caplen);
 	else
 		file->parts[file->n_parts++] = (struct iovec){
 			.iov_base = (void *)(uintptr_t)packet->data, .iov_len = packet->caplen

@@ -92,7 +92,7 @@ static int prepare(struct npf_nic *nic, const struct npf_ebpf *ebpf, struct npf_
 	uint32_t n = geometry->n_chunks ? geometry->n_chunks : 1;
 	uint32_t regions = (n + per_region - 1) / per_region;
 	uint32_t region_bytes = (regions > 1 ? per_region : n) * geometry->chunk_size;
-	uint32_t slack = geometry->chunk_size + (uint32_t)sysconf(_SC_PAGESIZE);
+	uint32_t slack = 2 * geometry->chunk_size + (uint32_t)sysconf(_SC_PAGESIZE);
 	struct npf_bpf *skel = tap->skel;
 	int err;
 

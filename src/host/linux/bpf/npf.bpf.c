@@ -213,9 +213,9 @@ env_function struct npf_control *npf_env_control(struct npf_tap_env *env)
 	return &control;
 }
 
-/* The loader leaves a chunk's length of slack behind each region: a record that begins inside a
- * region ends inside the map. */
-env_function uint8_t *npf_env_record(struct npf_tap_env *env, uint32_t id, uint32_t offset)
+/* The loader leaves two chunks' length of slack behind each region: for the verifier a chunk may
+ * begin at a region's last byte, a record at a chunk's, and be as long as a chunk. */
+env_function struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t id)
 {
 	uint64_t n = (uint64_t)id - 1;
 	uint32_t region = 0;
@@ -226,17 +226,12 @@ env_function uint8_t *npf_env_record(struct npf_tap_env *env, uint32_t id, uint3
 		region = n >> geometry.region_shift;
 		n &= (1u << geometry.region_shift) - 1;
 	}
-	uint64_t place = (n << geometry.chunk_shift) + offset;
+	uint64_t place = n << geometry.chunk_shift;
 	uint8_t *base = bpf_map_lookup_elem(&chunks, &region);
 
 	if (!base || place >= geometry.region_bytes)
 		return 0;
-	return base + place;
-}
-
-env_function struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t id)
-{
-	return (struct npf_chunk *)npf_env_record(env, id, 0);
+	return (struct npf_chunk *)(base + place);
 }
 
 env_function uint32_t npf_env_chunk_size(struct npf_tap_env *env)
