@@ -5,8 +5,10 @@
  * packet and are checked at every use.
  */
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/bytes.h"
+#include "filter/ancillary.h"
 #include "filter/filter.h"
 #include "filter/opcodes.h"
 
@@ -84,31 +86,21 @@ static bool load(const struct machine *m, uint64_t offset, uint32_t size, uint32
 /* Ancillary data, false when k is an ordinary offset. */
 static bool load_ancillary(const struct npf_frame *frame, uint32_t k, uint32_t *value)
 {
-	switch (k) {
-	case NPF_AD_PROTOCOL:
-		*value = frame->protocol;
-		return true;
-	case NPF_AD_PKTTYPE:
-		*value = frame->packet_type;
-		return true;
-	case NPF_AD_IFINDEX:
-		*value = frame->ifindex;
-		return true;
-	case NPF_AD_HATYPE:
-		*value = frame->hatype;
-		return true;
-	case NPF_AD_VLAN_TAG:
-		*value = frame->tag_tci;
-		return true;
-	case NPF_AD_VLAN_PRESENT:
-		*value = frame->tagged;
-		return true;
-	case NPF_AD_VLAN_TPID:
-		*value = frame->tag_tpid;
-		return true;
-	default:
+	const struct npf_ancillary *found = npf_ancillary_find(k);
+	uint16_t half;
+
+	if (!found)
 		return false;
+
+	const uint8_t *at = (const uint8_t *)frame + found->at;
+
+	if (found->size == sizeof(half)) {
+		memcpy(&half, at, sizeof(half));
+		*value = half;
+	} else {
+		memcpy(value, at, sizeof(*value));
 	}
+	return true;
 }
 
 static uint32_t frame_length(const struct machine *m)

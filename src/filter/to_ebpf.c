@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "filter/ancillary.h"
 #include "filter/filter.h"
 #include "filter/opcodes.h"
 
@@ -226,47 +227,14 @@ static void load_packet(struct translation *t, uint16_t code)
 	jump_k(t, NPF_JMP | E_JSLT, R_RESULT, 0, reject(t));
 }
 
-struct field {
-	uint8_t size;
-	int16_t at;
-};
-
-/* The field of an ancillary load, false when k is an ordinary offset. */
-static bool find_ancillary(uint32_t k, struct field *field)
-{
-	switch (k) {
-	case NPF_AD_PROTOCOL:
-		*field = (struct field){ NPF_W, FIELD(protocol) };
-		return true;
-	case NPF_AD_PKTTYPE:
-		*field = (struct field){ NPF_W, FIELD(packet_type) };
-		return true;
-	case NPF_AD_IFINDEX:
-		*field = (struct field){ NPF_W, FIELD(ifindex) };
-		return true;
-	case NPF_AD_HATYPE:
-		*field = (struct field){ NPF_W, FIELD(hatype) };
-		return true;
-	case NPF_AD_VLAN_TAG:
-		*field = (struct field){ NPF_H, FIELD(tag_tci) };
-		return true;
-	case NPF_AD_VLAN_PRESENT:
-		*field = (struct field){ NPF_W, FIELD(tagged) };
-		return true;
-	case NPF_AD_VLAN_TPID:
-		*field = (struct field){ NPF_H, FIELD(tag_tpid) };
-		return true;
-	default:
-		return false;
-	}
-}
-
 static void translate_abs(struct translation *t, const struct npf_insn *insn)
 {
-	struct field field;
+	bool is_linux = t->program->dialect == NPF_DIALECT_LINUX;
+	const struct npf_ancillary *found = is_linux ? npf_ancillary_find(insn->k) : NULL;
 
-	if (t->program->dialect == NPF_DIALECT_LINUX && find_ancillary(insn->k, &field)) {
-		read_memory(t->code, field.size, R_A, R_FRAME, field.at);
+	if (found) {
+		read_memory(t->code, found->size == 2 ? NPF_H : NPF_W, R_A, R_FRAME,
+			    (int16_t)found->at);
 		return;
 	}
 	move_k(t->code, R_ARG3, insn->k);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/text.h"
+#include "filter/ancillary.h"
 #include "filter/filter.h"
 #include "filter/opcodes.h"
 
@@ -91,22 +92,6 @@ static bool divides_by_k(uint16_t code)
 	return code == (NPF_ALU | NPF_DIV | NPF_K) || code == (NPF_ALU | NPF_MOD | NPF_K);
 }
 
-static bool is_ancillary(uint32_t k)
-{
-	switch (k) {
-	case NPF_AD_PROTOCOL:
-	case NPF_AD_PKTTYPE:
-	case NPF_AD_IFINDEX:
-	case NPF_AD_HATYPE:
-	case NPF_AD_VLAN_TAG:
-	case NPF_AD_VLAN_PRESENT:
-	case NPF_AD_VLAN_TPID:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* Would Linux read something that not every engine here can give? */
 static bool is_foreign(const struct npf_insn *insn)
 {
@@ -114,7 +99,8 @@ static bool is_foreign(const struct npf_insn *insn)
 		return false;
 	if (insn->code == (NPF_LDX | NPF_MSH | NPF_B))
 		return true;
-	return is_load(insn->code) && NPF_MODE(insn->code) == NPF_ABS && !is_ancillary(insn->k);
+	return is_load(insn->code) && NPF_MODE(insn->code) == NPF_ABS &&
+	       !npf_ancillary_find(insn->k);
 }
 
 /* What is wrong with instruction i, NULL: nothing. */
