@@ -206,14 +206,17 @@ enum npf_drop {
 const char *npf_drop_name(enum npf_drop reason);
 
 /* Since open, or the last npf_set_filter(), npf_set_buffer() or hiding of own sends.
- * received = filtered + captured + dropped in capture mode, to the packet. */
+ * received = filtered + captured + dropped in capture mode, to the packet. In statistics mode
+ * filtered is what the filter, or of several classes the first, did not count.
+ * The buffer consists of chunks, which hold at least what was asked: buffer_used may exceed
+ * buffer_size somewhat. */
 struct npf_stats {
 	uint64_t received; /* before the filter */
 	uint64_t filtered; /* rejected by the filter */
 	uint64_t captured; /* stored */
 	uint64_t dropped;  /* accepted and lost, all reasons */
 	uint64_t dropped_by[NPF_DROP_N];
-	uint64_t buffer_size; /* bytes the circular buffer can hold */
+	uint64_t buffer_size; /* bytes of the circular buffer, as asked */
 	uint64_t buffer_used; /* bytes not read yet, record headers included */
 };
 int npf_get_stats(struct npf_instance *instance, struct npf_stats *stats);
@@ -235,7 +238,8 @@ int npf_set_classes(struct npf_instance *instance, const struct npf_class *class
 
 /* Counters since npf_set_mode(NPF_MODE_STAT), npf_set_classes() or whatever else restarts the
  * statistics (see struct npf_stats); never reset by reading.
- * *n: in the entries of stats, out the classes. *time (may be NULL): ns since 1970. */
+ * *n: in the entries of stats, out the classes. *time (may be NULL): ns since 1970. The counters
+ * are read while traffic goes on: the classes of one answer may be of slightly different moments. */
 int npf_get_class_stats(struct npf_instance *instance, struct npf_class_stats *stats, uint32_t *n,
 			uint64_t *time);
 

@@ -174,6 +174,8 @@ int npf_enter(struct npf_instance *instance);
 int npf_fail(struct npf_instance *instance, int err, const char *sentence);
 int npf_fail_value(struct npf_instance *instance, int err, const char *before, uint64_t value,
 		   const char *after);
+int npf_fail_hex(struct npf_instance *instance, int err, const char *before, uint32_t value,
+		 const char *after);
 int npf_fail_host(struct npf_instance *instance, int err, const char *doing);
 
 /* With the lock: a new ring of bytes, empty, counters zero; the tap's configuration. */

@@ -37,6 +37,19 @@ int npf_fail_value(struct npf_instance *instance, int err, const char *before, u
 	return npf_fail(instance, err, sentence);
 }
 
+int npf_fail_hex(struct npf_instance *instance, int err, const char *before, uint32_t value,
+		 const char *after)
+{
+	char sentence[NPF_ERROR_SIZE];
+	struct npf_text text;
+
+	npf_text_init(&text, sentence, sizeof(sentence));
+	npf_text_add(&text, before);
+	npf_text_add_hex(&text, value, 8);
+	npf_text_add(&text, after);
+	return npf_fail(instance, err, sentence);
+}
+
 /* What to do about an error that a host answers without a sentence; NULL: nothing is known. */
 static const char *advice(int err)
 {

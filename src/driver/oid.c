@@ -168,8 +168,8 @@ static void get_filter(struct query *query)
 static int set_filter(struct npf_instance *instance, uint32_t bits)
 {
 	if (bits & ~KNOWN_FILTER_BITS)
-		return npf_fail_value(instance, -EINVAL, "the hardware filter has unknown bits: ",
-				      bits & ~KNOWN_FILTER_BITS, "; use those of NPF_FILTER_*");
+		return npf_fail_hex(instance, -EINVAL, "the hardware filter has unknown bits: ",
+				    bits & ~KNOWN_FILTER_BITS, "; use those of NPF_FILTER_*");
 
 	int err = instance->host->nic->set_hw_filter(instance->nic, bits);
 
@@ -260,8 +260,8 @@ static int parse(struct npf_instance *instance, const void *in, size_t in_size, 
 
 static int unknown(struct npf_instance *instance, uint32_t id)
 {
-	return npf_fail_value(instance, -ENOTSUP, "OID ", id,
-			      " is not supported here; OID_GEN_SUPPORTED_LIST tells which are");
+	return npf_fail_hex(instance, -ENOTSUP, "OID ", id,
+			    " is not supported here; OID_GEN_SUPPORTED_LIST tells which are");
 }
 
 static int too_short(struct npf_instance *instance, uint32_t bytes)
@@ -324,8 +324,8 @@ int npf_oid_set(struct npf_instance *instance, const void *in, size_t in_size, v
 	if (!oid)
 		return unknown(instance, header.id);
 	if (!oid->set)
-		return npf_fail_value(instance, -ENOTSUP, "OID ", header.id,
-				      " can only be asked for, not set");
+		return npf_fail_hex(instance, -ENOTSUP, "OID ", header.id,
+				    " can only be asked for, not set");
 	if (header.length < sizeof(value))
 		return too_short(instance, sizeof(value));
 	memcpy(&value, (const uint8_t *)in + sizeof(header), sizeof(value));

@@ -43,6 +43,9 @@ static int send_once(struct npf_instance *instance, const void *frame, size_t si
 		refresh_max_frame(instance);
 		return too_long(instance);
 	}
+	if (err == -EINVAL)
+		return npf_fail(instance, err,
+				"the adapter refuses the frame; it must hold a whole link header");
 	return err ? npf_fail_host(instance, err, "sending failed") : 0;
 }
 

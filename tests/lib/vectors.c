@@ -11,16 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef NPF_TESTDATA_DIR
-#define NPF_TESTDATA_DIR "../shared/testdata"
-#endif
-
 static FILE *open_file(const char *file)
 {
 	const char *dir = getenv("NPF_TESTDATA");
 	char path[4096];
 
-	snprintf(path, sizeof(path), "%s/bpf/%s", dir && *dir ? dir : NPF_TESTDATA_DIR, file);
+	if (!dir || !*dir) {
+		errno = ENOENT;
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "%s/bpf/%s", dir, file);
 	return fopen(path, "r");
 }
 

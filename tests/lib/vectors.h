@@ -39,8 +39,8 @@ struct vectors {
 	struct vector *list;
 };
 
-/* Read bpf/FILE of the test data: directory $NPF_TESTDATA, else the one of the build. 0, -ENOENT:
- * there is none, other negative errno values: it cannot be read or understood. */
+/* Read bpf/FILE of the directory $NPF_TESTDATA. 0, -ENOENT: there is none, other negative errno
+ * values: it cannot be read or understood. */
 int vectors_load(const char *file, struct vectors *vectors);
 void vectors_free(struct vectors *vectors);
 

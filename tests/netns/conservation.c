@@ -38,6 +38,16 @@ struct plan {
 	bool slow; /* readers read only after something was lost */
 };
 
+/* Every combination; each size, number of senders and number of instances with either buffer. */
+static const struct plan plans[] = {
+	{ 64, 1, 1, LARGE_BUFFER, false },   { 64, 1, 4, SMALL_BUFFER, true },
+	{ 64, 2, 1, SMALL_BUFFER, true },    { 64, 2, 4, LARGE_BUFFER, false },
+	{ 594, 1, 1, SMALL_BUFFER, true },   { 594, 1, 4, LARGE_BUFFER, false },
+	{ 594, 2, 1, LARGE_BUFFER, false },  { 594, 2, 4, SMALL_BUFFER, true },
+	{ 1514, 1, 1, LARGE_BUFFER, false }, { 1514, 1, 4, SMALL_BUFFER, true },
+	{ 1514, 2, 1, SMALL_BUFFER, true },  { 1514, 2, 4, LARGE_BUFFER, false },
+};
+
 struct flood;
 
 struct reader {
@@ -338,65 +348,29 @@ static void finish(struct flood *flood)
 	free(flood);
 }
 
-static void conserve(void **state, struct plan plan)
+static void conserve(void **state)
 {
 	struct wire *wire = wire_of(state);
 	struct flood *flood = calloc(1, sizeof(*flood));
 
-	flood->plan = plan;
+	flood->plan = plans[wire->place];
 	prepare(wire, flood);
 	run_flood(wire, flood);
-	for (uint32_t i = 0; i < plan.n_instances; i++)
+	for (uint32_t i = 0; i < flood->plan.n_instances; i++)
 		check_reader(flood, &flood->readers[i]);
 	finish(flood);
 }
 
-static void small_frames(void **state)
-{
-	conserve(state, (struct plan){ 64, 1, 1, LARGE_BUFFER, false });
-}
-
-static void small_frames_two_cpus(void **state)
-{
-	conserve(state, (struct plan){ 64, 2, 4, LARGE_BUFFER, false });
-}
-
-static void small_frames_overflow(void **state)
-{
-	conserve(state, (struct plan){ 64, 2, 1, SMALL_BUFFER, true });
-}
-
-static void middle_frames(void **state)
-{
-	conserve(state, (struct plan){ 594, 2, 1, LARGE_BUFFER, false });
-}
-
-static void middle_frames_overflow(void **state)
-{
-	conserve(state, (struct plan){ 594, 1, 4, SMALL_BUFFER, true });
-}
-
-static void large_frames(void **state)
-{
-	conserve(state, (struct plan){ 1514, 1, 1, LARGE_BUFFER, false });
-}
-
-static void large_frames_overflow(void **state)
-{
-	conserve(state, (struct plan){ 1514, 2, 4, SMALL_BUFFER, true });
-}
-
 int main(void)
 {
-	static const struct wire_test tests[] = {
-		{ "64 bytes, 1 sender, 1 instance", small_frames },
-		{ "64 bytes, 2 senders, 4 instances", small_frames_two_cpus },
-		{ "64 bytes, 2 senders, 1 instance, overflow", small_frames_overflow },
-		{ "594 bytes, 2 senders, 1 instance", middle_frames },
-		{ "594 bytes, 1 sender, 4 instances, overflow", middle_frames_overflow },
-		{ "1514 bytes, 1 sender, 1 instance", large_frames },
-		{ "1514 bytes, 2 senders, 4 instances, overflow", large_frames_overflow },
-	};
+	static char names[N_OF(plans)][64];
+	struct wire_test tests[N_OF(plans)];
 
+	for (size_t i = 0; i < N_OF(plans); i++) {
+		snprintf(names[i], sizeof(names[i]), "%u bytes, senders: %u, instances: %u%s",
+			 plans[i].size, plans[i].n_senders, plans[i].n_instances,
+			 plans[i].slow ? ", overflow" : "");
+		tests[i] = (struct wire_test){ names[i], conserve };
+	}
 	return wire_run("conservation", tests, N_OF(tests), N_OF(wire_hooks));
 }

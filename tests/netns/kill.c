@@ -50,9 +50,10 @@ static void capture(struct wire *wire, int ready)
 }
 
 /* In a world of its own, since the parent must hold nothing of it. */
-static void run_child(const enum npf_hook *hook, int ready)
+static void run_child(enum npf_hook hook, int ready)
 {
-	void *state = (void *)hook;
+	struct wire_start start = { .hook = hook };
+	void *state = &start;
 
 	wire_setup(&state);
 
@@ -60,7 +61,7 @@ static void run_child(const enum npf_hook *hook, int ready)
 
 	if (!wire->instance) {
 		print_message("%s: %s\n", npf_hook_name(wire->hook), wire->error);
-		_exit(77);
+		_exit(wire_requires(hook) ? 1 : 77);
 	}
 	capture(wire, ready);
 }
@@ -148,7 +149,7 @@ static void kill_and_look(pid_t pid, enum npf_hook hook)
 	print_message("    %zu objects, none left\n", objects.n);
 }
 
-static int kill_with(const enum npf_hook *hook)
+static int kill_with(enum npf_hook hook)
 {
 	int pipes[2], status;
 	char ready;
@@ -165,7 +166,7 @@ static int kill_with(const enum npf_hook *hook)
 	close(pipes[1]);
 	if (read(pipes[0], &ready, 1) == 1) {
 		close(pipes[0]);
-		kill_and_look(pid, *hook);
+		kill_and_look(pid, hook);
 		return 0;
 	}
 	close(pipes[0]);
@@ -176,8 +177,8 @@ static int kill_with(const enum npf_hook *hook)
 
 static void killed(void **state)
 {
-	const enum npf_hook *hook = *state;
-	int status = wire_wants(*hook) ? kill_with(hook) : 77;
+	enum npf_hook hook = *(const enum npf_hook *)*state;
+	int status = wire_wants(hook) ? kill_with(hook) : 77;
 
 	if (status == 77)
 		skip();

@@ -3,6 +3,9 @@
  * What the tests on real interfaces share: a world of two namespaces (lib/net.h) with a driver in
  * it that captures on "va" while frames come from "vb", frames, and waiting for what must come.
  * Every test runs once per hook, in a world of its own.
+ *
+ * $NPF_TEST_HOOKS names the hooks to test, separated by commas; without it all. A hook that this
+ * kernel has not is skipped, unless $NPF_TEST_REQUIRE names it: then its tests fail.
  */
 #ifndef NPF_WIRE_H
 #define NPF_WIRE_H
@@ -23,6 +26,7 @@
 
 struct wire {
 	enum npf_hook hook;
+	size_t place; /* of the test in its list, for functions that stand there more than once */
 	struct net_world net;
 	int far;  /* sends from vb towards the capture */
 	int near; /* sends from va, as a protocol of the capturing host would */
@@ -33,7 +37,40 @@ struct wire {
 	uint8_t buffer[1 << 20]; /* for reads */
 };
 
+/* ---- the hooks ----------------------------------------------------------------------------- */
+
+static const enum npf_hook wire_hooks[] = { NPF_HOOK_TCX, NPF_HOOK_SOCKET, NPF_HOOK_TPACKET };
+
+static inline bool wire_names(const char *names, enum npf_hook hook)
+{
+	char all[64], wanted[32];
+
+	snprintf(all, sizeof(all), ",%s,", names);
+	snprintf(wanted, sizeof(wanted), ",%s,", npf_hook_name(hook));
+	return strstr(all, wanted);
+}
+
+static inline bool wire_wants(enum npf_hook hook)
+{
+	const char *names = getenv("NPF_TEST_HOOKS");
+
+	return !names || wire_names(names, hook);
+}
+
+static inline bool wire_requires(enum npf_hook hook)
+{
+	const char *names = getenv("NPF_TEST_REQUIRE");
+
+	return names && wire_names(names, hook);
+}
+
 /* ---- the driver ---------------------------------------------------------------------------- */
+
+/* What a test begins with. */
+struct wire_start {
+	enum npf_hook hook;
+	size_t place;
+};
 
 static inline int wire_try_open(struct wire *wire, const char *adapter,
 				struct npf_instance **instance)
@@ -54,11 +91,13 @@ static inline struct npf_instance *wire_open(struct wire *wire, const char *adap
 
 static inline int wire_setup(void **state)
 {
+	const struct wire_start *start = *state;
 	struct wire *wire = calloc(1, sizeof(*wire));
 	int err;
 
 	assert_non_null(wire);
-	wire->hook = *(const enum npf_hook *)*state;
+	wire->hook = start->hook;
+	wire->place = start->place;
 	net_world_create(&wire->net);
 	wire->far = net_sender(&wire->net, NET_THERE, "vb");
 	wire->near = net_sender(&wire->net, NET_HERE, "va");
@@ -95,6 +134,8 @@ static inline struct wire *wire_of(void **state)
 	struct wire *wire = *state;
 
 	if (!wire->instance) {
+		if (wire_requires(wire->hook))
+			fail_msg("%s is required: %s", npf_hook_name(wire->hook), wire->error);
 		print_message("%s: %s\n", npf_hook_name(wire->hook), wire->error);
 		skip();
 	}
@@ -223,21 +264,6 @@ static inline bool wire_becomes_readable(int fd)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-static const enum npf_hook wire_hooks[] = { NPF_HOOK_TCX, NPF_HOOK_SOCKET, NPF_HOOK_TPACKET };
-
-/* $NPF_TEST_HOOKS names the hooks to test, separated by commas; without it all. */
-static inline bool wire_wants(enum npf_hook hook)
-{
-	const char *names = getenv("NPF_TEST_HOOKS");
-	char all[64], wanted[32];
-
-	if (!names)
-		return true;
-	snprintf(all, sizeof(all), ",%s,", names);
-	snprintf(wanted, sizeof(wanted), ",%s,", npf_hook_name(hook));
-	return strstr(all, wanted);
-}
-
 struct wire_test {
 	const char *name;
 	void (*run)(void **state);
@@ -249,23 +275,26 @@ struct wire_test {
 static inline int wire_run(const char *group, const struct wire_test *list, size_t n, size_t n_hooks)
 {
 	struct CMUnitTest tests[WIRE_MAX_TESTS] = { 0 };
+	struct wire_start starts[WIRE_MAX_TESTS];
 	char names[WIRE_MAX_TESTS][80];
 	size_t used = 0;
 
 	net_require();
 	for (size_t i = 0; i < n_hooks * n; i++) {
-		const enum npf_hook *hook = &wire_hooks[i / n];
+		const struct wire_test *test = &list[i % n];
+		enum npf_hook hook = wire_hooks[i / n];
 
-		if (!wire_wants(*hook))
+		if (!wire_wants(hook))
 			continue;
-		snprintf(names[used], sizeof(names[used]), "%s, %s", list[i % n].name,
-			 npf_hook_name(*hook));
+		starts[used] = (struct wire_start){ hook, i % n };
+		snprintf(names[used], sizeof(names[used]), "%s, %s", test->name,
+			 npf_hook_name(hook));
 		tests[used] = (struct CMUnitTest){
 			.name = names[used],
-			.test_func = list[i % n].run,
+			.test_func = test->run,
 			.setup_func = wire_setup,
 			.teardown_func = wire_teardown,
-			.initial_state = (void *)hook,
+			.initial_state = &starts[used],
 		};
 		used++;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Own sends: visible, hidden, what hiding empties. And writing as far as it belongs here. */
+/* Own sends: visible, hidden, what hiding empties. */
 #include "lib/world.h"
 
 static int hide(struct npf_instance *instance, uint32_t behaviour)
@@ -108,46 +108,6 @@ static void loopback_adapter_shows_each_packet_once(void **state)
 	npf_close(instance);
 }
 
-/* ---- writing ------------------------------------------------------------------------------- */
-
-static void item_10_frames_go_as_often_as_asked(void **state)
-{
-	static const uint32_t times[] = { 1, 5, 2 };
-	struct world *world = *state;
-	size_t sent = 0;
-
-	for (size_t i = 0; i < N_OF(times); i++) {
-		assert_int_equal(control_u32(world->instance, NPF_BIOCSWRITEREP, times[i]), 0);
-		write_frame(world->instance, 9);
-		sent += times[i];
-		assert_true(frame_is(npf_sim_sent(world->host, sent - 1)->data, 60, 9));
-		assert_null(npf_sim_sent(world->host, sent));
-	}
-	assert_int_equal(control_u32(world->instance, NPF_BIOCSWRITEREP, 0), 0);
-	assert_int_equal(npf_write(world->instance, "frame", 5), 0);
-	assert_null(npf_sim_sent(world->host, sent));
-}
-
-static void item_10_sizes_the_adapter_cannot_send_are_refused(void **state)
-{
-	struct world *world = *state;
-	uint8_t frame[FRAME_MAX] = { 0 };
-
-	assert_fails(world->instance, npf_write(world->instance, frame, 0), -EINVAL);
-	assert_fails(world->instance, npf_write(world->instance, NULL, 60), -EINVAL);
-	assert_fails(world->instance, npf_write(world->instance, frame, 1515), -EMSGSIZE);
-	assert_fails(world->instance, npf_write(world->instance, frame, SIZE_MAX), -EMSGSIZE);
-	assert_null(npf_sim_sent(world->host, 0));
-	assert_int_equal(npf_write(world->instance, frame, 1514), 1514);
-	assert_int_equal(npf_write(world->instance, frame, 1), 1);
-	npf_sim_adapter(world->host, "eth0")->max_frame = 2000;
-	assert_int_equal(npf_write(world->instance, frame, 2000), 2000);
-	npf_sim_adapter(world->host, "eth0")->max_frame = 1000;
-	assert_fails(world->instance, npf_write(world->instance, frame, 1001), -EMSGSIZE);
-	npf_sim_adapter(world->host, "eth0")->flags = 0;
-	assert_fails(world->instance, npf_write(world->instance, frame, 60), -ENETDOWN);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,8 +117,6 @@ int main(void)
 		CAPTURING(item_12_odd_behaviours_change_nothing),
 		CAPTURING(item_12_hiding_survives_a_new_buffer),
 		IN_WORLD(loopback_adapter_shows_each_packet_once),
-		IN_WORLD(item_10_frames_go_as_often_as_asked),
-		CAPTURING(item_10_sizes_the_adapter_cannot_send_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

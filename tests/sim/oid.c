@@ -147,6 +147,7 @@ static void item_15_errors_use_nothing_up(void **state)
 			     request(world->instance, NPF_BIOCQUERYOID, &oid, 11, NULL), -ENOBUFS);
 		assert_fails(world->instance,
 			     request(world->instance, NPF_BIOCQUERYOID, &oid, 20, NULL), -ENOTSUP);
+		assert_non_null(strstr(npf_error(world->instance), "0xdeadbeef"));
 		assert_fails(world->instance,
 			     request(world->instance, NPF_BIOCSETOID, &oid, 20, NULL), -ENOTSUP);
 	}

@@ -144,7 +144,7 @@ static void equals_the_interpreter_on_vectors(void **state)
 		int err = vectors_load(files[f], &vectors);
 
 		if (err == -ENOENT) {
-			print_message("no test vectors: set NPF_TESTDATA\n");
+			print_message("set NPF_TESTDATA to a directory of vector files\n");
 			skip();
 		}
 		assert_int_equal(err, 0);

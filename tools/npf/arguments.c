@@ -4,6 +4,7 @@
  * not understood to its last character, or that does not fit, is refused.
  */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -35,6 +36,14 @@ bool npf_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *va
 		return false;
 	*value = number;
 	return true;
+}
+
+void npf_option_text(char text[NPF_NAME_SIZE], int letter, const char *name)
+{
+	if (name)
+		snprintf(text, NPF_NAME_SIZE, "--%s", name);
+	else
+		snprintf(text, NPF_NAME_SIZE, "-%c", letter);
 }
 
 static bool size_unit(const char *text, uint64_t *unit)

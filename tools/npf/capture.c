@@ -14,27 +14,29 @@
 
 #define DEFAULT_BUFFER  (16u << 20)
 #define DEFAULT_TIMEOUT 250        /* ms */
+#define LEAST_BUFFER    24u        /* the driver takes less for no buffer at all */
 #define MOST_TO_COPY    (1u << 20) /* default MinToCopy: an eighth of the buffer, at most this */
 
 enum { MIN_TO_COPY = 256, TIMEOUT, IMMEDIATE, MICRO, NANO, HOOK };
 
 struct parser {
 	struct npf_capture_options options;
+	char typed[NPF_NAME_SIZE]; /* the option at hand */
 	bool immediate;
 	bool min_to_copy_given;
 	bool live_only; /* an option that a savefile has no use for */
 };
 
-static int bad_value(const char *option, const char *value, const char *wanted)
+static int bad_value(const struct parser *parser, const char *value, const char *wanted)
 {
-	return npf_tool_usage(&npf_command_capture, "%s '%s': not %s", option, value, wanted);
+	return npf_tool_usage(&npf_command_capture, "%s '%s': not %s", parser->typed, value, wanted);
 }
 
 static int parse_count(struct parser *parser, const char *value)
 {
 	return npf_parse_number(value, 1, UINT64_MAX, &parser->options.count)
 		       ? EXIT_OK
-		       : bad_value("-c", value, "a number of packets, at least 1");
+		       : bad_value(parser, value, "a number of packets, at least 1");
 }
 
 /* 0 means the longest, as everywhere. */
@@ -43,18 +45,29 @@ static int parse_snaplen(struct parser *parser, const char *value)
 	uint64_t bytes;
 
 	if (!npf_parse_size(value, NPF_SNAPLEN_MAX, &bytes))
-		return bad_value("-s", value, "a number of bytes, at most 262144");
+		return bad_value(parser, value, "a number of bytes, at most 262144");
 	parser->options.snaplen = bytes ? (uint32_t)bytes : NPF_SNAPLEN_MAX;
 	return EXIT_OK;
 }
 
-static int parse_bytes(const char *option, const char *value, uint64_t min, uint32_t *result)
+static int parse_buffer(struct parser *parser, const char *value)
 {
 	uint64_t bytes;
 
-	if (!npf_parse_size(value, NPF_MAX_BUFFER, &bytes) || bytes < min)
-		return bad_value(option, value, "a size up to 1G, such as 4M");
-	*result = (uint32_t)bytes;
+	if (!npf_parse_size(value, NPF_MAX_BUFFER, &bytes) || bytes < LEAST_BUFFER)
+		return bad_value(parser, value, "a size from 24 bytes to 1G, such as 4M");
+	parser->options.buffer = (uint32_t)bytes;
+	return EXIT_OK;
+}
+
+static int parse_min_to_copy(struct parser *parser, const char *value)
+{
+	uint64_t bytes;
+
+	if (!npf_parse_size(value, NPF_MAX_BUFFER, &bytes))
+		return bad_value(parser, value, "a size up to 1G, such as 64K");
+	parser->options.min_to_copy = (uint32_t)bytes;
+	parser->min_to_copy_given = true;
 	return EXIT_OK;
 }
 
@@ -64,7 +77,7 @@ static int parse_timeout(struct parser *parser, const char *value)
 	uint64_t us;
 
 	if (!npf_parse_duration(value, (uint64_t)INT32_MAX * 1000, &us))
-		return bad_value("--timeout", value, "a time in ms, or such as 2s");
+		return bad_value(parser, value, "a time in ms, or such as 2s");
 	parser->options.timeout = (int32_t)((us + 999) / 1000);
 	return EXIT_OK;
 }
@@ -78,7 +91,7 @@ static int parse_direction(struct parser *parser, const char *value)
 	else if (!strcmp(value, "inout"))
 		parser->options.direction = NPF_DIRECTION_BOTH;
 	else
-		return bad_value("-Q", value, "in, out or inout");
+		return bad_value(parser, value, "in, out or inout");
 	return EXIT_OK;
 }
 
@@ -86,7 +99,7 @@ static int parse_hook(struct parser *parser, const char *value)
 {
 	return npf_parse_hook(value, &parser->options.hook)
 		       ? EXIT_OK
-		       : bad_value("--hook", value, "auto, tcx, socket or tpacket");
+		       : bad_value(parser, value, "auto, tcx, socket or tpacket");
 }
 
 /* Options that shape the output, and switches. */
@@ -144,12 +157,11 @@ static int take_option(struct parser *parser, int option)
 	case 's':
 		return parse_snaplen(parser, optarg);
 	case 'B':
-		return parse_bytes("-B", optarg, 1, &options->buffer);
+		return parse_buffer(parser, optarg);
 	case 'Q':
 		return parse_direction(parser, optarg);
 	case MIN_TO_COPY:
-		parser->min_to_copy_given = true;
-		return parse_bytes("--min-to-copy", optarg, 0, &options->min_to_copy);
+		return parse_min_to_copy(parser, optarg);
 	case TIMEOUT:
 		return parse_timeout(parser, optarg);
 	case HOOK:
@@ -195,15 +207,18 @@ static int parse(struct parser *parser, int argc, char **argv)
 		{ "hook", required_argument, NULL, HOOK },
 		{ NULL, 0, NULL, 0 },
 	};
-	int option;
+	int option, index = -1;
 
 	/* "+": the filter may hold words that look like options. */
-	while ((option = getopt_long(argc, argv, "+i:c:w:r:s:B:Q:pnqexU", long_options, NULL)) !=
+	while ((option = getopt_long(argc, argv, "+i:c:w:r:s:B:Q:pnqexU", long_options, &index)) !=
 	       -1) {
+		npf_option_text(parser->typed, option, index < 0 ? NULL : long_options[index].name);
+
 		int code = take_option(parser, option);
 
 		if (code)
 			return code;
+		index = -1;
 	}
 	if (parser->options.read && parser->live_only)
 		return npf_tool_usage(&npf_command_capture,

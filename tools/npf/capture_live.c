@@ -53,22 +53,32 @@ static int prepare(struct npf_session *session, const struct npf_capture_options
 	return err ? npf_session_fail(session, err, "cannot set the timeout") : EXIT_OK;
 }
 
-/* The buffer comes last: from then on packets are taken. */
-static int start(struct npf_session *session, const struct npf_capture_options *options)
+/* The buffer comes last of what may fail before an older savefile is replaced. Packets are taken
+ * from then on; they wait in it until the output is there. */
+static int start(struct npf_session *session, const struct npf_capture_options *options,
+		 struct npf_output *output)
 {
-	char name[NPF_NAME_SIZE], size[32];
+	struct npf_output_options output_options = options->output;
 	int err = npf_set_buffer(session->instance, options->buffer);
 
 	if (err)
 		return npf_session_fail(session, err, "cannot make the buffer");
+	output_options.link_type = session->adapter.link_type;
+	output_options.snaplen = options->snaplen;
+	return npf_output_open(output, session->command, &output_options);
+}
+
+static void tell_start(const struct npf_session *session, const struct npf_capture_options *options)
+{
+	char name[NPF_NAME_SIZE], size[32];
+
 	if (options->output.quiet)
-		return EXIT_OK;
+		return;
 	npf_clean_text(name, sizeof(name), session->adapter.name);
 	npf_format_bytes(size, sizeof(size), options->buffer);
 	fprintf(stderr, "npf: listening on %s (%s), hook %s, buffer %s\n", name,
 		npf_link_name(session->adapter.link_type),
 		npf_hook_name(npf_instance_hook(session->instance)), size);
-	return EXIT_OK;
 }
 
 /* Take what one batch holds, but no more than limit packets in all. */
@@ -165,24 +175,17 @@ static int capture(struct npf_session *session, const struct npf_capture_options
 
 static int run(struct npf_session *session, const struct npf_capture_options *options)
 {
-	struct npf_output_options output_options = options->output;
 	struct npf_output output;
 	int code = npf_session_open(session, options->adapter, options->hook);
 
 	if (!code)
 		code = prepare(session, options);
-	if (code)
-		return code;
-	output_options.link_type = session->adapter.link_type;
-	output_options.snaplen = options->snaplen;
-	code = npf_output_open(&output, session->command, &output_options);
-	if (code)
-		return code;
-	code = start(session, options);
 	if (!code)
-		return capture(session, options, &output);
-	npf_output_close(&output);
-	return code;
+		code = start(session, options, &output);
+	if (code)
+		return code;
+	tell_start(session, options);
+	return capture(session, options, &output);
 }
 
 int npf_capture_live(const struct npf_command *command, const struct npf_capture_options *options)

@@ -20,6 +20,7 @@
 
 #define TRY_BUFFER (64u << 10)
 #define N_HOOKS    3
+#define JIT_FILE   "/proc/sys/net/core/bpf_jit_enable"
 
 static const struct {
 	unsigned int number;
@@ -89,7 +90,7 @@ static void try_hooks(struct findings *findings, struct npf_driver *driver)
 
 static int read_jit(void)
 {
-	FILE *file = fopen("/proc/sys/net/core/bpf_jit_enable", "re");
+	FILE *file = fopen(JIT_FILE, "re");
 	int value = -1;
 
 	if (!file)
@@ -143,11 +144,24 @@ static int verdict(const struct findings *findings)
 
 /* ---- telling --------------------------------------------------------------------------------- */
 
+static void tell_line(const struct npf_terminal *terminal, enum npf_colour colour, const char *mark,
+		      const char *what, const char *detail)
+{
+	printf("  %s%-4s%s %-15s %s\n", npf_colour(terminal, colour), mark,
+	       npf_colour(terminal, NPF_PLAIN), what, detail);
+}
+
 static void tell(const struct npf_terminal *terminal, bool good, const char *what,
 		 const char *detail)
 {
-	printf("  %s%-4s%s %-15s %s\n", npf_colour(terminal, good ? NPF_GREEN : NPF_RED),
-	       good ? "ok" : "no", npf_colour(terminal, NPF_PLAIN), what, detail);
+	tell_line(terminal, good ? NPF_GREEN : NPF_RED, good ? "ok" : "no", what, detail);
+}
+
+/* auto does so where the stack cuts packets behind tcx: loopback, adapters without TSO. */
+static bool leaves_tcx_out(const struct findings *findings)
+{
+	return !findings->trials[0].err && findings->automatic != NPF_HOOK_AUTO &&
+	       findings->automatic != NPF_HOOK_TCX;
 }
 
 static void tell_hooks(const struct npf_terminal *terminal, const struct findings *findings)
@@ -165,9 +179,21 @@ static void tell_hooks(const struct npf_terminal *terminal, const struct finding
 		tell(terminal, !trial->err, npf_hook_name(trial->hook),
 		     trial->err ? trial->error : descriptions[i]);
 	}
-	printf("  auto takes %s on %s\n",
+	printf("  auto takes %s on %s%s\n",
 	       findings->automatic == NPF_HOOK_AUTO ? "none" : npf_hook_name(findings->automatic),
-	       findings->adapter);
+	       findings->adapter,
+	       leaves_tcx_out(findings) ? ": tcx would show packets before the stack cuts them"
+					: "");
+}
+
+static void tell_jit(const struct npf_terminal *terminal, const struct findings *findings)
+{
+	if (findings->jit < 0)
+		tell_line(terminal, NPF_YELLOW, "?", "BPF JIT",
+			  "not known: " JIT_FILE " cannot be read");
+	else
+		tell(terminal, findings->jit, "BPF JIT",
+		     findings->jit ? "on" : "off: sudo sysctl net.core.bpf_jit_enable=1");
 }
 
 static void tell_kernel(const struct npf_terminal *terminal, const struct findings *findings)
@@ -179,10 +205,7 @@ static void tell_kernel(const struct npf_terminal *terminal, const struct findin
 		strcat(memory, " (matters before Linux 5.11)");
 	}
 	printf("kernel %s %s\n", findings->kernel.sysname, findings->kernel.release);
-	tell(terminal, findings->jit > 0, "BPF JIT",
-	     findings->jit > 0 ? "on"
-	     : findings->jit   ? "not known"
-			       : "off: sudo sysctl net.core.bpf_jit_enable=1");
+	tell_jit(terminal, findings);
 	tell(terminal, findings->btf, "BTF",
 	     findings->btf ? "/sys/kernel/btf/vmlinux" : "the kernel was built without it");
 	tell(terminal, true, "locked memory", memory);
@@ -252,7 +275,10 @@ static void print_json(const struct findings *findings, int code)
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
 		npf_json_bool(&json, capabilities[i].name, findings->capable[i]);
 	npf_json_object_end(&json);
-	npf_json_bool(&json, "bpf_jit", findings->jit > 0);
+	if (findings->jit < 0)
+		npf_json_string(&json, "bpf_jit", NULL);
+	else
+		npf_json_bool(&json, "bpf_jit", findings->jit);
 	npf_json_bool(&json, "btf", findings->btf);
 	if (findings->memlock == UINT64_MAX)
 		npf_json_string(&json, "memlock", NULL);
@@ -309,7 +335,7 @@ static int run(int argc, char **argv)
 		print_json(&findings, code);
 	else
 		print_text(&findings, code);
-	return fflush(stdout) ? EXIT_FAILED : code;
+	return npf_tool_flushed(&npf_command_doctor, npf_flush(stdout), code);
 }
 
 const struct npf_command npf_command_doctor = {
@@ -321,7 +347,7 @@ const struct npf_command npf_command_doctor = {
 		"kernel,\nwith the command that gets what is missing.\n\n"
 		"  -i, --interface NAME   adapter to try (default lo)\n"
 		"  -j, --json             as one JSON object\n\n"
-		"exit code: 0 the best hook works, 1 only a lesser one, 3 none, 4 no such "
+		"exit code: 0 tcx, the best hook, works, 1 only a lesser one, 3 none, 4 no such "
 		"adapter\n\n"
 		"examples:\n"
 		"  npf doctor\n"

@@ -247,18 +247,19 @@ static int follow(struct npf_session *session, const struct options *options,
 {
 	int fd = npf_adapters_fd(session->driver);
 	struct adapters fresh;
+	int err;
 
 	if (fd < 0)
 		return npf_tool_fail(session->command, EXIT_FAILED,
 				     "adapters cannot be followed here");
-	while (!fflush(stdout) && npf_signals_wait(fd, UINT64_MAX)) {
+	while (!(err = npf_flush(stdout)) && npf_signals_wait(fd, UINT64_MAX)) {
 		if (get(session, &fresh))
 			return EXIT_FAILED;
 		compare(options, adapters, &fresh);
 		npf_free_adapters_list(session->driver, adapters->list);
 		*adapters = fresh;
 	}
-	return EXIT_OK;
+	return npf_tool_flushed(session->command, err, EXIT_OK);
 }
 
 static int list(struct npf_session *session, const struct options *options)
@@ -279,7 +280,7 @@ static int list(struct npf_session *session, const struct options *options)
 	if (options->follow)
 		code = follow(session, options, &adapters);
 	npf_free_adapters_list(session->driver, adapters.list);
-	return fflush(stdout) ? EXIT_FAILED : code;
+	return npf_tool_flushed(session->command, npf_flush(stdout), code);
 }
 
 static int run(int argc, char **argv)

@@ -3,6 +3,7 @@
  * npf: capture, count and look at packets with the NetGroup Packet Filter. This file finds the
  * command and knows how to teach; everything else is the command's.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,13 +47,13 @@ static void print_help(FILE *out)
 
 static int unknown(const char *name)
 {
-	fprintf(stderr, "npf: there is no command '%s'; 'npf help' lists them\n", name);
-	return EXIT_USAGE;
+	return npf_tool_fail(NULL, EXIT_USAGE, "there is no command '%s'; 'npf help' lists them",
+			     name);
 }
 
 static int finish(void)
 {
-	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+	return npf_tool_flushed(NULL, npf_flush(stdout), EXIT_OK);
 }
 
 static int help(int argc, char **argv)
@@ -86,7 +87,7 @@ static void complain(const struct npf_command *command, const char *format, va_l
 
 	vsnprintf(text, sizeof(text), format, arguments);
 	npf_clean_text(clean, sizeof(clean), text);
-	fprintf(stderr, "npf %s: %s\n", command->name, clean);
+	fprintf(stderr, "npf%s%s: %s\n", command ? " " : "", command ? command->name : "", clean);
 }
 
 int npf_tool_fail(const struct npf_command *command, int code, const char *format, ...)
@@ -97,6 +98,13 @@ int npf_tool_fail(const struct npf_command *command, int code, const char *forma
 	complain(command, format, arguments);
 	va_end(arguments);
 	return code;
+}
+
+int npf_tool_flushed(const struct npf_command *command, int err, int code)
+{
+	if (!err || err == -EPIPE)
+		return code;
+	return npf_tool_fail(command, EXIT_FAILED, "standard output: %s", strerror(-err));
 }
 
 int npf_tool_usage(const struct npf_command *command, const char *format, ...)

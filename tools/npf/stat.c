@@ -178,20 +178,22 @@ static int watch(struct npf_session *session, const struct options *options,
 		 struct npf_stat_view *view)
 {
 	uint64_t deadline = monotonic();
-	int code = sample(session, &view->before, view->n_classes);
+	int code = sample(session, &view->before, view->n_classes), err = 0;
 
 	for (uint64_t i = 0; !code && i < options->count; i++) {
 		deadline += options->interval * 1000;
 		if (!wait_until(deadline))
 			break;
 		code = sample(session, &view->now, view->n_classes);
-		if (code || !npf_stat_view_show(view))
+		if (!code)
+			err = npf_stat_view_show(view);
+		if (code || err)
 			break;
 		view->before = view->now;
 		code = gone(session);
 	}
 	npf_stat_view_end(view);
-	return code;
+	return npf_tool_flushed(session->command, err, code);
 }
 
 static int show(struct npf_session *session, const struct options *options,
@@ -247,8 +249,10 @@ static int count(struct npf_session *session, const struct options *options, int
 
 /* ---- command line ---------------------------------------------------------------------------- */
 
-static int take_option(struct options *options, int option)
+static int take_option(struct options *options, int option, const char *name)
 {
+	char typed[NPF_NAME_SIZE];
+
 	switch (option) {
 	case 'i':
 		options->adapter = optarg;
@@ -259,7 +263,9 @@ static int take_option(struct options *options, int option)
 	case 'c':
 		if (npf_parse_number(optarg, 1, UINT64_MAX, &options->count))
 			return EXIT_OK;
-		return npf_tool_usage(&npf_command_stat, "-c '%s': not a number of intervals",
+		npf_option_text(typed, option, name);
+		return npf_tool_usage(&npf_command_stat,
+				      "%s '%s': not a number of intervals, at least 1", typed,
 				      optarg);
 	case ONCE:
 		options->count = 1;
@@ -297,10 +303,12 @@ static int run(int argc, char **argv)
 	};
 	struct options options = { .interval = 1000000, .count = UINT64_MAX, .promiscuous = true };
 	struct npf_session session;
-	int option, code = EXIT_OK;
+	int option, index = -1, code = EXIT_OK;
 
-	while (!code && (option = getopt_long(argc, argv, "i:pc:", long_options, NULL)) != -1)
-		code = take_option(&options, option);
+	while (!code && (option = getopt_long(argc, argv, "i:pc:", long_options, &index)) != -1) {
+		code = take_option(&options, option, index < 0 ? NULL : long_options[index].name);
+		index = -1;
+	}
 	if (!code)
 		code = check_arguments(argc - optind, argv + optind);
 	if (code)

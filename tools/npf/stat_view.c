@@ -153,7 +153,7 @@ static void show_head(const struct npf_stat_view *view)
 	npf_clean_text(name, sizeof(name), view->adapter);
 	printf("%s, hook %s, %s%s\n", name, view->hook, clock, rest);
 	printf("%s%-16s %12s %14s %14s %12s   %s%s%s\n", npf_colour(&view->terminal, NPF_BOLD),
-	       "CLASS", "PACKETS/s", "BITS", "PACKETS", "BYTES", view->single ? "" : "PACKETS/s",
+	       "CLASS", "PACKETS/s", "BITS/s", "PACKETS", "BYTES", view->single ? "" : "PACKETS/s",
 	       npf_colour(&view->terminal, NPF_PLAIN), rest);
 }
 
@@ -181,7 +181,7 @@ static void show_table(struct npf_stat_view *view)
 	}
 }
 
-bool npf_stat_view_show(struct npf_stat_view *view)
+int npf_stat_view_show(struct npf_stat_view *view)
 {
 	bool table = view->single || view->terminal.tty;
 
@@ -192,7 +192,7 @@ bool npf_stat_view_show(struct npf_stat_view *view)
 	remember(view);
 	if (!view->json && table)
 		show_table(view);
-	return !fflush(stdout);
+	return npf_flush(stdout);
 }
 
 void npf_stat_view_end(struct npf_stat_view *view)

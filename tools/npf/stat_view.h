@@ -31,8 +31,8 @@ struct npf_stat_view {
 	unsigned int drawn; /* lines on the terminal to go back over */
 };
 
-/* Show the interval from before to now. False when standard output is broken. */
-bool npf_stat_view_show(struct npf_stat_view *view);
+/* Show the interval from before to now. Negative errno when standard output is broken. */
+int npf_stat_view_show(struct npf_stat_view *view);
 void npf_stat_view_end(struct npf_stat_view *view);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "terminal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <langinfo.h>
 #include <stdlib.h>
@@ -43,6 +44,18 @@ void npf_terminal_size(const struct npf_terminal *terminal, unsigned int *column
 		return;
 	*columns = size.ws_col;
 	*rows = size.ws_row;
+}
+
+int npf_flush(FILE *out)
+{
+	int err;
+
+	errno = 0;
+	if (!fflush(out) && !ferror(out))
+		return 0;
+	err = errno ? -errno : -EIO;
+	clearerr(out);
+	return err;
 }
 
 /* Length by the first byte; the smallest code point that needs it rules out padded encodings. */

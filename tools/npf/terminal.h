@@ -26,6 +26,9 @@ const char *npf_colour(const struct npf_terminal *terminal, enum npf_colour colo
 void npf_terminal_size(const struct npf_terminal *terminal, unsigned int *columns,
 		       unsigned int *rows);
 
+/* Write out what a stream holds. Negative errno, of this or an earlier write; told only once. */
+int npf_flush(FILE *out);
+
 /* Bytes of the UTF-8 character that text begins with; 0 when it is not one. */
 size_t npf_utf8_length(const char *text);
 /* Copy text, cut to fit, with control characters and broken UTF-8 replaced by '?'. */

@@ -38,6 +38,9 @@ int npf_tool_usage(const struct npf_command *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Only the hint, after getopt told what is wrong. */
 int npf_tool_hint(const struct npf_command *command);
+/* The exit code once standard output was flushed: code, unless err (negative errno) is a failure,
+ * which it then tells. A reader that went away is none. command NULL: no command in particular. */
+int npf_tool_flushed(const struct npf_command *command, int err, int code);
 /* The exit code that tells of a negative errno value from the driver. */
 int npf_tool_exit_code(int err);
 
@@ -45,6 +48,8 @@ int npf_tool_exit_code(int err);
 
 /* Whole number in min..max, decimal. */
 bool npf_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
+/* An option as it was typed: "--name", or "-c" where getopt_long() met no long one (name NULL). */
+void npf_option_text(char text[NPF_NAME_SIZE], int letter, const char *name);
 /* Bytes with an optional K, M or G (powers of 1024, either case, "iB" or "B" may follow). */
 bool npf_parse_size(const char *text, uint64_t max, uint64_t *bytes);
 /* Time in ms, or with us, ms or s; a fraction is allowed. Result in microseconds. */
