@@ -44,8 +44,8 @@ static void print_exact(uint32_t link_type, const uint8_t *data, uint32_t n, uin
 static void every_cut(void **state)
 {
 	/* VLAN, IPv6, hop-by-hop, fragment header, then IPv4 in IPv6 with TCP options. */
-	uint8_t frame[256] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0, 5, 0x86, 0xdd,
-			       0x60, 0, 0, 0, 0, 100, 0, 64 };
+	uint8_t frame[256] = { 2, 0, 0, 0,    0,    2,    2, 0, 0, 0, 0,   1, 0x81,
+			       0, 0, 5, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 100, 0, 64 };
 	uint8_t *at = frame + 18 + 40;
 
 	(void)state;

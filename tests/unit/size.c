@@ -14,15 +14,33 @@ static void sizes(void **state)
 		const char *text;
 		uint64_t bytes;
 	} good[] = {
-		{ "0", 0 }, { "1", 1 }, { "65536", 65536 }, { "1K", 1024 }, { "1k", 1024 },
-		{ "16M", 16u << 20 }, { "16MiB", 16u << 20 }, { "16mb", 16u << 20 },
-		{ "1G", 1u << 30 }, { "7B", 7 },
+		{ "0", 0 },
+		{ "1", 1 },
+		{ "65536", 65536 },
+		{ "1K", 1024 },
+		{ "1k", 1024 },
+		{ "16M", 16u << 20 },
+		{ "16MiB", 16u << 20 },
+		{ "16mb", 16u << 20 },
+		{ "1G", 1u << 30 },
+		{ "7B", 7 },
 		{ "17179869183G", UINT64_MAX - (1u << 30) + 1 },
 		{ "18446744073709551615", UINT64_MAX },
 	};
-	static const char *const bad[] = { "", "K", "-1", "+1", " 1", "1 ", "1KK", "1T", "1Ki",
-					   "1.5M", "0x10", "18446744073709551616",
-					   "17179869184G", "99999999999999999999999" };
+	static const char *const bad[] = { "",
+					   "K",
+					   "-1",
+					   "+1",
+					   " 1",
+					   "1 ",
+					   "1KK",
+					   "1T",
+					   "1Ki",
+					   "1.5M",
+					   "0x10",
+					   "18446744073709551616",
+					   "17179869184G",
+					   "99999999999999999999999" };
 	uint64_t bytes;
 
 	(void)state;
@@ -58,12 +76,12 @@ static void durations(void **state)
 		const char *text;
 		uint64_t us;
 	} good[] = {
-		{ "0", 0 }, { "250", 250000 }, { "250ms", 250000 }, { "7us", 7 },
-		{ "2s", 2000000 }, { "0.5s", 500000 }, { "1.5", 1500 },
-		{ "0.123456789s", 123456 }, { "2.9us", 2 },
+		{ "0", 0 },      { "250", 250000 },          { "250ms", 250000 },
+		{ "7us", 7 },    { "2s", 2000000 },          { "0.5s", 500000 },
+		{ "1.5", 1500 }, { "0.123456789s", 123456 }, { "2.9us", 2 },
 	};
-	static const char *const bad[] = { "", "s", "-1", "1.", ".5", "1m", "1 s",
-					   "18446744073709551615s" };
+	static const char *const bad[] = { "",   "s",  "-1",  "1.",
+					   ".5", "1m", "1 s", "18446744073709551615s" };
 	uint64_t us = 42;
 
 	(void)state;
@@ -171,14 +189,10 @@ static void json_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes),
-		cmocka_unit_test(numbers),
-		cmocka_unit_test(durations),
-		cmocka_unit_test(hooks),
-		cmocka_unit_test(words),
-		cmocka_unit_test(readable_numbers),
-		cmocka_unit_test(clean_text),
-		cmocka_unit_test(json_text),
+		cmocka_unit_test(sizes),      cmocka_unit_test(numbers),
+		cmocka_unit_test(durations),  cmocka_unit_test(hooks),
+		cmocka_unit_test(words),      cmocka_unit_test(readable_numbers),
+		cmocka_unit_test(clean_text), cmocka_unit_test(json_text),
 	};
 
 	return cmocka_run_group_tests_name("size", tests, NULL, NULL);
