@@ -40,7 +40,7 @@ struct npf_program {
 	const struct npf_insn *insns;
 };
 
-#define NPF_MAX_INSNS 4096 /* longest program that is accepted */
+#define NPF_MAX_INSNS 4096u /* longest program that is accepted */
 #define NPF_MEM_WORDS 16   /* scratch words M[] */
 
 #ifdef __cplusplus
