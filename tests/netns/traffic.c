@@ -544,6 +544,7 @@ static int count(const char *name)
 		while (next_packet(&file))
 			n++;
 	}
+	free(file.bytes);
 	printf("%" PRIu32 "\n", n);
 	return 0;
 }
@@ -604,6 +605,8 @@ static int compare(const char *first, const char *second)
 	int64_t in = compare_direction(&a, &b, false);
 	int64_t out = compare_direction(&a, &b, true);
 
+	free(a.bytes);
+	free(b.bytes);
 	if (in < 0 || out < 0)
 		return 1;
 	printf("%" PRId64 " incoming and %" PRId64 " outgoing packets are the same\n", in, out);
