@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-help:   ; @sed -n 's/^\([a-z]*\): .*\# /  make \1\t/p' Makefile
+help:   ; @sed -n 's,^\([a-z]*\): *; @scripts/[^\#]*\# ,  make \1\t,p' Makefile
 run:    ; @scripts/run    # install what is missing, build, show NPF at work (about a minute)
 check:  ; @scripts/check  # install what is missing, build, run the tests
 bench:  ; @scripts/bench  # measure against tcpdump and others, side by side

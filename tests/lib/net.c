@@ -250,6 +250,14 @@ void net_offload(const struct net_world *world, enum net_side side, const char *
 	leave(from);
 }
 
+bool net_has_tun(void)
+{
+	if (!access("/dev/net/tun", R_OK | W_OK))
+		return true;
+	printf("/dev/net/tun cannot be opened: %s\n", strerror(errno));
+	return false;
+}
+
 int net_tun(const struct net_world *world, enum net_side side, const char *name, int flags)
 {
 	struct ifreq request = { .ifr_flags = (short)flags };

@@ -51,6 +51,8 @@ bool net_write(const struct net_world *world, enum net_side side, const char *pa
 void net_offload(const struct net_world *world, enum net_side side, const char *name,
 		 uint32_t command, bool on);
 
+/* False, with the reason on standard output, where there is no /dev/net/tun. */
+bool net_has_tun(void);
 /* Make a tun (IFF_TUN) or tap (IFF_TAP) device that is up; what is written to the descriptor the
  * device receives. flags as TUNSETIFF takes them; it is gone when the descriptor is closed. */
 int net_tun(const struct net_world *world, enum net_side side, const char *name, int flags);
