@@ -41,7 +41,7 @@ struct npf_program {
 };
 
 #define NPF_MAX_INSNS 4096u /* longest program that is accepted */
-#define NPF_MEM_WORDS 16   /* scratch words M[] */
+#define NPF_MEM_WORDS 16    /* scratch words M[] */
 
 #ifdef __cplusplus
 }
