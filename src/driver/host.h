@@ -102,6 +102,8 @@ struct npf_host {
 	const struct npf_system_ops *system;
 	const struct npf_adapter_ops *adapters;
 	const struct npf_nic_ops *nic;
+	/* ns after which a store of any CPU is seen by all others. */
+	uint32_t store_delay;
 };
 
 #define NPF_CLOCK_TRIES 8

@@ -8,14 +8,16 @@
  * the tap is armed: it knows how many bytes are missing and how long the first packet may wait.
  *
  * Arming races with the tap on other CPUs, which may publish a record without having seen the
- * wish. npf_ring_begin() has what is needed against it: a full barrier, then a wait for CPUs that
- * are inside the tap. A record that is not seen pending after it was published by a tap that saw
- * the wish; so what counts is looked at once more after arming.
+ * wish. begin_now() has what is needed against it: time for their stores to be seen, a full barrier,
+ * then a wait for CPUs that are inside the tap. A record that is not seen pending after it was
+ * published by a tap that saw the wish; so what counts is looked at once more after arming.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "driver/core.h"
+
+#define MUCH (256u << 10) /* bytes pending that show that more is coming */
 
 /* ---- time ---------------------------------------------------------------------------------- */
 
@@ -37,6 +39,32 @@ void npf_put_header(uint8_t *to, uint64_t time, uint32_t caplen, uint32_t datale
 	};
 
 	memcpy(to, &header, sizeof(header));
+}
+
+/* ---- the records of this moment ------------------------------------------------------------ */
+
+/* Begin a batch of all that was stamped until now. */
+static void begin_now(struct npf_instance *instance)
+{
+	uint64_t now = npf_now(instance);
+
+	while (npf_now(instance) - now < instance->host->store_delay)
+		;
+	npf_ring_begin(&instance->reader, now);
+}
+
+/* Begin a batch to read from: of all that is pending, but of much of it without a wait for the
+ * youngest. */
+static void begin(struct npf_instance *instance)
+{
+	struct npf_ring_reader *reader = &instance->reader;
+
+	if (npf_ring_pending(reader) >= MUCH) {
+		npf_ring_begin(reader, npf_now(instance) - instance->host->store_delay);
+		if (npf_ring_peek(reader))
+			return;
+	}
+	begin_now(instance);
 }
 
 /* ---- the condition ------------------------------------------------------------------------- */
@@ -66,7 +94,7 @@ static uint64_t flush_time(struct npf_instance *instance)
 
 	if (instance->timeout <= 0)
 		return 0;
-	npf_ring_begin(reader, npf_now(instance));
+	begin(instance);
 
 	const struct npf_record *first = npf_ring_peek(reader);
 
@@ -108,7 +136,7 @@ static bool called_off(const struct npf_instance *instance)
 /* Have the tap's stores before, and ours before its next looks. */
 static void settle(struct npf_instance *instance)
 {
-	npf_ring_begin(&instance->reader, npf_now(instance));
+	begin_now(instance);
 	npf_ring_end(&instance->reader);
 }
 
@@ -360,7 +388,7 @@ static void leave_reader(struct npf_instance *instance)
 static void begin_records(struct npf_instance *instance)
 {
 	instance->offset = npf_time_offset(instance);
-	npf_ring_begin(&instance->reader, npf_now(instance));
+	begin(instance);
 }
 
 static void end_records(struct npf_instance *instance)
@@ -372,7 +400,7 @@ static void end_records(struct npf_instance *instance)
 
 void npf_discard(struct npf_instance *instance, uint64_t walked)
 {
-	npf_ring_begin(&instance->reader, npf_now(instance));
+	begin_now(instance);
 	while (instance->walked < walked && npf_ring_next(&instance->reader))
 		instance->walked++;
 	end_records(instance);

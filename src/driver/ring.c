@@ -6,7 +6,7 @@
 #include "driver/ring.h"
 
 #define SMALLEST_CHUNK 4096u
-#define LARGEST_CHUNK  (256u << 10) /* larger only where one record needs it */
+#define ORDINARY_CHUNK (64u << 10) /* few of them in use stay in a CPU's cache */
 #define ORDINARY_FRAME 1518u
 #define MOST_BYTES     (1u << 30)
 
@@ -30,7 +30,12 @@ bool npf_ring_cut(struct npf_ring_geometry *geometry, uint32_t bytes, uint32_t n
 		return false;
 
 	uint32_t ordinary = max_frame < ORDINARY_FRAME ? max_frame : ORDINARY_FRAME;
-	uint32_t wanted = bytes / 16 < LARGEST_CHUNK ? bytes / 16 : LARGEST_CHUNK;
+	uint32_t wanted = bytes / 16 < ORDINARY_CHUNK ? bytes / 16 : ORDINARY_CHUNK;
+
+	/* Larger where one record needs it, or a large buffer. */
+	if (wanted < bytes / (NPF_MAX_CHUNKS / 2))
+		wanted = bytes / (NPF_MAX_CHUNKS / 2);
+
 	uint32_t record = NPF_CHUNK_HEADER + NPF_RECORD_SIZE(max_frame);
 	uint32_t size = power_of_two_above(wanted > record ? wanted : record);
 	/* A record that does not fit leaves the end of a chunk unused. */
@@ -227,14 +232,14 @@ static bool chain_has_record(const struct npf_ring_reader *reader, uint32_t cpu)
 	return has_record(reader, cursor);
 }
 
-void npf_ring_begin(struct npf_ring_reader *reader, uint64_t now)
+void npf_ring_begin(struct npf_ring_reader *reader, uint64_t horizon)
 {
 	const struct npf_ring_view *view = reader->view;
 
-	reader->horizon = now;
+	reader->horizon = horizon;
 	reader->n_active = 0;
-	/* A tap enters (begun), passes a full barrier and only then reads the clock: one that is
-	 * not inside after this barrier stamps later than now. */
+	/* A tap enters (begun) before it reads the clock, and by now its entry is visible: one that
+	 * is not inside after this barrier stamps later than the horizon. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (uint32_t i = 0; i < view->geometry.n_cpus; i++)
 		settle(&view->cpus[i]);

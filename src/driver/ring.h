@@ -79,8 +79,9 @@ void npf_ring_reader_init(struct npf_ring_reader *reader, const struct npf_ring_
 /* Bytes published and not walked yet. */
 uint64_t npf_ring_pending(const struct npf_ring_reader *reader);
 
-/* Begin a batch: everything stamped up to now (ns, the tap's clock) is complete and visible. */
-void npf_ring_begin(struct npf_ring_reader *reader, uint64_t now);
+/* Begin a batch of the records stamped up to horizon (ns, the tap's clock). They are complete when
+ * npf_host.store_delay has passed since. */
+void npf_ring_begin(struct npf_ring_reader *reader, uint64_t horizon);
 
 /* The next record in order of arrival, NULL at the end of the batch. npf_ring_peek leaves it. */
 const struct npf_record *npf_ring_peek(struct npf_ring_reader *reader);

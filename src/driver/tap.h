@@ -20,8 +20,8 @@
  *   void npf_env_start_timer(env, ns)             do that in ns from now
  *
  * and the atomics NPF_LOAD, NPF_STORE_RELEASE (after all stores before it), NPF_STORE_FIRST (before
- * all stores after it), NPF_CAS, NPF_ADD, NPF_FENCE, and NPF_COUNT, which adds to a counter that only
- * this CPU writes while others may read it.
+ * all stores after it), NPF_CAS, NPF_ADD, and NPF_COUNT, which adds to a counter that only this CPU
+ * writes while others may read it.
  */
 #ifndef NPF_TAP_H
 #define NPF_TAP_H
@@ -161,10 +161,6 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 {
 	uint32_t chunk_size = npf_env_chunk_size(env);
 
-	/* The reader trusts that a frame whose begun it did not see is stamped after it looked.
-	 * Here, because a barrier waits for all stores before it, and those into the buffer, whose
-	 * lines the reader's CPU holds, are slow. */
-	NPF_FENCE(&cpu->fence);
 	if (!chunk_size) {
 		npf_drop(cpu, TAP_DROP_NO_BUFFER);
 		return;
@@ -268,6 +264,8 @@ NPF_TAP_INLINE void npf_tap(struct npf_tap_env *env, struct npf_frame *frame)
 		NPF_ADD(&cpu->reentered, 1);
 		return;
 	}
+	/* No barrier follows, which would wait for the stores of the last packet: others may see
+	 * this late, and who depends on it gives it time (npf_host.store_delay). */
 	NPF_STORE_FIRST(&cpu->begun, cpu->begun + 1);
 	NPF_COUNT(&cpu->received, 1);
 

@@ -72,8 +72,7 @@ struct npf_cpu {
 	uint32_t armed;     /* npf_waiter.arm that the two fields below belong to */
 	uint64_t since;     /* bytes published since then */
 	uint64_t flushed;   /* of these, already told to npf_signal.pending */
-	uint64_t fence;     /* target of the full barrier before the clock is read */
-	uint64_t unused;
+	uint64_t unused[2];
 	struct npf_class_counters classes[NPF_TAP_CLASSES];
 };
 _Static_assert(sizeof(struct npf_cpu) % NPF_LINE == 0, "two CPUs share a cache line");

@@ -27,7 +27,6 @@ struct npf_tap_env {
 	} while (0)
 #define NPF_ADD(p, v)        ((void)__atomic_fetch_add(p, v, __ATOMIC_RELAXED))
 #define NPF_COUNT(p, v)      __atomic_store_n(p, *(p) + (v), __ATOMIC_RELAXED)
-#define NPF_FENCE(p)         ((void)(p), __atomic_thread_fence(__ATOMIC_SEQ_CST))
 #define NPF_CAS(p, old, new) __sync_bool_compare_and_swap(p, old, new)
 
 static inline struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)

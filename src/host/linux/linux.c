@@ -25,6 +25,11 @@
 /* From this size on memory comes straight from the kernel: zeroed, and only what is touched. */
 #define LARGE (1u << 20)
 
+/* A store waits in its CPU's buffer behind those before it, each for a cache line at most: well
+ * below a microsecond. No processor promises it; were one later, records would change places or a
+ * reader wake up one packet late. */
+#define STORE_DELAY 5000u /* ns */
+
 /* ---- memory -------------------------------------------------------------------------------- */
 
 static size_t whole_lines(size_t size)
@@ -117,6 +122,7 @@ struct npf_host *npf_host_linux(void)
 	if (!host)
 		return NULL;
 	host->base.system = &system_ops;
+	host->base.store_delay = STORE_DELAY;
 	host->base.adapters = &npf_linux_adapters;
 	host->base.nic = &npf_linux_nic;
 	host->monitor = npf_linux_monitor();

@@ -185,7 +185,6 @@ struct npf_tap_env {
 #define NPF_CAS(p, old, new) (__sync_val_compare_and_swap(p, old, new) == (old))
 #define NPF_ADD(p, v)        ((void)__sync_fetch_and_add(p, v))
 #define NPF_COUNT(p, v)      (*(p) += (v))
-#define NPF_FENCE(p)         ((void)__sync_lock_test_and_set(p, 0)) /* fetching: a full barrier */
 #ifdef __TARGET_ARCH_x86
 /* Stores become visible in their order; only the compiler must be held. */
 #define NPF_STORE_RELEASE(p, v)                                                                    \
