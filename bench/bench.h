@@ -30,6 +30,9 @@ void series_add(struct series *series, double value);
 double series_median(const struct series *series); /* NAN when empty */
 double series_min(const struct series *series);
 double series_max(const struct series *series);
+/* Of the medians: one odd round moves it less than a median of ratios. NAN where there is none, or the
+ * divisor is not clearly above zero. */
+double series_ratio(const struct series *ours, const struct series *theirs);
 
 /* ---- world.c -------------------------------------------------------------------------------- */
 
@@ -180,20 +183,20 @@ extern const struct tool cost_tools[N_COSTS], reader_tools[N_READERS];
 extern const struct tool monitor_tools[N_MONITORS], crowd_tools[N_CROWDS];
 extern const unsigned int crowd_instances[N_CROWDS];
 
-/* What a tap adds for the sender, ns a packet; ratio to tcpdump's of the same round. */
+/* What a tap adds for the sender, ns a packet. */
 struct cost {
-	struct series base, added, added_wall, ratio;
+	struct series base, added, added_wall;
 };
 
 /* What the reading program uses, ns a captured packet: while packets came, and with its start. */
 struct reader {
-	struct series mpps, ns, ns_all, ratio;
+	struct series mpps, ns, ns_all;
 	uint64_t delivered, captured, dropped; /* all rounds */
 };
 
-/* Several instances that reject all: added cost per instance, ratio to as many tcpdumps. */
+/* Several instances that reject all: added cost per instance. */
 struct crowd {
-	struct series each, ratio;
+	struct series each;
 };
 
 /* Statistics mode, ns a packet. */
@@ -217,6 +220,11 @@ struct results {
 };
 
 /* ---- report.c, json.c ------------------------------------------------------------------------ */
+
+/* How many times tcpdump's it is, or as many tcpdumps'. */
+double cost_ratio(const struct results *results, unsigned int t, unsigned int g, unsigned int s);
+double reader_ratio(const struct results *results, unsigned int t, unsigned int s);
+double crowd_ratio(const struct results *results, unsigned int c);
 
 /* A figure that was promised. */
 struct verdict {

@@ -44,7 +44,7 @@ static void put_series(FILE *out, const char *name, const struct series *series)
 }
 
 static void put_cost(FILE *out, const char *key, unsigned int generator, unsigned int size,
-		     const struct cost *cost)
+		     const struct cost *cost, double ratio)
 {
 	fprintf(out, "    {\"tap\": \"%s\", \"load\": \"%s\", \"bytes\": %zu,\n     ", key,
 		generator_names[generator], frame_sizes[size]);
@@ -54,7 +54,7 @@ static void put_cost(FILE *out, const char *key, unsigned int generator, unsigne
 	fputs(",\n     ", out);
 	put_series(out, "added_wall_ns", &cost->added_wall);
 	fputs(",\n     ", out);
-	put_series(out, "ratio", &cost->ratio);
+	put_number(out, "ratio", ratio);
 	fputc('}', out);
 }
 
@@ -65,7 +65,8 @@ static void put_costs(FILE *out, const struct results *results)
 		unsigned int t = i / (N_GENERATORS * N_SIZES), g = i / N_SIZES % N_GENERATORS;
 
 		fputs(i ? ",\n" : "", out);
-		put_cost(out, cost_tools[t].key, g, i % N_SIZES, &results->cost[t][g][i % N_SIZES]);
+		put_cost(out, cost_tools[t].key, g, i % N_SIZES, &results->cost[t][g][i % N_SIZES],
+			 cost_ratio(results, t, g, i % N_SIZES));
 	}
 	fputs("\n  ],\n  \"cost_losses\": [\n", out);
 	for (unsigned int t = 0; t < N_COSTS; t++)
@@ -76,7 +77,8 @@ static void put_costs(FILE *out, const struct results *results)
 	fputs("\n  ],\n", out);
 }
 
-static void put_reader(FILE *out, const char *key, size_t size, const struct reader *reader)
+static void put_reader(FILE *out, const char *key, size_t size, const struct reader *reader,
+		       double ratio)
 {
 	fprintf(out,
 		"    {\"tap\": \"%s\", \"bytes\": %zu, \"received\": %llu, \"captured\": %llu, "
@@ -89,7 +91,7 @@ static void put_reader(FILE *out, const char *key, size_t size, const struct rea
 	fputs(",\n     ", out);
 	put_series(out, "cpu_ns_with_start", &reader->ns_all);
 	fputs(",\n     ", out);
-	put_series(out, "ratio", &reader->ratio);
+	put_number(out, "ratio", ratio);
 	fputc('}', out);
 }
 
@@ -99,7 +101,8 @@ static void put_readers(FILE *out, const struct results *results)
 	for (unsigned int i = 0; i < N_READERS * N_SIZES; i++) {
 		fputs(i ? ",\n" : "", out);
 		put_reader(out, reader_tools[i / N_SIZES].key, frame_sizes[i % N_SIZES],
-			   &results->reader[i / N_SIZES][i % N_SIZES]);
+			   &results->reader[i / N_SIZES][i % N_SIZES],
+			   reader_ratio(results, i / N_SIZES, i % N_SIZES));
 	}
 	fputs("\n  ],\n", out);
 }
@@ -136,7 +139,7 @@ static void put_crowds(FILE *out, const struct results *results)
 			crowd_tools[c].key, crowd_instances[c]);
 		put_series(out, "added_each_ns", &results->crowd[c].each);
 		fputs(",\n     ", out);
-		put_series(out, "ratio", &results->crowd[c].ratio);
+		put_number(out, "ratio", crowd_ratio(results, c));
 		fputc('}', out);
 	}
 	fputs("\n  ],\n", out);

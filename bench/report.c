@@ -12,9 +12,26 @@
 #define MOST_PROGRAM 15.0 /* ns a packet */
 #define MOST_CPU     1.0  /* ns a packet: nothing that grows with the traffic */
 
-static void print_cell(FILE *out, const struct cost *cost)
+double cost_ratio(const struct results *results, unsigned int t, unsigned int g, unsigned int s)
 {
-	double added = series_median(&cost->added), times = series_median(&cost->ratio);
+	return series_ratio(&results->cost[t][g][s].added, &results->cost[COST_TCPDUMP][g][s].added);
+}
+
+double reader_ratio(const struct results *results, unsigned int t, unsigned int s)
+{
+	return series_ratio(&results->reader[t][s].ns, &results->reader[READER_TCPDUMP][s].ns);
+}
+
+double crowd_ratio(const struct results *results, unsigned int c)
+{
+	unsigned int peer = crowd_instances[c] > 1 ? CROWD_TCPDUMP_4 : CROWD_TCPDUMP;
+
+	return series_ratio(&results->crowd[c].each, &results->crowd[peer].each);
+}
+
+static void print_cell(FILE *out, const struct cost *cost, double times)
+{
+	double added = series_median(&cost->added);
 
 	if (isnan(added))
 		fprintf(out, "%12s      ", "-");
@@ -57,7 +74,8 @@ static void print_costs(const struct results *results, FILE *out)
 	for (unsigned int t = 0; t < N_COSTS; t++) {
 		fprintf(out, "%-24s", cost_tools[t].label);
 		for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++)
-			print_cell(out, &results->cost[t][i / N_SIZES][i % N_SIZES]);
+			print_cell(out, &results->cost[t][i / N_SIZES][i % N_SIZES],
+				   cost_ratio(results, t, i / N_SIZES, i % N_SIZES));
 		if (cost_tools[t].captured && results->cost_delivered[t])
 			fprintf(out, "%8.2f %%",
 				100.0 * (double)results->cost_dropped[t] /
@@ -72,7 +90,8 @@ static uint64_t lost(const struct reader *reader)
 	return reader->delivered > reader->captured ? reader->delivered - reader->captured : 0;
 }
 
-static void print_reader(FILE *out, const char *label, size_t size, const struct reader *reader)
+static void print_reader(FILE *out, const char *label, size_t size, const struct reader *reader,
+			 double ratio)
 {
 	if (!reader->ns.n) {
 		fprintf(out, "%-24s%6zu%10s\n", label, size, "-");
@@ -80,9 +99,8 @@ static void print_reader(FILE *out, const char *label, size_t size, const struct
 	}
 	fprintf(out, "%-24s%6zu%10.2f%10.1f%10.1f%7.2fx%12llu%12llu%12llu%9.3f %%\n", label, size,
 		series_median(&reader->mpps), series_median(&reader->ns),
-		series_median(&reader->ns_all), series_median(&reader->ratio),
-		(unsigned long long)reader->delivered, (unsigned long long)reader->captured,
-		(unsigned long long)reader->dropped,
+		series_median(&reader->ns_all), ratio, (unsigned long long)reader->delivered,
+		(unsigned long long)reader->captured, (unsigned long long)reader->dropped,
 		100.0 * (double)lost(reader) / (double)reader->delivered);
 }
 
@@ -96,7 +114,7 @@ static void print_readers(const struct results *results, FILE *out)
 	for (unsigned int t = 0; t < N_READERS; t++) {
 		for (unsigned int s = 0; s < N_SIZES; s++)
 			print_reader(out, reader_tools[t].label, frame_sizes[s],
-				     &results->reader[t][s]);
+				     &results->reader[t][s], reader_ratio(results, t, s));
 	}
 	fputs("dropped: as the tool reports; lost: received by the device and not captured\n", out);
 }
@@ -141,7 +159,7 @@ static void print_crowds(const struct results *results, FILE *out)
 	fputs("\nInstances that reject every packet, 64 B: ns added per instance\n", out);
 	for (unsigned int c = 0; c < N_CROWDS; c++) {
 		double each = series_median(&results->crowd[c].each);
-		double times = series_median(&results->crowd[c].ratio);
+		double times = crowd_ratio(results, c);
 
 		fprintf(out, "%-24s", crowd_tools[c].label);
 		if (isnan(each))
@@ -161,7 +179,7 @@ static unsigned int judged_hook(const struct results *results)
 {
 	for (unsigned int t = COST_NPF; t < COST_NPF_END; t++) {
 		for (enum generator g = 0; g < N_GENERATORS; g++) {
-			if (results->cost[t][g][0].ratio.n)
+			if (results->cost[t][g][0].added.n)
 				return t;
 		}
 	}
@@ -176,7 +194,7 @@ static void judge_costs(const struct results *results, unsigned int t, struct ve
 		snprintf(verdict->what, sizeof(verdict->what), "cost added, %zu B, %s: %s",
 			 frame_sizes[i % N_SIZES], generator_names[i / N_SIZES],
 			 cost_tools[t].label);
-		verdict->measured = series_median(&results->cost[t][i / N_SIZES][i % N_SIZES].ratio);
+		verdict->measured = cost_ratio(results, t, i / N_SIZES, i % N_SIZES);
 		verdict->limit = MOST_ADDED;
 		verdict->unit = "x tcpdump";
 	}
@@ -187,7 +205,7 @@ static void judge_readers(const struct results *results, unsigned int t, struct 
 	for (unsigned int s = 0; s < N_SIZES; s++) {
 		snprintf(verdicts[s].what, sizeof(verdicts[s].what), "reader CPU, %zu B: %s",
 			 frame_sizes[s], reader_tools[t].label);
-		verdicts[s].measured = series_median(&results->reader[t][s].ratio);
+		verdicts[s].measured = reader_ratio(results, t, s);
 		verdicts[s].limit = MOST_READER;
 		verdicts[s].unit = "x tcpdump";
 	}

@@ -39,6 +39,13 @@ double series_median(const struct series *series)
 	return quantile(series, 0.5);
 }
 
+double series_ratio(const struct series *ours, const struct series *theirs)
+{
+	double divisor = series_median(theirs);
+
+	return divisor >= 1 ? series_median(ours) / divisor : NAN;
+}
+
 double series_min(const struct series *series)
 {
 	return quantile(series, 0);

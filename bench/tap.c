@@ -2,7 +2,7 @@
 /*
  * The benchmark: what our tap and others cost, side by side in one run. Rounds are interleaved,
  * each begins with another tool, and a tap is always compared with the same sender some moments
- * before it was there. Results are medians; ratios are taken per round.
+ * before it was there. Results are medians, ratios those of medians.
  */
 #include <err.h>
 #include <getopt.h>
@@ -158,12 +158,6 @@ static enum generator best_generator(const struct bench *bench)
 	return sender_has(&bench->sender, LIVE_FRAMES) ? LIVE_FRAMES : SENDMMSG;
 }
 
-/* A ratio of two costs means nothing when the divisor is not clearly above zero. */
-static double ratio(double ours, double theirs)
-{
-	return theirs >= 1 ? ours / theirs : NAN;
-}
-
 /* ---- 1. what a tap adds to a packet's way --------------------------------------------------- */
 
 static void bursts(struct bench *bench, size_t size, struct burst bursts[N_GENERATORS])
@@ -202,38 +196,18 @@ static void measure_cost(struct bench *bench, unsigned int t, unsigned int s)
 	}
 }
 
-/* The value of this round, NAN when it has none. */
-static double of_round(const struct series *series, unsigned int round)
-{
-	return round < series->n ? series->values[round] : NAN;
-}
-
-static void compare_costs(struct results *results, unsigned int round)
-{
-	for (unsigned int t = COST_TCPDUMP; t < N_COSTS; t++) {
-		for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++) {
-			struct cost *cost = &results->cost[t][i / N_SIZES][i % N_SIZES];
-			struct cost *peer = &results->cost[COST_TCPDUMP][i / N_SIZES][i % N_SIZES];
-
-			series_add(&cost->ratio, ratio(of_round(&cost->added, round),
-						       of_round(&peer->added, round)));
-		}
-	}
-}
-
 static void measure_costs(struct bench *bench)
 {
 	for (unsigned int round = 0; round < bench->results.rounds; round++) {
 		progress("cost added per packet", round, bench->results.rounds);
 		for (unsigned int i = 0; i < N_COSTS * N_SIZES; i++)
 			measure_cost(bench, (round + i / N_SIZES) % N_COSTS, i % N_SIZES);
-		compare_costs(&bench->results, round);
 	}
 }
 
 /* ---- 2. and 3. the reader's CPU, and loss --------------------------------------------------- */
 
-static double measure_reader(struct bench *bench, unsigned int t, unsigned int s)
+static void measure_reader(struct bench *bench, unsigned int t, unsigned int s)
 {
 	struct reader *reader = &bench->results.reader[t][s];
 	struct children children;
@@ -241,39 +215,28 @@ static double measure_reader(struct bench *bench, unsigned int t, unsigned int s
 	struct burst sent;
 
 	if (!start(bench, &children, &reader_tools[t], 1))
-		return NAN;
+		return;
 	burst(bench, best_generator(bench), frame_sizes[s], bench->results.ms * READER_X, &sent);
 	children_settle(&children, DRAIN_MS);
 	children_stop(&children, &outcome);
 	if (!outcome.reported)
-		return NAN;
+		return;
 	reader->delivered += sent.delivered;
 	reader->captured += outcome.captured;
 	reader->dropped += outcome.dropped;
 	series_add(&reader->mpps, (double)sent.delivered * 1e3 / (double)sent.wall_ns);
 	series_add(&reader->ns, per_packet(outcome.cpu_ns, outcome.captured));
 	series_add(&reader->ns_all, per_packet(outcome.cpu_all_ns, outcome.captured));
-	return per_packet(outcome.cpu_ns, outcome.captured);
 }
 
 static void measure_readers(struct bench *bench)
 {
 	unsigned int rounds = (bench->results.rounds + READER_LESS - 1) / READER_LESS;
-	double ns[N_READERS][N_SIZES];
 
 	for (unsigned int round = 0; round < rounds; round++) {
 		progress("reader's CPU per packet and loss", round, rounds);
-		for (unsigned int i = 0; i < N_READERS * N_SIZES; i++) {
-			unsigned int t = (round + i / N_SIZES) % N_READERS, s = i % N_SIZES;
-
-			ns[t][s] = measure_reader(bench, t, s);
-		}
-		for (unsigned int i = 0; i < N_READERS * N_SIZES; i++) {
-			unsigned int t = i / N_SIZES, s = i % N_SIZES;
-
-			series_add(&bench->results.reader[t][s].ratio,
-				   ratio(ns[t][s], ns[READER_TCPDUMP][s]));
-		}
+		for (unsigned int i = 0; i < N_READERS * N_SIZES; i++)
+			measure_reader(bench, (round + i / N_SIZES) % N_READERS, i % N_SIZES);
 	}
 }
 
@@ -346,7 +309,7 @@ static void measure_monitor(struct bench *bench)
 
 /* ---- 5. instances that reject everything ---------------------------------------------------- */
 
-static double measure_crowd(struct bench *bench, unsigned int c)
+static void measure_crowd(struct bench *bench, unsigned int c)
 {
 	enum generator generator = best_generator(bench);
 	struct results *results = &bench->results;
@@ -357,29 +320,19 @@ static double measure_crowd(struct bench *bench, unsigned int c)
 
 	burst(bench, generator, frame_sizes[0], results->ms, &base);
 	if (!start(bench, &children, &crowd_tools[c], crowd_instances[c]))
-		return NAN;
+		return;
 	burst(bench, generator, frame_sizes[0], results->ms, &tapped);
 	children_stop(&children, &outcome);
 	added = cpu_per_packet(&tapped) - cpu_per_packet(&base);
 	series_add(&results->crowd[c].each, added / crowd_instances[c]);
-	return added;
 }
 
 static void measure_crowds(struct bench *bench)
 {
-	struct crowd *crowd = bench->results.crowd;
-	double added[N_CROWDS];
-
 	for (unsigned int round = 0; round < bench->results.rounds; round++) {
 		progress("rejecting instances", round, bench->results.rounds);
-		for (unsigned int i = 0; i < N_CROWDS; i++) {
-			unsigned int c = (round + i) % N_CROWDS;
-
-			added[c] = measure_crowd(bench, c);
-		}
-		series_add(&crowd[CROWD_NPF].ratio, ratio(added[CROWD_NPF], added[CROWD_TCPDUMP]));
-		series_add(&crowd[CROWD_NPF_4].ratio,
-			   ratio(added[CROWD_NPF_4], added[CROWD_TCPDUMP_4]));
+		for (unsigned int i = 0; i < N_CROWDS; i++)
+			measure_crowd(bench, (round + i) % N_CROWDS);
 	}
 }
 
