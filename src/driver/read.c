@@ -90,16 +90,18 @@ static uint64_t timeout_ns(const struct npf_instance *instance)
 static uint64_t flush_time(struct npf_instance *instance)
 {
 	struct npf_ring_reader *reader = &instance->reader;
-	uint64_t at = 0;
+	uint64_t now = npf_now(instance), at = 0;
 
 	if (instance->timeout <= 0)
 		return 0;
-	begin(instance);
+	npf_ring_begin(reader, now - instance->host->store_delay);
 
 	const struct npf_record *first = npf_ring_peek(reader);
 
 	if (first)
 		at = first->time + timeout_ns(instance);
+	else if (npf_ring_pending(reader)) /* it came this moment */
+		at = now + timeout_ns(instance);
 	npf_ring_end(reader);
 	return at;
 }

@@ -13,9 +13,9 @@
 #include "signals.h"
 
 #define DEFAULT_BUFFER  (16u << 20)
-#define DEFAULT_TIMEOUT 250          /* ms */
-#define LEAST_BUFFER    24u          /* the driver takes less for no buffer at all */
-#define MOST_TO_COPY    (512u << 10) /* default MinToCopy: an eighth of the buffer, at most this */
+#define DEFAULT_TIMEOUT 250        /* ms */
+#define LEAST_BUFFER    24u        /* the driver takes less for no buffer at all */
+#define MOST_TO_COPY    (1u << 20) /* default MinToCopy: an eighth of the buffer, at most this */
 
 enum { MIN_TO_COPY = 256, TIMEOUT, IMMEDIATE, MICRO, NANO, HOOK };
 

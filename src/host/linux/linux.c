@@ -28,7 +28,7 @@
 /* A store waits in its CPU's buffer behind those before it, each for a cache line at most: well
  * below a microsecond. No processor promises it; were one later, records would change places or a
  * reader wake up one packet late. */
-#define STORE_DELAY 5000u /* ns */
+#define STORE_DELAY 2000u /* ns */
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
