@@ -25,7 +25,7 @@ static int install_filter(struct npf_session *session, const struct npf_capture_
 
 	if (err)
 		return npf_tool_fail(session->command, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED,
-				     "filter: %s", error);
+				     "filter '%s': %s", options->expression, error);
 	if (npf_expression_restrict(&compiled, options->direction, error)) {
 		code = npf_tool_fail(session->command, EXIT_FAILED, "%s", error);
 		goto free_program;

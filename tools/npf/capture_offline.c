@@ -76,7 +76,8 @@ int npf_capture_offline(const struct npf_command *command, const struct npf_capt
 	if (!handle)
 		return npf_tool_fail(command, EXIT_FAILED, "%s", error);
 	if (set_filter(handle, options->expression))
-		code = npf_tool_usage(command, "filter: %s", pcap_geterr(handle));
+		code = npf_tool_usage(command, "filter '%s': %s", options->expression,
+				      pcap_geterr(handle));
 	else
 		code = copy(command, options, handle);
 	pcap_close(handle);
