@@ -73,6 +73,7 @@ struct npf_adapter {
 	uint32_t link_type;   /* LINKTYPE_ value of savefiles (1 Ethernet, 101 raw IP, ...) */
 	uint32_t medium;      /* NPF_MEDIUM_* */
 	uint32_t mtu;         /* bytes, link header excluded */
+	uint32_t min_frame;   /* shortest frame that can be sent: a link header, or 1 */
 	uint32_t max_frame;   /* longest frame that can be sent, link header included */
 	uint32_t max_receive; /* longest that can be received, merged packets included */
 	uint32_t hatype;      /* ARPHRD_ value */
@@ -338,7 +339,8 @@ enum npf_send_failure {
 const char *npf_send_failure_name(enum npf_send_failure reason);
 
 /*
- * Since open or npf_reset_send_stats(). asked = handed + failed between calls, to the frame.
+ * Since open or npf_reset_send_stats(). asked = handed + failed between calls, to the frame; what is
+ * refused before anything goes is not counted.
  * confirmed is what the adapter's own counter of sent frames has risen by, at most handed. The
  * counter is shared: frames of others may stand in for lost ones, and then device_dropped shows
  * the loss. Adapters with a queue may need npf_wait_sent() before it is complete.
