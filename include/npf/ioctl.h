@@ -26,8 +26,8 @@ extern "C" {
 #define NPF_BIOCSETDUMPFILENAME   9029u
 #define NPF_BIOCSETF              9030u /* in struct npf_insn[] */
 #define NPF_BIOCGSTATS            9031u /* out struct npf_bpf_stat */
-#define NPF_BIOCSENDPACKETSNOSYNC 9032u
-#define NPF_BIOCSENDPACKETSSYNC   9033u
+#define NPF_BIOCSENDPACKETSNOSYNC 9032u /* in: a queue, sent at once; returned: bytes of it */
+#define NPF_BIOCSENDPACKETSSYNC   9033u /* the same, each frame at its time stamp */
 #define NPF_BIOCSETDUMPLIMITS     9034u
 #define NPF_BIOCSETBUFFERSIZE     9592u       /* in u32: bytes; 0 removes the buffer */
 #define NPF_BIOCSETOID            0x80000000u /* in and out struct npf_oid_data */
@@ -116,13 +116,15 @@ struct npf_bpf_hdr {
 #define NPF_STAT_PACKETS_OFFSET 20u
 #define NPF_STAT_BYTES_OFFSET   28u
 
-/* Heads each packet of a send queue and of a savefile. 16 bytes, no padding between packets. */
+/* Heads each packet of a send queue and of a savefile. 16 bytes, no padding between packets, so
+ * that it may have any alignment. */
 struct npf_sf_pkthdr {
 	int32_t tv_sec;
 	int32_t tv_usec;
-	uint32_t caplen;
-	uint32_t len;
+	uint32_t caplen; /* bytes that follow */
+	uint32_t len;    /* bytes on the wire; without meaning in a send queue */
 };
+#define NPF_SF_PKTHDR_SIZE 16u
 
 /* BIOCGSTATS. Saturates where the 64-bit counters of npf_get_stats() do not fit. */
 struct npf_bpf_stat {

@@ -6,7 +6,8 @@
  * when it fails, and leaves one readable sentence in npf_error(). Nothing here prints or exits.
  *
  * Threads: a driver may be used from several threads. An instance takes one reader at a time
- * (npf_read or a batch); control calls, writes and npf_stop_waiting() may run beside it.
+ * (npf_read or a batch); control calls, writes and npf_stop_waiting() may run beside it. Writers of
+ * one instance follow each other.
  */
 #ifndef NPF_NPF_H
 #define NPF_NPF_H
@@ -72,6 +73,7 @@ struct npf_adapter {
 	uint32_t link_type;   /* LINKTYPE_ value of savefiles (1 Ethernet, 101 raw IP, ...) */
 	uint32_t medium;      /* NPF_MEDIUM_* */
 	uint32_t mtu;         /* bytes, link header excluded */
+	uint32_t min_frame;   /* shortest frame that can be sent: a link header, or 1 */
 	uint32_t max_frame;   /* longest frame that can be sent, link header included */
 	uint32_t max_receive; /* longest that can be received, merged packets included */
 	uint32_t hatype;      /* ARPHRD_ value */
@@ -101,11 +103,17 @@ enum npf_hook {
 	NPF_HOOK_TCX = 1,    /* eBPF on tcx, ingress and egress */
 	NPF_HOOK_SOCKET = 2, /* eBPF socket filter on a packet socket */
 	NPF_HOOK_TPACKET = 3, /* TPACKET_V3 and the tap in user space */
+	NPF_HOOK_NONE = 4,    /* nowhere: what NPF_OPEN_SEND_ONLY gives; cannot be asked for */
 };
+
+/* For sending: nothing is tapped, so that there can be no buffer and nothing is ever read or
+ * counted; CAP_NET_RAW is enough. hook must be NPF_HOOK_AUTO. */
+#define NPF_OPEN_SEND_ONLY 0x1u
 
 struct npf_open_options {
 	size_t size; /* sizeof(struct npf_open_options) */
 	enum npf_hook hook;
+	uint32_t flags; /* NPF_OPEN_* */
 };
 
 /*
@@ -243,12 +251,119 @@ int npf_set_classes(struct npf_instance *instance, const struct npf_class *class
 int npf_get_class_stats(struct npf_instance *instance, struct npf_class_stats *stats, uint32_t *n,
 			uint64_t *time);
 
-/* ---- writing ------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------- */
+
+/* How frames leave. */
+enum npf_send_path {
+	NPF_SEND_AUTO = 0, /* the fastest whose difference nobody can see; see below */
+	NPF_SEND_SOCKET =
+		1, /* packet socket, sendmmsg: every capture on the adapter sees the frames */
+	NPF_SEND_XSK = 2, /* AF_XDP: past the queueing discipline; no capture here sees them */
+	NPF_SEND_XDP = 3, /* XDP live frames: the same, fastest; Ethernet drivers that can */
+};
+#define NPF_SEND_PATHS 4
+
+/*
+ * The loopback rule: frames that are sent are seen by every capture on the adapter, the sender's
+ * own unless BIOCISETLOBBEH hides them from it. The fast paths go behind the backs of captures, so
+ * AUTO takes them only while there is none that should see the frames (no packet socket, no tcx or
+ * clsact program) and no queueing discipline that would shape them, and looks again every few
+ * milliseconds. Frames with a time go by socket. A path that is set here is obeyed
+ * whoever captures: -ENOTSUP when this adapter cannot, and npf_error() says why.
+ */
+int npf_set_send_path(struct npf_instance *instance, enum npf_send_path path);
+/* The one last used; NPF_SEND_AUTO before anything was sent. */
+enum npf_send_path npf_get_send_path(const struct npf_instance *instance);
+/* Would AUTO take this path for many frames at once, now? 0, or -ENOTSUP (the adapter, the kernel
+ * or a privilege), -EBUSY (somebody would miss the frames) and why as a sentence, which may be
+ * NULL. Sends nothing. */
+int npf_check_send_path(struct npf_instance *instance, enum npf_send_path path,
+			char reason[NPF_ERROR_SIZE]);
+/* "auto", "socket", "xsk", "xdp". */
+const char *npf_send_path_name(enum npf_send_path path);
 
 /* NPF_Write: send a frame as it is, BIOCSWRITEREP times. Returns size, or 0 when the repeat count
- * is 0. -EINVAL size 0, -EMSGSIZE longer than the adapter sends, -ENODEV, -ENETDOWN, and what the
- * device answers. */
+ * is 0. -EINVAL size 0, -EMSGSIZE longer than the adapter sends, -ENODEV, -ENETDOWN, -EINTR
+ * npf_stop_sending(), and what the device answers: npf_error() says how many copies went. */
 int64_t npf_write(struct npf_instance *instance, const void *frame, size_t size);
+int npf_set_write_repeat(struct npf_instance *instance, uint32_t copies);
+
+/*
+ * NPF_BufferedWrite: send a queue of frames, each headed by a npf_sf_pkthdr, nothing between them.
+ * sync: each at its time stamp, counted from the first record's; a record whose time lies before
+ * goes at once. Otherwise all at once, whatever the stamps say.
+ * Returns the bytes that went. Less than size, with sync: the next record is due in more than one
+ * whole second after the first (by its seconds); call again with the rest when it is time. Less
+ * than size otherwise: npf_error() says what happened after that record, as calling again would.
+ * -EINVAL or -EMSGSIZE, and nothing was sent: the error names the record that is malformed (header
+ * or data cut off, caplen 0 or longer than the adapter sends). An empty queue gives 0.
+ */
+int64_t npf_buffered_write(struct npf_instance *instance, const void *queue, size_t size, bool sync);
+
+/* What both of the above are made of. */
+struct npf_send_frame {
+	const void *data;
+	size_t size;
+	uint64_t at; /* when, in ns of npf_send_clock(); 0: at once */
+};
+
+/*
+ * Send frames in order, each not before its time; one whose time has passed goes at once, and what
+ * is due together goes together. Times may be any distance ahead. All sizes are checked first.
+ * *sent (may be NULL) is how many went, whatever is returned: 0 all of them, -EINTR
+ * npf_stop_sending(), -ECANCELED npf_cleanup(), -EINVAL, -EMSGSIZE, -ENETDOWN, -ENODEV, -ENOBUFS.
+ * The frames after that number did not go and can be given again.
+ */
+int npf_send_frames(struct npf_instance *instance, const struct npf_send_frame *frames, size_t n,
+		    size_t *sent);
+
+/* The clock of npf_send_frame.at: monotonic (on Linux CLOCK_MONOTONIC). */
+uint64_t npf_send_clock(const struct npf_instance *instance);
+
+/* Make the send that runs now, or the next, end early with -EINTR once. Async-signal-safe. */
+void npf_stop_sending(struct npf_instance *instance);
+
+/* Wait until what was handed over has left the adapter's queue (NPF_WaitEndOfBufferedWrite), at
+ * most ns. npf_buffered_write() and npf_close() do this by themselves. -ETIMEDOUT, -EINTR. */
+int npf_wait_sent(struct npf_instance *instance, uint64_t ns);
+
+enum npf_send_failure {
+	NPF_SEND_FAILED_DOWN,    /* adapter down or without carrier */
+	NPF_SEND_FAILED_GONE,    /* adapter removed */
+	NPF_SEND_FAILED_FULL,    /* its queue stayed full */
+	NPF_SEND_FAILED_REFUSED, /* too long, too short, malformed */
+	NPF_SEND_FAILED_STOPPED, /* npf_stop_sending() or npf_cleanup() came first */
+	NPF_SEND_FAILED_OTHER,
+	NPF_SEND_FAILED_N
+};
+const char *npf_send_failure_name(enum npf_send_failure reason);
+
+/*
+ * Since open or npf_reset_send_stats(). asked = handed + failed between calls, to the frame; what is
+ * refused before anything goes is not counted.
+ * confirmed is what the adapter's own counter of sent frames has risen by, at most handed. The
+ * counter is shared: frames of others may stand in for lost ones, and then device_dropped shows
+ * the loss. Adapters with a queue may need npf_wait_sent() before it is complete.
+ */
+struct npf_send_stats {
+	uint64_t asked;     /* frames, copies included */
+	uint64_t handed;    /* the kernel took them for sending */
+	uint64_t confirmed; /* the adapter counted them as sent */
+	uint64_t failed;    /* did not go, all reasons */
+	uint64_t failed_by[NPF_SEND_FAILED_N];
+	uint64_t device_dropped;          /* by the adapter meanwhile, anybody's */
+	uint64_t bytes;                   /* of the frames handed over */
+	uint64_t by_path[NPF_SEND_PATHS]; /* frames handed over by each path */
+	uint64_t paced;                   /* frames that had a time, and went */
+	uint64_t late;                    /* of them later than npf_set_late_limit() */
+	uint64_t late_p50, late_p99;      /* ns behind their time, to 1/16 */
+	uint64_t late_max;                /* exact */
+};
+int npf_get_send_stats(struct npf_instance *instance, struct npf_send_stats *stats);
+int npf_reset_send_stats(struct npf_instance *instance);
+
+/* ns from which a paced frame counts as late; 100 us unless set. */
+int npf_set_late_limit(struct npf_instance *instance, uint64_t ns);
 
 #ifdef __cplusplus
 }

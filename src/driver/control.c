@@ -131,6 +131,9 @@ static int set_buffer(struct npf_instance *instance, struct request *request)
 
 	if (err)
 		return err;
+	if (instance->send_only)
+		return npf_fail(instance, -ENOTSUP,
+				"this instance only sends; open another to capture");
 	if (bytes > NPF_MAX_BUFFER)
 		return npf_fail_value(instance, -EINVAL, "the buffer is too large; at most ",
 				      NPF_MAX_BUFFER, " bytes are possible");
@@ -229,8 +232,28 @@ static int get_stats(struct npf_instance *instance, struct request *request)
 
 static int set_write_repetition(struct npf_instance *instance, struct request *request)
 {
-	__atomic_store_n(&instance->n_writes, in_u32(request), __ATOMIC_RELAXED);
+	__atomic_store_n(&instance->sending.copies, in_u32(request), __ATOMIC_RELAXED);
 	return 0;
+}
+
+static int send_queue(struct npf_instance *instance, struct request *request, bool sync)
+{
+	int64_t n = npf_write_queue(instance, request->in, request->in_size, sync);
+
+	if (n < 0)
+		return (int)n;
+	request->returned = (size_t)n;
+	return 0;
+}
+
+static int send_queue_at_once(struct npf_instance *instance, struct request *request)
+{
+	return send_queue(instance, request, false);
+}
+
+static int send_queue_on_time(struct npf_instance *instance, struct request *request)
+{
+	return send_queue(instance, request, true);
 }
 
 static int query_oid(struct npf_instance *instance, struct request *request)
@@ -261,17 +284,11 @@ static int no_dump(struct npf_instance *instance, struct request *request)
 			"this build cannot dump to disk; read the packets and store them");
 }
 
-static int no_send_queue(struct npf_instance *instance, struct request *request)
-{
-	(void)request;
-	return npf_fail(instance, -ENOTSUP,
-			"this build has no send queues; send frames one by one with npf_write");
-}
-
 /* ---- the table ----------------------------------------------------------------------------- */
 
 #define EXACT   0x1u /* in must have min_in bytes, not more */
 #define BINDING 0x2u /* refused once the adapter has gone */
+#define LONG    0x4u /* runs without the lock: it takes what it needs */
 
 static const struct control {
 	uint32_t code;
@@ -295,8 +312,8 @@ static const struct control {
 	{ NPF_BIOCSETDUMPFILENAME, "BIOCSETDUMPFILENAME", 0, 0, 0, no_dump },
 	{ NPF_BIOCSETF, "BIOCSETF", 1, 0, 0, set_filter },
 	{ NPF_BIOCGSTATS, "BIOCGSTATS", 0, sizeof(struct npf_bpf_stat), 0, get_stats },
-	{ NPF_BIOCSENDPACKETSNOSYNC, "BIOCSENDPACKETSNOSYNC", 0, 0, 0, no_send_queue },
-	{ NPF_BIOCSENDPACKETSSYNC, "BIOCSENDPACKETSSYNC", 0, 0, 0, no_send_queue },
+	{ NPF_BIOCSENDPACKETSNOSYNC, "BIOCSENDPACKETSNOSYNC", 0, 0, LONG, send_queue_at_once },
+	{ NPF_BIOCSENDPACKETSSYNC, "BIOCSENDPACKETSSYNC", 0, 0, LONG, send_queue_on_time },
 	{ NPF_BIOCSETDUMPLIMITS, "BIOCSETDUMPLIMITS", 0, 0, 0, no_dump },
 	{ NPF_BIOCSETBUFFERSIZE, "BIOCSETBUFFERSIZE", 4, 0, 0, set_buffer },
 	{ NPF_BIOCSETOID, "BIOCSETOID", 0, 0, BINDING, set_oid },
@@ -344,16 +361,28 @@ static int check_request(struct npf_instance *instance, const struct control *co
 	return 0;
 }
 
+static int handle(struct npf_instance *instance, const struct control *control,
+		  struct request *request)
+{
+	int err = check_request(instance, control, request);
+
+	return err ? err : control->handle(instance, request);
+}
+
 static int dispatch(struct npf_instance *instance, uint32_t code, struct request *request)
 {
 	const struct control *control = find_control(code);
-	int err;
 
-	if (!control)
-		return npf_fail_value(instance, -ENOTTY, "control code ", code,
-				      " does not exist; include/npf/ioctl.h lists them");
-	err = check_request(instance, control, request);
-	return err ? err : control->handle(instance, request);
+	if (control && control->flags & LONG)
+		return handle(instance, control, request);
+
+	npf_lock_take(instance->host, &instance->lock);
+	int err = control ? handle(instance, control, request)
+			  : npf_fail_value(instance, -ENOTTY, "control code ", code,
+					   " does not exist; include/npf/ioctl.h lists them");
+
+	npf_lock_release(instance->host, &instance->lock);
+	return err;
 }
 
 int npf_io_control(struct npf_instance *instance, uint32_t code, const void *in, size_t in_size,
@@ -368,9 +397,7 @@ int npf_io_control(struct npf_instance *instance, uint32_t code, const void *in,
 	int err = npf_enter(instance);
 
 	if (!err) {
-		npf_lock_take(instance->host, &instance->lock);
 		err = dispatch(instance, code, &request);
-		npf_lock_release(instance->host, &instance->lock);
 		npf_stop_using_open_instance(instance);
 	}
 	if (returned)
@@ -398,6 +425,11 @@ int npf_set_min_to_copy(struct npf_instance *instance, uint32_t bytes)
 int npf_set_timeout(struct npf_instance *instance, int32_t ms)
 {
 	return control_u32(instance, NPF_BIOCSRTIMEOUT, (uint32_t)ms);
+}
+
+int npf_set_write_repeat(struct npf_instance *instance, uint32_t copies)
+{
+	return control_u32(instance, NPF_BIOCSWRITEREP, copies);
 }
 
 int npf_set_mode(struct npf_instance *instance, uint32_t mode)

@@ -4,7 +4,8 @@
  *   driver.c    the driver object, devices, the time base
  *   instance.c  lifetime of an instance, its ring, its error text
  *   read.c      readiness, reading, batches
- *   write.c     sending
+ *   write.c     one frame, or several; who may send and when to stop
+ *   queue.c     queues of frames; pace.c when each frame goes; send_stats.c how it went
  *   control.c   the table of control codes; oid.c the table of object identifiers
  *   filters.c   installation of filters and classes
  *   monitor.c   statistics mode; stats.c the counters of capturing
@@ -23,8 +24,9 @@
  * close wait for him. UNBOUND: all that is left is the memory of the instance.
  * An adapter that vanishes does not unbind: what was captured stays readable.
  *
- * Locks, in the order of taking: driver.lock, instance.write_lock, instance.lock,
- * instance.error_lock. No lock is held while a reader waits or walks a batch.
+ * Locks, in the order of taking: driver.lock, instance.sending.lock, instance.lock,
+ * instance.sending.stats_lock, instance.error_lock. No lock but sending.lock is held while a reader
+ * waits or walks a batch, or a writer sends.
  */
 #ifndef NPF_CORE_H
 #define NPF_CORE_H
@@ -32,6 +34,7 @@
 #include "driver/host.h"
 #include "driver/lock.h"
 #include "driver/ring.h"
+#include "driver/send.h"
 #include "npf/npf.h"
 
 #define NPF_NS_PER_S  1000000000ull
@@ -137,10 +140,8 @@ struct npf_instance {
 	uint32_t lookahead; /* OID_GEN_CURRENT_LOOKAHEAD: kept, without effect */
 	bool loopback;      /* every frame is seen twice, sent and received: the first is ignored */
 
-	/* Sending. */
-	struct npf_lock write_lock; /* one writer at a time */
-	uint32_t n_writes;          /* copies of a frame; atomic */
-	uint32_t max_frame;         /* longest frame, as last asked; write_lock */
+	bool send_only;             /* NPF_OPEN_SEND_ONLY: nothing is ever tapped */
+	struct npf_sending sending; /* see send.h */
 
 	struct npf_lock error_lock;
 	char error[NPF_ERROR_SIZE];

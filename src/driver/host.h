@@ -34,9 +34,13 @@ struct npf_system_ops {
 	uint64_t (*now)(struct npf_host *host);
 	uint64_t (*wall)(struct npf_host *host);
 
-	/* Sleep while *word == value (may return early); wake all who sleep on word. */
+	/* Sleep while *word == value (may return early); wake all who sleep on word. unpark is
+	 * async-signal-safe. */
 	void (*park)(struct npf_host *host, uint32_t *word, uint32_t value);
 	void (*unpark)(struct npf_host *host, uint32_t *word);
+	/* Return as soon as now() has reached time, to well below a microsecond, or *word is not
+	 * value any more (may return early otherwise, too). */
+	void (*sleep_until)(struct npf_host *host, uint64_t time, uint32_t *word, uint32_t value);
 };
 
 struct npf_adapter_ops {
@@ -50,9 +54,25 @@ struct npf_adapter_ops {
 
 #define NPF_WAIT_FOR_EVER UINT64_MAX
 
+/* What is to be sent by one call of transmit. */
+struct npf_transmission {
+	const struct npf_send_frame *frames; /* their times are not looked at */
+	size_t n;                            /* at least 1 */
+	bool repeat;             /* n copies of the first frame, which is all there is */
+	enum npf_send_path path; /* AUTO: the host chooses by the loopback rule of npf.h */
+	enum npf_send_path used; /* out: the one that was tried */
+};
+
+/* The adapter's own counters of what it sends, whoever had it sent. */
+struct npf_sent_counters {
+	uint64_t packets;
+	uint64_t dropped; /* errors included */
+};
+
 struct npf_nic_ops {
-	/* Bind to an adapter (NdisOpenAdapter). Nothing is tapped yet. error: a sentence on
-	 * failure, NPF_ERROR_SIZE bytes. -ENODEV, -EPERM, -ENOTSUP, -ENOMEM. */
+	/* Bind to an adapter (NdisOpenAdapter). Nothing is tapped yet; with NPF_HOOK_NONE nothing
+	 * ever will be. error: a sentence on failure, NPF_ERROR_SIZE bytes. -ENODEV, -EPERM,
+	 * -ENOTSUP, -ENOMEM. */
 	int (*open)(struct npf_host *host, const char *name, enum npf_hook hook,
 		    struct npf_nic **nic, char *error);
 	/* Stop tapping, free the ring, unbind. */
@@ -82,8 +102,17 @@ struct npf_nic_ops {
 	 * the tap's counters after it. */
 	uint64_t (*lost)(struct npf_nic *nic);
 
-	/* Send one frame. -ENETDOWN, -ENODEV, -ENOBUFS, -EMSGSIZE, what the device answers. */
-	int (*transmit)(struct npf_nic *nic, const void *frame, size_t size);
+	/* Send from the first frame on, in order, for some milliseconds at most. How many went, at
+	 * least 1; or, none went, a negative errno: -ENETDOWN, -ENODEV, -EMSGSIZE and -EINVAL for
+	 * the first frame, -ENOBUFS the queue is full at the moment, what the device answers. One
+	 * call at a time. */
+	int64_t (*transmit)(struct npf_nic *nic, struct npf_transmission *what);
+	/* Bytes of frames that went and have not left the adapter's queue yet. */
+	uint64_t (*unsent)(struct npf_nic *nic);
+	/* -ENODEV: gone. May run beside transmit. */
+	int (*sent)(struct npf_nic *nic, struct npf_sent_counters *counters);
+	/* npf_check_send_path(). Not beside transmit. */
+	int (*check_path)(struct npf_nic *nic, enum npf_send_path path, char *reason);
 
 	/* Readiness: one level, raised by the tap (npf_env_wake), its flush timer, set(), timer(),
 	 * and the adapter's end; lowered by clear() only.

@@ -57,7 +57,7 @@ static const char *advice(int err)
 	case ENODEV:
 		return "the adapter is gone; close this instance";
 	case ENETDOWN:
-		return "the adapter is down; bring it up first";
+		return "the adapter is down or has no carrier; bring it up first";
 	case ENOMEM:
 		return "memory is short; close something or ask for less";
 	case ENOBUFS:
@@ -295,7 +295,20 @@ static int check_options(const struct npf_open_options *options, char *error)
 	if ((unsigned int)options->hook > NPF_HOOK_TPACKET)
 		return refuse(error, -EINVAL,
 			      "there is no such hook; use auto, tcx, socket or tpacket");
+	if (options->flags & ~NPF_OPEN_SEND_ONLY)
+		return refuse(error, -EINVAL,
+			      "npf_open_options.flags asks for something this version has not");
+	if (options->flags & NPF_OPEN_SEND_ONLY && options->hook != NPF_HOOK_AUTO)
+		return refuse(error, -EINVAL,
+			      "an instance that only sends has no hook; leave it at auto");
 	return 0;
+}
+
+static enum npf_hook wanted_hook(const struct npf_open_options *options)
+{
+	if (!options)
+		return NPF_HOOK_AUTO;
+	return options->flags & NPF_OPEN_SEND_ONLY ? NPF_HOOK_NONE : options->hook;
 }
 
 /* What the adapter decides. */
@@ -308,7 +321,8 @@ static int ask_adapter(struct npf_instance *instance, struct npf_adapter *adapte
 		return err;
 	instance->hook = ops->hook(instance->nic);
 	instance->n_cpus = ops->cpus(instance->nic);
-	instance->max_frame = adapter->max_frame;
+	instance->send_only = instance->hook == NPF_HOOK_NONE;
+	npf_learn_limits(instance, adapter);
 	instance->max_receive = adapter->max_receive;
 	instance->lookahead = adapter->max_receive;
 	instance->loopback = adapter->flags & NPF_ADAPTER_LOOPBACK;
@@ -319,7 +333,8 @@ static int ask_adapter(struct npf_instance *instance, struct npf_adapter *adapte
 static void set_defaults(struct npf_instance *instance)
 {
 	instance->timeout = -1;
-	instance->n_writes = 1;
+	instance->sending.copies = 1;
+	instance->sending.late_limit = NPF_LATE_LIMIT;
 	instance->timestamp_mode = NPF_TIMESTAMP_PRECISE;
 	npf_accept(instance, NPF_FILTER_DEFAULT);
 }
@@ -387,8 +402,7 @@ int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_op
 	instance->host = host;
 	instance->driver = driver;
 
-	err = host->nic->open(host, adapter, options ? options->hook : NPF_HOOK_AUTO,
-			      &instance->nic, sentence);
+	err = host->nic->open(host, adapter, wanted_hook(options), &instance->nic, sentence);
 	if (err)
 		goto free_instance;
 	err = start(instance, sentence);
@@ -418,6 +432,7 @@ static void wake_reader(struct npf_instance *instance)
 void npf_close_open_instance(struct npf_instance *instance)
 {
 	__atomic_fetch_or(&instance->use, NPF_CLOSING, __ATOMIC_SEQ_CST);
+	npf_end_sending(instance);
 	wake_reader(instance);
 	drain(instance->host, &instance->use, NPF_CLOSING);
 }
@@ -482,10 +497,9 @@ enum npf_hook npf_instance_hook(const struct npf_instance *instance)
 const char *npf_hook_name(enum npf_hook hook)
 {
 	static const char *const names[] = {
-		[NPF_HOOK_AUTO] = "auto",
-		[NPF_HOOK_TCX] = "tcx",
-		[NPF_HOOK_SOCKET] = "socket",
-		[NPF_HOOK_TPACKET] = "tpacket",
+		[NPF_HOOK_AUTO] = "auto",     [NPF_HOOK_TCX] = "tcx",
+		[NPF_HOOK_SOCKET] = "socket", [NPF_HOOK_TPACKET] = "tpacket",
+		[NPF_HOOK_NONE] = "none",
 	};
 
 	if ((unsigned int)hook >= sizeof(names) / sizeof(names[0]))

@@ -34,6 +34,7 @@ static void item_10_sizes_the_adapter_cannot_send_are_refused(void **state)
 	assert_null(npf_sim_sent(world->host, 0));
 	assert_int_equal(npf_write(world->instance, frame, 1514), 1514);
 	assert_int_equal(npf_write(world->instance, frame, 1), 1);
+	npf_sim_adapter(world->host, "eth0")->mtu = 1986;
 	npf_sim_adapter(world->host, "eth0")->max_frame = 2000;
 	assert_int_equal(npf_write(world->instance, frame, 2000), 2000);
 	npf_sim_adapter(world->host, "eth0")->max_frame = 1000;

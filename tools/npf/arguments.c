@@ -133,6 +133,17 @@ bool npf_parse_hook(const char *text, enum npf_hook *hook)
 	return false;
 }
 
+bool npf_parse_send_path(const char *text, enum npf_send_path *path)
+{
+	for (enum npf_send_path one = NPF_SEND_AUTO; one < NPF_SEND_PATHS; one++) {
+		if (!strcmp(text, npf_send_path_name(one))) {
+			*path = one;
+			return true;
+		}
+	}
+	return false;
+}
+
 char *npf_join_words(char *const *words, int n)
 {
 	size_t size = 1;

@@ -13,6 +13,9 @@ _npf_values()
 	case $1 in
 	-i | --interface) _npf_adapters ;;
 	--hook) echo auto tcx socket tpacket ;;
+	--path) echo auto socket xsk xdp ;;
+	-n | --repeat) echo forever ;;
+	--rate) echo 10kpps 100Mbps ;;
 	-Q | --direction) echo in out inout ;;
 	-B | --buffer) echo 1M 4M 16M 64M 256M 1G ;;
 	*) return 1 ;;
@@ -29,6 +32,14 @@ _npf_options()
 			--min-to-copy --timeout --immediate --help
 		;;
 	stat) echo --interface --no-promiscuous --interval --count --once --json --hook --help ;;
+	send)
+		echo --interface --hex --file --force --pad --set --seed --checksums --repeat --rate \
+			--path --no-loopback --late --json --help
+		;;
+	replay)
+		echo --interface --multiplier --pps --mbps --topspeed --loop --limit --preload --cut \
+			--force --path --no-loopback --late --json --help
+		;;
 	doctor) echo --interface --json --help ;;
 	esac
 }
@@ -39,11 +50,11 @@ _npf()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)) || { ((COMP_CWORD == 2)) && [[ $before == help ]]; }; then
-		mapfile -t COMPREPLY < <(compgen -W 'list capture stat doctor help' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list capture stat send replay doctor help' -- "$word")
 		return
 	fi
 	case $before in
-	-w | --write | -r | --read)
+	-w | --write | -r | --read | --file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;
@@ -52,6 +63,8 @@ _npf()
 		mapfile -t COMPREPLY < <(compgen -W "$values" -- "$word")
 	elif [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_npf_options "${COMP_WORDS[1]}")" -- "$word")
+	elif [[ ${COMP_WORDS[1]} == replay ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	fi
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * npf: capture, count and look at packets with the NetGroup Packet Filter. This file finds the
+ * npf: capture, count, look at and send packets with the NetGroup Packet Filter. This file finds the
  * command and knows how to teach; everything else is the command's.
  */
 #include <errno.h>
@@ -12,10 +12,8 @@
 #include "tool.h"
 
 static const struct npf_command *const commands[] = {
-	&npf_command_list,
-	&npf_command_capture,
-	&npf_command_stat,
-	&npf_command_doctor,
+	&npf_command_list, &npf_command_capture, &npf_command_stat,
+	&npf_command_send, &npf_command_replay,  &npf_command_doctor,
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -30,7 +28,7 @@ static const struct npf_command *find(const char *name)
 
 static void print_help(FILE *out)
 {
-	fputs("npf: capture and count packets in the kernel\n\n"
+	fputs("npf: capture and count packets in the kernel, and send them\n\n"
 	      "usage: npf COMMAND [OPTION...]\n\n"
 	      "commands:\n",
 	      out);
@@ -41,7 +39,8 @@ static void print_help(FILE *out)
 	      "  npf doctor                     does capturing work here, and if not why\n"
 	      "  npf list                       which adapters are there\n"
 	      "  npf capture -i lo -c 10        show ten packets\n"
-	      "  npf stat -i lo                 watch the traffic\n",
+	      "  npf stat -i lo                 watch the traffic\n"
+	      "  npf replay -i lo FILE          send what was captured\n",
 	      out);
 }
 

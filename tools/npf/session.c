@@ -8,6 +8,9 @@
 
 #include "tool.h"
 
+#define LINK_ETHERNET   1u
+#define ETHERNET_HEADER 14u
+
 int npf_tool_exit_code(int err)
 {
 	switch (err) {
@@ -70,10 +73,26 @@ static int pick(struct npf_session *session, char name[NPF_NAME_SIZE])
 	return err;
 }
 
+static int open_adapter(struct npf_session *session, const char *name,
+			const struct npf_open_options *options)
+{
+	char error[NPF_ERROR_SIZE] = "";
+	int err = npf_open(session->driver, name, options, &session->instance, error);
+
+	if (err) {
+		session->instance = NULL;
+		return npf_tool_fail(session->command, npf_tool_exit_code(err), "%s",
+				     *error ? error : strerror(-err));
+	}
+	/* Gone again already: what was known at open is good enough, the first call will tell. */
+	npf_instance_adapter(session->instance, &session->adapter);
+	return EXIT_OK;
+}
+
 int npf_session_open(struct npf_session *session, const char *name, enum npf_hook hook)
 {
 	const struct npf_open_options options = { .size = sizeof(options), .hook = hook };
-	char picked[NPF_NAME_SIZE], error[NPF_ERROR_SIZE] = "";
+	char picked[NPF_NAME_SIZE];
 	int err;
 
 	if (!name) {
@@ -83,15 +102,15 @@ int npf_session_open(struct npf_session *session, const char *name, enum npf_hoo
 					     "there is no adapter to open");
 		name = picked;
 	}
-	err = npf_open(session->driver, name, &options, &session->instance, error);
-	if (err) {
-		session->instance = NULL;
-		return npf_tool_fail(session->command, npf_tool_exit_code(err), "%s",
-				     *error ? error : strerror(-err));
-	}
-	/* Gone again already: what was known at open is good enough, the first read will tell. */
-	npf_instance_adapter(session->instance, &session->adapter);
-	return EXIT_OK;
+	return open_adapter(session, name, &options);
+}
+
+int npf_session_open_sender(struct npf_session *session, const char *name)
+{
+	const struct npf_open_options options = { .size = sizeof(options),
+						  .flags = NPF_OPEN_SEND_ONLY };
+
+	return open_adapter(session, name, &options);
 }
 
 int npf_session_promiscuous(struct npf_session *session, bool promiscuous)
@@ -119,6 +138,16 @@ void npf_session_end(struct npf_session *session)
 	memset(session, 0, sizeof(*session));
 }
 
+uint32_t npf_longest_frame(const struct npf_adapter *adapter, const uint8_t *frame, size_t size)
+{
+	uint32_t untagged = adapter->mtu + ETHERNET_HEADER;
+	bool tagged = size >= ETHERNET_HEADER && frame[12] == 0x81 && !frame[13];
+
+	if (adapter->link_type != LINK_ETHERNET || tagged || untagged > adapter->max_frame)
+		return adapter->max_frame;
+	return untagged;
+}
+
 const char *npf_link_name(uint32_t link_type)
 {
 	static const struct {
@@ -140,4 +169,13 @@ const char *npf_link_name(uint32_t link_type)
 			return names[i].name;
 	}
 	return "other";
+}
+
+void npf_link_mismatch(char error[NPF_ERROR_SIZE], const char *file, uint32_t of_file,
+		       uint32_t of_adapter)
+{
+	snprintf(error, NPF_ERROR_SIZE,
+		 "%.120s holds packets of link type %u (%s), the adapter's is %u (%s); --force sends "
+		 "them all the same",
+		 file, of_file, npf_link_name(of_file), of_adapter, npf_link_name(of_adapter));
 }

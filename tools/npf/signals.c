@@ -17,6 +17,13 @@ static _Atomic(struct npf_instance *) watched;
 static atomic_bool stopped;
 static int event = -1;
 
+/* Both are async-signal-safe, and each is nothing where nobody reads or sends. */
+static void wake(struct npf_instance *instance)
+{
+	npf_stop_waiting(instance);
+	npf_stop_sending(instance);
+}
+
 static void on_signal(int number)
 {
 	const uint64_t one = 1;
@@ -26,7 +33,7 @@ static void on_signal(int number)
 	(void)number;
 	atomic_store(&stopped, true);
 	if (instance)
-		npf_stop_waiting(instance);
+		wake(instance);
 	(void)!write(event, &one, sizeof(one)); /* fails when full only: readable all the same */
 	errno = saved;
 }
@@ -51,12 +58,17 @@ void npf_signals_watch(struct npf_instance *instance)
 {
 	atomic_store(&watched, instance);
 	if (instance && npf_signals_stopped())
-		npf_stop_waiting(instance);
+		wake(instance);
 }
 
 bool npf_signals_stopped(void)
 {
 	return atomic_load(&stopped);
+}
+
+int npf_signals_fd(void)
+{
+	return event;
 }
 
 static uint64_t now(void)

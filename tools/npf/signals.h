@@ -13,9 +13,11 @@
 
 /* 0 or a negative errno value. */
 int npf_signals_init(void);
-/* The instance whose reader shall be woken; NULL before it is closed. */
+/* The instance whose reader and sender shall be woken; NULL before it is closed. */
 void npf_signals_watch(struct npf_instance *instance);
 bool npf_signals_stopped(void);
+/* Readable from when a signal came. */
+int npf_signals_fd(void);
 /* Wait until fd (-1: none) is readable, the deadline passes (ns, CLOCK_MONOTONIC) or a signal
  * asks for the end. True when fd is readable. */
 bool npf_signals_wait(int fd, uint64_t deadline);

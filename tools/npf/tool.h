@@ -18,6 +18,7 @@ enum {
 	EXIT_USAGE = 2,      /* the command line makes no sense */
 	EXIT_PRIVILEGE = 3,  /* a capability is missing */
 	EXIT_NO_ADAPTER = 4, /* no such adapter */
+	EXIT_STOPPED = 5,    /* a signal came before all was sent */
 };
 
 struct npf_command {
@@ -28,7 +29,7 @@ struct npf_command {
 };
 
 extern const struct npf_command npf_command_list, npf_command_capture, npf_command_stat,
-	npf_command_doctor;
+	npf_command_send, npf_command_replay, npf_command_doctor;
 
 /* "npf COMMAND: text" on stderr. Returns code, so that a caller can return it on. */
 int npf_tool_fail(const struct npf_command *command, int code, const char *format, ...)
@@ -55,6 +56,7 @@ bool npf_parse_size(const char *text, uint64_t max, uint64_t *bytes);
 /* Time in ms, or with us, ms or s; a fraction is allowed. Result in microseconds. */
 bool npf_parse_duration(const char *text, uint64_t max_us, uint64_t *us);
 bool npf_parse_hook(const char *text, enum npf_hook *hook);
+bool npf_parse_send_path(const char *text, enum npf_send_path *path);
 /* Join words with blanks into memory of the caller's to free(); NULL when short. */
 char *npf_join_words(char *const *words, int n);
 
@@ -74,13 +76,21 @@ int npf_session_start(struct npf_session *session, const struct npf_command *com
 /* Open an adapter by name; NULL picks the first that is up, carries traffic and is not the
  * loopback, else the loopback. */
 int npf_session_open(struct npf_session *session, const char *name, enum npf_hook hook);
+/* The same for sending only: nothing is tapped. The name must be one. */
+int npf_session_open_sender(struct npf_session *session, const char *name);
 /* See all traffic of the segment, or what the host itself sees. */
 int npf_session_promiscuous(struct npf_session *session, bool promiscuous);
 /* "npf COMMAND: WHAT: what the driver says" and the exit code for err. */
 int npf_session_fail(struct npf_session *session, int err, const char *what);
 void npf_session_end(struct npf_session *session);
 
+/* The longest frame like this one that the adapter sends: a VLAN tag makes room for itself. */
+uint32_t npf_longest_frame(const struct npf_adapter *adapter, const uint8_t *frame, size_t size);
+
 /* Name of a savefile's link type, for people. */
 const char *npf_link_name(uint32_t link_type);
+/* Say that the packets of a file are not the adapter's. */
+void npf_link_mismatch(char error[NPF_ERROR_SIZE], const char *file, uint32_t of_file,
+		       uint32_t of_adapter);
 
 #endif

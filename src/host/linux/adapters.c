@@ -224,6 +224,7 @@ static void read_link(const struct nlmsghdr *message, struct npf_adapter *adapte
 	mnl_attr_parse(message, sizeof(*info), read_attribute, &link);
 	if (adapter->mtu > link.merged)
 		link.merged = adapter->mtu;
+	adapter->min_frame = kind->header ? ETHERNET_HEADER : 1;
 	adapter->max_frame = adapter->mtu + kind->header;
 	adapter->max_receive = link.merged + ETHERNET_HEADER + 2 * VLAN_TAG;
 	npf_linux_ethtool(adapter);

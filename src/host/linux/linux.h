@@ -3,12 +3,15 @@
  * The Linux host, private. One concern per file:
  *   linux.c         the host object, memory, clocks, parking
  *   adapters.c      the list of adapters and their properties, from rtnetlink (and ethtool.c)
- *   nic.c           a binding: picks the hook, hardware filter, transmission, departure
+ *   nic.c           a binding: picks the hook, hardware filter, departure
+ *   send.c          transmission: which path frames take, the adapter's counters of them
+ *   send_socket.c   ... a packet socket
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
  *   ebpf.c          the kernel's tap: load, ring maps, filters; splice.c puts a filter into it
  *   hook_tcx.c      where it is attached ...
  *   hook_socket.c
  *   hook_tpacket.c  ... or, without eBPF, packets brought to the tap in user space
+ *   hook_none.c     ... or nothing at all, for who only sends
  */
 #ifndef NPF_LINUX_H
 #define NPF_LINUX_H
@@ -52,7 +55,8 @@ struct npf_linux_hook_ops {
 	uint64_t (*lost)(struct npf_nic *nic);
 	void (*clear)(struct npf_nic *nic); /* lower what the hook itself raised */
 };
-extern const struct npf_linux_hook_ops npf_hook_tcx, npf_hook_socket, npf_hook_tpacket;
+extern const struct npf_linux_hook_ops npf_hook_tcx, npf_hook_socket, npf_hook_tpacket,
+	npf_hook_none;
 
 struct npf_nic {
 	struct npf_linux_host *host;
@@ -69,6 +73,7 @@ struct npf_nic {
 	bool hiding;          /* own sends are hidden from the tap */
 	int monitor;          /* rtnetlink socket that hears of this adapter's end; in event */
 	uint32_t memberships; /* joined by sender, bit per PACKET_MR_* */
+	uint64_t link_seen;   /* when the link was last seen up, ns; only transmit's */
 };
 
 /* ---- adapters.c, ethtool.c ----------------------------------------------------------------- */
@@ -86,6 +91,23 @@ bool npf_linux_monitor_deleted(int monitor, uint32_t index);
 void npf_linux_ethtool(struct npf_adapter *adapter);
 /* Does the adapter itself cut what the stack sends in one piece (TSO)? */
 bool npf_linux_segments(const char *name);
+
+/* ---- send.c, send_socket.c ------------------------------------------------------------------ */
+
+/* These serve as struct npf_nic_ops. */
+int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what);
+uint64_t npf_linux_unsent(struct npf_nic *nic);
+int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters);
+int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason);
+
+/* A call of transmit ends after this, so that its caller may look whether to go on. */
+#define NPF_SLICE_NS 5000000u
+
+/* 0, or -ENETDOWN: the adapter is down or has no carrier, and would drop what it is given. */
+int npf_linux_link_up(struct npf_nic *nic);
+
+/* The results of transmit. */
+int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *what);
 
 /* ---- nic.c --------------------------------------------------------------------------------- */
 

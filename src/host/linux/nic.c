@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A binding to one adapter: picks the hook, joins what the hardware filter asks for, sends frames,
- * notices the adapter's end.
+ * A binding to one adapter: picks the hook, joins what the hardware filter asks for, notices the
+ * adapter's end.
  */
 #include <arpa/inet.h>
 #include <bpf/libbpf.h>
@@ -74,6 +74,8 @@ static int pick_hook(struct npf_nic *nic, enum npf_hook hook, char *error)
 {
 	int err = npf_linux_error(error, -EINVAL, "there is no hook number %d", hook);
 
+	if (hook == NPF_HOOK_NONE)
+		return open_hook(nic, &npf_hook_none, error);
 	for (size_t i = 0; i < N_HOOKS; i++) {
 		if (hook == NPF_HOOK_AUTO ? !shows_wire(nic, hooks[i]) : hook != hooks[i]->hook)
 			continue;
@@ -235,16 +237,6 @@ static int hide_own(struct npf_nic *nic, bool hide, uint64_t *hidden)
 	return err;
 }
 
-static int transmit(struct npf_nic *nic, const void *frame, size_t size)
-{
-	bool hiding = __atomic_load_n(&nic->hiding, __ATOMIC_RELAXED);
-	int from = hiding && nic->hidden_sender >= 0 ? nic->hidden_sender : nic->sender;
-
-	if (send(from, frame, size, 0) >= 0)
-		return 0;
-	return errno == ENXIO ? -ENODEV : -errno;
-}
-
 /* ---- the hook's part ------------------------------------------------------------------------ */
 
 static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
@@ -314,7 +306,10 @@ const struct npf_nic_ops npf_linux_nic = {
 	.set_hw_filter = set_hw_filter,
 	.hide_own = hide_own,
 	.lost = lost,
-	.transmit = transmit,
+	.transmit = npf_linux_transmit,
+	.unsent = npf_linux_unsent,
+	.sent = npf_linux_sent,
+	.check_path = npf_linux_check_path,
 	.fd = fd,
 	.wait = wait_nic,
 	.set = set,

@@ -15,6 +15,9 @@
 struct npf_sim_adapter {
 	struct npf_sim_adapter *next;
 	struct npf_adapter adapter;
+	uint64_t room; /* frames that its queue still takes */
+	uint64_t tx_dropped;
+	uint64_t unsent; /* bytes that it holds back */
 };
 
 /* Something scripted: a call, or a frame for an adapter. */

@@ -234,15 +234,20 @@ static int may_transmit(struct npf_nic *nic, size_t size)
 	if (nic->gone)
 		return -ENODEV;
 
-	const struct npf_adapter *adapter =
-		&npf_sim_find_index(nic->sim, nic->adapter.index)->adapter;
+	struct npf_sim_adapter *on = npf_sim_find_index(nic->sim, nic->adapter.index);
 
-	if (!(adapter->flags & NPF_ADAPTER_UP))
+	if (!(on->adapter.flags & NPF_ADAPTER_UP))
 		return -ENETDOWN;
-	return size > adapter->max_frame ? -EMSGSIZE : 0;
+	if (size > on->adapter.max_frame)
+		return -EMSGSIZE;
+	if (!on->room)
+		return -ENOBUFS;
+	on->room -= on->room != UINT64_MAX;
+	on->adapter.tx_packets++;
+	return 0;
 }
 
-static int transmit_locked(struct npf_nic *nic, const void *data, size_t size)
+static int transmit_one(struct npf_nic *nic, const void *data, size_t size)
 {
 	struct npf_sim *sim = nic->sim;
 	struct npf_sim_frame frame = { .data = data,
@@ -267,12 +272,56 @@ static int transmit_locked(struct npf_nic *nic, const void *data, size_t size)
 	return 0;
 }
 
-static int nic_transmit(struct npf_nic *nic, const void *frame, size_t size)
+static int64_t nic_transmit(struct npf_nic *nic, struct npf_transmission *what)
+{
+	size_t n = 0;
+	int err = 0;
+
+	what->used = what->path == NPF_SEND_AUTO ? NPF_SEND_SOCKET : what->path;
+	pthread_mutex_lock(&nic->sim->lock);
+	while (n < what->n && !err) {
+		const struct npf_send_frame *frame = &what->frames[what->repeat ? 0 : n];
+
+		err = transmit_one(nic, frame->data, frame->size);
+		n += !err;
+	}
+	pthread_mutex_unlock(&nic->sim->lock);
+	return n ? (int64_t)n : err;
+}
+
+static uint64_t nic_unsent(struct npf_nic *nic)
 {
 	pthread_mutex_lock(&nic->sim->lock);
-	int err = transmit_locked(nic, frame, size);
+	const struct npf_sim_adapter *on = npf_sim_find_index(nic->sim, nic->adapter.index);
+	uint64_t unsent = on ? on->unsent : 0;
 
 	pthread_mutex_unlock(&nic->sim->lock);
+	return unsent;
+}
+
+static int nic_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
+{
+	pthread_mutex_lock(&nic->sim->lock);
+	const struct npf_sim_adapter *on = npf_sim_find_index(nic->sim, nic->adapter.index);
+	int err = on ? npf_sim_operation(nic->sim) : -ENODEV;
+
+	if (!err)
+		*counters = (struct npf_sent_counters){ .packets = on->adapter.tx_packets,
+							.dropped = on->tx_dropped };
+	pthread_mutex_unlock(&nic->sim->lock);
+	return err;
+}
+
+static int nic_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason)
+{
+	pthread_mutex_lock(&nic->sim->lock);
+	int err = npf_sim_operation(nic->sim);
+
+	pthread_mutex_unlock(&nic->sim->lock);
+	if (!err && path == NPF_SEND_XSK)
+		err = -ENOTSUP;
+	if (err)
+		snprintf(reason, NPF_ERROR_SIZE, "this machine cannot send by that path");
 	return err;
 }
 
@@ -288,7 +337,7 @@ static int bind_locked(struct npf_sim *sim, const char *name, enum npf_hook hook
 		return err;
 	if (!adapter)
 		return -ENODEV;
-	if ((unsigned int)hook > NPF_HOOK_TPACKET)
+	if ((unsigned int)hook > NPF_HOOK_NONE)
 		return -ENOTSUP;
 
 	struct npf_nic *nic = sim->base.system->alloc(&sim->base, sizeof(*nic));
@@ -357,6 +406,9 @@ const struct npf_nic_ops npf_sim_nic = {
 	.hide_own = nic_hide_own,
 	.lost = nic_lost,
 	.transmit = nic_transmit,
+	.unsent = nic_unsent,
+	.sent = nic_sent,
+	.check_path = nic_check_path,
 	.fd = nic_fd,
 	.wait = nic_wait,
 	.set = npf_sim_raise,

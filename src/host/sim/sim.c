@@ -86,8 +86,39 @@ static void sim_park(struct npf_host *host, uint32_t *word, uint32_t value)
 
 static void sim_unpark(struct npf_host *host, uint32_t *word)
 {
-	(void)host;
+	struct npf_sim *sim = npf_sim_of(host);
+
 	npf_sim_futex_wake(word);
+	__atomic_fetch_add(&sim->changes, 1, __ATOMIC_SEQ_CST);
+	npf_sim_futex_wake(&sim->changes);
+}
+
+/* One step: what is due happens and may end the sleep, or the clock reaches the time. */
+static bool sleep_step(struct npf_sim *sim, uint64_t time, const uint32_t *word, uint32_t value)
+{
+	if (sim->now >= time || __atomic_load_n(word, __ATOMIC_SEQ_CST) != value)
+		return false;
+	if (sim->threaded || npf_sim_step(sim, time))
+		return true;
+	npf_sim_advance(&sim->base, time - sim->now);
+	return false;
+}
+
+/* Threaded, the clock's movement wakes it; and so must a change of the word. */
+static void sim_sleep_until(struct npf_host *host, uint64_t time, uint32_t *word, uint32_t value)
+{
+	struct npf_sim *sim = npf_sim_of(host);
+	bool again;
+
+	do {
+		uint32_t seen = __atomic_load_n(&sim->changes, __ATOMIC_SEQ_CST);
+
+		pthread_mutex_lock(&sim->lock);
+		again = sleep_step(sim, time, word, value);
+		pthread_mutex_unlock(&sim->lock);
+		if (again && sim->threaded)
+			npf_sim_futex_wait(&sim->changes, seen);
+	} while (again);
 }
 
 static const struct npf_system_ops system_ops = {
@@ -97,6 +128,7 @@ static const struct npf_system_ops system_ops = {
 	.wall = sim_wall,
 	.park = sim_park,
 	.unpark = sim_unpark,
+	.sleep_until = sim_sleep_until,
 };
 
 /* ---- adapters ------------------------------------------------------------------------------ */
@@ -155,6 +187,7 @@ static const struct npf_adapter ordinary = {
 	.link_type = 1,
 	.medium = NPF_MEDIUM_802_3,
 	.mtu = 1500,
+	.min_frame = 1,
 	.max_frame = 1514,
 	.max_receive = 1518,
 	.hatype = 1,
@@ -172,6 +205,7 @@ int npf_sim_add_adapter(struct npf_host *host, const char *name)
 	if (!adapter)
 		return -ENOMEM;
 	adapter->adapter = ordinary;
+	adapter->room = UINT64_MAX;
 	snprintf(adapter->adapter.name, sizeof(adapter->adapter.name), "%s", name);
 
 	pthread_mutex_lock(&sim->lock);
@@ -243,6 +277,24 @@ void npf_sim_lose(struct npf_host *host, const char *name, uint64_t n)
 	for (struct npf_nic *nic = sim->nics; adapter && nic; nic = nic->next)
 		nic->lost += nic->adapter.index == adapter->adapter.index ? n : 0;
 	pthread_mutex_unlock(&sim->lock);
+}
+
+void npf_sim_set_room(struct npf_host *host, const char *name, uint64_t n)
+{
+	npf_sim_find(npf_sim_of(host), name)->room = n;
+}
+
+void npf_sim_drop_sent(struct npf_host *host, const char *name, uint64_t n)
+{
+	struct npf_sim_adapter *adapter = npf_sim_find(npf_sim_of(host), name);
+
+	adapter->adapter.tx_packets -= n;
+	adapter->tx_dropped += n;
+}
+
+void npf_sim_hold(struct npf_host *host, const char *name, uint64_t bytes)
+{
+	npf_sim_find(npf_sim_of(host), name)->unsent = bytes;
 }
 
 /* ---- faults and leaks ---------------------------------------------------------------------- */

@@ -3,7 +3,8 @@
  * A deterministic host over plain memory: the driver's own code runs in it without privilege,
  * without an interface and without waiting. Time stands still until somebody moves it.
  *
- * What it omits: frames take no time on the wire and are never lost there; filters are interpreted,
+ * What it omits: frames take no time on the wire and are lost there only on order; there is one way
+ * to send, which every path but AF_XDP's stands for; filters are interpreted,
  * so no program is refused for its size; the hardware filter is recorded but every scripted frame
  * reaches every binding; each hook that is asked for works; memory ends at NPF_SIM_MEMORY bytes;
  * there is no descriptor that tells of changed adapters. Readiness, though, is a real descriptor,
@@ -32,6 +33,12 @@ int npf_sim_remove_adapter(struct npf_host *host, const char *name);
 struct npf_adapter *npf_sim_adapter(struct npf_host *host, const char *name);
 /* NPF_FILTER_* bits that the bindings of an adapter ask for together. */
 uint32_t npf_sim_hw_filter(struct npf_host *host, const char *name);
+/* Its queue takes n more frames, and is full then; UINT64_MAX, as at first: any number. */
+void npf_sim_set_room(struct npf_host *host, const char *name, uint64_t n);
+/* n of the frames that it took were dropped after all. */
+void npf_sim_drop_sent(struct npf_host *host, const char *name, uint64_t n);
+/* It holds so many bytes back that were sent. */
+void npf_sim_hold(struct npf_host *host, const char *name, uint64_t bytes);
 /* n frames are lost before the tap. */
 void npf_sim_lose(struct npf_host *host, const char *name, uint64_t n);
 

@@ -36,7 +36,7 @@ void npf_sim_deliver(struct npf_sim *sim, uint32_t ifindex, const struct npf_sim
 			.hatype = nic->adapter.hatype,
 		};
 
-		if (nic->adapter.index == ifindex && !nic->gone)
+		if (nic->adapter.index == ifindex && !nic->gone && nic->hook != NPF_HOOK_NONE)
 			npf_user_tap_deliver(&nic->tap, &seen, frame->data, sim->now, frame->cpu,
 					     sender);
 	}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Working off a job: which frames go together, when, and when to give up.
+ *
+ * The schedule is absolute: how late one frame was moves no other. A paced frame goes alone unless
+ * others are due as well; then they go together, few enough that each can be told its lateness.
+ */
+#include <errno.h>
+
+#include "base/text.h"
+#include "driver/core.h"
+
+/* Frames without a time in one run: what a host can send in the milliseconds it may take. */
+#define RUN_MAX 16384u
+/* Frames that are due together. */
+#define DUE_MAX 16u
+
+/* Nothing went for so long: the adapter's queue will not drain any more. */
+#define PATIENCE NPF_NS_PER_S
+/* How long to leave a full queue alone. */
+#define PAUSE (50 * NPF_NS_PER_US)
+/* A wait looks this often whether the adapter is still there. */
+#define LOOK (100 * NPF_NS_PER_MS)
+
+/* ---- when to end ---------------------------------------------------------------------------- */
+
+/* A stop that was asked for ends one send; the one that sees it. */
+static int stopped(struct npf_instance *instance)
+{
+	uint32_t *word = &instance->sending.stop;
+	uint32_t stop = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+
+	if (stop & NPF_STOP_CLOSE)
+		return -ECANCELED;
+	if (!stop)
+		return 0;
+	__atomic_fetch_and(word, ~NPF_STOP_ASKED, __ATOMIC_ACQ_REL);
+	return -EINTR;
+}
+
+static void sleep_until(struct npf_instance *instance, uint64_t time)
+{
+	struct npf_host *host = instance->host;
+
+	host->system->sleep_until(host, time, &instance->sending.stop, 0);
+}
+
+static int check_adapter(struct npf_instance *instance)
+{
+	npf_lock_take(instance->host, &instance->lock);
+	bool gone = instance->host->nic->gone(instance->nic);
+
+	npf_lock_release(instance->host, &instance->lock);
+	return gone ? -ENODEV : 0;
+}
+
+static int wait_for(struct npf_instance *instance, uint64_t now, uint64_t time)
+{
+	if (time - now <= LOOK) {
+		sleep_until(instance, time);
+		return 0;
+	}
+	sleep_until(instance, now + LOOK);
+	return check_adapter(instance);
+}
+
+/* ---- one run -------------------------------------------------------------------------------- */
+
+static size_t count_untimed(const struct npf_job *job)
+{
+	size_t left = job->n - job->sent;
+	size_t most = left < RUN_MAX ? left : RUN_MAX;
+	size_t n = 1;
+
+	if (job->repeat)
+		return most;
+	while (n < most && !job->frames[job->sent + n].at)
+		n++;
+	return n;
+}
+
+static size_t count_due(const struct npf_job *job, uint64_t now)
+{
+	size_t left = job->n - job->sent;
+	size_t most = left < DUE_MAX ? left : DUE_MAX;
+	size_t n = 1;
+
+	while (n < most && job->frames[job->sent + n].at && job->frames[job->sent + n].at <= now)
+		n++;
+	return n;
+}
+
+static int64_t transmit(struct npf_instance *instance, struct npf_run *run)
+{
+	struct npf_sending *sending = &instance->sending;
+	struct npf_transmission what = {
+		.frames = run->frames,
+		.n = run->n,
+		.repeat = run->repeat,
+		.path = (enum npf_send_path)__atomic_load_n(&sending->path, __ATOMIC_RELAXED),
+	};
+
+	if (run->paced && what.path == NPF_SEND_AUTO)
+		what.path = NPF_SEND_SOCKET;
+
+	int64_t n = instance->host->nic->transmit(instance->nic, &what);
+
+	run->path = what.used;
+	if (n > 0)
+		__atomic_store_n(&sending->used, what.used, __ATOMIC_RELAXED);
+	return n;
+}
+
+/* A queue that is full may drain; everything else that keeps a frame back ends the job. */
+static int be_patient(struct npf_instance *instance, struct npf_job *job, int err)
+{
+	uint64_t now = npf_now(instance);
+
+	if (err != -ENOBUFS && err != -EAGAIN)
+		return err;
+	if (!job->stuck)
+		job->stuck = now;
+	if (now - job->stuck >= PATIENCE)
+		return -ENOBUFS;
+	sleep_until(instance, now + PAUSE);
+	return 0;
+}
+
+static int send_run(struct npf_instance *instance, struct npf_job *job, struct npf_run *run)
+{
+	int64_t n = transmit(instance, run);
+
+	if (n <= 0)
+		return be_patient(instance, job, n ? (int)n : -EAGAIN);
+	if (run->paced && n > 1) /* the last of them went just now */
+		run->time = npf_now(instance);
+	run->n = (size_t)n;
+	npf_count_run(instance, run);
+	job->sent += run->n;
+	job->stuck = 0;
+	return 0;
+}
+
+static int send_next(struct npf_instance *instance, struct npf_job *job)
+{
+	const struct npf_send_frame *next = &job->frames[job->repeat ? 0 : job->sent];
+	struct npf_run run = { .frames = next, .repeat = job->repeat, .paced = next->at != 0 };
+
+	if (run.paced) {
+		run.time = npf_now(instance);
+		if (next->at > run.time)
+			return wait_for(instance, run.time, next->at);
+		run.n = count_due(job, run.time);
+	} else {
+		run.n = count_untimed(job);
+	}
+	return send_run(instance, job, &run);
+}
+
+/* ---- the job -------------------------------------------------------------------------------- */
+
+static int say_how_many(struct npf_instance *instance, const struct npf_job *job, int err)
+{
+	const char *reason = err == -EINTR       ? "it was stopped"
+			     : err == -ECANCELED ? "the instance is being closed"
+			     : err == -EINVAL    ? "the adapter refuses the next frame"
+						 : NULL;
+	char doing[NPF_NAME_SIZE * 3];
+	struct npf_text text;
+
+	npf_text_init(&text, doing, sizeof(doing));
+	npf_text_add(&text, "sending ended after ");
+	npf_text_add_unsigned(&text, job->sent);
+	npf_text_add(&text, " of ");
+	npf_text_add_unsigned(&text, job->n);
+	npf_text_add(&text, job->repeat ? " copies" : " frames");
+	if (!reason)
+		return npf_fail_host(instance, err, doing);
+	npf_text_add(&text, ": ");
+	npf_text_add(&text, reason);
+	return npf_fail(instance, err, doing);
+}
+
+int npf_do_job(struct npf_instance *instance, struct npf_job *job)
+{
+	int err = 0;
+
+	npf_count_asked(instance, job->n - job->sent);
+	while (job->sent < job->n && !err) {
+		err = stopped(instance);
+		if (!err)
+			err = send_next(instance, job);
+	}
+	if (!err)
+		return 0;
+	npf_count_failed(instance, job->n - job->sent, err);
+	return say_how_many(instance, job, err);
+}
+
+/* The original waited 256 times 100 ms; what drains at all drains within the caller's limit. */
+int npf_drain(struct npf_instance *instance, uint64_t ns)
+{
+	const struct npf_nic_ops *ops = instance->host->nic;
+	uint64_t began = npf_now(instance);
+
+	while (ops->unsent(instance->nic)) {
+		int err = stopped(instance);
+		uint64_t now = npf_now(instance);
+
+		if (err)
+			return npf_fail(instance, err, "the wait for the adapter was stopped");
+		if (now - began >= ns)
+			return npf_fail(instance, -ETIMEDOUT,
+					"the adapter still holds frames back; is the link up?");
+		sleep_until(instance,
+			    now + (ns - (now - began) < PAUSE ? ns - (now - began) : PAUSE));
+	}
+	return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sending, private: what an instance keeps for it, and what write.c, queue.c, pace.c and
+ * send_stats.c ask of each other.
+ *
+ * A call that sends makes a job: frames, or copies of one. The job is worked off in runs, each one
+ * call of the host: what has no time and follows each other, or what is due together. Between two
+ * runs the job looks whether it shall end.
+ */
+#ifndef NPF_SEND_H
+#define NPF_SEND_H
+
+#include "driver/host.h"
+#include "driver/lock.h"
+
+struct npf_instance;
+
+/* npf_sending.stop. */
+#define NPF_STOP_ASKED 0x1u /* npf_stop_sending(): ends one send */
+#define NPF_STOP_CLOSE 0x2u /* cleanup has begun: ends all */
+
+#define NPF_LATE_LIMIT 100000u /* ns, unless the caller sets another */
+
+/* Lateness in ns: exact below 16, then 16 steps to each doubling. */
+#define NPF_LATE_STEPS   16u
+#define NPF_LATE_BUCKETS (61u * NPF_LATE_STEPS)
+
+struct npf_send_counters {
+	struct npf_send_stats stats; /* without what is computed when asked for */
+	uint64_t late[NPF_LATE_BUCKETS];
+	struct npf_sent_counters first, last; /* of the adapter: before the first frame, and now */
+	bool began;                           /* first is known */
+};
+
+struct npf_sending {
+	struct npf_lock lock; /* one writer at a time */
+	uint32_t stop;        /* NPF_STOP_*; what a writer that waits sleeps on; atomic */
+	uint32_t copies;      /* BIOCSWRITEREP; atomic */
+	uint32_t path;        /* enum npf_send_path that was set; atomic */
+	uint32_t used;        /* the one last used; atomic */
+	uint64_t late_limit;  /* ns; atomic */
+
+	/* Lengths that the adapter sends, as last asked; lock. */
+	uint32_t max_frame;    /* of a frame with a VLAN tag */
+	uint32_t max_untagged; /* of any other */
+	uint32_t min_frame;
+
+	struct npf_lock stats_lock;
+	struct npf_send_counters counters;
+};
+
+struct npf_job {
+	const struct npf_send_frame *frames;
+	size_t n;
+	bool repeat;    /* n copies of frames[0] */
+	size_t sent;    /* of n, in order */
+	uint64_t stuck; /* since when nothing more goes, ns; 0: it goes */
+};
+
+/* ---- write.c ------------------------------------------------------------------------------- */
+
+/* Between these two nobody else of the instance sends. -ECANCELED, -ENODEV with a sentence. */
+int npf_start_sending(struct npf_instance *instance);
+void npf_finish_sending(struct npf_instance *instance);
+/* Make senders leave, for good. */
+void npf_end_sending(struct npf_instance *instance);
+
+/* How long frames may be, by what the adapter says. */
+void npf_learn_limits(struct npf_instance *instance, const struct npf_adapter *adapter);
+/* 0, -EINVAL or -EMSGSIZE with a sentence that begins with `which`. */
+int npf_check_frame(struct npf_instance *instance, const void *data, size_t size, const char *which);
+
+/* ---- queue.c: inside an instance that is in use --------------------------------------------- */
+
+int64_t npf_write_queue(struct npf_instance *instance, const void *queue, size_t size, bool sync);
+
+/* ---- pace.c: between start and finish ------------------------------------------------------- */
+
+/* Send what is left of a job. job->sent is right whatever is returned; the sentence says how many
+ * went of how many. */
+int npf_do_job(struct npf_instance *instance, struct npf_job *job);
+/* Until the adapter's queue holds nothing of ours, at most ns. -ETIMEDOUT, -EINTR, -ECANCELED. */
+int npf_drain(struct npf_instance *instance, uint64_t ns);
+
+/* ---- send_stats.c --------------------------------------------------------------------------- */
+
+/* Frames that went together: n of a job, at a time (0: they had none), by a path. */
+struct npf_run {
+	const struct npf_send_frame *frames;
+	size_t n;
+	bool repeat;
+	bool paced;
+	enum npf_send_path path;
+	uint64_t time;
+};
+void npf_count_asked(struct npf_instance *instance, size_t n);
+void npf_count_run(struct npf_instance *instance, const struct npf_run *run);
+void npf_count_failed(struct npf_instance *instance, size_t n, int err);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How sending went: what was asked for, what the kernel took, what the adapter says it sent, what
+ * failed and why, and how late the paced frames were.
+ */
+#include <errno.h>
+
+#include "driver/core.h"
+
+/* ---- lateness ------------------------------------------------------------------------------- */
+
+#define STEP_BITS 4 /* log2 of NPF_LATE_STEPS */
+
+static uint32_t bucket_of(uint64_t ns)
+{
+	if (ns < NPF_LATE_STEPS)
+		return (uint32_t)ns;
+
+	uint32_t shift = 63u - STEP_BITS - (uint32_t)__builtin_clzll(ns);
+
+	return (shift + 1) * NPF_LATE_STEPS + (uint32_t)(ns >> shift & (NPF_LATE_STEPS - 1));
+}
+
+/* The longest that falls into it. */
+static uint64_t bucket_end(uint32_t bucket)
+{
+	if (bucket < 2 * NPF_LATE_STEPS)
+		return bucket;
+
+	uint32_t shift = bucket / NPF_LATE_STEPS - 1;
+	uint64_t step = NPF_LATE_STEPS + bucket % NPF_LATE_STEPS;
+
+	return (step << shift) + ((1ull << shift) - 1);
+}
+
+/* The lateness that so many per cent of the paced frames did not exceed. */
+static uint64_t percentile(const struct npf_send_counters *counters, uint32_t percent)
+{
+	uint64_t paced = counters->stats.paced;
+	uint64_t rank = paced / 100 * percent + (paced % 100 * percent + 99) / 100;
+	uint64_t seen = 0;
+
+	for (uint32_t i = 0; i < NPF_LATE_BUCKETS; i++) {
+		seen += counters->late[i];
+		if (seen < rank || !seen)
+			continue;
+		uint64_t end = bucket_end(i);
+
+		return end < counters->stats.late_max ? end : counters->stats.late_max;
+	}
+	return counters->stats.late_max;
+}
+
+static void count_late(struct npf_send_counters *counters, uint64_t late, uint64_t limit)
+{
+	counters->stats.paced++;
+	counters->late[bucket_of(late)]++;
+	if (late > limit)
+		counters->stats.late++;
+	if (late > counters->stats.late_max)
+		counters->stats.late_max = late;
+}
+
+/* ---- counting ------------------------------------------------------------------------------- */
+
+static struct npf_send_counters *lock(struct npf_instance *instance)
+{
+	npf_lock_take(instance->host, &instance->sending.stats_lock);
+	return &instance->sending.counters;
+}
+
+static void unlock(struct npf_instance *instance)
+{
+	npf_lock_release(instance->host, &instance->sending.stats_lock);
+}
+
+/* Asked without the lock: it takes the time of many frames. An adapter that has gone tells nothing;
+ * what was known stays. */
+static void look_at_adapter(struct npf_instance *instance)
+{
+	struct npf_sent_counters now;
+
+	if (instance->host->nic->sent(instance->nic, &now))
+		return;
+
+	struct npf_send_counters *counters = lock(instance);
+
+	counters->last = now;
+	if (!counters->began)
+		counters->first = now;
+	counters->began = true;
+	unlock(instance);
+}
+
+static bool has_begun(struct npf_instance *instance)
+{
+	bool began = lock(instance)->began;
+
+	unlock(instance);
+	return began;
+}
+
+void npf_count_asked(struct npf_instance *instance, size_t n)
+{
+	if (!has_begun(instance))
+		look_at_adapter(instance);
+	lock(instance)->stats.asked += n;
+	unlock(instance);
+}
+
+static uint64_t sum_bytes(const struct npf_run *run)
+{
+	uint64_t bytes = 0;
+
+	if (run->repeat)
+		return run->n * run->frames->size;
+	for (size_t i = 0; i < run->n; i++)
+		bytes += run->frames[i].size;
+	return bytes;
+}
+
+void npf_count_run(struct npf_instance *instance, const struct npf_run *run)
+{
+	uint64_t limit = __atomic_load_n(&instance->sending.late_limit, __ATOMIC_RELAXED);
+	uint64_t bytes = sum_bytes(run);
+	struct npf_send_counters *counters = lock(instance);
+
+	counters->stats.handed += run->n;
+	counters->stats.bytes += bytes;
+	counters->stats.by_path[run->path] += run->n;
+	for (size_t i = 0; i < run->n && run->paced; i++)
+		count_late(counters, run->time - run->frames[i].at, limit);
+	unlock(instance);
+}
+
+static enum npf_send_failure failure_of(int err)
+{
+	switch (-err) {
+	case ENETDOWN:
+		return NPF_SEND_FAILED_DOWN;
+	case ENODEV:
+		return NPF_SEND_FAILED_GONE;
+	case ENOBUFS:
+		return NPF_SEND_FAILED_FULL;
+	case EINVAL:
+	case EMSGSIZE:
+		return NPF_SEND_FAILED_REFUSED;
+	case EINTR:
+	case ECANCELED:
+		return NPF_SEND_FAILED_STOPPED;
+	default:
+		return NPF_SEND_FAILED_OTHER;
+	}
+}
+
+void npf_count_failed(struct npf_instance *instance, size_t n, int err)
+{
+	struct npf_send_counters *counters = lock(instance);
+
+	counters->stats.failed_by[failure_of(err)] += n;
+	counters->stats.failed += n;
+	unlock(instance);
+}
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void compute(struct npf_instance *instance, struct npf_send_stats *stats)
+{
+	if (has_begun(instance))
+		look_at_adapter(instance);
+
+	struct npf_send_counters *counters = lock(instance);
+
+	*stats = counters->stats;
+	stats->confirmed = least(stats->handed, counters->last.packets - counters->first.packets);
+	stats->device_dropped = counters->last.dropped - counters->first.dropped;
+	stats->late_p50 = percentile(counters, 50);
+	stats->late_p99 = percentile(counters, 99);
+	unlock(instance);
+}
+
+int npf_get_send_stats(struct npf_instance *instance, struct npf_send_stats *stats)
+{
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	compute(instance, stats);
+	npf_stop_using_open_instance(instance);
+	return 0;
+}
+
+int npf_reset_send_stats(struct npf_instance *instance)
+{
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	*lock(instance) = (struct npf_send_counters){ 0 };
+	unlock(instance);
+	npf_stop_using_open_instance(instance);
+	return 0;
+}
+
+int npf_set_late_limit(struct npf_instance *instance, uint64_t ns)
+{
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	__atomic_store_n(&instance->sending.late_limit, ns, __ATOMIC_RELAXED);
+	npf_stop_using_open_instance(instance);
+	return 0;
+}
+
+const char *npf_send_failure_name(enum npf_send_failure reason)
+{
+	static const char *const names[NPF_SEND_FAILED_N] = {
+		[NPF_SEND_FAILED_DOWN] = "adapter down", [NPF_SEND_FAILED_GONE] = "adapter gone",
+		[NPF_SEND_FAILED_FULL] = "queue full",   [NPF_SEND_FAILED_REFUSED] = "refused",
+		[NPF_SEND_FAILED_STOPPED] = "stopped",   [NPF_SEND_FAILED_OTHER] = "other",
+	};
+
+	return (unsigned int)reason < NPF_SEND_FAILED_N ? names[reason] : "unknown";
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Transmission: is the link there, which path do frames take, what has the adapter counted.
+ */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/ethtool.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#include "host/linux/linux.h"
+
+/* A link that was up is looked at again after this. */
+#define LINK_NS 1000000u
+
+/* ---- the link ------------------------------------------------------------------------------ */
+
+static int ask_link(struct npf_nic *nic, unsigned long code, struct ifreq *request)
+{
+	memcpy(request->ifr_name, nic->adapter.name, sizeof(request->ifr_name));
+	if (!ioctl(nic->sender, code, request))
+		return 0;
+	/* Renamed meanwhile, or gone. */
+	if (errno != ENODEV || npf_linux_adapter(NULL, nic->adapter.index, &nic->adapter))
+		return -errno;
+	memcpy(request->ifr_name, nic->adapter.name, sizeof(request->ifr_name));
+	return ioctl(nic->sender, code, request) ? -errno : 0;
+}
+
+/* An interface that waits for its protocols (dormant) is not running and yet has a carrier. */
+static bool has_carrier(struct npf_nic *nic)
+{
+	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
+	struct ifreq request = { .ifr_data = (void *)&link };
+
+	return !ask_link(nic, SIOCETHTOOL, &request) && link.data;
+}
+
+static int look_at_link(struct npf_nic *nic)
+{
+	struct ifreq request = { 0 };
+	int err = ask_link(nic, SIOCGIFFLAGS, &request);
+
+	if (err)
+		return err;
+	if (!(request.ifr_flags & IFF_UP))
+		return -ENETDOWN;
+	return request.ifr_flags & IFF_RUNNING || has_carrier(nic) ? 0 : -ENETDOWN;
+}
+
+/* Without a carrier the kernel takes frames, says nothing and throws them away. */
+int npf_linux_link_up(struct npf_nic *nic)
+{
+	struct npf_host *host = &nic->host->base;
+	uint64_t now = host->system->now(host);
+	int err;
+
+	if (nic->link_seen && now - nic->link_seen < LINK_NS)
+		return 0;
+	err = look_at_link(nic);
+	nic->link_seen = err ? 0 : now;
+	return err;
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
+{
+	int err = npf_linux_link_up(nic);
+
+	what->used = NPF_SEND_SOCKET;
+	return err ? err : npf_send_by_socket(nic, what);
+}
+
+int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason)
+{
+	(void)nic;
+	if (path == NPF_SEND_AUTO || path == NPF_SEND_SOCKET)
+		return 0;
+	return npf_linux_error(reason, -ENOTSUP, "this build sends by packet socket only");
+}
+
+/* ---- what became of it --------------------------------------------------------------------- */
+
+static uint64_t queued_by(int fd)
+{
+	int bytes = 0;
+
+	return fd >= 0 && !ioctl(fd, SIOCOUTQ, &bytes) && bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+uint64_t npf_linux_unsent(struct npf_nic *nic)
+{
+	return queued_by(nic->sender) + queued_by(nic->hidden_sender);
+}
+
+static int read_stats(const struct nlmsghdr *message, void *arg)
+{
+	struct npf_sent_counters *counters = arg;
+	struct rtnl_link_stats64 stats = { 0 };
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, message, sizeof(struct if_stats_msg)) {
+		size_t n = mnl_attr_get_payload_len(attr);
+
+		if (mnl_attr_get_type(attr) != IFLA_STATS_LINK_64)
+			continue;
+		memcpy(&stats, mnl_attr_get_payload(attr), n < sizeof(stats) ? n : sizeof(stats));
+	}
+	counters->packets = stats.tx_packets;
+	counters->dropped = stats.tx_dropped + stats.tx_errors;
+	return MNL_CB_OK;
+}
+
+static int ask_stats(struct mnl_socket *socket, uint32_t index, struct npf_sent_counters *counters)
+{
+	uint8_t buffer[2048];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	uint32_t sequence = (uint32_t)time(NULL);
+
+	message->nlmsg_type = RTM_GETSTATS;
+	message->nlmsg_flags = NLM_F_REQUEST;
+	message->nlmsg_seq = sequence;
+
+	struct if_stats_msg *ask = mnl_nlmsg_put_extra_header(message, sizeof(*ask));
+
+	ask->ifindex = index;
+	ask->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
+		return -errno;
+
+	ssize_t n = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+
+	if (n < 0)
+		return -errno;
+	return mnl_cb_run(buffer, (size_t)n, sequence, mnl_socket_get_portid(socket), read_stats,
+			  counters) < 0
+		       ? -errno
+		       : 0;
+}
+
+int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
+{
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int err;
+
+	if (!socket)
+		return -errno;
+	err = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) ? -errno : 0;
+	if (!err)
+		err = ask_stats(socket, nic->adapter.index, counters);
+	mnl_socket_close(socket);
+	return err;
+}

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npf replay on real interfaces: what a file holds arrives, byte by byte, in order, as often as
+ * was asked and never more; whatever ends it early, the counts are what the far end has seen.
+ */
+#include "netns/tool.h"
+
+#define REPLAY "replay", "-i", "va", "--json"
+
+static struct tool *of(void **state)
+{
+	return *state;
+}
+
+/* ---- everything arrives ---------------------------------------------------------------------- */
+
+static void counts_of_all_kinds(void **state)
+{
+	static const uint32_t counts[] = { 1, 2, 1000, 100000 };
+	static const char *const modes[][3] = {
+		{ "-t", "--json", "--json" },
+		{ "-t", "-K", "--json" },
+		{ "-t", "--path", "socket" },
+		{ "-K", "--path", "socket" }, /* 1 us between packets */
+	};
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	for (size_t i = 0; i < N_OF(counts); i++) {
+		trace_make(&trace, TRACE_MICRO, counts[i]);
+		for (size_t m = 0; m < N_OF(modes); m++) {
+			tool_run(tool, 0,
+				 WORDS(REPLAY, modes[m][0], modes[m][1], modes[m][2], trace.path));
+			tool_counts(tool, counts[i]);
+			tool_expect(tool, 0, counts[i], 1);
+			tool_expect_no_more(tool);
+		}
+		trace_free(&trace);
+	}
+}
+
+static void formats(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	for (int format = TRACE_MICRO; format <= TRACE_NG; format++) {
+		trace_make(&trace, (enum trace_format)format, 500);
+		tool_run(tool, 0, WORDS(REPLAY, trace.path));
+		tool_counts(tool, 500);
+		tool_expect(tool, 0, 500, 1);
+		trace_free(&trace);
+	}
+	tool_expect_no_more(tool);
+}
+
+static void several_files(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace first, second;
+
+	trace_make(&first, TRACE_NANO, 300);
+	trace_make(&second, TRACE_NG, 200);
+	tool_run(tool, 0, WORDS(REPLAY, first.path, "-l", "2", second.path));
+	tool_counts(tool, 1000);
+	for (int pass = 0; pass < 2; pass++) {
+		tool_expect(tool, 0, 300, 1);
+		tool_expect(tool, 0, 200, 1);
+	}
+	tool_expect_no_more(tool);
+	trace_free(&first);
+	trace_free(&second);
+}
+
+static void filters(void **state)
+{
+	static const char *const keep[] = { "-K", "-t" };
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_make(&trace, TRACE_MICRO, 1000);
+	for (size_t i = 0; i < N_OF(keep); i++) {
+		tool_run(tool, 0,
+			 WORDS(REPLAY, keep[i], trace.path, "--", "ether[17]", "&", "1", "=", "1"));
+		tool_counts(tool, 500);
+		assert_int_equal(tool_number(tool, "filtered"), 500);
+		tool_expect(tool, 1, 500, 2);
+	}
+	tool_run(tool, 0, WORDS(REPLAY, trace.path, "-l", "0", "--", "tcp"));
+	tool_counts(tool, 0);
+	tool_run(tool, 2, WORDS(REPLAY, trace.path, "--", "no", "such", "filter"));
+	tool_assert_complains(tool, "filter: ");
+	tool_expect_no_more(tool);
+	trace_free(&trace);
+}
+
+static void rounds_and_limits(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_make(&trace, TRACE_MICRO, 100);
+	tool_run(tool, 0, WORDS(REPLAY, "-t", "-l", "300", trace.path));
+	tool_counts(tool, 30000);
+	for (int pass = 0; pass < 300; pass++)
+		tool_expect(tool, 0, 100, 1);
+	tool_run(tool, 0, WORDS(REPLAY, "-l", "0", "-L", "250", trace.path));
+	tool_counts(tool, 250);
+	tool_expect(tool, 0, 100, 1);
+	tool_expect(tool, 0, 100, 1);
+	tool_expect(tool, 0, 50, 1);
+	tool_run(tool, 0, WORDS(REPLAY, "-L", "7", trace.path));
+	tool_counts(tool, 7);
+	tool_expect(tool, 0, 7, 1);
+	tool_expect_no_more(tool);
+	trace_free(&trace);
+}
+
+/* Too large to be kept: every pass reads the file. */
+static void passes_through_a_large_file(void **state)
+{
+	enum { N = 50000, EACH = 1400 };
+	const struct npf_insn head[] = { INSN_RET(TOOL_LEAST) };
+	const struct npf_program program = PROGRAM(head);
+	struct tool *tool = of(state);
+	uint8_t frame[EACH], wanted[EACH];
+	struct npf_packet packet;
+	struct trace trace;
+	uint32_t seen = 0;
+
+	trace_begin(&trace, TRACE_NANO, 1);
+	for (uint32_t i = 0; i < N; i++) {
+		tool_frame(i, frame, EACH);
+		trace_put(&trace, i, frame, EACH, EACH);
+	}
+	trace_ready(&trace);
+	assert_int_equal(npf_set_filter(tool->far, &program), 0);
+	tool_run(tool, 0, WORDS(REPLAY, "-t", "-l", "2", trace.path));
+	tool_counts(tool, 2 * N);
+	TOOL_UNTIL(tool_received(tool) >= 2 * N);
+	while (npf_batch_begin(tool->far) > 0) {
+		for (; npf_batch_next(tool->far, &packet); seen++) {
+			tool_frame(seen % N, wanted, EACH);
+			assert_int_equal(packet.len, EACH);
+			assert_memory_equal(packet.data, wanted, TOOL_LEAST);
+		}
+		npf_batch_end(tool->far);
+	}
+	assert_int_equal(seen, 2 * N);
+	trace_free(&trace);
+}
+
+/* ---- times ------------------------------------------------------------------------------------ */
+
+/* However fast: all in order, and the report counts each of them as timed. */
+static void every_pace(void **state)
+{
+	static const char *const paces[][2] = {
+		{ "-x", "1000" },
+		{ "--pps", "100k" },
+		{ "--mbps", "1000" },
+		{ "--multiplier", "0.1" },
+	};
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_make(&trace, TRACE_NANO, 2000);
+	for (size_t i = 0; i < N_OF(paces); i++) {
+		tool_run(tool, 0, WORDS(REPLAY, paces[i][0], paces[i][1], trace.path));
+		tool_counts(tool, 2000);
+		assert_int_equal(tool_number(tool, "paced"), 2000);
+		assert_non_null(strstr(tool->said, "\"path\":\"socket\""));
+		tool_expect(tool, 0, 2000, 1);
+	}
+	trace_free(&trace);
+}
+
+static void backwards(void **state)
+{
+	static const uint64_t times[] = { 5000, 9000, 2000, 9500, 9400 };
+	struct tool *tool = of(state);
+	uint8_t frame[TOOL_LONGEST];
+	struct trace trace;
+
+	trace_begin(&trace, TRACE_NANO, 1);
+	for (uint32_t i = 0; i < N_OF(times); i++) {
+		tool_frame(i, frame, tool_size(i));
+		trace_put(&trace, times[i], frame, tool_size(i), tool_size(i));
+	}
+	trace_ready(&trace);
+	tool_run(tool, 0, WORDS(REPLAY, trace.path));
+	tool_counts(tool, N_OF(times));
+	assert_int_equal(tool_number(tool, "backwards"), 2);
+	tool_expect(tool, 0, N_OF(times), 1);
+	trace_free(&trace);
+}
+
+/* ---- what is left out ------------------------------------------------------------------------- */
+
+static void odd_packets(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[4000], got[65536];
+	struct trace trace;
+	uint32_t size;
+
+	trace_begin(&trace, TRACE_MICRO, 1);
+	tool_frame(0, frame, sizeof(frame));
+	trace_put(&trace, 1000, frame, 100, 1000); /* cut */
+	trace_put(&trace, 2000, frame, 2000, 2000);
+	trace_put(&trace, 3000, frame, 13, 13);
+	trace_put(&trace, 4000, frame, 0, 0);
+	trace_put(&trace, 5000, frame, 60, 60);
+	trace_ready(&trace);
+
+	tool_run(tool, 0, WORDS(REPLAY, trace.path));
+	tool_counts(tool, 1);
+	assert_int_equal(tool_number(tool, "cut"), 1);
+	assert_int_equal(tool_number(tool, "longer"), 1);
+	assert_int_equal(tool_number(tool, "shorter"), 2);
+	TOOL_UNTIL(tool_received(tool) >= 1);
+	assert_true(tool_next(tool, got, &size));
+	assert_int_equal(size, 60);
+	assert_memory_equal(got, frame, 60);
+
+	tool_run(tool, 0, WORDS(REPLAY, "--cut", trace.path));
+	tool_counts(tool, 2);
+	TOOL_UNTIL(tool_received(tool) >= 3);
+	assert_true(tool_next(tool, got, &size));
+	assert_int_equal(size, 100);
+	assert_memory_equal(got, frame, 100);
+	assert_true(tool_next(tool, got, &size));
+	tool_expect_no_more(tool);
+	trace_free(&trace);
+}
+
+static void link_types(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_begin(&trace, TRACE_MICRO, 101);
+	trace_frames(&trace, 0, 5);
+	trace_ready(&trace);
+	tool_run(tool, 2, WORDS(REPLAY, trace.path));
+	tool_assert_complains(tool, "raw IP");
+	tool_run(tool, 0, WORDS(REPLAY, "--force", trace.path));
+	tool_counts(tool, 5);
+	tool_expect(tool, 0, 5, 1);
+	tool_expect_no_more(tool);
+	trace_free(&trace);
+}
+
+/* pcapng with two interfaces: fine when they agree, told when not. */
+static void interfaces_of_pcapng(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_begin(&trace, TRACE_NG, 1);
+	trace_frames(&trace, 0, 10);
+	put_interface(&trace, 1);
+	trace_frames(&trace, 10, 10);
+	trace_ready(&trace);
+	tool_run(tool, 0, WORDS(REPLAY, trace.path));
+	tool_counts(tool, 20);
+	tool_expect(tool, 0, 20, 1);
+
+	put_interface(&trace, 101);
+	trace_frames(&trace, 20, 10);
+	trace_ready(&trace);
+	tool_run(tool, 1, WORDS(REPLAY, trace.path));
+	tool_counts(tool, 20);
+	tool_assert_complains(tool, "20 packets before it went");
+	tool_expect(tool, 0, 20, 1);
+	tool_expect_no_more(tool);
+	trace_free(&trace);
+}
+
+/* ---- early ends -------------------------------------------------------------------------------- */
+
+static void damaged_files(void **state)
+{
+	static const char *const keep[] = { "-t", "-K" };
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_make(&trace, TRACE_MICRO, 40000);
+	assert_int_equal(ftruncate(fileno(trace.file), ftell(trace.file) - 5), 0);
+	for (size_t i = 0; i < N_OF(keep); i++) {
+		tool_run(tool, 1, WORDS(REPLAY, keep[i], "-l", i ? "5" : "1", trace.path));
+		tool_counts(tool, 39999);
+		tool_assert_complains(tool, "truncated");
+		tool_assert_complains(tool, "39999 packets before it went");
+		assert_non_null(strstr(tool->said, "truncated"));
+		tool_expect(tool, 0, 39999, 1);
+	}
+	tool_expect_no_more(tool);
+	trace_free(&trace);
+}
+
+static void no_trace_at_all(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace trace, other;
+
+	trace_make(&trace, TRACE_MICRO, 10);
+	trace_begin(&other, TRACE_MICRO, 1);
+	trace_ready(&other);
+	/* Nothing goes when one of several cannot be read. */
+	tool_run(tool, 1, WORDS(REPLAY, trace.path, "/nowhere.pcap"));
+	tool_assert_complains(tool, "/nowhere.pcap");
+	assert_int_equal(ftruncate(fileno(other.file), 10), 0);
+	tool_run(tool, 1, WORDS(REPLAY, trace.path, other.path));
+	tool_expect_no_more(tool);
+	trace_free(&other);
+	/* A file without packets is no failure. */
+	trace_begin(&other, TRACE_NANO, 1);
+	trace_ready(&other);
+	tool_run(tool, 0, WORDS(REPLAY, "-l", "0", other.path));
+	tool_counts(tool, 0);
+	trace_free(&other);
+	trace_free(&trace);
+}
+
+/* Interrupted, it has sent what it says, to the packet. */
+static void interrupted(void **state)
+{
+	static const struct {
+		const char *pace[2];
+		int code; /* 5: there was more to send; 0: there is no end */
+	} cases[] = {
+		{ { "--pps", "5000" }, 5 },
+		{ { "-t", "-l0" }, 0 },
+		{ { "-x", "0.00001" }, 5 }, /* 100 ms between packets */
+	};
+	struct tool *tool = of(state);
+	struct trace trace;
+	uint64_t sent;
+
+	trace_make(&trace, TRACE_MICRO, 50000);
+	for (size_t i = 0; i < N_OF(cases); i++) {
+		uint64_t before = tool_received(tool);
+
+		tool_start(tool, false,
+			   WORDS(REPLAY, cases[i].pace[0], cases[i].pace[1], "--path", "socket",
+				 trace.path));
+		TOOL_UNTIL(tool_received(tool) > before + 3);
+		kill(tool->pid, SIGINT);
+		assert_int_equal(tool_wait(tool), cases[i].code);
+		sent = tool_number(tool, "handed");
+		tool_counts(tool, sent);
+		assert_non_null(strstr(tool->said, "\"stopped\":true"));
+		for (uint64_t left = sent; left; left -= left < 50000 ? left : 50000)
+			tool_expect(tool, 0, left < 50000 ? (uint32_t)left : 50000, 1);
+		tool_expect_no_more(tool);
+	}
+	trace_free(&trace);
+}
+
+static void put_frames(int fd, uint32_t first, uint32_t n)
+{
+	struct trace trace = { .format = TRACE_MICRO, .file = fdopen(dup(fd), "w") };
+
+	assert_non_null(trace.file);
+	trace_frames(&trace, first, n);
+	assert_int_equal(fclose(trace.file), 0);
+}
+
+/* A pipe that is slower than the sender: what is there goes at once, and nothing waits for more. */
+static void standard_input(void **state)
+{
+	struct tool *tool = of(state);
+	const uint32_t header[] = { 0xA1B2C3D4, 2 | 4u << 16, 0, 0, 65535, 1 };
+
+	tool_start(tool, true, WORDS(REPLAY, "-t", "-"));
+	assert_int_equal(write(tool->in, header, sizeof(header)), sizeof(header));
+	put_frames(tool->in, 0, 3);
+	tool_expect(tool, 0, 3, 1);
+	put_frames(tool->in, 3, 1);
+	tool_expect(tool, 3, 1, 1);
+	put_frames(tool->in, 4, 5000);
+	assert_int_equal(tool_wait(tool), 0);
+	tool_counts(tool, 5004);
+	tool_expect(tool, 4, 5000, 1);
+
+	/* Interrupted while nothing comes. */
+	tool_start(tool, true, WORDS(REPLAY, "-"));
+	assert_int_equal(write(tool->in, header, sizeof(header)), sizeof(header));
+	put_frames(tool->in, 0, 3);
+	tool_expect(tool, 0, 3, 1);
+	kill(tool->pid, SIGINT);
+	assert_int_equal(tool_wait(tool), 5);
+	tool_counts(tool, 3);
+	tool_expect_no_more(tool);
+
+	tool_run(tool, 2, WORDS(REPLAY, "-l", "2", "-"));
+	tool_assert_complains(tool, "--preload");
+}
+
+static void device_down(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_make(&trace, TRACE_MICRO, 10);
+	net_run(&tool->net, NET_HERE, "ip link set va down");
+	tool_run(tool, 1, WORDS(REPLAY, trace.path));
+	tool_assert_complains(tool, "down");
+	tool_counts(tool, 0);
+	net_run(&tool->net, NET_HERE, "ip link set va up");
+	tool_run(tool, 4, WORDS("replay", "-i", "nosuch", trace.path));
+	tool_expect_no_more(tool);
+	trace_free(&trace);
+}
+
+static void device_vanishes(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace trace;
+	uint64_t sent;
+
+	trace_make(&trace, TRACE_MICRO, 50000);
+	tool_start(tool, false, WORDS(REPLAY, "--pps", "5000", trace.path));
+	TOOL_UNTIL(tool_received(tool) >= 100);
+	net_run(&tool->net, NET_HERE, "ip link delete va");
+	assert_int_equal(tool_wait(tool), 1);
+	sent = tool_number(tool, "handed");
+	assert_true(sent >= 100 && sent < 50000);
+	tool_expect(tool, 0, (uint32_t)tool_received(tool), 1);
+	/* The last one may be lost on its way while the device goes. */
+	assert_true(tool->taken <= sent && tool->taken + 1 >= sent);
+	trace_free(&trace);
+}
+
+/* ---- the command line ---------------------------------------------------------------------- */
+
+static void mistakes(void **state)
+{
+	static const char *const bad[][8] = {
+		{ "replay" },
+		{ "replay", "-i", "va" },
+		{ "replay", "a.pcap" },
+		{ "replay", "-i", "va", "--nonsense", "a.pcap" },
+		{ "replay", "-i", "va", "-t", "--pps", "5", "a.pcap" },
+		{ "replay", "-i", "va", "--pps", "0", "a.pcap" },
+		{ "replay", "-i", "va", "--pps", "x", "a.pcap" },
+		{ "replay", "-i", "va", "--mbps", "2000000", "a.pcap" },
+		{ "replay", "-i", "va", "-x", "-1", "a.pcap" },
+		{ "replay", "-i", "va", "-l", "x", "a.pcap" },
+		{ "replay", "-i", "va", "-L", "0", "a.pcap" },
+		{ "replay", "-i", "va", "--path", "pigeon", "a.pcap" },
+		{ "replay", "-i", "va", "--late", "soon", "a.pcap" },
+	};
+	struct tool *tool = of(state);
+
+	for (size_t i = 0; i < N_OF(bad); i++) {
+		tool_run(tool, 2, bad[i]);
+		tool_assert_complains(tool, "try 'npf help replay'");
+		assert_string_equal(tool->said, "");
+	}
+}
+
+static void summary_for_people(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_make(&trace, TRACE_MICRO, 10);
+	tool_run(tool, 0, WORDS("replay", "-i", "va", trace.path));
+	assert_non_null(strstr(tool->said, "10 packets asked\n10 packets handed over\n"
+					   "10 packets confirmed by the adapter\n"
+					   "0 packets failed\n"));
+	assert_non_null(strstr(tool->said, "late: half of them"));
+	assert_string_equal(tool->complained, "");
+	trace_free(&trace);
+}
+
+int main(int argc, char **argv)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, tool_setup, tool_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(counts_of_all_kinds),  TEST(formats),
+		TEST(several_files),        TEST(filters),
+		TEST(rounds_and_limits),    TEST(passes_through_a_large_file),
+		TEST(every_pace),           TEST(backwards),
+		TEST(odd_packets),          TEST(link_types),
+		TEST(interfaces_of_pcapng), TEST(damaged_files),
+		TEST(no_trace_at_all),      TEST(interrupted),
+		TEST(standard_input),       TEST(device_down),
+		TEST(device_vanishes),      TEST(mistakes),
+		TEST(summary_for_people),
+	};
+
+	if (argc < 2)
+		return 77;
+	tool_npf = argv[1];
+	net_require();
+	return cmocka_run_group_tests_name("npf replay", tests, NULL, NULL);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npf send on real interfaces: one frame or the frames of a template, as many as were asked, and
+ * as the far end sees them.
+ */
+#include "netns/tool.h"
+
+#define SEND "send", "-i", "va", "--json"
+/* Frame 7 of tool.h is 60 bytes; a short one by hand: vb's and va's address, our type, its number. */
+#define HEX "02000000000b 02:00:00:00:00:0a 88b5 00000007"
+
+static struct tool *of(void **state)
+{
+	return *state;
+}
+
+static void expect_copies(struct tool *tool, const uint8_t *frame, uint32_t size, uint64_t n)
+{
+	struct npf_packet packet;
+	uint64_t seen = 0;
+
+	TOOL_UNTIL(tool_received(tool) >= tool->taken + n);
+	while (npf_batch_begin(tool->far) > 0) {
+		for (; npf_batch_next(tool->far, &packet); seen++) {
+			assert_int_equal(packet.len, size);
+			assert_memory_equal(packet.data, frame, size);
+		}
+		npf_batch_end(tool->far);
+	}
+	assert_int_equal(seen, n);
+	tool->taken += n;
+	tool_expect_no_more(tool);
+}
+
+/* What HEX says. */
+static void hex_frame(uint8_t frame[18])
+{
+	static const uint8_t number[] = { NET_ETHERTYPE >> 8, NET_ETHERTYPE & 0xFF, 0, 0, 0, 7 };
+
+	memcpy(frame, net_vb_address, 6);
+	memcpy(frame + 6, net_va_address, 6);
+	memcpy(frame + 12, number, 6);
+}
+
+static void repeats(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t n;
+	} counts[] = { { "1", 1 }, { "2", 2 }, { "1000", 1000 }, { "200000", 200000 } };
+	static const char *const paths[] = { "auto", "socket" };
+	struct tool *tool = of(state);
+	uint8_t frame[18];
+
+	hex_frame(frame);
+	for (size_t i = 0; i < N_OF(counts); i++) {
+		for (size_t p = 0; p < N_OF(paths); p++) {
+			tool_run(tool, 0,
+				 WORDS(SEND, "--hex", HEX, "-n", counts[i].text, "--path",
+				       paths[p]));
+			assert_int_equal(tool_number(tool, "asked"), counts[i].n);
+			tool_counts(tool, counts[i].n);
+			expect_copies(tool, frame, 18, counts[i].n);
+		}
+	}
+}
+
+static void rate(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[18];
+
+	hex_frame(frame);
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "-n", "3000", "--rate", "20kpps"));
+	tool_counts(tool, 3000);
+	assert_int_equal(tool_number(tool, "paced"), 3000);
+	expect_copies(tool, frame, 18, 3000);
+}
+
+static void files(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[TOOL_LONGEST];
+	struct trace trace;
+
+	for (int format = TRACE_MICRO; format <= TRACE_NG; format++) {
+		trace_make(&trace, (enum trace_format)format, 3);
+		tool_run(tool, 0, WORDS(SEND, "--file", trace.path, "-n", "2"));
+		tool_counts(tool, 2);
+		tool_frame(0, frame, tool_size(0));
+		expect_copies(tool, frame, tool_size(0), 2);
+		trace_free(&trace);
+	}
+
+	/* The bytes themselves. */
+	int fd = memfd_create("frame", 0);
+	char path[40];
+
+	tool_frame(9, frame, 300);
+	assert_int_equal(write(fd, frame, 300), 300);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
+	tool_run(tool, 0, WORDS(SEND, "--file", path));
+	expect_copies(tool, frame, 300, 1);
+	close(fd);
+}
+
+static void padding(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[100] = { 0 };
+
+	hex_frame(frame);
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "--pad", "100"));
+	expect_copies(tool, frame, 100, 1);
+}
+
+/* The counter is the number of the frame, so that order and completeness show. */
+static void templates(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[TOOL_LONGEST], wanted[18];
+	uint32_t size, sum = 0;
+
+	hex_frame(wanted);
+	tool_run(tool, 0,
+		 WORDS(SEND, "--hex", HEX, "--pad", "30", "--set", "14:4=counter:0", "--set",
+		       "18:1=random", "--set", "19:1=77", "-n", "10000"));
+	tool_counts(tool, 10000);
+	TOOL_UNTIL(tool_received(tool) >= 10000);
+	for (uint32_t i = 0; i < 10000; i++) {
+		assert_true(tool_next(tool, frame, &size));
+		assert_int_equal(size, 30);
+		assert_memory_equal(frame, wanted, 14);
+		assert_int_equal((uint32_t)frame[16] << 8 | frame[17], i);
+		assert_int_equal(frame[19], 77);
+		sum += frame[18];
+	}
+	/* Of ten thousand random bytes, give or take twenty times what chance does. */
+	assert_in_range(sum, 10000 * 127.5 - 150000, 10000 * 127.5 + 150000);
+	tool_expect_no_more(tool);
+}
+
+/* UDP over IPv4 with a source address that counts: both checksums hold in each packet. */
+static void checksums(void **state)
+{
+	static const char udp[] =
+		"02000000000b02000000000a0800 4500001e0001000040110000c0000201c0000202"
+		"0035 0036 000a 0000 1234";
+	struct tool *tool = of(state);
+	uint8_t frame[TOOL_LONGEST];
+	uint32_t size;
+
+	tool_run(tool, 0,
+		 WORDS(SEND, "--hex", udp, "--set", "26:4=counter:10.0.0.1", "--checksums", "-n",
+		       "1000"));
+	TOOL_UNTIL(tool_received(tool) >= 1000);
+	for (uint32_t i = 0; i < 1000; i++) {
+		uint32_t header = 0, udp_sum = 17 + 10;
+
+		assert_true(tool_next(tool, frame, &size));
+		for (size_t k = 14; k < 34; k += 2)
+			header += (uint32_t)frame[k] << 8 | frame[k + 1];
+		for (size_t k = 26; k < 44; k += 2)
+			udp_sum += (uint32_t)frame[k] << 8 | frame[k + 1];
+		header = (header & 0xFFFF) + (header >> 16);
+		udp_sum = (udp_sum & 0xFFFF) + (udp_sum >> 16);
+		assert_int_equal((header & 0xFFFF) + (header >> 16), 0xFFFF);
+		assert_int_equal((udp_sum & 0xFFFF) + (udp_sum >> 16), 0xFFFF);
+	}
+}
+
+/* Until Ctrl-C; then what it says is what came. */
+static void for_ever(void **state)
+{
+	static const char *const ways[][2] = {
+		{ "--path", "socket" },
+		{ "--path", "auto" },
+		{ "--rate", "10kpps" },
+		{ "--set", "18:4=random" },
+	};
+	struct tool *tool = of(state);
+	uint64_t before, sent;
+
+	/* Endless at full speed is more than any buffer holds: only counted. */
+	assert_int_equal(npf_set_mode(tool->far, NPF_MODE_STAT), 0);
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		before = tool_received(tool);
+		tool_start(tool, false,
+			   WORDS(SEND, "--hex", HEX, "--pad", "60", "-n", "forever", ways[i][0],
+				 ways[i][1]));
+		TOOL_UNTIL(tool_received(tool) >= before + 1000);
+		kill(tool->pid, SIGINT);
+		assert_int_equal(tool_wait(tool), 0);
+		sent = tool_number(tool, "handed");
+		tool_counts(tool, sent);
+		TOOL_UNTIL(tool_received(tool) >= before + sent);
+		assert_int_equal(tool_received(tool), before + sent);
+	}
+}
+
+static void interrupted(void **state)
+{
+	struct tool *tool = of(state);
+	uint64_t sent;
+	uint8_t frame[18];
+
+	hex_frame(frame);
+	tool_start(tool, false, WORDS(SEND, "--hex", HEX, "-n", "1000000", "--rate", "1kpps"));
+	TOOL_UNTIL(tool_received(tool) >= 20);
+	kill(tool->pid, SIGTERM);
+	assert_int_equal(tool_wait(tool), 5);
+	sent = tool_number(tool, "handed");
+	tool_counts(tool, sent);
+	expect_copies(tool, frame, 18, sent);
+}
+
+static void refused(void **state)
+{
+	struct tool *tool = of(state);
+
+	tool_run(tool, 1, WORDS(SEND, "--hex", HEX, "--pad", "1515"));
+	tool_assert_complains(tool, "1515 bytes, va sends 1514 at most");
+	tool_run(tool, 1, WORDS(SEND, "--hex", "0200"));
+	tool_assert_complains(tool, "--pad");
+	tool_run(tool, 1, WORDS(SEND, "--file", "/nowhere"));
+	tool_run(tool, 4, WORDS("send", "-i", "nosuch", "--hex", HEX));
+	net_run(&tool->net, NET_HERE, "ip link set va down");
+	tool_run(tool, 1, WORDS(SEND, "--hex", HEX));
+	tool_assert_complains(tool, "down");
+	tool_counts(tool, 0);
+	net_run(&tool->net, NET_HERE, "ip link set va up");
+	tool_expect_no_more(tool);
+}
+
+static void mistakes(void **state)
+{
+	static const char *const bad[][10] = {
+		{ "send" },
+		{ "send", "--hex", "00" },
+		{ "send", "-i", "va" },
+		{ "send", "-i", "va", "--hex", "00", "--file", "x" },
+		{ "send", "-i", "va", "--hex", "0" },
+		{ "send", "-i", "va", "--hex", "00", "more" },
+		{ "send", "-i", "va", "--nonsense" },
+		{ "send", "-i", "va", "--hex", HEX, "--rate", "fast" },
+		{ "send", "-i", "va", "--hex", HEX, "-n", "-1" },
+		{ "send", "-i", "va", "--hex", HEX, "--set", "0:1" },
+		{ "send", "-i", "va", "--hex", HEX, "--set", "17:2=1" },
+		{ "send", "-i", "va", "--hex", HEX, "--pad", "1G" },
+		{ "send", "-i", "va", "--hex", HEX, "--path", "pigeon" },
+	};
+	struct tool *tool = of(state);
+
+	for (size_t i = 0; i < N_OF(bad); i++) {
+		tool_run(tool, 2, bad[i]);
+		tool_assert_complains(tool, "try 'npf help send'");
+		assert_string_equal(tool->said, "");
+	}
+	tool_run(tool, 2, WORDS(SEND, "--hex", "02:00:zz"));
+	tool_assert_complains(tool, "line 1, column 7");
+}
+
+/* Captures here see what goes by socket, and auto takes care of them. */
+static void captures_see_it(void **state)
+{
+	struct tool *tool = of(state);
+	const struct npf_open_options options = { .size = sizeof(options) };
+	struct npf_host *host = npf_host_linux();
+	struct npf_driver *driver;
+	struct npf_instance *near;
+	struct npf_stats stats;
+	char error[NPF_ERROR_SIZE];
+
+	assert_non_null(host);
+	assert_int_equal(npf_driver_entry(host, &driver), 0);
+	if (npf_open(driver, "va", &options, &near, error))
+		fail_msg("%s", error);
+	assert_int_equal(npf_set_buffer(near, 64u << 20), 0);
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "-n", "100000"));
+	assert_non_null(strstr(tool->said, "\"path\":\"socket\""));
+	tool_counts(tool, 100000);
+	assert_int_equal(npf_get_stats(near, &stats), 0);
+	assert_int_equal(stats.received, 100000);
+	npf_close(near);
+	npf_unload(driver);
+	npf_host_linux_free(host);
+}
+
+int main(int argc, char **argv)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, tool_setup, tool_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(repeats),   TEST(rate),      TEST(files),           TEST(padding),
+		TEST(templates), TEST(checksums), TEST(for_ever),        TEST(interrupted),
+		TEST(refused),   TEST(mistakes),  TEST(captures_see_it),
+	};
+
+	if (argc < 2)
+		return 77;
+	tool_npf = argv[1];
+	net_require();
+	return cmocka_run_group_tests_name("npf send", tests, NULL, NULL);
+}

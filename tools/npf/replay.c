@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npf replay: packets of files onto an adapter, on time or as fast as it goes.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "feed.h"
+#include "sending.h"
+#include "signals.h"
+
+#define LEAD     UINT64_C(2000000) /* ns from start to the first timed packet */
+#define MEGA     UINT64_C(1000000)
+#define MOST_BPS UINT64_C(1000000000000)
+
+enum { CUT = 256, FORCE };
+
+struct options {
+	struct npf_sending_options sending;
+	struct npf_feed_options feed;
+	int paces; /* options that say how fast */
+};
+
+/* ---- replaying ------------------------------------------------------------------------------- */
+
+/* Until all is sent, or something ends it: what reading says, or what sending has noted. */
+static int send_all(struct npf_sending *sending, struct npf_feed *feed)
+{
+	bool paced = feed->options.pace.kind != NPF_PACE_TOP;
+	struct npf_batch *batch;
+	uint64_t start = 0;
+	int err;
+
+	while (!(err = npf_feed_next(feed, &batch)) && batch) {
+		if (!start)
+			start = npf_send_clock(sending->session.instance) + (paced ? LEAD : 0);
+		for (size_t i = 0; paced && i < batch->n; i++)
+			batch->frames[i].at += start;
+		if (npf_sending_frames(sending, batch->frames, batch->n, batch->done))
+			return 0;
+	}
+	if (err == -EINTR)
+		npf_sending_stopped(sending);
+	return err;
+}
+
+static int replay(struct npf_sending *sending, struct npf_feed *feed)
+{
+	struct npf_account account = { .skipped = &feed->counts };
+	int err;
+
+	sending->begun = npf_send_clock(sending->session.instance);
+	err = send_all(sending, feed);
+	npf_feed_close(feed);
+	account.paced = feed->options.pace.kind != NPF_PACE_TOP;
+	account.endless = feed->options.loops == UINT64_MAX && feed->options.limit == UINT64_MAX;
+	account.backwards = feed->schedule.backwards;
+	account.error = err && err != -EINTR ? feed->error : NULL;
+	return npf_sending_end(sending, &account);
+}
+
+static int open_feed(struct npf_sending *sending, struct npf_feed *feed,
+		     struct npf_feed_options *options)
+{
+	int err;
+
+	options->adapter = &sending->session.adapter;
+	err = npf_feed_open(feed, options);
+	if (!err)
+		return EXIT_OK;
+	npf_feed_close(feed);
+	return npf_tool_fail(&npf_command_replay, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED, "%s",
+			     feed->error);
+}
+
+static int run_with(struct options *options)
+{
+	struct npf_feed *feed = malloc(sizeof(*feed));
+	struct npf_sending sending;
+	int code;
+
+	if (!feed)
+		return npf_tool_fail(&npf_command_replay, EXIT_FAILED, "out of memory");
+	code = npf_sending_open(&sending, &npf_command_replay, &options->sending);
+	if (!code) {
+		code = open_feed(&sending, feed, &options->feed);
+		if (code)
+			npf_sending_close(&sending);
+		else
+			code = replay(&sending, feed);
+	}
+	free(feed);
+	return code;
+}
+
+/* ---- command line ---------------------------------------------------------------------------- */
+
+static int bad_value(const char *name, const char *value, const char *wanted)
+{
+	return npf_tool_usage(&npf_command_replay, "%s '%s': not %s", name, value, wanted);
+}
+
+static int take_pace(struct options *options, enum npf_pace_kind kind, const char *name,
+		     uint64_t most, uint64_t unit)
+{
+	struct npf_pace *pace = &options->feed.pace;
+
+	options->paces++;
+	pace->kind = kind;
+	if (kind == NPF_PACE_TOP)
+		return EXIT_OK;
+	if (!npf_parse_decimal(optarg, &pace->millionths) || pace->millionths > most * MEGA)
+		return bad_value(name, optarg, "a number above 0, such as 2.5, 10k or 1M");
+	pace->millionths *= unit;
+	return EXIT_OK;
+}
+
+static int take_count(uint64_t *count, const char *name, uint64_t least)
+{
+	if (!npf_parse_number(optarg, least, UINT64_MAX - 1, count))
+		return bad_value(name, optarg, least ? "a number, at least 1" : "a number");
+	*count = *count ? *count : UINT64_MAX;
+	return EXIT_OK;
+}
+
+static int take_option(struct options *options, int option)
+{
+	struct npf_feed_options *feed = &options->feed;
+	int code = npf_sending_option(&options->sending, &npf_command_replay, option);
+
+	if (code >= 0)
+		return code;
+	switch (option) {
+	case 't':
+		return take_pace(options, NPF_PACE_TOP, "--topspeed", 0, 1);
+	case 'p':
+		return take_pace(options, NPF_PACE_PACKETS, "--pps", MOST_BPS, 1);
+	case 'M':
+		return take_pace(options, NPF_PACE_BITS, "--mbps", MOST_BPS / MEGA, MEGA);
+	case 'x':
+		return take_pace(options, NPF_PACE_RECORDED, "--multiplier", MOST_BPS, 1);
+	case 'l':
+		return take_count(&feed->loops, "--loop", 0);
+	case 'L':
+		return take_count(&feed->limit, "--limit", 1);
+	case 'K':
+		feed->preload = true;
+		return EXIT_OK;
+	case CUT:
+		feed->cut = true;
+		return EXIT_OK;
+	case FORCE:
+		feed->force = true;
+		return EXIT_OK;
+	default:
+		return npf_tool_hint(&npf_command_replay);
+	}
+}
+
+static int parse(struct options *options, int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		NPF_SENDING_LONG_OPTIONS,
+		{ "topspeed", no_argument, NULL, 't' },
+		{ "pps", required_argument, NULL, 'p' },
+		{ "mbps", required_argument, NULL, 'M' },
+		{ "multiplier", required_argument, NULL, 'x' },
+		{ "loop", required_argument, NULL, 'l' },
+		{ "limit", required_argument, NULL, 'L' },
+		{ "preload", no_argument, NULL, 'K' },
+		{ "cut", no_argument, NULL, CUT },
+		{ "force", no_argument, NULL, FORCE },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option, code;
+
+	while ((option = getopt_long(argc, argv, NPF_SENDING_LETTERS "tp:M:x:l:L:K", long_options,
+				     NULL)) != -1) {
+		code = take_option(options, option);
+		if (code)
+			return code;
+	}
+	options->feed.files = argv + optind;
+	options->feed.n_files = (size_t)(argc - optind);
+	if (options->paces > 1)
+		return npf_tool_usage(&npf_command_replay,
+				      "one of --topspeed, --pps, --mbps and --multiplier");
+	if (optind == argc)
+		return npf_tool_usage(&npf_command_replay, "there is no file to replay");
+	return EXIT_OK;
+}
+
+/* Arguments up to "--", which getopt shall not see: behind it is the filter. */
+static int count_own(int argc, char **argv)
+{
+	int n = 1;
+
+	while (n < argc && strcmp(argv[n], "--"))
+		n++;
+	return n;
+}
+
+static int run(int argc, char **argv)
+{
+	struct options options = {
+		.feed = { .loops = 1, .limit = UINT64_MAX, .pace = { NPF_PACE_RECORDED, MEGA } }
+	};
+	int own = count_own(argc, argv), code;
+	char *expression;
+
+	npf_sending_defaults(&options.sending);
+	code = parse(&options, own, argv);
+	if (code)
+		return code;
+	setlocale(LC_CTYPE, "");
+	expression = own < argc ? npf_join_words(argv + own + 1, argc - own - 1) : strdup("");
+	if (!expression || npf_signals_init()) {
+		free(expression);
+		return npf_tool_fail(&npf_command_replay, EXIT_FAILED, "out of memory");
+	}
+	options.feed.expression = expression;
+	code = run_with(&options);
+	free(expression);
+	return code;
+}
+
+const struct npf_command npf_command_replay = {
+	.name = "replay",
+	.run = run,
+	.summary = "send the packets of a file, on time or as fast as it goes",
+	.help = "usage: npf replay -i NAME [OPTION...] FILE... [-- FILTER]\n\n"
+		"Send the packets of pcap and pcapng files that FILTER (tcpdump's language) "
+		"accepts, one\nfile after the other, each packet at its recorded time. - is "
+		"standard input. Ctrl-C ends.\nThe summary tells what was asked, handed over and "
+		"confirmed by the adapter's counter,\nand how late packets were.\n\n"
+		"  -i, --interface NAME   adapter to send on\n"
+		"how fast:\n"
+		"  -x, --multiplier X     so many times as fast as recorded (default 1)\n"
+		"  -p, --pps N            so many packets a second; k, M and G are powers of 1000\n"
+		"  -M, --mbps N           so many Mbit/s, frames without preamble and checksum\n"
+		"  -t, --topspeed         as fast as it goes\n"
+		"how much:\n"
+		"  -l, --loop N           all files N times, 0 without end (default 1)\n"
+		"  -L, --limit N          stop after N packets\n"
+		"  -K, --preload          read all files before the first packet; passes through "
+		"less than\n"
+		"                         64 MiB do so by themselves\n"
+		"      --cut              packets that the capture cut short go as they are; else "
+		"they are\n"
+		"                         left out and counted\n"
+		"      --force            send packets of another link type too\n" //
+	NPF_SENDING_HELP
+		"\nexit code: 0 all was sent, 1 it ended early, 2 usage, 3 privilege, 4 no such "
+		"adapter,\n5 stopped by a signal\n\n"
+		"examples:\n"
+		"  npf replay -i eth0 trace.pcap\n"
+		"  npf replay -i eth0 -t -K -l 100 trace.pcapng\n"
+		"  npf replay -i eth0 --pps 10k --limit 1000000 trace.pcap -- udp port 53\n"
+		"  npf replay -i eth0 -x 2 monday.pcap tuesday.pcap\n"
+		"  ssh host npf capture -i eth1 -U -w - | npf replay -i eth0 -\n",
+};

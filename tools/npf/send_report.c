@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Telling what was sent, by which path and why by that one, and how late it was.
+ */
+#include "send_report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "json.h"
+#include "terminal.h"
+
+#define SECOND 1e9
+#define N_SKIP 4
+
+struct report {
+	const struct npf_sending *sending;
+	const struct npf_account *account;
+	struct npf_send_stats stats;
+	double seconds, pps, bps;
+	enum npf_send_path path;
+	/* Faster paths that were not taken, fastest first: what keeps auto from them. */
+	char why[NPF_SEND_PATHS][NPF_ERROR_SIZE];
+	struct {
+		const char *key, *text;
+		uint64_t n;
+	} skipped[N_SKIP];
+};
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+static void look_at_paths(struct report *report, struct npf_instance *instance)
+{
+	report->path = npf_get_send_path(instance);
+	for (int path = NPF_SEND_PATHS - 1; path > (int)report->path; path--) {
+		char *why = report->why[path];
+
+		if (report->sending->options.path != NPF_SEND_AUTO)
+			continue;
+		if (report->account->paced)
+			snprintf(why, NPF_ERROR_SIZE, "timed packets go by socket");
+		else if (!npf_check_send_path(instance, (enum npf_send_path)path, why))
+			snprintf(why, NPF_ERROR_SIZE, "it does not pay for so few");
+	}
+}
+
+static void look_at_skipped(struct report *report)
+{
+	const struct npf_feed_counts *counts = report->account->skipped;
+
+	if (!counts)
+		return;
+	report->skipped[0].key = "filtered";
+	report->skipped[0].text = "rejected by the filter";
+	report->skipped[0].n = counts->filtered;
+	report->skipped[1].key = "cut";
+	report->skipped[1].text = "cut by the capture; --cut sends them as they are";
+	report->skipped[1].n = counts->cut;
+	report->skipped[2].key = "longer";
+	report->skipped[2].text = "longer than the adapter sends";
+	report->skipped[2].n = counts->longer;
+	report->skipped[3].key = "shorter";
+	report->skipped[3].text = "shorter than a link header";
+	report->skipped[3].n = counts->shorter;
+}
+
+static void look(struct report *report, struct npf_instance *instance)
+{
+	const struct npf_sending *sending = report->sending;
+
+	/* Fails on closed instances only. */
+	npf_get_send_stats(instance, &report->stats);
+	report->seconds = (double)(sending->ended - sending->begun) / SECOND;
+	if (report->seconds > 0) {
+		report->pps = (double)report->stats.handed / report->seconds;
+		report->bps = (double)report->stats.bytes * 8 / report->seconds;
+	}
+	look_at_paths(report, instance);
+	look_at_skipped(report);
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void tell_line(uint64_t n, const char *what)
+{
+	printf("%" PRIu64 " packet%s %s\n", n, n == 1 ? "" : "s", what);
+}
+
+static void tell_counts(const struct report *report)
+{
+	const struct npf_send_stats *stats = &report->stats;
+
+	tell_line(stats->asked, "asked");
+	tell_line(stats->handed, "handed over");
+	tell_line(stats->confirmed, "confirmed by the adapter");
+	tell_line(stats->failed, "failed");
+	for (int reason = 0; reason < NPF_SEND_FAILED_N; reason++) {
+		if (stats->failed_by[reason])
+			printf("    %" PRIu64 " %s\n", stats->failed_by[reason],
+			       npf_send_failure_name((enum npf_send_failure)reason));
+	}
+	if (stats->device_dropped)
+		tell_line(stats->device_dropped, "dropped by the adapter, of all senders");
+}
+
+static void tell_skipped(const struct report *report)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < N_SKIP; i++)
+		sum += report->skipped[i].n;
+	if (sum)
+		tell_line(sum, "left out");
+	for (int i = 0; i < N_SKIP; i++) {
+		if (report->skipped[i].n)
+			printf("    %" PRIu64 " %s\n", report->skipped[i].n,
+			       report->skipped[i].text);
+	}
+	if (report->account->backwards)
+		tell_line(report->account->backwards,
+			  "stamped earlier than one before: sent without a wait");
+}
+
+static void tell_rate(const struct report *report)
+{
+	char pps[32], bps[32];
+
+	if (!report->stats.handed)
+		return;
+	npf_format_si(pps, sizeof(pps), report->pps, "pps");
+	npf_format_si(bps, sizeof(bps), report->bps, "bit/s");
+	printf("in %.3f s: %s, %s, path %s\n", report->seconds, pps, bps,
+	       npf_send_path_name(report->path));
+	for (int path = NPF_SEND_PATHS - 1; path > (int)report->path; path--) {
+		if (*report->why[path])
+			printf("    not %s: %s\n", npf_send_path_name((enum npf_send_path)path),
+			       report->why[path]);
+	}
+}
+
+static void format_time(char text[32], uint64_t ns)
+{
+	snprintf(text, 32, ns < 10000 ? "%.2f us" : "%.1f us", (double)ns / 1e3);
+}
+
+static void tell_lateness(const struct report *report)
+{
+	const struct npf_send_stats *stats = &report->stats;
+	char p50[32], p99[32], most[32], limit[32];
+
+	if (!stats->paced)
+		return;
+	format_time(p50, stats->late_p50);
+	format_time(p99, stats->late_p99);
+	format_time(most, stats->late_max);
+	format_time(limit, report->sending->options.late);
+	printf("late: half of them up to %s, 99 %% up to %s, all up to %s; %" PRIu64
+	       " more than %s\n",
+	       p50, p99, most, stats->late, limit);
+}
+
+static void print_text(const struct report *report)
+{
+	tell_counts(report);
+	tell_skipped(report);
+	tell_rate(report);
+	tell_lateness(report);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static void put_counts(struct npf_json *json, const struct report *report)
+{
+	const struct npf_send_stats *stats = &report->stats;
+
+	npf_json_unsigned(json, "asked", stats->asked);
+	npf_json_unsigned(json, "handed", stats->handed);
+	npf_json_unsigned(json, "confirmed", stats->confirmed);
+	npf_json_unsigned(json, "failed", stats->failed);
+	npf_json_object(json, "failed_by");
+	for (int reason = 0; reason < NPF_SEND_FAILED_N; reason++)
+		npf_json_unsigned(json, npf_send_failure_name((enum npf_send_failure)reason),
+				  stats->failed_by[reason]);
+	npf_json_object_end(json);
+	npf_json_unsigned(json, "device_dropped", stats->device_dropped);
+	npf_json_unsigned(json, "bytes", stats->bytes);
+}
+
+static void put_skipped(struct npf_json *json, const struct report *report)
+{
+	if (!report->account->skipped)
+		return;
+	npf_json_object(json, "left_out");
+	for (int i = 0; i < N_SKIP; i++)
+		npf_json_unsigned(json, report->skipped[i].key, report->skipped[i].n);
+	npf_json_object_end(json);
+	npf_json_unsigned(json, "backwards", report->account->backwards);
+}
+
+static void put_paths(struct npf_json *json, const struct report *report)
+{
+	npf_json_string(json, "path",
+			report->stats.handed ? npf_send_path_name(report->path) : NULL);
+	npf_json_object(json, "by_path");
+	for (int path = NPF_SEND_SOCKET; path < NPF_SEND_PATHS; path++)
+		npf_json_unsigned(json, npf_send_path_name((enum npf_send_path)path),
+				  report->stats.by_path[path]);
+	npf_json_object_end(json);
+	npf_json_object(json, "not_taken");
+	for (int path = NPF_SEND_PATHS - 1; path > (int)report->path; path--) {
+		if (*report->why[path])
+			npf_json_string(json, npf_send_path_name((enum npf_send_path)path),
+					report->why[path]);
+	}
+	npf_json_object_end(json);
+}
+
+static void put_lateness(struct npf_json *json, const struct report *report)
+{
+	const struct npf_send_stats *stats = &report->stats;
+
+	npf_json_object(json, "lateness");
+	npf_json_unsigned(json, "paced", stats->paced);
+	npf_json_unsigned(json, "late", stats->late);
+	npf_json_unsigned(json, "limit_ns", report->sending->options.late);
+	npf_json_unsigned(json, "p50_ns", stats->late_p50);
+	npf_json_unsigned(json, "p99_ns", stats->late_p99);
+	npf_json_unsigned(json, "max_ns", stats->late_max);
+	npf_json_object_end(json);
+}
+
+static void print_json(const struct report *report)
+{
+	const struct npf_sending *sending = report->sending;
+	struct npf_json json = { .out = stdout };
+
+	npf_json_object(&json, NULL);
+	npf_json_string(&json, "adapter", sending->session.adapter.name);
+	put_counts(&json, report);
+	put_skipped(&json, report);
+	npf_json_real(&json, "seconds", report->seconds);
+	npf_json_real(&json, "packets_per_second", report->pps);
+	npf_json_real(&json, "bits_per_second", report->bps);
+	put_paths(&json, report);
+	put_lateness(&json, report);
+	npf_json_bool(&json, "stopped", sending->err == -EINTR);
+	npf_json_string(&json, "error",
+			report->account->error                   ? report->account->error
+			: sending->err && sending->err != -EINTR ? sending->error
+								 : NULL);
+	npf_json_object_end(&json);
+	npf_json_line(&json);
+}
+
+int npf_send_report(struct npf_sending *sending, const struct npf_account *account)
+{
+	struct report report = { .sending = sending, .account = account };
+
+	look(&report, sending->session.instance);
+	if (sending->options.json)
+		print_json(&report);
+	else
+		print_text(&report);
+	return npf_flush(stdout);
+}

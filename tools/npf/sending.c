@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sending for the commands: in pieces, so that a terminal sees it go on; times are absolute, so
+ * that pieces change nothing.
+ */
+#include "sending.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "send_report.h"
+#include "signals.h"
+
+#define AHEAD        UINT64_C(200000000)  /* ns that one call plans for */
+#define DRAIN        UINT64_C(2000000000) /* ns for what is in the adapter's queue */
+#define DEFAULT_LATE UINT64_C(100000)
+#define MOST_LATE_US UINT64_C(3600000000)
+#define FIRST_COPIES 65536u
+#define MOST_COPIES  (1u << 30) /* of one call */
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+void npf_sending_defaults(struct npf_sending_options *options)
+{
+	*options = (struct npf_sending_options){ .late = DEFAULT_LATE };
+}
+
+int npf_sending_option(struct npf_sending_options *options, const struct npf_command *command,
+		       int option)
+{
+	uint64_t us;
+
+	switch (option) {
+	case 'i':
+		options->adapter = optarg;
+		return EXIT_OK;
+	case NPF_SENDING_PATH:
+		if (npf_parse_send_path(optarg, &options->path))
+			return EXIT_OK;
+		return npf_tool_usage(command, "--path '%s': not auto, socket, xsk or xdp", optarg);
+	case NPF_SENDING_NO_LOOPBACK:
+		options->no_loopback = true;
+		return EXIT_OK;
+	case NPF_SENDING_LATE:
+		if (!npf_parse_duration(optarg, MOST_LATE_US, &us))
+			return npf_tool_usage(command,
+					      "--late '%s': not a time such as 50us or 1ms",
+					      optarg);
+		options->late = us * 1000;
+		return EXIT_OK;
+	case NPF_SENDING_JSON:
+		options->json = true;
+		return EXIT_OK;
+	default:
+		return -1;
+	}
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* The fastest that this adapter can, whoever captures. Nothing faster is no failure: auto then
+ * takes the socket. */
+static void take_fastest(struct npf_instance *instance)
+{
+	if (npf_set_send_path(instance, NPF_SEND_XDP))
+		npf_set_send_path(instance, NPF_SEND_XSK);
+}
+
+static int prepare(struct npf_sending *sending)
+{
+	struct npf_instance *instance = sending->session.instance;
+	int err = npf_set_late_limit(instance, sending->options.late);
+
+	if (err)
+		return npf_session_fail(&sending->session, err, "--late");
+	if (sending->options.path != NPF_SEND_AUTO) {
+		err = npf_set_send_path(instance, sending->options.path);
+		if (err)
+			return npf_session_fail(&sending->session, err, "--path");
+	} else if (sending->options.no_loopback) {
+		take_fastest(instance);
+	}
+	return EXIT_OK;
+}
+
+int npf_sending_open(struct npf_sending *sending, const struct npf_command *command,
+		     const struct npf_sending_options *options)
+{
+	int code;
+
+	memset(sending, 0, sizeof(*sending));
+	sending->options = *options;
+	if (!options->adapter)
+		return npf_tool_usage(command, "-i says which adapter to send on; npf list shows "
+					       "them");
+	code = npf_session_start(&sending->session, command);
+	if (code)
+		return code;
+	code = npf_session_open_sender(&sending->session, options->adapter);
+	if (!code)
+		code = prepare(sending);
+	if (code) {
+		npf_session_end(&sending->session);
+		return code;
+	}
+	npf_signals_watch(sending->session.instance);
+	npf_progress_init(&sending->progress);
+	sending->begun = npf_send_clock(sending->session.instance);
+	return EXIT_OK;
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+/* Keep what ends the sending. -EINTR without a signal ends nothing. */
+static int note(struct npf_sending *sending, int err)
+{
+	const char *text = npf_error(sending->session.instance);
+
+	if (err == -EINTR && !npf_signals_stopped())
+		return 0;
+	if (!err)
+		return 0;
+	sending->err = err;
+	snprintf(sending->error, sizeof(sending->error), "%s",
+		 text && *text ? text : strerror(-err));
+	return err;
+}
+
+bool npf_sending_stopped(struct npf_sending *sending)
+{
+	return npf_signals_stopped() && note(sending, -EINTR);
+}
+
+/* How many of them are due by then; times never decrease. */
+static size_t due_by(const struct npf_send_frame *frames, size_t n, uint64_t time)
+{
+	size_t low = 0;
+
+	if (frames[n - 1].at <= time)
+		return n;
+	while (low < n) {
+		size_t middle = low + (n - low) / 2;
+
+		if (frames[middle].at <= time)
+			low = middle + 1;
+		else
+			n = middle;
+	}
+	return low;
+}
+
+int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame *frames, size_t n,
+		       double share)
+{
+	struct npf_instance *instance = sending->session.instance;
+	double per_frame = (share - sending->share) / (double)n;
+	int err = 0;
+
+	while (n && !err && !npf_sending_stopped(sending)) {
+		uint64_t until = npf_send_clock(instance) + AHEAD;
+		size_t due = due_by(frames, n, until), sent = 0;
+
+		if (due) {
+			err = npf_send_frames(instance, frames, due, &sent);
+			frames += sent;
+			n -= sent;
+			sending->packets += sent;
+		} else {
+			npf_signals_wait(-1, until);
+		}
+		err = note(sending, err);
+		sending->share = share < 0 ? share : share - per_frame * (double)n;
+		npf_progress_show(&sending->progress, sending->share, sending->packets);
+	}
+	return n ? sending->err : 0;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Where somebody watches, calls are as long as it takes to show something; else as long as can
+ * be. */
+static uint64_t next_copies(const struct npf_sending *sending, uint64_t copies, uint64_t ns)
+{
+	if (!sending->progress.terminal.tty)
+		return MOST_COPIES;
+	if (ns < AHEAD)
+		return least(copies * 2, MOST_COPIES);
+	return ns > 4 * AHEAD && copies > 1 ? copies / 2 : copies;
+}
+
+void npf_sending_repeat(struct npf_sending *sending, const void *frame, size_t size, uint64_t copies)
+{
+	struct npf_instance *instance = sending->session.instance;
+	uint64_t at_once = next_copies(sending, FIRST_COPIES / 2, 0), left = copies;
+	int err = 0;
+
+	while (left && !err && !npf_sending_stopped(sending)) {
+		uint64_t now = npf_send_clock(instance), n = least(left, at_once);
+		int64_t sent;
+
+		err = npf_set_write_repeat(instance, (uint32_t)n);
+		sent = err ? err : npf_write(instance, frame, size);
+		err = note(sending, sent < 0 ? (int)sent : 0);
+		if (err)
+			break;
+		sending->packets += n;
+		left -= copies == UINT64_MAX ? 0 : n;
+		npf_progress_show(&sending->progress,
+				  copies == UINT64_MAX ? -1 : 1 - (double)left / (double)copies,
+				  sending->packets);
+		at_once = next_copies(sending, at_once, npf_send_clock(instance) - now);
+	}
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static int exit_code(const struct npf_sending *sending, const struct npf_account *account)
+{
+	const struct npf_command *command = sending->session.command;
+
+	if (account->error)
+		return npf_tool_fail(command, EXIT_FAILED, "%s; %" PRIu64 " packets before it went",
+				     account->error, sending->packets);
+	if (!sending->err || (sending->err == -EINTR && account->endless))
+		return EXIT_OK;
+	if (sending->err == -EINTR)
+		return EXIT_STOPPED;
+	return npf_tool_fail(command, EXIT_FAILED, "sending on %s: %s", sending->options.adapter,
+			     sending->error);
+}
+
+void npf_sending_close(struct npf_sending *sending)
+{
+	npf_signals_watch(NULL);
+	npf_session_end(&sending->session);
+}
+
+int npf_sending_end(struct npf_sending *sending, const struct npf_account *account)
+{
+	struct npf_instance *instance = sending->session.instance;
+	int code, err;
+
+	sending->ended = npf_send_clock(instance);
+	npf_progress_end(&sending->progress);
+	/* What a signal stops may be this wait, once. */
+	if (npf_wait_sent(instance, DRAIN) == -EINTR)
+		npf_wait_sent(instance, DRAIN);
+	err = npf_send_report(sending, account);
+	code = npf_tool_flushed(sending->session.command, err, exit_code(sending, account));
+	npf_sending_close(sending);
+	return code;
+}
