@@ -330,8 +330,8 @@ struct npf_dump_options {
 /*
  * Begin. Needs a buffer (npf_set_buffer(), rounded up to a power of two here); changes the mode to
  * NPF_MODE_DUMP, or NPF_MODE_STAT_DUMP from NPF_MODE_STAT. What was captured and not read is gone.
- * Until the end, the buffer and the mode stay as they are (-EBUSY); filters may change, and
- * npf_read() returns no packets: it waits for the end (or, with statistics, for a record).
+ * Until the end the buffer stays as it is (-EBUSY), another mode ends the dump, filters may change,
+ * and npf_read() returns no packets: it waits for the end (or, with statistics, for a record).
  * npf_poll_fd() is readable once the dump has ended.
  * -EINVAL, -EBUSY one is running, -ENOMEM, and what opening the file answers.
  */
