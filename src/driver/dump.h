@@ -91,7 +91,7 @@ struct npf_dump {
 	/* The thread's: the stream. */
 	uint64_t head;               /* position of the next byte for the file */
 	struct npf_stream_mark mark; /* everything below was dealt with */
-	uint64_t seam_from, seam_to; /* bytes to leave out; equal: none */
+	uint64_t seam_from, seam_to; /* bytes to leave out, the last ones that there were */
 	uint32_t order_seen;
 	bool closed; /* nothing is stored any more, `final` is the end */
 	struct npf_stream_mark final;
@@ -134,6 +134,8 @@ enum npf_dump_end npf_dump_failure(const struct npf_dump *dump);
 uint64_t npf_dump_thread(void *arg);
 /* Everything up to the end goes to its files. RUNNING: and the dump goes on. */
 enum npf_dump_end npf_save_current_buffer(struct npf_dump *dump, const struct npf_stream_mark *end);
+/* Where the stream goes on at a position: elsewhere only at the seam. */
+uint64_t npf_dump_past_seam(const struct npf_dump *dump, uint64_t position);
 /* The place in the file of a position from head to the end. */
 uint64_t npf_dump_offset(const struct npf_dump *dump, uint64_t position);
 

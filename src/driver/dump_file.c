@@ -128,9 +128,10 @@ static int save_pages(struct npf_dump *dump, uint64_t n)
 
 /* ---- the seam ------------------------------------------------------------------------------ */
 
+/* There is one ahead. Until it is passed there can be no other. */
 static bool has_seam(const struct npf_dump *dump)
 {
-	return dump->seam_from != dump->seam_to;
+	return dump->head < dump->seam_to;
 }
 
 /* Leave out what brings the end of the stream, as it is now, back into phase. */
@@ -150,12 +151,11 @@ static void make_seam(struct npf_dump *dump)
 
 static void pass_seam(struct npf_dump *dump)
 {
-	if (!has_seam(dump) || dump->head != dump->seam_from)
+	uint64_t head = npf_dump_past_seam(dump, dump->head);
+
+	if (head == dump->head)
 		return;
-	dump->head = dump->seam_to;
-	if (dump->mark.position == dump->seam_from)
-		dump->mark.position = dump->seam_to;
-	dump->seam_from = dump->seam_to;
+	dump->head = head;
 	release_to_tap(dump);
 }
 

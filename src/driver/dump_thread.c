@@ -14,19 +14,25 @@
 
 /* ---- places -------------------------------------------------------------------------------- */
 
+uint64_t npf_dump_past_seam(const struct npf_dump *dump, uint64_t position)
+{
+	return position == dump->seam_from ? dump->seam_to : position;
+}
+
 uint64_t npf_dump_offset(const struct npf_dump *dump, uint64_t position)
 {
-	uint64_t offset = dump->out + (position - dump->head);
+	uint64_t to = npf_dump_past_seam(dump, position);
+	uint64_t offset = dump->out + (to - dump->head);
 
-	if (dump->seam_from != dump->seam_to && position >= dump->seam_to)
+	if (dump->head < dump->seam_to && to >= dump->seam_to)
 		offset -= dump->seam_to - dump->seam_from;
 	return offset;
 }
 
-static uint64_t walk(const struct npf_dump *dump, uint64_t position, uint8_t *head)
+/* The head of the record at a position; the position, the seam being passed. */
+static uint64_t look_at(const struct npf_dump *dump, uint64_t position, uint8_t *head)
 {
-	if (dump->seam_from != dump->seam_to && position == dump->seam_from)
-		position = dump->seam_to;
+	position = npf_dump_past_seam(dump, position);
 	npf_stream_copy(&dump->instance->view, position, head, NPF_DUMP_RECORD_HEAD);
 	return position;
 }
@@ -158,7 +164,7 @@ static int find_cut(struct npf_dump *dump, const struct npf_stream_mark *end, st
 	while (npf_stream_records(&at, end)) {
 		uint8_t head[NPF_DUMP_RECORD_HEAD];
 
-		at.position = walk(dump, at.position, head);
+		at.position = look_at(dump, at.position, head);
 
 		uint32_t size = npf_dump_record_size(dump->format, head, most);
 		uint64_t time = npf_dump_record_time(dump->format, head);
@@ -188,6 +194,7 @@ static void advance(struct npf_dump *dump, const struct npf_stream_mark *to)
 
 	dump->taken += packets;
 	dump->mark = *to;
+	dump->mark.position = npf_dump_past_seam(dump, to->position);
 	if (!dump->file)
 		return;
 	if (dump->previous.offset <= dump->stored)
@@ -205,7 +212,7 @@ static enum npf_dump_end next_file(struct npf_dump *dump)
 {
 	uint8_t head[NPF_DUMP_RECORD_HEAD];
 
-	walk(dump, dump->mark.position, head);
+	look_at(dump, dump->mark.position, head);
 
 	uint32_t size = npf_dump_record_size(dump->format, head,
 					     dump->instance->view.geometry.chunk_size);
@@ -280,7 +287,7 @@ static uint64_t end_dump(struct npf_dump *dump, enum npf_dump_end end, bool keep
 		dump->mark = dump->final;
 		dump->mark.position += NPF_STREAM_ALIGN;
 		dump->head = dump->mark.position;
-		dump->seam_from = dump->seam_to;
+		dump->seam_from = dump->seam_to = 0;
 		__atomic_store_n(&dump->instance->view.control->stream.head, dump->head,
 				 __ATOMIC_RELEASE);
 	} else {
