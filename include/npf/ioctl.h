@@ -23,13 +23,13 @@ extern "C" {
 #define NPF_BIOCGEVNAME           7415u /* obsolete: always refused */
 #define NPF_BIOCSRTIMEOUT         7416u /* in i32: ms; 0 waits for ever, -1 not at all */
 #define NPF_BIOCSETEVENTHANDLE    7920u /* in i32: an epoll descriptor to report readiness; once */
-#define NPF_BIOCSETDUMPFILENAME   9029u
+#define NPF_BIOCSETDUMPFILENAME   9029u /* in: a path; its last byte is taken for the NUL */
 #define NPF_BIOCSETF              9030u /* in struct npf_insn[] */
 #define NPF_BIOCGSTATS            9031u /* out struct npf_bpf_stat */
 #define NPF_BIOCSENDPACKETSNOSYNC 9032u /* in: a queue, sent at once; returned: bytes of it */
 #define NPF_BIOCSENDPACKETSSYNC   9033u /* the same, each frame at its time stamp */
-#define NPF_BIOCSETDUMPLIMITS     9034u
-#define NPF_BIOCSETBUFFERSIZE     9592u       /* in u32: bytes; 0 removes the buffer */
+#define NPF_BIOCSETDUMPLIMITS     9034u /* in u32[2]: bytes, packets; 0 none */
+#define NPF_BIOCSETBUFFERSIZE     9592u /* in u32: bytes; 0 removes the buffer */
 #define NPF_BIOCSETOID            0x80000000u /* in and out struct npf_oid_data */
 #define NPF_BIOCQUERYOID          0x80000004u /* in and out struct npf_oid_data */
 
@@ -115,6 +115,10 @@ struct npf_bpf_hdr {
 #define NPF_STAT_RECORD_SIZE    36u
 #define NPF_STAT_PACKETS_OFFSET 20u
 #define NPF_STAT_BYTES_OFFSET   28u
+
+/* With NPF_MODE_STAT_DUMP 44 bytes: behind the two, how long the dump's file is. */
+#define NPF_STAT_DUMP_RECORD_SIZE 44u
+#define NPF_STAT_DUMP_OFFSET      36u
 
 /* Heads each packet of a send queue and of a savefile. 16 bytes, no padding between packets, so
  * that it may have any alignment. */

@@ -251,6 +251,137 @@ int npf_set_classes(struct npf_instance *instance, const struct npf_class *class
 int npf_get_class_stats(struct npf_instance *instance, struct npf_class_stats *stats, uint32_t *n,
 			uint64_t *time);
 
+/* ---- dump to disk -------------------------------------------------------------------------- */
+
+/*
+ * Packets go from the kernel's buffer to the file system without another copy: the tap writes the
+ * file's own records into one stream of bytes that all CPUs share, and a thread of the driver hands
+ * its pages to the disk (manual, "Dump to disk"). npf_dump_start() is the whole of it; the control
+ * codes BIOCSMODE, BIOCSETDUMPLIMITS and BIOCSETDUMPFILENAME do the same the manual's way.
+ *
+ * Every file ends on a whole packet and keeps its limits; a change of files loses no packet. Packets lie in the file in the order of their time stamps, whatever CPU they came from.
+ * After a crash a file may end within a packet, never with bytes that are no packet.
+ */
+enum npf_dump_format {
+	NPF_DUMP_PCAP = 0,    /* microseconds; what the control codes write */
+	NPF_DUMP_PCAP_NS = 1, /* nanoseconds */
+	NPF_DUMP_PCAPNG = 2,  /* nanoseconds, direction, counters of loss */
+};
+
+/* Why a dump, or one file of it, is at its end. */
+enum npf_dump_end {
+	NPF_DUMP_RUNNING = 0,
+	NPF_DUMP_STOPPED, /* npf_dump_stop(), npf_close(), another file's name, another mode */
+	NPF_DUMP_BYTES,   /* a limit */
+	NPF_DUMP_PACKETS, /* a limit */
+	NPF_DUMP_TIME,    /* a limit */
+	NPF_DUMP_ROTATED, /* npf_dump_rotate(): of a file only */
+	NPF_DUMP_FILES,   /* next() had no more */
+	NPF_DUMP_GONE,    /* the adapter has gone */
+	NPF_DUMP_FULL,    /* no space left, or no quota */
+	NPF_DUMP_FAILED,  /* the file could not be written, or next() failed */
+	NPF_DUMP_END_N
+};
+const char *npf_dump_end_name(enum npf_dump_end end);
+
+/* One file, as the provider gives it and gets it back. */
+struct npf_dump_file {
+	/* For next() to know. */
+	uint64_t number; /* 0, 1, 2, ... */
+	uint64_t time;   /* ns since 1970: of its first packet; of file 0 when the dump began */
+	/* For next() to set; they are -1 and 0 before. */
+	int fd;         /* empty, open for writing (better: for both), at its start; the caller's */
+	uint64_t until; /* first packet stamped then or later goes to the next file; 0: file_ns */
+	/* For done() to know. */
+	uint64_t bytes;   /* the file's size, header included */
+	uint64_t packets; /* in it */
+	uint64_t dropped; /* lost since the dump began, before this file's last packet */
+	uint64_t ended;   /* ns since 1970 */
+	enum npf_dump_end end;
+};
+
+struct npf_dump_options {
+	size_t size; /* sizeof(struct npf_dump_options) */
+	enum npf_dump_format format;
+
+	/*
+	 * Where to: a path, or a provider of files. A path is created or, if it is a file of the
+	 * same user, emptied; a symbolic link in its place is refused; mode 0600.
+	 *
+	 * next() gives a file by its descriptor: a regular file, a pipe, whatever takes bytes. 0;
+	 * 1: there are no more, the dump ends cleanly; negative errno with a sentence in error: it
+	 * ends with that. A file is asked for when there is a packet for it, file 0 at once.
+	 * done() gives it back, complete, to be synced, renamed, closed. Each file gets one.
+	 * File 0 is asked for by the thread of npf_dump_start(), before it returns; all else is
+	 * called on the dump's own thread, one at a time, and may not call the driver. While next()
+	 * or done() works, the buffer fills: long work belongs elsewhere.
+	 */
+	const char *path;
+	int (*next)(void *arg, struct npf_dump_file *file, char error[NPF_ERROR_SIZE]);
+	void (*done)(void *arg, const struct npf_dump_file *file);
+	void *arg;
+
+	/* Limits, 0: none. Those of a file need next(). Bytes are sizes of files: headers count.
+	 * A packet that alone exceeds file_bytes gets a file of its own. Time is that of the packets'
+	 * stamps; a file whose time has passed ends without waiting for a packet. */
+	uint64_t file_bytes, file_packets, file_ns;
+	uint64_t max_bytes, max_packets, max_ns;
+
+	uint64_t flush_ns; /* a packet is in the file after this at the latest; 0: one second */
+	bool buffered;     /* write through the page cache even where that could be avoided */
+
+	uint32_t snaplen; /* for the header: the most the filter keeps; 0: everything */
+	/* pcapng: options of its headers, NULL where not wanted. */
+	const char *filter, *application, *os, *hardware, *comment;
+};
+
+/*
+ * Begin. Needs a buffer (npf_set_buffer(), rounded up to a power of two here); changes the mode to
+ * NPF_MODE_DUMP, or NPF_MODE_STAT_DUMP from NPF_MODE_STAT. What was captured and not read is gone.
+ * Until the end the buffer stays as it is (-EBUSY), another mode ends the dump, filters may change,
+ * and npf_read() returns no packets: it waits for the end (or, with statistics, for a record).
+ * npf_poll_fd() is readable once the dump has ended.
+ * -EINVAL, -EBUSY one is running, -ENOMEM, and what opening the file answers.
+ */
+int npf_dump_start(struct npf_instance *instance, const struct npf_dump_options *options);
+
+/* End it: everything that arrived until now is in the file, then the file is given back. 0 also
+ * when it had ended before, by itself; the error where not all could be written (the status says
+ * more). -EINVAL nothing was started. */
+int npf_dump_stop(struct npf_instance *instance);
+
+/* End the current file here and go on in the next. */
+int npf_dump_rotate(struct npf_instance *instance);
+
+struct npf_dump_status {
+	enum npf_dump_end end;
+	int error;                    /* negative errno, or 0 */
+	char message[NPF_ERROR_SIZE]; /* about error; empty without */
+
+	/* Counted since npf_dump_start(); received, filtered and dropped are in npf_get_stats(),
+	 * and captured = packets + lost, once it has ended. */
+	uint64_t packets; /* written */
+	uint64_t bytes;   /* of all files, headers included */
+	uint64_t files;   /* begun */
+	uint64_t lost;    /* captured, and then beyond a limit, or not to be written */
+	uint64_t blank;   /* of packets: their data are zeros, the kernel could not read them */
+
+	uint64_t file_bytes; /* of the current or last file (the manual's dump offset) */
+	uint64_t file_packets;
+
+	uint64_t buffer_size;
+	uint64_t buffer_used;
+	uint64_t buffer_most; /* highest buffer_used that was seen */
+
+	uint64_t writes;                    /* to the disk */
+	uint64_t write_p50, write_p99;      /* ns one took, to about 6 % */
+	uint64_t write_max;                 /* ns, exactly */
+	bool direct;                        /* no page cache in between */
+	char why_not_direct[NPF_TEXT_SIZE]; /* empty when direct */
+};
+/* Of the dump that runs, or of the last one. -EINVAL there was none. */
+int npf_dump_get_status(struct npf_instance *instance, struct npf_dump_status *status);
+
 /* ---- sending ------------------------------------------------------------------------------- */
 
 /* How frames leave. */

@@ -11,6 +11,7 @@
 #include "driver/core.h"
 
 #define SMALLEST_BUFFER NPF_RECORD_HEADER /* less cannot hold a packet: it means no buffer */
+#define LONGEST_PATH    4096u
 
 struct request {
 	const void *in;
@@ -76,6 +77,21 @@ static int set_loopback(struct npf_instance *instance, struct request *request)
 	return 0;
 }
 
+/* Into dump mode, out of it, or neither. */
+static int change_dumping(struct npf_instance *instance, bool dumping)
+{
+	int err = npf_check_no_batch(instance);
+
+	if (err || dumping == instance->dumping)
+		return err;
+	if (!dumping)
+		return npf_leave_dump_mode(instance);
+	err = npf_enter_dump_mode(instance, NPF_FORMAT_PCAP);
+	if (!err)
+		npf_open_stream(instance);
+	return err;
+}
+
 static void enter_mode(struct npf_instance *instance, bool statistics)
 {
 	instance->config.statistics = statistics;
@@ -89,15 +105,18 @@ static int set_mode(struct npf_instance *instance, struct request *request)
 {
 	uint32_t mode = in_u32(request);
 
-	if (mode & NPF_MODE_DUMP)
-		return npf_fail(instance, -ENOTSUP,
-				"this build cannot dump to disk; read the packets and store them");
-	if (mode == NPF_MODE_MON)
+	if ((mode & ~NPF_MODE_DUMP) == NPF_MODE_MON)
 		return npf_fail(instance, -ENOTSUP,
 				"the traffic engine does not exist; use statistics mode (1)");
-	if (mode == NPF_MODE_CAPT || mode & NPF_MODE_STAT)
+	/* Values without a known bit were always taken, and change nothing. */
+	if (mode != NPF_MODE_CAPT && !(mode & (NPF_MODE_STAT | NPF_MODE_DUMP)))
+		return 0;
+
+	int err = change_dumping(instance, mode & NPF_MODE_DUMP);
+
+	if (!err)
 		enter_mode(instance, mode & NPF_MODE_STAT);
-	return 0; /* values without a known bit were always taken, and change nothing */
+	return err;
 }
 
 static int set_filter(struct npf_instance *instance, struct request *request)
@@ -129,6 +148,8 @@ static int set_buffer(struct npf_instance *instance, struct request *request)
 	uint32_t bytes = in_u32(request);
 	int err = npf_check_no_batch(instance);
 
+	if (!err)
+		err = npf_check_no_dump(instance);
 	if (err)
 		return err;
 	if (instance->send_only)
@@ -140,6 +161,8 @@ static int set_buffer(struct npf_instance *instance, struct request *request)
 	err = npf_replace_ring(instance, bytes < SMALLEST_BUFFER ? 0 : bytes);
 	if (err)
 		return err;
+	if (instance->dumping)
+		npf_open_stream(instance);
 	npf_update_readiness(instance);
 	return 0;
 }
@@ -148,7 +171,7 @@ static int set_buffer(struct npf_instance *instance, struct request *request)
 
 static int set_min_to_copy(struct npf_instance *instance, struct request *request)
 {
-	instance->min_to_copy = in_u32(request);
+	__atomic_store_n(&instance->min_to_copy, in_u32(request), __ATOMIC_RELAXED);
 	npf_update_readiness(instance);
 	return 0;
 }
@@ -187,7 +210,7 @@ static int set_timestamp_mode(struct npf_instance *instance, struct request *req
 	    mode != NPF_TIMESTAMP_PRECISE)
 		return npf_fail_value(instance, -EINVAL, "time stamp mode ", mode,
 				      " does not exist; use 0, 2 or 4");
-	instance->timestamp_mode = mode;
+	__atomic_store_n(&instance->timestamp_mode, mode, __ATOMIC_RELAXED);
 	instance->config.coarse_clock = mode == NPF_TIMESTAMP_COARSE;
 	npf_apply_config(instance);
 	return 0;
@@ -268,6 +291,45 @@ static int set_oid(struct npf_instance *instance, struct request *request)
 			   &request->returned);
 }
 
+/* ---- dump to disk -------------------------------------------------------------------------- */
+
+static int set_dump_file_name(struct npf_instance *instance, struct request *request)
+{
+	char *path;
+	int err;
+
+	if (!instance->dumping)
+		return npf_fail(instance, -EINVAL,
+				"this is not dump mode; set it first (BIOCSMODE with 16)");
+	if (!request->in_size || request->in_size > LONGEST_PATH)
+		return npf_fail_value(instance, -EINVAL, "the name of a dump file has 1 to ",
+				      LONGEST_PATH, " bytes, NUL included");
+	path = npf_alloc(instance->host, request->in_size);
+	if (!path)
+		return npf_fail_host(instance, -ENOMEM, "beginning the dump failed");
+	memcpy(path, request->in, request->in_size);
+	path[request->in_size - 1] = 0;
+	err = npf_dump_to(instance, path);
+	npf_free(instance->host, path, request->in_size);
+	return err;
+}
+
+static int set_dump_limits(struct npf_instance *instance, struct request *request)
+{
+	uint32_t limits[2];
+
+	memcpy(limits, request->in, sizeof(limits));
+	return npf_limit_dump(instance, limits[0], limits[1]);
+}
+
+static int is_dump_ended(struct npf_instance *instance, struct request *request)
+{
+	uint32_t ended = npf_dump_ended(instance);
+
+	answer(request, &ended, sizeof(ended));
+	return 0;
+}
+
 /* ---- refused ------------------------------------------------------------------------------- */
 
 static int no_event_name(struct npf_instance *instance, struct request *request)
@@ -275,13 +337,6 @@ static int no_event_name(struct npf_instance *instance, struct request *request)
 	(void)request;
 	return npf_fail(instance, -ENOTSUP,
 			"events have no names; use npf_poll_fd or BIOCSETEVENTHANDLE");
-}
-
-static int no_dump(struct npf_instance *instance, struct request *request)
-{
-	(void)request;
-	return npf_fail(instance, -ENOTSUP,
-			"this build cannot dump to disk; read the packets and store them");
 }
 
 /* ---- the table ----------------------------------------------------------------------------- */
@@ -299,7 +354,7 @@ static const struct control {
 	int (*handle)(struct npf_instance *instance, struct request *request);
 } controls[] = {
 	{ NPF_BIOCISETLOBBEH, "BIOCISETLOBBEH", 4, 0, BINDING, set_loopback },
-	{ NPF_BIOCISDUMPENDED, "BIOCISDUMPENDED", 0, 0, 0, no_dump },
+	{ NPF_BIOCISDUMPENDED, "BIOCISDUMPENDED", 0, 4, 0, is_dump_ended },
 	{ NPF_BIOCSMODE, "BIOCSMODE", 4, 0, 0, set_mode },
 	{ NPF_BIOCSWRITEREP, "BIOCSWRITEREP", 4, 0, 0, set_write_repetition },
 	{ NPF_BIOCSMINTOCOPY, "BIOCSMINTOCOPY", 4, 0, 0, set_min_to_copy },
@@ -309,12 +364,12 @@ static const struct control {
 	{ NPF_BIOCGTIMESTAMPMODES, "BIOCGTIMESTAMPMODES", 0, sizeof(timestamp_modes), 0,
 	  get_timestamp_modes },
 	{ NPF_BIOCSETEVENTHANDLE, "BIOCSETEVENTHANDLE", 4, 0, EXACT, set_event_handle },
-	{ NPF_BIOCSETDUMPFILENAME, "BIOCSETDUMPFILENAME", 0, 0, 0, no_dump },
+	{ NPF_BIOCSETDUMPFILENAME, "BIOCSETDUMPFILENAME", 1, 0, 0, set_dump_file_name },
 	{ NPF_BIOCSETF, "BIOCSETF", 1, 0, 0, set_filter },
 	{ NPF_BIOCGSTATS, "BIOCGSTATS", 0, sizeof(struct npf_bpf_stat), 0, get_stats },
 	{ NPF_BIOCSENDPACKETSNOSYNC, "BIOCSENDPACKETSNOSYNC", 0, 0, LONG, send_queue_at_once },
 	{ NPF_BIOCSENDPACKETSSYNC, "BIOCSENDPACKETSSYNC", 0, 0, LONG, send_queue_on_time },
-	{ NPF_BIOCSETDUMPLIMITS, "BIOCSETDUMPLIMITS", 0, 0, 0, no_dump },
+	{ NPF_BIOCSETDUMPLIMITS, "BIOCSETDUMPLIMITS", 8, 0, 0, set_dump_limits },
 	{ NPF_BIOCSETBUFFERSIZE, "BIOCSETBUFFERSIZE", 4, 0, 0, set_buffer },
 	{ NPF_BIOCSETOID, "BIOCSETOID", 0, 0, BINDING, set_oid },
 	{ NPF_BIOCQUERYOID, "BIOCQUERYOID", 0, 0, BINDING, query_oid },

@@ -9,6 +9,7 @@
  *   control.c   the table of control codes; oid.c the table of object identifiers
  *   filters.c   installation of filters and classes
  *   monitor.c   statistics mode; stats.c the counters of capturing
+ *   dump*.c     dump mode, see dump.h
  *
  * Lifetime of an instance. A call is let in by npf_start_using_open_instance(), which counts it,
  * and refused once npf_cleanup() has begun. Cleanup wakes the reader and parks until the last call
@@ -35,6 +36,7 @@
 #include "driver/lock.h"
 #include "driver/ring.h"
 #include "driver/send.h"
+#include "driver/stream.h"
 #include "npf/npf.h"
 
 #define NPF_NS_PER_S  1000000000ull
@@ -135,6 +137,15 @@ struct npf_instance {
 	struct npf_baseline baseline;
 	struct npf_monitor_state monitor;
 
+	/* Dump mode. */
+	bool dumping; /* the ring is a stream, stream_format its records' */
+	uint32_t stream_format;
+	struct npf_stream_mark stream_at;          /* where the next dump begins, */
+	uint64_t stream_seam_from, stream_seam_to; /* and what it has to leave out */
+	struct npf_dump *dump; /* the one that runs, or the last; NULL: none. Atomic, for readers */
+	uint32_t dump_bytes;   /* BIOCSETDUMPLIMITS, 0: none */
+	uint32_t dump_packets;
+
 	/* The adapter, as set through this instance. */
 	uint32_t hw_filter; /* NPF_FILTER_* */
 	uint32_t lookahead; /* OID_GEN_CURRENT_LOOKAHEAD: kept, without effect */
@@ -210,6 +221,7 @@ void npf_monitor_restart(struct npf_instance *instance);
 uint64_t npf_monitor_due(const struct npf_instance *instance);
 /* Has class 0 counted anything since the last record? */
 bool npf_monitor_news(const struct npf_instance *instance);
+uint32_t npf_monitor_record_size(const struct npf_instance *instance);
 int64_t npf_monitor_record(struct npf_instance *instance, uint8_t *buffer);
 
 /* ---- stats.c: with the lock ---------------------------------------------------------------- */
@@ -217,6 +229,27 @@ int64_t npf_monitor_record(struct npf_instance *instance, uint8_t *buffer);
 /* Empty the ring and let all statistics begin anew, at the same packet. */
 void npf_reset(struct npf_instance *instance);
 void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats);
+
+/* ---- dump.c: with the lock ----------------------------------------------------------------- */
+
+/* A dump that runs; -EBUSY with its sentence. */
+int npf_check_no_dump(struct npf_instance *instance);
+/* The mode with or without a stream in the place of the ring: a new, empty one of buffer_size.
+ * A dump that runs is ended. */
+int npf_enter_dump_mode(struct npf_instance *instance, uint32_t format);
+int npf_leave_dump_mode(struct npf_instance *instance);
+/* The ring is new: let the tap store into it. */
+void npf_open_stream(struct npf_instance *instance);
+/* BIOCSETDUMPFILENAME, BIOCSETDUMPLIMITS, BIOCISDUMPENDED. */
+int npf_dump_to(struct npf_instance *instance, const char *path);
+int npf_limit_dump(struct npf_instance *instance, uint32_t bytes, uint32_t packets);
+bool npf_dump_ended(const struct npf_instance *instance);
+/* Bytes of the stream that are not in a file yet. */
+uint64_t npf_dump_pending(const struct npf_instance *instance);
+/* Bytes of the file, for the statistics record of STAT|DUMP. */
+uint64_t npf_dump_position(const struct npf_instance *instance);
+/* Without the lock, nobody is inside: end it, free what is left of it. */
+void npf_free_dump(struct npf_instance *instance);
 
 /* ---- oid.c: with the lock ------------------------------------------------------------------ */
 

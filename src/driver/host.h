@@ -83,7 +83,7 @@ struct npf_nic_ops {
 	uint32_t (*cpus)(struct npf_nic *nic);
 	/* The adapter as it is now. -ENODEV: gone, adapter holds the last known state. */
 	int (*info)(struct npf_nic *nic, struct npf_adapter *adapter);
-	/* Cheap: has the adapter gone? */
+	/* Cheap, any thread: has the adapter gone? */
 	bool (*gone)(struct npf_nic *nic);
 
 	/* Put a new, empty ring under the tap and free the old one. Its npf_config is zero:
@@ -126,6 +126,55 @@ struct npf_nic_ops {
 	int (*join)(struct npf_nic *nic, int poller);
 };
 
+struct npf_file; /* where a dump goes; each host has its own */
+
+/*
+ * Files of a dump. The driver writes each from its start to its end without gaps; it may write
+ * the last, partial page again once that has grown. Used by one thread at a time.
+ */
+struct npf_file_ops {
+	/* By path: created with mode 0600, or emptied if it is a regular file of the same user and
+	 * no symbolic link. By descriptor: empty, and its owner's; it outlives the file. direct:
+	 * without page cache where possible. *hurry: once not 0, writes do not wait long for the
+	 * reader of a pipe. error as with npf_nic_ops.open. */
+	int (*create)(struct npf_host *host, const char *path, bool direct, const uint32_t *hurry,
+		      struct npf_file **file, char *error);
+	int (*adopt)(struct npf_host *host, int fd, bool direct, const uint32_t *hurry,
+		     struct npf_file **file, char *error);
+	/* Leave it as it is; close what was created. */
+	void (*close)(struct npf_file *file);
+
+	/* What memory, offset and size of fast writes are multiples of; 1: no matter. Constant. */
+	uint32_t (*alignment)(struct npf_file *file);
+	/* Why there is a page cache, NULL: there is none. */
+	const char *(*why_not_direct)(struct npf_file *file);
+
+	/* All of it, at an offset up to the end. Other than by alignment it is slow, and right all
+	 * the same. *written: how much of it is in the file, also on failure. -ENOSPC, -EDQUOT,
+	 * -EFBIG, -EPIPE, -EIO, -ETIMEDOUT the reader of a pipe slept. */
+	int (*write)(struct npf_file *file, const void *data, size_t size, uint64_t offset,
+		     size_t *written);
+	/* What was written, any place and size. -EBADF: it is open for writing only. */
+	int (*read)(struct npf_file *file, void *data, size_t size, uint64_t offset);
+	/* -ESPIPE where what is written cannot be taken back. */
+	int (*truncate)(struct npf_file *file, uint64_t size);
+};
+
+struct npf_worker; /* a thread that serves one binding */
+
+#define NPF_WORKER_DONE 0u
+
+struct npf_worker_ops {
+	/* Call step(arg) again and again: now, after wake(), when the tap wakes (which from now on
+	 * is for the worker, no longer raising the readers' level), and at the time that it
+	 * returned, ns of now(). Until it returns NPF_WORKER_DONE. Never two calls at once. */
+	int (*start)(struct npf_nic *nic, uint64_t (*step)(void *arg), void *arg,
+		     struct npf_worker **worker);
+	void (*wake)(struct npf_worker *worker); /* any thread */
+	/* Wait until it is done, free it. The tap's wake-ups are the readers' again. */
+	void (*join)(struct npf_worker *worker);
+};
+
 /* A host begins with this. */
 struct npf_host {
 	const struct npf_system_ops *system;
@@ -133,6 +182,8 @@ struct npf_host {
 	const struct npf_nic_ops *nic;
 	/* ns after which a store of any CPU is seen by all others. */
 	uint32_t store_delay;
+	const struct npf_file_ops *files;
+	const struct npf_worker_ops *workers;
 };
 
 #define NPF_CLOCK_TRIES 8

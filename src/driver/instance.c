@@ -187,7 +187,10 @@ int npf_replace_ring(struct npf_instance *instance, uint32_t bytes)
 	/* Somebody may have allowed longer frames meanwhile. */
 	if (!instance->host->nic->info(instance->nic, &adapter))
 		instance->max_receive = adapter.max_receive;
-	if (!npf_ring_cut(&geometry, bytes, instance->n_cpus, instance->max_receive))
+	if (instance->dumping && bytes
+		    ? !npf_stream_cut(&geometry, bytes, instance->n_cpus, instance->max_receive,
+				      instance->stream_format)
+		    : !npf_ring_cut(&geometry, bytes, instance->n_cpus, instance->max_receive))
 		return npf_fail_value(instance, -EINVAL, "a buffer of ", bytes,
 				      " bytes cannot be cut into chunks; ask for less");
 
@@ -463,6 +466,7 @@ void npf_close_binding(struct npf_instance *instance)
 		return;
 	drain(host, &instance->binding, NPF_UNBINDING);
 
+	npf_free_dump(instance);
 	host->nic->close(instance->nic);
 	npf_free(host, instance->filters, instance->filters->size);
 	npf_free(host, instance->cursors, cursors_size(instance));

@@ -63,6 +63,11 @@ static void advance(struct npf_instance *instance, uint64_t now)
 		monitor->last = now;
 }
 
+uint32_t npf_monitor_record_size(const struct npf_instance *instance)
+{
+	return instance->dumping ? NPF_STAT_DUMP_RECORD_SIZE : NPF_STAT_RECORD_SIZE;
+}
+
 int64_t npf_monitor_record(struct npf_instance *instance, uint8_t *buffer)
 {
 	struct npf_monitor_state *monitor = &instance->monitor;
@@ -74,13 +79,20 @@ int64_t npf_monitor_record(struct npf_instance *instance, uint8_t *buffer)
 	int64_t packets = (int64_t)(counters.packets - monitor->record.packets);
 	int64_t bytes = (int64_t)(counters.line_bytes - monitor->record.line_bytes);
 
-	npf_put_header(buffer, now + npf_time_offset(instance), 2 * sizeof(int64_t),
-		       2 * sizeof(int64_t));
+	uint32_t size = npf_monitor_record_size(instance);
+	uint32_t data = size - NPF_STAT_PACKETS_OFFSET;
+
+	npf_put_header(buffer, now + npf_time_offset(instance), data, data);
 	memcpy(buffer + NPF_STAT_PACKETS_OFFSET, &packets, sizeof(packets));
 	memcpy(buffer + NPF_STAT_BYTES_OFFSET, &bytes, sizeof(bytes));
+	if (instance->dumping) {
+		uint64_t position = npf_dump_position(instance);
+
+		memcpy(buffer + NPF_STAT_DUMP_OFFSET, &position, sizeof(position));
+	}
 	monitor->record = counters;
 	advance(instance, now);
-	return NPF_STAT_RECORD_SIZE;
+	return size;
 }
 
 static int copy_class_stats(struct npf_instance *instance, struct npf_class_stats *stats,

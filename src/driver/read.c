@@ -106,10 +106,18 @@ static uint64_t flush_time(struct npf_instance *instance)
 	return at;
 }
 
+/* Readers of a dump wait for its end, or for a record of statistics. */
+static bool only_dumping(const struct npf_instance *instance)
+{
+	return instance->dumping && !instance->config.statistics;
+}
+
 static bool ready(struct npf_instance *instance)
 {
 	uint64_t pending = npf_ring_pending(&instance->reader);
 
+	if (only_dumping(instance))
+		return npf_dump_ended(instance);
 	/* Packets of an earlier capture go first. */
 	if (instance->config.statistics)
 		return pending || npf_now(instance) >= npf_monitor_due(instance);
@@ -196,6 +204,8 @@ static uint64_t lower(struct npf_instance *instance)
 {
 	instance->raised = false;
 	instance->host->nic->clear(instance->nic);
+	if (instance->dumping) /* the tap wakes the dump's thread */
+		return instance->config.statistics ? npf_monitor_due(instance) : 0;
 	if (instance->config.statistics) {
 		disarm_tap(instance);
 		return npf_monitor_due(instance);
@@ -269,7 +279,7 @@ static int refused(struct npf_instance *instance)
 		instance->armed = false;
 		return npf_fail(instance, -EINTR, "the wait was stopped, as asked");
 	}
-	if (!instance->config.statistics && !instance->view.geometry.n_chunks)
+	if (!instance->config.statistics && !instance->buffer_size)
 		return no_buffer(instance);
 	return 0;
 }
@@ -448,7 +458,8 @@ static int64_t copy_packets(struct npf_instance *instance, uint8_t *buffer, size
 
 static int check_size(struct npf_instance *instance, const void *buffer, size_t size)
 {
-	uint32_t least = record_is_next(instance) ? NPF_STAT_RECORD_SIZE : NPF_BPF_HDR_SIZE;
+	uint32_t least = record_is_next(instance) ? npf_monitor_record_size(instance)
+						  : NPF_BPF_HDR_SIZE;
 
 	if (buffer && size >= least)
 		return 0;

@@ -44,9 +44,11 @@ bool npf_ring_cut(struct npf_ring_geometry *geometry, uint32_t bytes, uint32_t n
 
 	if (n > NPF_MAX_CHUNKS)
 		return false;
-	geometry->chunk_size = size;
-	geometry->n_chunks = n;
-	geometry->n_cpus = n_cpus;
+	*geometry = (struct npf_ring_geometry){
+		.chunk_size = size,
+		.n_chunks = n,
+		.n_cpus = n_cpus,
+	};
 	return true;
 }
 

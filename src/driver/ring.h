@@ -11,11 +11,13 @@
 
 #include "driver/tap_layout.h"
 
-/* The cut of a buffer into chunks. */
+/* The cut of a buffer into chunks; or, for a dump, one stream (stream.h). */
 struct npf_ring_geometry {
-	uint32_t chunk_size; /* bytes; a record never exceeds a chunk */
-	uint32_t n_chunks;   /* 0: no buffer */
+	uint32_t chunk_size; /* bytes, a power of two; a record never exceeds a chunk */
+	uint32_t n_chunks;   /* 0: no buffer, or a stream */
 	uint32_t n_cpus;
+	uint32_t stream_size;   /* bytes, a power of two; 0: no stream */
+	uint32_t stream_format; /* NPF_FORMAT_* */
 };
 
 /*
@@ -37,6 +39,7 @@ struct npf_ring_view {
 	const uint8_t *chunks;
 	uint32_t chunks_per_region;
 	size_t region_stride;
+	uint32_t region_size; /* of a stream: region n is at chunks + n * region_stride */
 };
 
 /* Put all chunks on the free stack. Before the tap runs. */

@@ -54,11 +54,14 @@ void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats)
 	stats->received = now.received - base->totals.received +
 			  (now.reentered - base->totals.reentered) +
 			  stats->dropped_by[NPF_DROP_BACKLOG];
-	/* What is neither stored nor lost nor counted by statistics mode was rejected. */
-	stats->filtered = minus(stats->received, stats->captured + stats->dropped +
-							 (matched.packets - base->matched.packets));
+	/* What is neither stored nor lost nor counted by statistics mode was rejected. A dump with
+	 * statistics stores what it counts. */
+	uint64_t counted = instance->dumping ? 0 : matched.packets - base->matched.packets;
+
+	stats->filtered = minus(stats->received, stats->captured + stats->dropped + counted);
 	stats->buffer_size = instance->buffer_size;
-	stats->buffer_used = minus(now.bytes, instance->released);
+	stats->buffer_used = instance->dumping ? npf_dump_pending(instance)
+					       : minus(now.bytes, instance->released);
 }
 
 int npf_get_stats(struct npf_instance *instance, struct npf_stats *stats)

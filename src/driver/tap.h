@@ -19,9 +19,10 @@
  *   void npf_env_wake(env)                        make the reader's descriptor readable
  *   void npf_env_start_timer(env, ns)             do that in ns from now
  *
- * and the atomics NPF_LOAD, NPF_STORE_RELEASE (after all stores before it), NPF_STORE_FIRST (before
- * all stores after it), NPF_CAS, NPF_ADD, and NPF_COUNT, which adds to a counter that only this CPU
- * writes while others may read it.
+ * those of tap_stream.h, and the atomics NPF_LOAD, NPF_LOAD_FIRST (before all loads after it),
+ * NPF_STORE_RELEASE (after all stores before it), NPF_STORE_FIRST (before all stores after it),
+ * NPF_CAS, NPF_ADD, and NPF_COUNT, which adds to a counter that only this CPU writes
+ * while others may read it.
  */
 #ifndef NPF_TAP_H
 #define NPF_TAP_H
@@ -243,6 +244,8 @@ NPF_TAP_INLINE void npf_monitor(struct npf_tap_env *env, struct npf_cpu *cpu,
 	}
 }
 
+#include "driver/tap_stream.h"
+
 NPF_TAP_INLINE void npf_tap(struct npf_tap_env *env, struct npf_frame *frame)
 {
 	struct npf_control *control = npf_env_control(env);
@@ -258,6 +261,9 @@ NPF_TAP_INLINE void npf_tap(struct npf_tap_env *env, struct npf_frame *frame)
 	if (hidden && hidden == npf_env_sender(env))
 		return;
 
+	if (npf_env_stream_size(env) && npf_dump_closed(control))
+		return;
+
 	/* An interrupt may send a packet while this CPU is in here: it must not touch the record
 	 * that is being written. */
 	if (NPF_LOAD(&cpu->begun) != NPF_LOAD(&cpu->done)) {
@@ -269,7 +275,9 @@ NPF_TAP_INLINE void npf_tap(struct npf_tap_env *env, struct npf_frame *frame)
 	NPF_STORE_FIRST(&cpu->begun, cpu->begun + 1);
 	NPF_COUNT(&cpu->received, 1);
 
-	if (NPF_LOAD(&control->config.statistics)) {
+	if (npf_env_stream_size(env)) {
+		npf_dump(env, control, cpu, frame);
+	} else if (NPF_LOAD(&control->config.statistics)) {
 		npf_monitor(env, cpu, frame, NPF_LOAD(&control->config.n_classes));
 	} else {
 		uint32_t verdict = npf_env_filter(env, frame);

@@ -22,6 +22,8 @@
 
 #include <stdint.h>
 
+#include "driver/stream_layout.h"
+
 #define NPF_MAX_CHUNKS 8192u
 #define NPF_LINE       128u /* bytes kept apart: a cache line and the one prefetched beside it */
 
@@ -72,7 +74,8 @@ struct npf_cpu {
 	uint32_t armed;     /* npf_waiter.arm that the two fields below belong to */
 	uint64_t since;     /* bytes published since then */
 	uint64_t flushed;   /* of these, already told to npf_signal.pending */
-	uint64_t unused[2];
+	uint64_t second;    /* dump: the one that the last stamp fell into */
+	uint64_t unused;
 	struct npf_class_counters classes[NPF_TAP_CLASSES];
 };
 _Static_assert(sizeof(struct npf_cpu) % NPF_LINE == 0, "two CPUs share a cache line");
@@ -104,6 +107,7 @@ struct npf_control {
 	_Alignas(NPF_LINE) struct npf_config config;
 	_Alignas(NPF_LINE) struct npf_waiter waiter;
 	_Alignas(NPF_LINE) struct npf_signal signal;
+	_Alignas(NPF_LINE) struct npf_stream stream;
 	/* Free chunks, numbered from 1: tag << 32 | top of the stack, 0 empty. The tag makes a
 	 * take that was overtaken fail. */
 	_Alignas(NPF_LINE) uint64_t pool;

@@ -28,6 +28,8 @@ struct npf_tap_env {
 #define NPF_ADD(p, v)        ((void)__atomic_fetch_add(p, v, __ATOMIC_RELAXED))
 #define NPF_COUNT(p, v)      __atomic_store_n(p, *(p) + (v), __ATOMIC_RELAXED)
 #define NPF_CAS(p, old, new) __sync_bool_compare_and_swap(p, old, new)
+#define NPF_LOAD_FIRST(p)    __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define NPF_PUT32(p, v)      memcpy(p, &(uint32_t){ v }, sizeof(uint32_t))
 
 static inline struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)
 {
@@ -51,6 +53,39 @@ static inline struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t 
 static inline uint32_t npf_env_chunk_size(struct npf_tap_env *env)
 {
 	return env->tap->geometry.n_chunks ? env->tap->geometry.chunk_size : 0;
+}
+
+static inline uint32_t npf_env_stream_size(struct npf_tap_env *env)
+{
+	return env->tap->geometry.stream_size;
+}
+
+static inline uint32_t npf_env_stream_format(struct npf_tap_env *env)
+{
+	return env->tap->geometry.stream_format;
+}
+
+static inline uint32_t npf_env_stream_most(struct npf_tap_env *env)
+{
+	return env->tap->geometry.chunk_size;
+}
+
+/* The whole ring is one region here. */
+static inline uint32_t npf_env_region_shift(struct npf_tap_env *env)
+{
+	return (uint32_t)__builtin_ctz(env->tap->geometry.stream_size);
+}
+
+static inline uint8_t *npf_env_region(struct npf_tap_env *env, uint32_t n)
+{
+	return n == 0 ? env->tap->chunks : NULL;
+}
+
+static inline void npf_env_spill(struct npf_tap_env *env, uint8_t *to, const uint8_t *from,
+				 uint32_t n)
+{
+	(void)env;
+	memcpy(to, from, n);
 }
 
 /* The frame was stamped where it arrived; a cheaper clock would save nothing here. */
@@ -112,16 +147,26 @@ void npf_user_tap_init(struct npf_user_tap *tap, struct npf_host *host,
 	*tap = (struct npf_user_tap){ .host = host, .ops = ops, .arg = arg };
 }
 
-static size_t chunks_size(const struct npf_ring_geometry *geometry)
+/* A stream has room for one record behind it, and begins on a page. */
+static size_t memory_size(const struct npf_ring_geometry *geometry)
 {
+	if (geometry->stream_size)
+		return (size_t)geometry->stream_size + geometry->chunk_size + NPF_STREAM_ALIGN;
 	return (size_t)geometry->n_chunks * geometry->chunk_size;
+}
+
+static uint8_t *first_byte(const struct npf_ring_geometry *geometry, uint8_t *memory)
+{
+	if (!geometry->stream_size)
+		return memory;
+	return memory + (-(uintptr_t)memory & (NPF_STREAM_ALIGN - 1));
 }
 
 static void free_ring(struct npf_user_tap *tap)
 {
 	const struct npf_system_ops *system = tap->host->system;
 
-	system->free(tap->host, tap->chunks, chunks_size(&tap->geometry));
+	system->free(tap->host, tap->memory, memory_size(&tap->geometry));
 	system->free(tap->host, tap->cpus, tap->geometry.n_cpus * sizeof(*tap->cpus));
 	system->free(tap->host, tap->control, sizeof(*tap->control));
 }
@@ -131,7 +176,7 @@ void npf_user_tap_fini(struct npf_user_tap *tap)
 	free_ring(tap);
 	tap->control = NULL;
 	tap->cpus = NULL;
-	tap->chunks = NULL;
+	tap->memory = NULL;
 }
 
 int npf_user_tap_set_ring(struct npf_user_tap *tap, const struct npf_ring_geometry *geometry,
@@ -148,11 +193,11 @@ int npf_user_tap_set_ring(struct npf_user_tap *tap, const struct npf_ring_geomet
 	if (!cpus)
 		goto free_control;
 
-	uint8_t *chunks = NULL;
+	uint8_t *memory = NULL;
 
-	if (geometry->n_chunks) {
-		chunks = system->alloc(tap->host, chunks_size(geometry));
-		if (!chunks)
+	if (memory_size(geometry)) {
+		memory = system->alloc(tap->host, memory_size(geometry));
+		if (!memory)
 			goto free_cpus;
 	}
 	npf_ring_fill_pool(geometry, control);
@@ -160,14 +205,16 @@ int npf_user_tap_set_ring(struct npf_user_tap *tap, const struct npf_ring_geomet
 	free_ring(tap);
 	tap->control = control;
 	tap->cpus = cpus;
-	tap->chunks = chunks;
+	tap->memory = memory;
+	tap->chunks = first_byte(geometry, memory);
 	tap->geometry = *geometry;
 	*view = (struct npf_ring_view){
 		.geometry = *geometry,
 		.control = control,
 		.cpus = cpus,
-		.chunks = chunks,
+		.chunks = tap->chunks,
 		.chunks_per_region = geometry->n_chunks ? geometry->n_chunks : 1,
+		.region_size = geometry->stream_size,
 	};
 	return 0;
 

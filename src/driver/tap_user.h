@@ -23,7 +23,8 @@ struct npf_user_tap {
 	const struct npf_filter_set *filters; /* NULL: everything is accepted */
 	struct npf_control *control;
 	struct npf_cpu *cpus;
-	uint8_t *chunks;
+	uint8_t *memory; /* of the chunks, or of the stream with its slack */
+	uint8_t *chunks; /* in it, aligned for a stream */
 	struct npf_ring_geometry geometry;
 };
 

@@ -1,20 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# help.sh NPF GOLDEN: what `npf help COMMAND` teaches is what was read and approved. A change of the
-# text changes GOLDEN/help-COMMAND.txt on purpose:  npf help send > tests/golden/help-send.txt
+# help.sh NPF: the help of each command that has a text in tests/golden/help, against that text. A
+# change of the one has to change the other on purpose.
 set -eu
 npf=$1
 status=0
-
-for golden in "$2"/help-*.txt; do
-	command=${golden##*/help-}
-	command=${command%.txt}
-	"$npf" help "$command" | diff -u "$golden" - || status=1
-	"$npf" "$command" --help | diff -q "$golden" - || status=1
-	if grep -nE '^.{101,}' "$golden"; then
-		echo "$golden: lines of more than 100 columns"
-		status=1
-	fi
+for text in "$(dirname "$0")"/help/*.txt; do
+	command=$(basename "$text" .txt)
+	diff -u "$text" <("$npf" help "$command") || status=1
+	diff -u "$text" <("$npf" "$command" --help) || status=1
+	# Lines that a terminal of 80 columns would break.
+	! "$npf" help "$command" | grep -n '.\{95\}' || status=1
 done
 exit $status

@@ -41,6 +41,7 @@ _npf_options()
 			--force --path --no-loopback --late --json --help
 		;;
 	doctor) echo --interface --json --help ;;
+	repair) echo --check --output --rename --force --json --help ;;
 	esac
 }
 
@@ -50,7 +51,7 @@ _npf()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)) || { ((COMP_CWORD == 2)) && [[ $before == help ]]; }; then
-		mapfile -t COMPREPLY < <(compgen -W 'list capture stat send replay doctor help' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list capture stat send replay repair doctor help' -- "$word")
 		return
 	fi
 	case $before in
@@ -59,7 +60,9 @@ _npf()
 		return
 		;;
 	esac
-	if values=$(_npf_values "$before"); then
+	if [[ ${COMP_WORDS[1]} == repair && $word != -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+	elif values=$(_npf_values "$before"); then
 		mapfile -t COMPREPLY < <(compgen -W "$values" -- "$word")
 	elif [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_npf_options "${COMP_WORDS[1]}")" -- "$word")

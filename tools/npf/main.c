@@ -11,10 +11,17 @@
 #include "terminal.h"
 #include "tool.h"
 
+/* clang-format off */
 static const struct npf_command *const commands[] = {
-	&npf_command_list, &npf_command_capture, &npf_command_stat,
-	&npf_command_send, &npf_command_replay,  &npf_command_doctor,
+	&npf_command_list,
+	&npf_command_capture,
+	&npf_command_stat,
+	&npf_command_send,
+	&npf_command_replay,
+	&npf_command_repair,
+	&npf_command_doctor,
 };
+/* clang-format on */
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static const struct npf_command *find(const char *name)

@@ -255,7 +255,7 @@ const struct npf_command npf_command_replay = {
 		"      --force            send packets of another link type too\n" //
 	NPF_SENDING_HELP
 		"\nexit code: 0 all was sent, 1 it ended early, 2 usage, 3 privilege, 4 no such "
-		"adapter,\n5 stopped by a signal\n\n"
+		"adapter,\n10 stopped by a signal\n\n"
 		"examples:\n"
 		"  npf replay -i eth0 trace.pcap\n"
 		"  npf replay -i eth0 -t -K -l 100 trace.pcapng\n"

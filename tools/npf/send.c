@@ -413,7 +413,7 @@ const struct npf_command npf_command_send = {
 		"                         as it goes\n" //
 	NPF_SENDING_HELP
 		"\nexit code: 0 all was sent, 1 it ended early, 2 usage, 3 privilege, 4 no such "
-		"adapter,\n5 stopped by a signal\n\n"
+		"adapter,\n10 stopped by a signal\n\n"
 		"examples:\n"
 		"  npf send -i eth0 --hex 'ffffffffffff 020000000001 88b5 68656c6c6f'\n"
 		"  npf send -i eth0 --file syn.pcap -n 1000000\n"

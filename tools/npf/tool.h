@@ -18,7 +18,12 @@ enum {
 	EXIT_USAGE = 2,      /* the command line makes no sense */
 	EXIT_PRIVILEGE = 3,  /* a capability is missing */
 	EXIT_NO_ADAPTER = 4, /* no such adapter */
-	EXIT_STOPPED = 5,    /* a signal came before all was sent */
+	EXIT_DISK_FULL = 5,  /* no space, or no quota, is left */
+	EXIT_DISK = 6,       /* the disk, or what else is written to, failed */
+	EXIT_GONE = 7,       /* the adapter went away while it was dumped from */
+	EXIT_DAMAGED = 8,    /* a savefile is damaged and was left so */
+	EXIT_NO_SAVEFILE = 9,
+	EXIT_STOPPED = 10, /* a signal came before all was sent */
 };
 
 struct npf_command {
@@ -29,7 +34,10 @@ struct npf_command {
 };
 
 extern const struct npf_command npf_command_list, npf_command_capture, npf_command_stat,
-	npf_command_send, npf_command_replay, npf_command_doctor;
+	npf_command_send, npf_command_replay, npf_command_repair, npf_command_doctor;
+
+/* Of a savefile that is not complete; it gets its final name by losing this. */
+#define NPF_PART_SUFFIX ".part"
 
 /* "npf COMMAND: text" on stderr. Returns code, so that a caller can return it on. */
 int npf_tool_fail(const struct npf_command *command, int code, const char *format, ...)

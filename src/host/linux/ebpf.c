@@ -89,8 +89,11 @@ static int explain(char *error, int err)
 static int prepare(struct npf_nic *nic, const struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
 		   const struct npf_ring_geometry *geometry)
 {
+	bool stream = geometry->stream_size;
 	uint32_t per_region = MOST_REGION_BYTES / geometry->chunk_size;
-	uint32_t n = geometry->n_chunks ? geometry->n_chunks : 1;
+	uint32_t n = stream               ? geometry->stream_size / geometry->chunk_size
+		     : geometry->n_chunks ? geometry->n_chunks
+					  : 1;
 	uint32_t regions = (n + per_region - 1) / per_region;
 	uint32_t region_bytes = (regions > 1 ? per_region : n) * geometry->chunk_size;
 	uint32_t slack = 2 * geometry->chunk_size + (uint32_t)sysconf(_SC_PAGESIZE);
@@ -105,10 +108,14 @@ static int prepare(struct npf_nic *nic, const struct npf_ebpf *ebpf, struct npf_
 		.loopback = nic->adapter.hatype == ARPHRD_LOOPBACK,
 		.direct = ebpf->direct,
 		.hatype = nic->adapter.hatype,
+		.stream_size = geometry->stream_size,
+		.stream_format = geometry->stream_format,
+		.stream_shift = log2_of(region_bytes),
 	};
 	tap->view.geometry = *geometry;
 	tap->view.chunks_per_region = per_region;
 	tap->view.region_stride = region_bytes + slack;
+	tap->view.region_size = stream ? region_bytes : 0;
 	tap->cpus_size = geometry->n_cpus * sizeof(struct npf_cpu);
 	tap->chunks_size = regions * tap->view.region_stride;
 
@@ -345,7 +352,7 @@ static int replace(struct npf_nic *nic, struct npf_ebpf *ebpf,
 
 	if (err)
 		return err;
-	err = npf_event_add(&nic->event, tap->wake_fd);
+	err = npf_event_add(nic->tapped, tap->wake_fd);
 	if (err) {
 		npf_linux_error(error, err, "polling the tap failed: %s", strerror(-err));
 		goto destroy_tap;
@@ -407,4 +414,17 @@ void npf_ebpf_clear(struct npf_nic *nic)
 	struct npf_ebpf *ebpf = nic->hook_state;
 
 	ring_buffer__consume(ebpf->tap->wakes);
+}
+
+int npf_ebpf_listen(struct npf_nic *nic, struct npf_event *event)
+{
+	struct npf_ebpf *ebpf = nic->hook_state;
+	int err;
+
+	if (event == nic->tapped)
+		return 0;
+	err = npf_event_add(event, ebpf->tap->wake_fd);
+	if (!err)
+		npf_event_remove(nic->tapped, ebpf->tap->wake_fd);
+	return err;
 }

@@ -32,11 +32,12 @@ int npf_ebpf_open(struct npf_nic *nic, struct npf_ebpf *ebpf, char *error);
 /* Everything but what the hook attached, which it closes first. */
 void npf_ebpf_close(struct npf_nic *nic, struct npf_ebpf *ebpf);
 
-/* These three serve as struct npf_linux_hook_ops; nic->hook_state begins with a npf_ebpf. */
+/* These serve as struct npf_linux_hook_ops; nic->hook_state begins with a npf_ebpf. */
 int npf_ebpf_set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
 		      struct npf_ring_view *view, char *error);
 int npf_ebpf_set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error);
 void npf_ebpf_clear(struct npf_nic *nic);
+int npf_ebpf_listen(struct npf_nic *nic, struct npf_event *event);
 
 /* splice.c: a copy of a loaded program with the filters in the place of npf_filter and
  * npf_classify. *out is the caller's, by free(). -E2BIG, -ENOMEM; -EPROTO: no such functions. */

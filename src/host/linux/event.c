@@ -30,6 +30,11 @@ int npf_event_add(struct npf_event *event, int fd)
 	return epoll_ctl(event->poller, EPOLL_CTL_ADD, fd, &interest) ? -errno : 0;
 }
 
+void npf_event_remove(struct npf_event *event, int fd)
+{
+	epoll_ctl(event->poller, EPOLL_CTL_DEL, fd, NULL);
+}
+
 int npf_event_init(struct npf_event *event)
 {
 	int err;

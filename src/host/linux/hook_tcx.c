@@ -134,4 +134,5 @@ const struct npf_linux_hook_ops npf_hook_tcx = {
 	.hide_own = hide_own,
 	.lost = lost,
 	.clear = npf_ebpf_clear,
+	.listen = npf_ebpf_listen,
 };

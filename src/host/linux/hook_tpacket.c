@@ -117,7 +117,7 @@ static uint32_t block_size_for(uint32_t max_receive)
 /* As large as the buffer, within bounds: both are filled while the reader is away. */
 static uint32_t feed_size_for(const struct npf_ring_geometry *geometry, uint32_t max_receive)
 {
-	uint64_t ring = (uint64_t)geometry->chunk_size * geometry->n_chunks;
+	uint64_t ring = (uint64_t)geometry->chunk_size * geometry->n_chunks + geometry->stream_size;
 	uint32_t blocks = block_size_for(max_receive) * LEAST_BLOCKS;
 	uint32_t size = blocks > LEAST_FEED ? blocks : LEAST_FEED;
 
@@ -451,7 +451,9 @@ static void stop_thread(struct tpacket *tpacket)
 
 static void wake(void *arg)
 {
-	npf_event_set(&((struct npf_nic *)arg)->event);
+	struct npf_nic *nic = arg;
+
+	npf_event_set(__atomic_load_n(&nic->tapped, __ATOMIC_ACQUIRE));
 }
 
 static void start_timer(void *arg, uint64_t ns)
@@ -459,7 +461,8 @@ static void start_timer(void *arg, uint64_t ns)
 	struct npf_nic *nic = arg;
 	struct npf_host *host = &nic->host->base;
 
-	npf_event_timer(&nic->event, host->system->now(host) + ns);
+	npf_event_timer(__atomic_load_n(&nic->tapped, __ATOMIC_ACQUIRE),
+			host->system->now(host) + ns);
 }
 
 static const struct npf_user_tap_host tap_host = { .wake = wake, .start_timer = start_timer };
@@ -615,6 +618,15 @@ static void clear(struct npf_nic *nic)
 	(void)nic;
 }
 
+/* Once an order that was given later has been carried out, the old one is not touched any more. */
+static int listen_elsewhere(struct npf_nic *nic, struct npf_event *event)
+{
+	struct order order = { .run = run_nothing };
+
+	__atomic_store_n(&nic->tapped, event, __ATOMIC_RELEASE);
+	return give_order(nic->hook_state, &order);
+}
+
 const struct npf_linux_hook_ops npf_hook_tpacket = {
 	.hook = NPF_HOOK_TPACKET,
 	.open = open_tpacket,
@@ -624,4 +636,5 @@ const struct npf_linux_hook_ops npf_hook_tpacket = {
 	.hide_own = hide_own,
 	.lost = lost,
 	.clear = clear,
+	.listen = listen_elsewhere,
 };

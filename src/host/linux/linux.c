@@ -156,6 +156,8 @@ struct npf_host *npf_host_linux(void)
 	host->base.store_delay = STORE_DELAY;
 	host->base.adapters = &npf_linux_adapters;
 	host->base.nic = &npf_linux_nic;
+	host->base.files = &npf_linux_files;
+	host->base.workers = &npf_linux_workers;
 	host->monitor = npf_linux_monitor();
 	if (host->monitor < 0)
 		host->monitor = -1;

@@ -7,6 +7,7 @@
  *   send.c          transmission: which path frames take, the adapter's counters of them
  *   send_socket.c   ... a packet socket
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
+ *   file.c          files of a dump; worker.c the thread that writes them
  *   ebpf.c          the kernel's tap: load, ring maps, filters; splice.c puts a filter into it
  *   hook_tcx.c      where it is attached ...
  *   hook_socket.c
@@ -35,6 +36,7 @@ int npf_event_init(struct npf_event *event);
 void npf_event_fini(struct npf_event *event);
 /* Let another descriptor raise the level too (edge of its own lowering is its owner's matter). */
 int npf_event_add(struct npf_event *event, int fd);
+void npf_event_remove(struct npf_event *event, int fd);
 int npf_event_wait(struct npf_event *event, uint64_t now, uint64_t deadline);
 void npf_event_set(struct npf_event *event);
 void npf_event_clear(struct npf_event *event); /* flag and clock only */
@@ -54,6 +56,8 @@ struct npf_linux_hook_ops {
 	int (*hide_own)(struct npf_nic *nic, bool hide, uint64_t *hidden);
 	uint64_t (*lost)(struct npf_nic *nic);
 	void (*clear)(struct npf_nic *nic); /* lower what the hook itself raised */
+	/* What the hook raises shall be raised there, no longer at nic->tapped. */
+	int (*listen)(struct npf_nic *nic, struct npf_event *event);
 };
 extern const struct npf_linux_hook_ops npf_hook_tcx, npf_hook_socket, npf_hook_tpacket,
 	npf_hook_none;
@@ -65,6 +69,7 @@ struct npf_nic {
 	struct npf_adapter adapter; /* last known */
 	bool gone;
 	struct npf_event event;
+	struct npf_event *tapped; /* what the hook raises: event, or a worker's; atomic */
 	/* A packet socket that receives nothing: memberships (hardware filter) and own sends. */
 	int sender;
 	/* What own sends go through instead while they are hidden; -1: the same. Owned by the hook.
@@ -112,6 +117,11 @@ int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *w
 /* ---- nic.c --------------------------------------------------------------------------------- */
 
 extern const struct npf_nic_ops npf_linux_nic;
+
+/* ---- file.c, worker.c ---------------------------------------------------------------------- */
+
+extern const struct npf_file_ops npf_linux_files;
+extern const struct npf_worker_ops npf_linux_workers;
 
 /* ---- for error texts ------------------------------------------------------------------------ */
 

@@ -148,6 +148,7 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	nic->host = (struct npf_linux_host *)host;
 	nic->event = (struct npf_event){ .poller = -1, .flag = -1, .clock = -1 };
+	nic->tapped = &nic->event;
 	nic->sender = -1;
 	nic->hidden_sender = -1;
 	nic->monitor = -1;
@@ -166,12 +167,13 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 
 static bool gone(struct npf_nic *nic)
 {
-	if (!nic->gone && npf_linux_monitor_deleted(nic->monitor, nic->adapter.index)) {
+	if (!__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) &&
+	    npf_linux_monitor_deleted(nic->monitor, nic->adapter.index)) {
 		nic->ops->lost(nic); /* what the hook still holds is in the ring now */
-		nic->gone = true;
+		__atomic_store_n(&nic->gone, true, __ATOMIC_RELEASE);
 		npf_event_set(&nic->event);
 	}
-	return nic->gone;
+	return __atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE);
 }
 
 static int info(struct npf_nic *nic, struct npf_adapter *adapter)
@@ -275,7 +277,8 @@ static void set(struct npf_nic *nic)
 static void clear(struct npf_nic *nic)
 {
 	npf_event_clear(&nic->event);
-	nic->ops->clear(nic);
+	if (nic->tapped == &nic->event)
+		nic->ops->clear(nic);
 	if (gone(nic)) /* reads the news, and never sleeps again after the last */
 		npf_event_set(&nic->event);
 }

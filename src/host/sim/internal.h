@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The simulator, private: sim.c the machine and its adapters, wire.c time and what happens in it,
- * nic.c a binding. One recursive mutex covers everything but readiness, which must be safe in a
+ * nic.c a binding, file.c and worker.c what a dump needs. One recursive mutex covers everything but readiness, which must be safe in a
  * signal handler; recursive, because taps, scripts and the ring's memory call back.
  */
 #ifndef NPF_SIM_INTERNAL_H
@@ -50,6 +50,19 @@ struct npf_sim {
 	uint64_t fail_at; /* value of operations that fails, 0 none */
 	int fail_with;
 	size_t memory;
+	uint32_t idle; /* steps of workers since anything else happened */
+	struct npf_sim_file *files;
+	int last_file;
+	uint64_t disk_size, disk_used;
+	bool no_direct;
+};
+
+struct npf_worker {
+	struct npf_nic *nic;
+	uint64_t (*step)(void *arg);
+	void *arg;
+	uint64_t due;
+	bool done;
 };
 
 struct npf_nic {
@@ -65,6 +78,7 @@ struct npf_nic {
 	int raised;     /* eventfd: the level */
 	uint64_t timer; /* driver's and tap's, 0 none */
 	uint64_t flush;
+	struct npf_worker *worker; /* NULL: none */
 };
 
 static inline struct npf_sim *npf_sim_of(struct npf_host *host)
@@ -94,6 +108,10 @@ void npf_sim_drop_events(struct npf_sim *sim);
 /* ---- nic.c --------------------------------------------------------------------------------- */
 
 extern const struct npf_nic_ops npf_sim_nic;
+extern const struct npf_file_ops npf_sim_files;
+extern const struct npf_worker_ops npf_sim_workers;
+void npf_sim_run_worker(struct npf_worker *worker);
+void npf_sim_drop_files(struct npf_sim *sim);
 void npf_sim_raise(struct npf_nic *nic);
 
 #endif

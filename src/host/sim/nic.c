@@ -14,6 +14,9 @@
 
 #include "host/sim/internal.h"
 
+/* A worker looks around from time to time: that alone will end no wait. */
+#define IDLE_STEPS 1000u
+
 /* ---- readiness ----------------------------------------------------------------------------- */
 
 void npf_sim_raise(struct npf_nic *nic)
@@ -87,6 +90,8 @@ static int wait_step(struct npf_nic *nic, uint64_t deadline)
 		return 0;
 	if (sim->now >= deadline)
 		return -ETIMEDOUT;
+	if (deadline == NPF_WAIT_FOR_EVER && sim->idle > IDLE_STEPS)
+		return -EDEADLK;
 	if (sim->threaded || npf_sim_step(sim, deadline))
 		return -EAGAIN;
 	if (deadline == NPF_WAIT_FOR_EVER)
@@ -117,7 +122,12 @@ static int nic_wait(struct npf_nic *nic, uint64_t deadline)
 
 static void tap_wake(void *arg)
 {
-	npf_sim_raise(arg);
+	struct npf_nic *nic = arg;
+
+	if (nic->worker)
+		npf_sim_workers.wake(nic->worker);
+	else
+		npf_sim_raise(nic);
 }
 
 static void tap_start_timer(void *arg, uint64_t ns)

@@ -351,6 +351,9 @@ struct npf_host *npf_host_sim(uint32_t n_cpus)
 	sim->base.system = &system_ops;
 	sim->base.adapters = &adapter_ops;
 	sim->base.nic = &npf_sim_nic;
+	sim->base.files = &npf_sim_files;
+	sim->base.workers = &npf_sim_workers;
+	sim->disk_size = UINT64_MAX;
 	sim->n_cpus = n_cpus;
 	sim->sent_end = &sim->sent;
 	return &sim->base;
@@ -363,6 +366,7 @@ void npf_host_sim_free(struct npf_host *host)
 	if (!sim)
 		return;
 	npf_sim_drop_events(sim);
+	npf_sim_drop_files(sim);
 	while (sim->sent) {
 		struct npf_sim_sent *sent = sim->sent;
 

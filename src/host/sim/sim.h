@@ -85,6 +85,28 @@ struct npf_sim_sent {
 };
 const struct npf_sim_sent *npf_sim_sent(struct npf_host *host, size_t nth);
 
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* What was written; outlives its writer. */
+struct npf_sim_file {
+	struct npf_sim_file *next;
+	char path[64];
+	int number; /* what a provider of files gives for a descriptor */
+	int opens;
+	uint8_t *data;
+	size_t size, capacity;
+	uint32_t writes, direct_writes; /* of these, by alignment: past the cache */
+};
+
+/* NULL: there is none. */
+const struct npf_sim_file *npf_sim_file(struct npf_host *host, const char *path);
+/* A new, empty one; its number. */
+int npf_sim_make_file(struct npf_host *host, const char *path);
+/* Room for all files together. */
+void npf_sim_set_disk(struct npf_host *host, uint64_t bytes);
+/* Whether writes need alignment to be fast; true at first. */
+void npf_sim_set_direct(struct npf_host *host, bool possible);
+
 /* ---- faults and leaks ---------------------------------------------------------------------- */
 
 /* Operations of the host so far that could have failed. */

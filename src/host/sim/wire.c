@@ -69,6 +69,18 @@ static uint64_t *first_timer(struct npf_sim *sim, struct npf_nic **owner)
 	return first;
 }
 
+/* The worker that is due first; NULL: none. */
+static struct npf_worker *first_worker(struct npf_sim *sim)
+{
+	struct npf_worker *first = NULL;
+
+	for (struct npf_nic *nic = sim->nics; nic; nic = nic->next) {
+		if (nic->worker && (!first || nic->worker->due < first->due))
+			first = nic->worker;
+	}
+	return first;
+}
+
 static void move_clock(struct npf_sim *sim, uint64_t to)
 {
 	if (to <= sim->now)
@@ -84,16 +96,27 @@ bool npf_sim_step(struct npf_sim *sim, uint64_t limit)
 	uint64_t *timer = first_timer(sim, &owner);
 	struct npf_sim_event *event = sim->events;
 
-	if (event && event->at <= limit && (!timer || event->at <= *timer)) {
+	struct npf_worker *worker = first_worker(sim);
+	uint64_t before = worker ? worker->due : UINT64_MAX;
+
+	if (event && event->at <= limit && (!timer || event->at <= *timer) && event->at <= before) {
 		sim->events = event->next;
+		sim->idle = 0;
 		move_clock(sim, event->at);
 		run(sim, event);
 		return true;
 	}
-	if (timer && *timer <= limit) {
+	if (timer && *timer <= limit && *timer <= before) {
 		move_clock(sim, *timer);
 		*timer = 0;
+		sim->idle = 0;
 		npf_sim_raise(owner);
+		return true;
+	}
+	if (before <= limit && before != UINT64_MAX) {
+		move_clock(sim, before);
+		npf_sim_run_worker(worker);
+		sim->idle++;
 		return true;
 	}
 	return false;

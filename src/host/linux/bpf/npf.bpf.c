@@ -197,6 +197,19 @@ struct npf_tap_env {
 #define NPF_STORE_RELEASE(p, v) ((void)__sync_lock_test_and_set(p, v))
 #endif
 #define NPF_STORE_FIRST(p, v) NPF_STORE_RELEASE(p, v)
+/* The processor keeps loads in order on x86; elsewhere a fetching operation does. */
+#ifdef __TARGET_ARCH_x86
+#define NPF_LOAD_FIRST(p)                                                                          \
+	({                                                                                         \
+		typeof(*(p)) loaded = *(volatile typeof(*(p)) *)(p);                               \
+		asm volatile("" ::: "memory");                                                     \
+		loaded;                                                                            \
+	})
+#else
+#define NPF_LOAD_FIRST(p) __sync_fetch_and_add(p, 0)
+#endif
+/* One store: the kernel allows it at any address where the processor does. */
+#define NPF_PUT32(p, v) (*(volatile uint32_t *)(p) = (v))
 
 #define env_function static inline __attribute__((always_inline))
 
@@ -236,6 +249,41 @@ env_function struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t i
 env_function uint32_t npf_env_chunk_size(struct npf_tap_env *env)
 {
 	return geometry.n_chunks ? 1u << geometry.chunk_shift : 0;
+}
+
+env_function uint32_t npf_env_stream_size(struct npf_tap_env *env)
+{
+	return geometry.stream_size;
+}
+
+env_function uint32_t npf_env_stream_format(struct npf_tap_env *env)
+{
+	return geometry.stream_format;
+}
+
+env_function uint32_t npf_env_stream_most(struct npf_tap_env *env)
+{
+	return 1u << geometry.chunk_shift;
+}
+
+env_function uint32_t npf_env_region_shift(struct npf_tap_env *env)
+{
+	return geometry.stream_shift;
+}
+
+env_function uint8_t *npf_env_region(struct npf_tap_env *env, uint32_t n)
+{
+	return bpf_map_lookup_elem(&chunks, &n);
+}
+
+env_function void npf_env_spill(struct npf_tap_env *env, uint8_t *to, const uint8_t *from,
+				uint32_t n)
+{
+	int64_t bytes = n;
+
+	asm volatile("" : "+r"(bytes));
+	if (bytes > 0 && bytes <= 1ll << geometry.chunk_shift)
+		bpf_probe_read_kernel(to, bytes, from);
 }
 
 env_function uint64_t npf_env_now(struct npf_tap_env *env, uint32_t coarse)
