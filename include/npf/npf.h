@@ -250,6 +250,13 @@ int npf_get_class_stats(struct npf_instance *instance, struct npf_class_stats *s
  * device answers. */
 int64_t npf_write(struct npf_instance *instance, const void *frame, size_t size);
 
+/* ---- the trace ----------------------------------------------------------------------------- */
+
+/* With NPF_TRACE=1 in the environment the Linux host prints the chain of functions that open,
+ * control and close to standard error, as it happens. This is for what lies above: tell that a
+ * function begins or ends; what (may be NULL) explains. Does nothing without the variable. */
+void npf_trace(const char *function, const char *what, bool begins);
+
 #ifdef __cplusplus
 }
 #endif

@@ -102,6 +102,9 @@ struct npf_host {
 	const struct npf_system_ops *system;
 	const struct npf_adapter_ops *adapters;
 	const struct npf_nic_ops *nic;
+	/* Hear when a function of the manual begins and ends; what (may be NULL) explains. NULL:
+	 * nobody listens. */
+	void (*trace)(struct npf_host *host, const char *function, const char *what, bool begins);
 };
 
 #define NPF_CLOCK_TRIES 8

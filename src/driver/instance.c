@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "driver/core.h"
+#include "driver/trace.h"
 #include "filter/frame.h"
 
 /* ---- error texts --------------------------------------------------------------------------- */
@@ -315,6 +316,21 @@ static int ask_adapter(struct npf_instance *instance, struct npf_adapter *adapte
 	return 0;
 }
 
+static int open_nic(struct npf_instance *instance, const char *adapter, enum npf_hook hook,
+		    char *error)
+{
+	NPF_TRACED_AS(instance->host, "nic.open", adapter);
+
+	return instance->host->nic->open(instance->host, adapter, hook, &instance->nic, error);
+}
+
+static void close_nic(struct npf_instance *instance)
+{
+	NPF_TRACED_AS(instance->host, "nic.close", NULL);
+
+	instance->host->nic->close(instance->nic);
+}
+
 /* Everything else is zero after open. */
 static void set_defaults(struct npf_instance *instance)
 {
@@ -375,6 +391,7 @@ int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_op
 	char sentence[NPF_ERROR_SIZE] = "";
 	int err = check_name(adapter, error);
 
+	NPF_TRACED(host, adapter);
 	if (!err)
 		err = check_options(options, error);
 	if (err)
@@ -387,8 +404,7 @@ int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_op
 	instance->host = host;
 	instance->driver = driver;
 
-	err = host->nic->open(host, adapter, options ? options->hook : NPF_HOOK_AUTO,
-			      &instance->nic, sentence);
+	err = open_nic(instance, adapter, options ? options->hook : NPF_HOOK_AUTO, sentence);
 	if (err)
 		goto free_instance;
 	err = start(instance, sentence);
@@ -398,7 +414,7 @@ int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_op
 	return 0;
 
 close_nic:
-	host->nic->close(instance->nic);
+	close_nic(instance);
 free_instance:
 	npf_free(host, instance, sizeof(*instance));
 	return refuse(error, err, sentence[0] ? sentence : "opening the adapter failed");
@@ -417,6 +433,8 @@ static void wake_reader(struct npf_instance *instance)
 
 void npf_close_open_instance(struct npf_instance *instance)
 {
+	NPF_TRACED(instance->host, NULL);
+
 	__atomic_fetch_or(&instance->use, NPF_CLOSING, __ATOMIC_SEQ_CST);
 	wake_reader(instance);
 	drain(instance->host, &instance->use, NPF_CLOSING);
@@ -444,11 +462,12 @@ void npf_close_binding(struct npf_instance *instance)
 {
 	struct npf_host *host = instance->host;
 
+	NPF_TRACED(host, NULL);
 	if (!begin_unbinding(instance))
 		return;
 	drain(host, &instance->binding, NPF_UNBINDING);
 
-	host->nic->close(instance->nic);
+	close_nic(instance);
 	npf_free(host, instance->filters, instance->filters->size);
 	npf_free(host, instance->cursors, cursors_size(instance));
 	npf_driver_unbind(instance);
@@ -459,6 +478,8 @@ void npf_close_binding(struct npf_instance *instance)
 
 void npf_cleanup(struct npf_instance *instance)
 {
+	NPF_TRACED(instance->host, NULL);
+
 	npf_close_open_instance(instance);
 	npf_close_binding(instance);
 }
@@ -467,6 +488,9 @@ void npf_close(struct npf_instance *instance)
 {
 	if (!instance)
 		return;
+
+	NPF_TRACED(instance->host, NULL);
+
 	npf_cleanup(instance);
 	npf_driver_leave(instance);
 	npf_free(instance->host, instance, sizeof(*instance));

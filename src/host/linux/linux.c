@@ -119,6 +119,7 @@ struct npf_host *npf_host_linux(void)
 	host->base.system = &system_ops;
 	host->base.adapters = &npf_linux_adapters;
 	host->base.nic = &npf_linux_nic;
+	host->base.trace = npf_linux_tracing() ? npf_linux_trace : NULL;
 	host->monitor = npf_linux_monitor();
 	if (host->monitor < 0)
 		host->monitor = -1;

@@ -6,6 +6,7 @@
  *   nic.c           a binding: picks the hook, hardware filter, transmission, departure
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
  *   ebpf.c          the kernel's tap: load, ring maps, filters; splice.c puts a filter into it
+ *   trace.c         tells of functions that begin and end (NPF_TRACE)
  *   hook_tcx.c      where it is attached ...
  *   hook_socket.c
  *   hook_tpacket.c  ... or, without eBPF, packets brought to the tap in user space
@@ -90,6 +91,12 @@ bool npf_linux_segments(const char *name);
 /* ---- nic.c --------------------------------------------------------------------------------- */
 
 extern const struct npf_nic_ops npf_linux_nic;
+
+/* ---- trace.c ------------------------------------------------------------------------------- */
+
+/* Does the environment ask for the trace? */
+bool npf_linux_tracing(void);
+void npf_linux_trace(struct npf_host *host, const char *function, const char *what, bool begins);
 
 /* ---- for error texts ------------------------------------------------------------------------ */
 
