@@ -496,6 +496,13 @@ int npf_reset_send_stats(struct npf_instance *instance);
 /* ns from which a paced frame counts as late; 100 us unless set. */
 int npf_set_late_limit(struct npf_instance *instance, uint64_t ns);
 
+/* ---- the trace ----------------------------------------------------------------------------- */
+
+/* With NPF_TRACE=1 in the environment the Linux host prints the chain of functions that open,
+ * control and close to standard error, as it happens. This is for what lies above: tell that a
+ * function begins or ends; what (may be NULL) explains. Does nothing without the variable. */
+void npf_trace(const char *function, const char *what, bool begins);
+
 #ifdef __cplusplus
 }
 #endif

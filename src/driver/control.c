@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "driver/core.h"
+#include "driver/trace.h"
 
 #define SMALLEST_BUFFER NPF_RECORD_HEADER /* less cannot hold a packet: it means no buffer */
 #define LONGEST_PATH    4096u
@@ -449,6 +450,10 @@ int npf_io_control(struct npf_instance *instance, uint32_t code, const void *in,
 		.out = out,
 		.out_size = out ? out_size : 0,
 	};
+	const struct control *control = find_control(code);
+
+	NPF_TRACED(instance->host, control ? control->name : "of an unknown code");
+
 	int err = npf_enter(instance);
 
 	if (!err) {

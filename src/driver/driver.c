@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "driver/core.h"
+#include "driver/trace.h"
 
 #define VERSION "npf 0.1.0"
 
@@ -264,6 +265,8 @@ void npf_driver_leave(struct npf_instance *instance)
 
 int npf_driver_entry(struct npf_host *host, struct npf_driver **out)
 {
+	NPF_TRACED(host, NULL);
+
 	struct npf_driver *driver = npf_alloc(host, sizeof(*driver));
 	struct adapter_list *list;
 
@@ -292,6 +295,7 @@ int npf_unload(struct npf_driver *driver)
 {
 	struct npf_host *host = driver->host;
 
+	NPF_TRACED(host, NULL);
 	npf_lock_take(host, &driver->lock);
 
 	bool busy = driver->n_instances > 0;

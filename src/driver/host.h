@@ -184,6 +184,9 @@ struct npf_host {
 	uint32_t store_delay;
 	const struct npf_file_ops *files;
 	const struct npf_worker_ops *workers;
+	/* Hear when a function of the manual begins and ends; what (may be NULL) explains. NULL:
+	 * nobody listens. */
+	void (*trace)(struct npf_host *host, const char *function, const char *what, bool begins);
 };
 
 #define NPF_CLOCK_TRIES 8

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "driver/core.h"
+#include "driver/trace.h"
 #include "filter/frame.h"
 
 /* ---- error texts --------------------------------------------------------------------------- */
@@ -332,6 +333,21 @@ static int ask_adapter(struct npf_instance *instance, struct npf_adapter *adapte
 	return 0;
 }
 
+static int open_nic(struct npf_instance *instance, const char *adapter, enum npf_hook hook,
+		    char *error)
+{
+	NPF_TRACED_AS(instance->host, "nic.open", adapter);
+
+	return instance->host->nic->open(instance->host, adapter, hook, &instance->nic, error);
+}
+
+static void close_nic(struct npf_instance *instance)
+{
+	NPF_TRACED_AS(instance->host, "nic.close", NULL);
+
+	instance->host->nic->close(instance->nic);
+}
+
 /* Everything else is zero after open. */
 static void set_defaults(struct npf_instance *instance)
 {
@@ -393,6 +409,7 @@ int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_op
 	char sentence[NPF_ERROR_SIZE] = "";
 	int err = check_name(adapter, error);
 
+	NPF_TRACED(host, adapter);
 	if (!err)
 		err = check_options(options, error);
 	if (err)
@@ -405,7 +422,7 @@ int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_op
 	instance->host = host;
 	instance->driver = driver;
 
-	err = host->nic->open(host, adapter, wanted_hook(options), &instance->nic, sentence);
+	err = open_nic(instance, adapter, wanted_hook(options), sentence);
 	if (err)
 		goto free_instance;
 	err = start(instance, sentence);
@@ -415,7 +432,7 @@ int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_op
 	return 0;
 
 close_nic:
-	host->nic->close(instance->nic);
+	close_nic(instance);
 free_instance:
 	npf_free(host, instance, sizeof(*instance));
 	return refuse(error, err, sentence[0] ? sentence : "opening the adapter failed");
@@ -434,6 +451,8 @@ static void wake_reader(struct npf_instance *instance)
 
 void npf_close_open_instance(struct npf_instance *instance)
 {
+	NPF_TRACED(instance->host, NULL);
+
 	__atomic_fetch_or(&instance->use, NPF_CLOSING, __ATOMIC_SEQ_CST);
 	npf_end_sending(instance);
 	wake_reader(instance);
@@ -462,12 +481,13 @@ void npf_close_binding(struct npf_instance *instance)
 {
 	struct npf_host *host = instance->host;
 
+	NPF_TRACED(host, NULL);
 	if (!begin_unbinding(instance))
 		return;
 	drain(host, &instance->binding, NPF_UNBINDING);
 
 	npf_free_dump(instance);
-	host->nic->close(instance->nic);
+	close_nic(instance);
 	npf_free(host, instance->filters, instance->filters->size);
 	npf_free(host, instance->cursors, cursors_size(instance));
 	npf_driver_unbind(instance);
@@ -478,6 +498,8 @@ void npf_close_binding(struct npf_instance *instance)
 
 void npf_cleanup(struct npf_instance *instance)
 {
+	NPF_TRACED(instance->host, NULL);
+
 	npf_close_open_instance(instance);
 	npf_close_binding(instance);
 }
@@ -486,6 +508,9 @@ void npf_close(struct npf_instance *instance)
 {
 	if (!instance)
 		return;
+
+	NPF_TRACED(instance->host, NULL);
+
 	npf_cleanup(instance);
 	npf_driver_leave(instance);
 	npf_free(instance->host, instance, sizeof(*instance));

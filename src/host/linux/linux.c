@@ -158,6 +158,7 @@ struct npf_host *npf_host_linux(void)
 	host->base.nic = &npf_linux_nic;
 	host->base.files = &npf_linux_files;
 	host->base.workers = &npf_linux_workers;
+	host->base.trace = npf_linux_tracing() ? npf_linux_trace : NULL;
 	host->monitor = npf_linux_monitor();
 	if (host->monitor < 0)
 		host->monitor = -1;

@@ -9,6 +9,7 @@
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
  *   file.c          files of a dump; worker.c the thread that writes them
  *   ebpf.c          the kernel's tap: load, ring maps, filters; splice.c puts a filter into it
+ *   trace.c         tells of functions that begin and end (NPF_TRACE)
  *   hook_tcx.c      where it is attached ...
  *   hook_socket.c
  *   hook_tpacket.c  ... or, without eBPF, packets brought to the tap in user space
@@ -122,6 +123,11 @@ extern const struct npf_nic_ops npf_linux_nic;
 
 extern const struct npf_file_ops npf_linux_files;
 extern const struct npf_worker_ops npf_linux_workers;
+/* ---- trace.c ------------------------------------------------------------------------------- */
+
+/* Does the environment ask for the trace? */
+bool npf_linux_tracing(void);
+void npf_linux_trace(struct npf_host *host, const char *function, const char *what, bool begins);
 
 /* ---- for error texts ------------------------------------------------------------------------ */
 

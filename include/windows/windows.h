@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What programs written for WinPcap use of Windows: time, threads, events and waiting, critical
+ * sections, Ctrl-C, the last error, and Microsoft's additions to the C library. Functions are in
+ * libwpcap-windows.a, which `pkg-config --libs wpcap` names.
+ */
+#ifndef NPF_WINDOWS_H
+#define NPF_WINDOWS_H
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "windef.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the last error ------------------------------------------------------------------------ */
+
+/* It lives in errno: GetLastError() says errno in Windows' numbers. */
+DWORD GetLastError(void);
+void SetLastError(DWORD error);
+
+#define NO_ERROR                  0u
+#define ERROR_SUCCESS             0u
+#define ERROR_INVALID_FUNCTION    1u
+#define ERROR_FILE_NOT_FOUND      2u
+#define ERROR_PATH_NOT_FOUND      3u
+#define ERROR_TOO_MANY_OPEN_FILES 4u
+#define ERROR_ACCESS_DENIED       5u
+#define ERROR_INVALID_HANDLE      6u
+#define ERROR_NOT_ENOUGH_MEMORY   8u
+#define ERROR_BAD_UNIT            20u
+#define ERROR_GEN_FAILURE         31u
+#define ERROR_NOT_SUPPORTED       50u
+#define ERROR_FILE_EXISTS         80u
+#define ERROR_INVALID_PARAMETER   87u
+#define ERROR_DISK_FULL           112u
+#define ERROR_INSUFFICIENT_BUFFER 122u
+#define ERROR_BUSY                170u
+#define ERROR_ALREADY_EXISTS      183u
+#define ERROR_MORE_DATA           234u
+#define ERROR_NOT_OWNER           288u
+#define ERROR_TOO_MANY_POSTS      298u
+#define ERROR_OPERATION_ABORTED   995u
+#define ERROR_IO_DEVICE           1117u
+#define ERROR_NETWORK_DOWN        1222u
+#define ERROR_NO_SYSTEM_RESOURCES 1450u
+#define ERROR_TIMEOUT             1460u
+#define ERROR_DEVICE_REMOVED      1617u
+
+#define FORMAT_MESSAGE_ALLOCATE_BUFFER 0x0100u
+#define FORMAT_MESSAGE_IGNORE_INSERTS  0x0200u
+#define FORMAT_MESSAGE_FROM_SYSTEM     0x1000u
+#define LANG_NEUTRAL                   0
+#define SUBLANG_DEFAULT                1
+#define MAKELANGID(p, s)               ((WORD)((s) << 10 | (p)))
+/* Only FORMAT_MESSAGE_FROM_SYSTEM. Characters written, 0 on failure. */
+DWORD FormatMessageA(DWORD flags, LPCVOID source, DWORD message, DWORD language, LPSTR buffer,
+		     DWORD size, va_list *arguments);
+#define FormatMessage FormatMessageA
+HLOCAL LocalFree(HLOCAL memory);
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+typedef struct _FILETIME {
+	DWORD dwLowDateTime;
+	DWORD dwHighDateTime;
+} FILETIME, *PFILETIME, *LPFILETIME;
+
+typedef struct _SYSTEMTIME {
+	WORD wYear, wMonth, wDayOfWeek, wDay, wHour, wMinute, wSecond, wMilliseconds;
+} SYSTEMTIME, *PSYSTEMTIME, *LPSYSTEMTIME;
+
+void Sleep(DWORD ms);
+DWORD GetTickCount(void);
+ULONGLONG GetTickCount64(void);
+BOOL QueryPerformanceCounter(LARGE_INTEGER *count);
+BOOL QueryPerformanceFrequency(LARGE_INTEGER *frequency);
+void GetSystemTimeAsFileTime(LPFILETIME time);
+void GetSystemTime(LPSYSTEMTIME time);
+void GetLocalTime(LPSYSTEMTIME time);
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+#define INFINITE             0xFFFFFFFFu
+#define WAIT_OBJECT_0        0u
+#define WAIT_TIMEOUT         258u
+#define WAIT_FAILED          0xFFFFFFFFu
+#define MAXIMUM_WAIT_OBJECTS 64
+
+/* Handles of this header's objects, and any descriptor that poll() takes, such as the read event
+ * of an adapter: that one is ready while it is readable. */
+DWORD WaitForSingleObject(HANDLE handle, DWORD ms);
+DWORD WaitForMultipleObjects(DWORD n, const HANDLE *handles, BOOL all, DWORD ms);
+
+HANDLE CreateEventA(LPSECURITY_ATTRIBUTES security, BOOL manual_reset, BOOL set, LPCSTR name);
+#define CreateEvent CreateEventA
+BOOL SetEvent(HANDLE event);
+BOOL ResetEvent(HANDLE event);
+
+HANDLE CreateMutexA(LPSECURITY_ATTRIBUTES security, BOOL owned, LPCSTR name);
+#define CreateMutex CreateMutexA
+BOOL ReleaseMutex(HANDLE mutex);
+
+HANDLE CreateSemaphoreA(LPSECURITY_ATTRIBUTES security, LONG count, LONG most, LPCSTR name);
+#define CreateSemaphore CreateSemaphoreA
+BOOL ReleaseSemaphore(HANDLE semaphore, LONG n, LPLONG before);
+
+/* Of what this header created. The read event is its adapter's. */
+BOOL CloseHandle(HANDLE handle);
+
+/* ---- threads ------------------------------------------------------------------------------- */
+
+typedef DWORD(WINAPI *LPTHREAD_START_ROUTINE)(LPVOID argument);
+#define STILL_ACTIVE 259u
+
+/* flags must be 0; stack 0 is the system's default. */
+HANDLE CreateThread(LPSECURITY_ATTRIBUTES security, SIZE_T stack, LPTHREAD_START_ROUTINE start,
+		    LPVOID argument, DWORD flags, LPDWORD id);
+void ExitThread(DWORD code) __attribute__((noreturn));
+BOOL GetExitCodeThread(HANDLE thread, LPDWORD code);
+DWORD GetCurrentThreadId(void);
+DWORD GetCurrentProcessId(void);
+void ExitProcess(UINT code) __attribute__((noreturn));
+
+typedef pthread_mutex_t CRITICAL_SECTION, *PCRITICAL_SECTION, *LPCRITICAL_SECTION;
+void InitializeCriticalSection(LPCRITICAL_SECTION section);
+void DeleteCriticalSection(LPCRITICAL_SECTION section);
+void EnterCriticalSection(LPCRITICAL_SECTION section);
+BOOL TryEnterCriticalSection(LPCRITICAL_SECTION section);
+void LeaveCriticalSection(LPCRITICAL_SECTION section);
+
+#define InterlockedIncrement(at)                 __sync_add_and_fetch((at), 1)
+#define InterlockedDecrement(at)                 __sync_sub_and_fetch((at), 1)
+#define InterlockedExchangeAdd(at, n)            __sync_fetch_and_add((at), (n))
+#define InterlockedExchange(at, n)               __atomic_exchange_n((at), (n), __ATOMIC_SEQ_CST)
+#define InterlockedCompareExchange(at, to, from) __sync_val_compare_and_swap((at), (from), (to))
+
+/* ---- the console --------------------------------------------------------------------------- */
+
+#define CTRL_C_EVENT        0u
+#define CTRL_BREAK_EVENT    1u
+#define CTRL_CLOSE_EVENT    2u
+#define CTRL_LOGOFF_EVENT   5u
+#define CTRL_SHUTDOWN_EVENT 6u
+typedef BOOL(WINAPI *PHANDLER_ROUTINE)(DWORD event);
+
+/* Handlers run in a thread of their own, the newest first, until one returns TRUE; when none does
+ * the process ends. SIGINT, SIGQUIT, SIGHUP and SIGTERM are events 0, 1, 2 and 6. With NULL, add
+ * TRUE ignores Ctrl-C. */
+BOOL SetConsoleCtrlHandler(PHANDLER_ROUTINE handler, BOOL add);
+
+/* ---- Microsoft's additions to the C library ------------------------------------------------ */
+
+#define _TRUNCATE   ((size_t)-1)
+#define _countof(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Always terminated, unlike there. */
+#define _snprintf  snprintf
+#define _vsnprintf vsnprintf
+#define sprintf_s  snprintf
+#define vsprintf_s vsnprintf
+/* Without %s, %c and %[, which take one more argument there. */
+#define sscanf_s sscanf
+#define scanf_s  scanf
+
+#define _stricmp   strcasecmp
+#define stricmp    strcasecmp
+#define _strcmpi   strcasecmp
+#define strcmpi    strcasecmp
+#define _strnicmp  strncasecmp
+#define strnicmp   strncasecmp
+#define _strdup    strdup
+#define strtok_s   strtok_r
+#define _atoi64    atoll
+#define _strtoi64  strtoll
+#define _strtoui64 strtoull
+#define _getpid    getpid
+
+/* 0, or ERANGE with an empty destination when the text does not fit. */
+errno_t strcpy_s(char *to, size_t size, const char *from);
+errno_t strcat_s(char *to, size_t size, const char *from);
+errno_t strncpy_s(char *to, size_t size, const char *from, size_t n);
+errno_t memcpy_s(void *to, size_t size, const void *from, size_t n);
+errno_t strerror_s(char *to, size_t size, int error);
+errno_t fopen_s(FILE **file, const char *name, const char *mode);
+errno_t localtime_s(struct tm *to, const time_t *time);
+errno_t gmtime_s(struct tm *to, const time_t *time);
+char *_itoa(int value, char *to, int base);
+
+#define ZeroMemory(to, n)       memset((to), 0, (n))
+#define FillMemory(to, n, b)    memset((to), (b), (n))
+#define CopyMemory(to, from, n) memcpy((to), (from), (n))
+#define MoveMemory(to, from, n) memmove((to), (from), (n))
+#define RtlZeroMemory           ZeroMemory
+#define RtlCopyMemory           CopyMemory
+
+#if !defined(NOMINMAX) && !defined(__cplusplus)
+#ifndef max
+#define max(a, b) ((a) > (b) ? (a) : (b))
+#endif
+#ifndef min
+#define min(a, b) ((a) < (b) ? (a) : (b))
+#endif
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The process's driver. Packet.dll found NPF's service or installed and started it; here the driver
+ * is an object of the process, made when it is first needed (PacketInstallDriver) and kept until
+ * PacketStopDriver or the end.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include "packet.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct npf_host *host;
+static struct npf_driver *driver;
+
+/* ---- the trace ----------------------------------------------------------------------------- */
+
+struct packet_traced packet_traced_begin(const char *function, const char *what)
+{
+	npf_trace(function, what, true);
+	return (struct packet_traced){ function };
+}
+
+void packet_traced_end(struct packet_traced *traced)
+{
+	npf_trace(traced->function, NULL, false);
+}
+
+/* ---- the driver ---------------------------------------------------------------------------- */
+
+static bool PacketInstallDriver(void)
+{
+	PACKET_TRACED(NULL);
+
+	int err;
+
+	host = npf_host_linux();
+	if (!host)
+		return false;
+	err = npf_driver_entry(host, &driver);
+	if (!err)
+		return true;
+	npf_host_linux_free(host);
+	host = NULL;
+	return packet_result(err);
+}
+
+struct npf_driver *packet_driver_lock(void)
+{
+	pthread_mutex_lock(&lock);
+	return driver || PacketInstallDriver() ? driver : NULL;
+}
+
+void packet_driver_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static int stop_driver(void)
+{
+	int err;
+
+	if (!driver)
+		return 0;
+	err = npf_unload(driver);
+	if (err)
+		return err;
+	driver = NULL;
+	npf_host_linux_free(host);
+	host = NULL;
+	return 0;
+}
+
+PACKET_EXPORT BOOL PacketStopDriver(void)
+{
+	PACKET_TRACED(NULL);
+
+	pthread_mutex_lock(&lock);
+
+	int err = stop_driver();
+
+	pthread_mutex_unlock(&lock);
+	return packet_result(err);
+}
+
+BOOLEAN packet_result(int64_t result)
+{
+	if (result >= 0)
+		return TRUE;
+	errno = (int)-result;
+	return FALSE;
+}
+
+/* ---- who we are ---------------------------------------------------------------------------- */
+
+PACKET_EXPORT char PacketLibraryVersion[64] = PACKET_VERSION;
+
+PACKET_EXPORT PCHAR PacketGetVersion(void)
+{
+	return PacketLibraryVersion;
+}
+
+/* What follows the name in npf_version(). */
+PACKET_EXPORT PCHAR PacketGetDriverVersion(void)
+{
+	const char *version = strchr(npf_version(), ' ');
+
+	/* The original's type; nobody writes to it. */
+	return (PCHAR)(uintptr_t)(version ? version + 1 : npf_version());
+}
+
+PACKET_EXPORT PCHAR PacketGetDriverName(void)
+{
+	static char name[] = "NPF";
+
+	return name;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Opening and closing an adapter, in the steps of the original. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "packet.h"
+
+/* Why this thread's last PacketOpenAdapter failed. */
+static _Thread_local char open_error[NPF_ERROR_SIZE];
+
+struct npf_instance *packet_instance(const ADAPTER *adapter)
+{
+	return adapter->hFile;
+}
+
+static int descriptor(const ADAPTER *adapter)
+{
+	return NPF_HANDLE_DESCRIPTOR(adapter->ReadEvent);
+}
+
+static HANDLE handle(int fd)
+{
+	return (HANDLE)(LONG_PTR)fd;
+}
+
+static void explain(int err, const char *sentence)
+{
+	snprintf(open_error, sizeof(open_error), "%s", sentence);
+	errno = err;
+}
+
+/* ---- the read event ------------------------------------------------------------------------ */
+
+/* An epoll descriptor that the driver joins. Not 0: as a handle that would be NULL. */
+static int create_event(void)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	while (fd == 0) {
+		int other = dup(fd);
+
+		close(fd);
+		fd = other;
+	}
+	return fd;
+}
+
+static BOOLEAN PacketSetReadEvt(LPADAPTER adapter)
+{
+	PACKET_TRACED(NULL);
+
+	int fd = create_event();
+
+	if (fd < 0)
+		return FALSE;
+	if (!packet_control(adapter, NPF_BIOCSETEVENTHANDLE, (uint32_t)fd)) {
+		close(fd);
+		return FALSE;
+	}
+	adapter->ReadEvent = handle(fd);
+	return TRUE;
+}
+
+/* Somebody may sleep in poll() on the event that is about to be closed. What ends his sleep must
+ * be readable for ever, or he might find it gone when he looks what woke him. */
+static int always_readable = -1;
+
+static void make_always_readable(void)
+{
+	always_readable = eventfd(1, EFD_CLOEXEC);
+}
+
+static void release_waiters(const ADAPTER *adapter)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct epoll_event interest = { .events = EPOLLIN };
+
+	pthread_once(&once, make_always_readable);
+	epoll_ctl(descriptor(adapter), EPOLL_CTL_ADD, always_readable, &interest);
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+/* As far as the adapter lets: the tap sees whole packets anyway. */
+static void PacketSetMaxLookaheadsize(LPADAPTER adapter)
+{
+	PACKET_TRACED(NULL);
+
+	ULONG request[4] = { OID_GEN_MAXIMUM_LOOKAHEAD, sizeof(ULONG) };
+	int saved = errno;
+
+	if (PacketRequest(adapter, FALSE, (PPACKET_OID_DATA)request)) {
+		request[0] = OID_GEN_CURRENT_LOOKAHEAD;
+		PacketRequest(adapter, TRUE, (PPACKET_OID_DATA)request);
+	}
+	errno = saved;
+}
+
+static LPADAPTER new_adapter(struct npf_instance *instance, const char *name)
+{
+	LPADAPTER adapter = calloc(1, sizeof(*adapter));
+
+	if (!adapter)
+		return NULL;
+	adapter->hFile = instance;
+	adapter->NumWrites = 1;
+	adapter->ReadEvent = handle(-1);
+	adapter->Flags = INFO_FLAG_NDIS_ADAPTER;
+	snprintf(adapter->Name, sizeof(adapter->Name), "%s", name);
+	return adapter;
+}
+
+static struct npf_instance *create_file(struct npf_driver *driver, const char *name)
+{
+	struct npf_instance *instance;
+	char error[NPF_ERROR_SIZE];
+	int err;
+
+	npf_trace("CreateFile", NULL, true);
+	err = npf_open(driver, name, NULL, &instance, error);
+	npf_trace("CreateFile", NULL, false);
+	if (!err)
+		return instance;
+	explain(-err, error);
+	return NULL;
+}
+
+static LPADAPTER PacketOpenAdapterNPF(struct npf_driver *driver, const char *name)
+{
+	PACKET_TRACED(name);
+
+	struct npf_instance *instance = create_file(driver, name);
+
+	if (!instance)
+		return NULL;
+
+	LPADAPTER adapter = new_adapter(instance, name);
+
+	if (!adapter) {
+		npf_close(instance);
+		explain(ENOMEM, "memory is short; nothing was opened");
+		return NULL;
+	}
+	if (!PacketSetReadEvt(adapter) || !PacketSetReadTimeout(adapter, 0)) {
+		explain(errno, npf_error(instance));
+		npf_close(instance);
+		if (descriptor(adapter) >= 0)
+			close(descriptor(adapter));
+		free(adapter);
+		return NULL;
+	}
+	PacketSetMaxLookaheadsize(adapter);
+	return adapter;
+}
+
+PACKET_EXPORT LPADAPTER PacketOpenAdapter(PCHAR name)
+{
+	PACKET_TRACED(NULL);
+
+	struct npf_driver *driver = packet_driver_lock();
+	struct npf_adapter found;
+	LPADAPTER adapter = NULL;
+
+	if (!driver)
+		explain(errno, "the driver cannot start: memory or descriptors are short");
+	else if (!packet_find_adapter(driver, name, &found))
+		explain(errno, "there is no such adapter; npf list shows them");
+	else
+		adapter = PacketOpenAdapterNPF(driver, found.name);
+	packet_driver_unlock();
+	return adapter;
+}
+
+/* ---- closing ------------------------------------------------------------------------------- */
+
+static void close_file(struct npf_instance *instance)
+{
+	npf_trace("CloseHandle", NULL, true);
+	npf_close(instance);
+	npf_trace("CloseHandle", NULL, false);
+}
+
+PACKET_EXPORT void PacketCloseAdapter(LPADAPTER adapter)
+{
+	PACKET_TRACED(adapter ? adapter->Name : NULL);
+
+	if (!adapter)
+		return;
+	release_waiters(adapter);
+	/* The instance first: who receives must have left before the event goes. */
+	close_file(packet_instance(adapter));
+	close(descriptor(adapter));
+	free(adapter);
+}
+
+PACKET_EXPORT HANDLE PacketGetReadEvent(LPADAPTER adapter)
+{
+	return adapter->ReadEvent;
+}
+
+PACKET_EXPORT PAirpcapHandle PacketGetAirPcapHandle(LPADAPTER adapter)
+{
+	(void)adapter;
+	return NULL;
+}
+
+PACKET_EXPORT PCCH PacketGetErrorText(const ADAPTER *adapter)
+{
+	return adapter ? npf_error(packet_instance(adapter)) : open_error;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sending: one packet, and queues. The driver takes as much of a queue as one call may last and
+ * tells how much that was; what is left is waited for and sent from here.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "packet.h"
+
+#define NS_PER_S  1000000000ll
+#define NS_PER_US 1000ll
+
+PACKET_EXPORT BOOLEAN PacketSendPacket(LPADAPTER adapter, LPPACKET packet, BOOLEAN Sync)
+{
+	(void)Sync;
+	return packet_result(npf_write(packet_instance(adapter), packet->Buffer, packet->Length));
+}
+
+/* ---- queues -------------------------------------------------------------------------------- */
+
+struct queue {
+	const uint8_t *packets;
+	size_t size;
+	size_t sent;
+	struct timespec start;
+};
+
+/* Time stamp of the packet at an offset that is known to hold a header, ns. */
+static int64_t stamp_at(const struct queue *queue, size_t offset)
+{
+	struct npf_sf_pkthdr header;
+
+	memcpy(&header, queue->packets + offset, sizeof(header));
+	return header.tv_sec * NS_PER_S + header.tv_usec * NS_PER_US;
+}
+
+/* Sleep until the next packet's place in the schedule of the whole queue. */
+static void wait_for_next(const struct queue *queue)
+{
+	struct timespec at = queue->start;
+	int64_t after;
+
+	if (queue->size - queue->sent < sizeof(struct npf_sf_pkthdr))
+		return;
+	after = stamp_at(queue, queue->sent) - stamp_at(queue, 0);
+	if (after <= 0)
+		return;
+	at.tv_sec += (time_t)((at.tv_nsec + after) / NS_PER_S);
+	at.tv_nsec = (long)((at.tv_nsec + after) % NS_PER_S);
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+		;
+}
+
+PACKET_EXPORT INT PacketSendPackets(LPADAPTER adapter, PVOID packets, ULONG size, BOOLEAN Sync)
+{
+	struct queue queue = { .packets = packets, .size = size };
+	uint32_t code = Sync ? NPF_BIOCSENDPACKETSSYNC : NPF_BIOCSENDPACKETSNOSYNC;
+
+	if (size > INT32_MAX) {
+		errno = EMSGSIZE;
+		return 0;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &queue.start);
+	while (queue.sent < queue.size) {
+		size_t consumed = 0;
+
+		if (queue.sent && Sync)
+			wait_for_next(&queue);
+		if (!packet_result(npf_io_control(packet_instance(adapter), code,
+						  queue.packets + queue.sent,
+						  queue.size - queue.sent, NULL, 0, &consumed)))
+			break;
+		/* Success without progress: the adapter has gone. Not for ever. */
+		if (!consumed) {
+			errno = ENODEV;
+			break;
+		}
+		queue.sent += consumed;
+	}
+	return (INT)queue.sent;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Threads and critical sections. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "objects.h"
+#include "process.h"
+
+/* Shared by the thread and its handle, whichever lives longer. */
+struct windows_thread {
+	unsigned int users;
+	int done; /* the handle's counter, under a descriptor of the thread's own */
+	DWORD code;
+	DWORD id;
+	LPTHREAD_START_ROUTINE start;
+	LPVOID argument;
+	pthread_mutex_t lock;
+	pthread_cond_t started;
+};
+
+static _Thread_local struct windows_thread *self;
+
+static void free_thread(struct windows_thread *thread)
+{
+	pthread_mutex_destroy(&thread->lock);
+	pthread_cond_destroy(&thread->started);
+	if (thread->done >= 0)
+		close(thread->done);
+	free(thread);
+}
+
+void thread_release(struct windows_thread *thread)
+{
+	if (!__atomic_sub_fetch(&thread->users, 1, __ATOMIC_ACQ_REL))
+		free_thread(thread);
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+static void finish(void *arg)
+{
+	struct windows_thread *thread = arg;
+	uint64_t one = 1;
+
+	if (write(thread->done, &one, sizeof(one)) < 0)
+		thread->code = (DWORD)errno;
+	thread_release(thread);
+}
+
+static void set_code(struct windows_thread *thread, DWORD code)
+{
+	__atomic_store_n(&thread->code, code, __ATOMIC_RELEASE);
+}
+
+static void *run(void *arg)
+{
+	struct windows_thread *thread = arg;
+
+	self = thread;
+	pthread_cleanup_push(finish, thread);
+	pthread_mutex_lock(&thread->lock);
+	thread->id = GetCurrentThreadId();
+	pthread_cond_signal(&thread->started);
+	pthread_mutex_unlock(&thread->lock);
+	set_code(thread, thread->start(thread->argument));
+	pthread_cleanup_pop(1);
+	return NULL;
+}
+
+/* Start it detached and wait until it knows its number. */
+static int launch(struct windows_thread *thread, SIZE_T stack)
+{
+	pthread_attr_t attributes;
+	pthread_t id;
+	int err;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	if (stack)
+		pthread_attr_setstacksize(&attributes, stack < 65536 ? 65536 : stack);
+	pthread_mutex_lock(&thread->lock);
+	err = pthread_create(&id, &attributes, run, thread);
+	while (!err && !thread->id)
+		pthread_cond_wait(&thread->started, &thread->lock);
+	pthread_mutex_unlock(&thread->lock);
+	pthread_attr_destroy(&attributes);
+	return err;
+}
+
+static struct windows_thread *new_thread(LPTHREAD_START_ROUTINE start, LPVOID argument)
+{
+	struct windows_thread *thread = calloc(1, sizeof(*thread));
+
+	if (!thread)
+		return NULL;
+	thread->users = 2;
+	thread->done = -1;
+	thread->code = STILL_ACTIVE;
+	thread->start = start;
+	thread->argument = argument;
+	pthread_mutex_init(&thread->lock, NULL);
+	pthread_cond_init(&thread->started, NULL);
+	return thread;
+}
+
+HANDLE CreateThread(LPSECURITY_ATTRIBUTES security, SIZE_T stack, LPTHREAD_START_ROUTINE start,
+		    LPVOID argument, DWORD flags, LPDWORD id)
+{
+	struct object object = { .kind = OBJECT_THREAD };
+	HANDLE handle;
+	int err;
+
+	(void)security;
+	if (flags) {
+		SetLastError(ERROR_NOT_SUPPORTED);
+		return NULL;
+	}
+	object.thread = new_thread(start, argument);
+	if (!object.thread)
+		return NULL;
+	handle = object_create(&object, 0, 0);
+	if (!handle) {
+		free_thread(object.thread);
+		return NULL;
+	}
+	object.thread->done = fcntl(NPF_HANDLE_DESCRIPTOR(handle), F_DUPFD_CLOEXEC, 1);
+	err = object.thread->done < 0 ? errno : launch(object.thread, stack);
+	if (err) {
+		thread_release(object.thread); /* the thread's share */
+		CloseHandle(handle);
+		errno = err;
+		return NULL;
+	}
+	if (id)
+		*id = object.thread->id;
+	return handle;
+}
+
+void ExitThread(DWORD code)
+{
+	if (self)
+		set_code(self, code);
+	pthread_exit(NULL);
+}
+
+BOOL GetExitCodeThread(HANDLE handle, LPDWORD code)
+{
+	struct object *object = objects_lock(handle);
+	bool is_thread = object->kind == OBJECT_THREAD;
+
+	if (is_thread)
+		*code = __atomic_load_n(&object->thread->code, __ATOMIC_ACQUIRE);
+	objects_unlock();
+	if (!is_thread)
+		SetLastError(ERROR_INVALID_HANDLE);
+	return is_thread;
+}
+
+DWORD GetCurrentThreadId(void)
+{
+	return (DWORD)syscall(SYS_gettid);
+}
+
+DWORD GetCurrentProcessId(void)
+{
+	return (DWORD)getpid();
+}
+
+void ExitProcess(UINT code)
+{
+	exit((int)code);
+}
+
+/* ---- as the C library starts them ---------------------------------------------------------- */
+
+struct start {
+	unsigned int (*with_code)(void *);
+	void (*plain)(void *);
+	void *argument;
+};
+
+static DWORD run_start(LPVOID arg)
+{
+	struct start start = *(struct start *)arg;
+
+	free(arg);
+	if (start.with_code)
+		return start.with_code(start.argument);
+	start.plain(start.argument);
+	return 0;
+}
+
+static HANDLE start_thread(const struct start *start, unsigned int stack, unsigned int flags,
+			   unsigned int *id)
+{
+	struct start *copy = malloc(sizeof(*copy));
+	HANDLE handle;
+
+	if (!copy)
+		return NULL;
+	*copy = *start;
+	handle = CreateThread(NULL, stack, run_start, copy, flags, id);
+	if (!handle)
+		free(copy);
+	return handle;
+}
+
+uintptr_t _beginthreadex(void *security, unsigned int stack, unsigned int (*start)(void *),
+			 void *argument, unsigned int flags, unsigned int *id)
+{
+	const struct start how = { .with_code = start, .argument = argument };
+
+	(void)security;
+	return (uintptr_t)start_thread(&how, stack, flags, id);
+}
+
+uintptr_t _beginthread(void (*start)(void *), unsigned int stack, void *argument)
+{
+	const struct start how = { .plain = start, .argument = argument };
+	HANDLE handle = start_thread(&how, stack, 0, NULL);
+
+	if (!handle)
+		return (uintptr_t)-1;
+	CloseHandle(handle);
+	return (uintptr_t)handle;
+}
+
+void _endthreadex(unsigned int code)
+{
+	ExitThread(code);
+}
+
+void _endthread(void)
+{
+	ExitThread(0);
+}
+
+/* ---- critical sections --------------------------------------------------------------------- */
+
+void InitializeCriticalSection(LPCRITICAL_SECTION section)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(section, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
+void DeleteCriticalSection(LPCRITICAL_SECTION section)
+{
+	pthread_mutex_destroy(section);
+}
+
+void EnterCriticalSection(LPCRITICAL_SECTION section)
+{
+	pthread_mutex_lock(section);
+}
+
+BOOL TryEnterCriticalSection(LPCRITICAL_SECTION section)
+{
+	return !pthread_mutex_trylock(section);
+}
+
+void LeaveCriticalSection(LPCRITICAL_SECTION section)
+{
+	pthread_mutex_unlock(section);
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What windows.h and its relatives promise. */
+#include <conio.h>
+#include <direct.h>
+#include <io.h>
+#include <mmsystem.h>
+#include <process.h>
+#include <tchar.h>
+#include <windows.h>
+#include <winsock2.h>
+#include <ws2tcpip.h>
+
+#include "lib/check.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#pragma comment(lib, "ws2_32.lib")
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+static void the_last_error_is_errno_in_other_words(void **in)
+{
+	(void)in;
+	errno = ENODEV;
+	assert_int_equal(GetLastError(), ERROR_BAD_UNIT);
+	SetLastError(ERROR_INSUFFICIENT_BUFFER);
+	assert_int_equal(errno, ENOBUFS);
+	SetLastError(ERROR_SUCCESS);
+	assert_int_equal(errno, 0);
+	/* A code without an errno comes back as well. */
+	SetLastError(ERROR_NO_SYSTEM_RESOURCES);
+	assert_int_equal(GetLastError(), ERROR_NO_SYSTEM_RESOURCES);
+	SetLastError(1u << 29 | 77);
+	assert_int_equal(GetLastError(), 1u << 29 | 77);
+	errno = EDOM;
+	assert_int_equal(GetLastError(), ERROR_GEN_FAILURE);
+}
+
+static void errors_have_a_text(void **in)
+{
+	LPSTR text = NULL;
+	char own[100], small[5];
+	DWORD system = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS;
+
+	(void)in;
+	assert_true(FormatMessage(system, NULL, ERROR_ACCESS_DENIED, 0, own, sizeof(own), NULL));
+	assert_string_equal(own, "Operation not permitted.\r\n");
+	assert_int_equal(FormatMessage(system | FORMAT_MESSAGE_ALLOCATE_BUFFER, NULL, 4711, 0,
+				       (LPSTR)&text, 0, NULL),
+			 strlen("Error 4711.\r\n"));
+	assert_string_equal(text, "Error 4711.\r\n");
+	LocalFree(text);
+	assert_int_equal(FormatMessage(system, NULL, 5, 0, small, sizeof(small), NULL), 0);
+	assert_int_equal(GetLastError(), ERROR_INSUFFICIENT_BUFFER);
+	assert_int_equal(FormatMessage(0, NULL, 5, 0, own, sizeof(own), NULL), 0);
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+static void clocks_go_on(void **in)
+{
+	LARGE_INTEGER before, after, frequency;
+	DWORD ticks = GetTickCount();
+	SYSTEMTIME now;
+	FILETIME file;
+
+	(void)in;
+	assert_true(QueryPerformanceFrequency(&frequency));
+	assert_true(QueryPerformanceCounter(&before));
+	Sleep(2);
+	assert_true(QueryPerformanceCounter(&after));
+	assert_true((after.QuadPart - before.QuadPart) * 1000 >= 2 * frequency.QuadPart);
+	assert_true(GetTickCount() - ticks >= 1);
+	assert_true(timeGetTime() >= ticks);
+	GetSystemTime(&now);
+	assert_true(now.wYear >= 2024 && now.wMonth >= 1 && now.wMonth <= 12);
+	GetLocalTime(&now);
+	assert_true(now.wMilliseconds < 1000);
+	GetSystemTimeAsFileTime(&file);
+	/* 2024 in 100 ns since 1601, its upper half. */
+	assert_true(file.dwHighDateTime >= 31079000);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+static void events_reset_by_hand_or_by_waiting(void **in)
+{
+	HANDLE by_hand = CreateEvent(NULL, TRUE, TRUE, NULL);
+	HANDLE by_wait = CreateEvent(NULL, FALSE, FALSE, NULL);
+
+	(void)in;
+	assert_int_equal(WaitForSingleObject(by_hand, 0), WAIT_OBJECT_0);
+	assert_int_equal(WaitForSingleObject(by_hand, 0), WAIT_OBJECT_0);
+	assert_true(ResetEvent(by_hand));
+	assert_int_equal(WaitForSingleObject(by_hand, 0), WAIT_TIMEOUT);
+	assert_int_equal(WaitForSingleObject(by_wait, 1), WAIT_TIMEOUT);
+	assert_true(SetEvent(by_wait));
+	assert_true(SetEvent(by_wait));
+	assert_int_equal(WaitForSingleObject(by_wait, INFINITE), WAIT_OBJECT_0);
+	assert_int_equal(WaitForSingleObject(by_wait, 0), WAIT_TIMEOUT);
+	assert_true(CloseHandle(by_hand));
+	assert_true(CloseHandle(by_wait));
+	assert_false(SetEvent(by_wait));
+	assert_int_equal(GetLastError(), ERROR_INVALID_HANDLE);
+	assert_false(CloseHandle(by_wait));
+	assert_int_equal(WaitForSingleObject(by_wait, 0), WAIT_FAILED);
+	assert_null(CreateEvent(NULL, TRUE, TRUE, "shared"));
+}
+
+static void semaphores_count(void **in)
+{
+	HANDLE semaphore = CreateSemaphore(NULL, 1, 2, NULL);
+	LONG before = 0;
+
+	(void)in;
+	assert_true(ReleaseSemaphore(semaphore, 1, &before));
+	assert_int_equal(before, 1);
+	assert_false(ReleaseSemaphore(semaphore, 1, NULL));
+	assert_int_equal(GetLastError(), ERROR_TOO_MANY_POSTS);
+	assert_int_equal(WaitForSingleObject(semaphore, 0), WAIT_OBJECT_0);
+	assert_int_equal(WaitForSingleObject(semaphore, 0), WAIT_OBJECT_0);
+	assert_int_equal(WaitForSingleObject(semaphore, 0), WAIT_TIMEOUT);
+	assert_true(CloseHandle(semaphore));
+	assert_null(CreateSemaphore(NULL, 3, 2, NULL));
+}
+
+static void several_are_waited_for(void **in)
+{
+	HANDLE events[] = { CreateEvent(NULL, FALSE, FALSE, NULL),
+			    CreateEvent(NULL, FALSE, TRUE, NULL),
+			    CreateEvent(NULL, FALSE, TRUE, NULL) };
+
+	(void)in;
+	assert_int_equal(WaitForMultipleObjects(3, events, TRUE, 1), WAIT_TIMEOUT);
+	assert_true(SetEvent(events[1]));
+	assert_int_equal(WaitForMultipleObjects(3, events, FALSE, INFINITE), WAIT_OBJECT_0 + 1);
+	assert_int_equal(WaitForMultipleObjects(3, events, FALSE, INFINITE), WAIT_OBJECT_0 + 2);
+	assert_int_equal(WaitForMultipleObjects(3, events, FALSE, 0), WAIT_TIMEOUT);
+	for (size_t i = 0; i < N_OF(events); i++)
+		assert_true(SetEvent(events[i]));
+	assert_int_equal(WaitForMultipleObjects(3, events, TRUE, INFINITE), WAIT_OBJECT_0);
+	assert_int_equal(WaitForMultipleObjects(3, events, FALSE, 0), WAIT_TIMEOUT);
+	assert_int_equal(WaitForMultipleObjects(0, events, FALSE, 0), WAIT_FAILED);
+	for (size_t i = 0; i < N_OF(events); i++)
+		CloseHandle(events[i]);
+}
+
+static void any_descriptor_can_be_waited_for(void **in)
+{
+	HANDLE handle;
+	int way[2];
+
+	(void)in;
+	assert_int_equal(pipe(way), 0);
+	handle = (HANDLE)(LONG_PTR)way[0];
+	assert_int_equal(WaitForSingleObject(handle, 0), WAIT_TIMEOUT);
+	assert_int_equal(write(way[1], "x", 1), 1);
+	assert_int_equal(WaitForSingleObject(handle, INFINITE), WAIT_OBJECT_0);
+	assert_int_equal(WaitForSingleObject(handle, INFINITE), WAIT_OBJECT_0);
+	assert_false(CloseHandle(handle));
+	close(way[0]);
+	close(way[1]);
+}
+
+/* ---- threads ------------------------------------------------------------------------------- */
+
+#define TURNS 1000
+
+struct shared {
+	CRITICAL_SECTION section;
+	HANDLE mutex;
+	LONG counter, interlocked;
+};
+
+static DWORD WINAPI count(LPVOID arg)
+{
+	struct shared *shared = arg;
+
+	for (int i = 0; i < TURNS; i++) {
+		EnterCriticalSection(&shared->section);
+		EnterCriticalSection(&shared->section);
+		shared->counter++;
+		LeaveCriticalSection(&shared->section);
+		LeaveCriticalSection(&shared->section);
+		InterlockedIncrement(&shared->interlocked);
+		if (WaitForSingleObject(shared->mutex, INFINITE) != WAIT_OBJECT_0)
+			return 1;
+		shared->counter++;
+		if (!ReleaseMutex(shared->mutex))
+			return 2;
+	}
+	return 7;
+}
+
+static void threads_run_and_end(void **in)
+{
+	struct shared shared = { .mutex = CreateMutex(NULL, TRUE, NULL) };
+	HANDLE threads[2];
+	DWORD id = 0, code = 0;
+
+	(void)in;
+	InitializeCriticalSection(&shared.section);
+	/* The mutex may be taken twice, and is not before it was given back as often. */
+	assert_int_equal(WaitForSingleObject(shared.mutex, 0), WAIT_OBJECT_0);
+	EnterCriticalSection(&shared.section);
+	threads[0] = CreateThread(NULL, 0, count, &shared, 0, &id);
+	assert_non_null(threads[0]);
+	assert_int_not_equal(id, GetCurrentThreadId());
+	assert_true(GetExitCodeThread(threads[0], &code));
+	assert_int_equal(code, STILL_ACTIVE);
+	LeaveCriticalSection(&shared.section);
+	assert_true(ReleaseMutex(shared.mutex));
+	assert_int_equal(WaitForSingleObject(threads[0], 1), WAIT_TIMEOUT);
+	assert_true(ReleaseMutex(shared.mutex));
+	assert_false(ReleaseMutex(shared.mutex));
+	assert_int_equal(WaitForSingleObject(threads[0], INFINITE), WAIT_OBJECT_0);
+	assert_true(GetExitCodeThread(threads[0], &code));
+	assert_int_equal(code, 7);
+	assert_int_equal(shared.counter, 2 * TURNS);
+	assert_int_equal(shared.interlocked, TURNS);
+	threads[1] = CreateThread(NULL, 100000, count, &shared, 0, NULL);
+	assert_int_equal(WaitForMultipleObjects(2, threads, TRUE, INFINITE), WAIT_OBJECT_0);
+	assert_int_equal(shared.counter, 4 * TURNS);
+	assert_true(CloseHandle(threads[0]));
+	assert_true(CloseHandle(threads[1]));
+	assert_false(GetExitCodeThread(threads[1], &code));
+	assert_null(CreateThread(NULL, 0, count, &shared, 4, NULL));
+	CloseHandle(shared.mutex);
+	DeleteCriticalSection(&shared.section);
+}
+
+static unsigned int __stdcall leave_early(void *arg)
+{
+	(void)arg;
+	_endthreadex(42);
+}
+
+static void set_event(void *event)
+{
+	SetEvent(event);
+}
+
+static void threads_of_the_c_library(void **in)
+{
+	HANDLE event = CreateEvent(NULL, FALSE, FALSE, NULL);
+	HANDLE thread = (HANDLE)_beginthreadex(NULL, 0, leave_early, NULL, 0, NULL);
+	DWORD code;
+
+	(void)in;
+	assert_non_null(thread);
+	assert_int_equal(WaitForSingleObject(thread, INFINITE), WAIT_OBJECT_0);
+	assert_true(GetExitCodeThread(thread, &code));
+	assert_int_equal(code, 42);
+	CloseHandle(thread);
+	assert_true(_beginthread(set_event, 0, event) != (uintptr_t)-1);
+	assert_int_equal(WaitForSingleObject(event, INFINITE), WAIT_OBJECT_0);
+	CloseHandle(event);
+}
+
+/* ---- the console --------------------------------------------------------------------------- */
+
+static HANDLE handled;
+static DWORD handled_event;
+
+static BOOL WINAPI handle(DWORD event)
+{
+	handled_event = event;
+	SetEvent(handled);
+	return TRUE;
+}
+
+static BOOL WINAPI pass_on(DWORD event)
+{
+	(void)event;
+	return FALSE;
+}
+
+static void control_handlers_are_asked_in_turn(void **in)
+{
+	(void)in;
+	handled = CreateEvent(NULL, FALSE, FALSE, NULL);
+	assert_true(SetConsoleCtrlHandler(handle, TRUE));
+	assert_true(SetConsoleCtrlHandler(pass_on, TRUE));
+	kill(getpid(), SIGINT);
+	assert_int_equal(WaitForSingleObject(handled, INFINITE), WAIT_OBJECT_0);
+	assert_int_equal(handled_event, CTRL_C_EVENT);
+	kill(getpid(), SIGHUP);
+	assert_int_equal(WaitForSingleObject(handled, INFINITE), WAIT_OBJECT_0);
+	assert_int_equal(handled_event, CTRL_CLOSE_EVENT);
+	assert_true(SetConsoleCtrlHandler(pass_on, FALSE));
+	assert_false(SetConsoleCtrlHandler(pass_on, FALSE));
+	assert_true(SetConsoleCtrlHandler(NULL, TRUE));
+	kill(getpid(), SIGINT);
+	assert_true(SetConsoleCtrlHandler(NULL, FALSE));
+	assert_int_equal(WaitForSingleObject(handled, 0), WAIT_TIMEOUT);
+	assert_true(SetConsoleCtrlHandler(handle, FALSE));
+	CloseHandle(handled);
+}
+
+static void without_a_taker_the_process_ends(void **in)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	(void)in;
+	if (!child) {
+		SetConsoleCtrlHandler(pass_on, TRUE);
+		kill(getpid(), SIGTERM);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGTERM);
+}
+
+static void keys_come_from_standard_input(void **in)
+{
+	int way[2], before = dup(STDIN_FILENO);
+
+	(void)in;
+	assert_int_equal(pipe(way), 0);
+	assert_int_equal(dup2(way[0], STDIN_FILENO), STDIN_FILENO);
+	assert_false(_kbhit());
+	assert_int_equal(write(way[1], "ab", 2), 2);
+	assert_true(kbhit());
+	assert_int_equal(_getch(), 'a');
+	assert_int_equal(getch(), 'b');
+	assert_false(_kbhit());
+	close(way[1]);
+	assert_int_equal(_getch(), -1);
+	dup2(before, STDIN_FILENO);
+	close(before);
+	close(way[0]);
+}
+
+/* ---- the C library ------------------------------------------------------------------------- */
+
+static void bounded_copies_say_when_it_does_not_fit(void **in)
+{
+	char text[6] = "old";
+
+	(void)in;
+	assert_int_equal(strcpy_s(text, sizeof(text), "12345"), 0);
+	assert_string_equal(text, "12345");
+	assert_int_equal(strcpy_s(text, sizeof(text), "123456"), ERANGE);
+	assert_string_equal(text, "");
+	assert_int_equal(strcpy_s(text, sizeof(text), NULL), EINVAL);
+	assert_int_equal(strcpy_s(text, sizeof(text), "ab"), 0);
+	assert_int_equal(strcat_s(text, sizeof(text), "cde"), 0);
+	assert_string_equal(text, "abcde");
+	assert_int_equal(strcat_s(text, sizeof(text), "f"), ERANGE);
+	assert_int_equal(strncpy_s(text, sizeof(text), "123456", 5), 0);
+	assert_string_equal(text, "12345");
+	assert_int_equal(strncpy_s(text, sizeof(text), "123456", _TRUNCATE), 0);
+	assert_string_equal(text, "12345");
+	assert_int_equal(memcpy_s(text, 2, "abc", 3), ERANGE);
+	assert_int_equal(memcpy_s(text, 3, "abc", 3), 0);
+	assert_memory_equal(text, "abc", 3);
+	assert_int_equal(strerror_s(text, sizeof(text), ENOENT), 0);
+	assert_string_equal(text, "No su");
+}
+
+static void names_of_microsoft(void **in)
+{
+	char words[] = "a,b", text[40], *rest = NULL;
+	time_t epoch = 0;
+	struct tm parts;
+	FILE *file;
+
+	(void)in;
+	assert_string_equal(strtok_s(words, ",", &rest), "a");
+	assert_string_equal(strtok_s(NULL, ",", &rest), "b");
+	assert_int_equal(_snprintf(text, sizeof(text), "%d", 5), 1);
+	assert_int_equal(_stricmp("Ab", "aB"), 0);
+	assert_int_equal(gmtime_s(&parts, &epoch), 0);
+	assert_int_equal(parts.tm_year, 70);
+	assert_int_equal(localtime_s(&parts, &epoch), 0);
+	assert_int_equal(fopen_s(&file, "/nonexistent/x", "r"), ENOENT);
+	assert_null(file);
+	assert_string_equal(_itoa(-255, text, 10), "-255");
+	assert_string_equal(_itoa(255, text, 16), "ff");
+	assert_int_equal(_tcslen(_T("abc")), 3);
+	assert_int_equal(max(1, 2), 2);
+	assert_int_equal(_setmode(_fileno(stdout), _O_BINARY), 0);
+	assert_non_null(_getcwd(text, sizeof(text)));
+}
+
+static void sockets_of_windows(void **in)
+{
+	SOCKADDR_IN address = { .sin_family = AF_INET };
+	SOCKET s = socket(AF_INET, SOCK_DGRAM, 0);
+	u_long yes = 1;
+	WSADATA data;
+	char byte;
+
+	(void)in;
+	assert_int_equal(WSAStartup(MAKEWORD(2, 2), &data), 0);
+	assert_int_equal(HIBYTE(data.wVersion), 2);
+	address.sin_addr.S_un.S_addr = inet_addr("127.0.0.1");
+	assert_int_equal(address.sin_addr.S_un.S_un_b.s_b1, 127);
+	assert_int_equal(address.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	assert_true(s != INVALID_SOCKET);
+	assert_int_equal(ioctlsocket(s, FIONBIO, &yes), 0);
+	assert_int_equal(recv(s, &byte, 1, 0), SOCKET_ERROR);
+	assert_int_equal(WSAGetLastError(), WSAEWOULDBLOCK);
+	assert_int_equal(closesocket(s), 0);
+	assert_int_equal(WSACleanup(), 0);
+}
+
+_Static_assert(sizeof(struct in_addr) == 4, "as before");
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_last_error_is_errno_in_other_words),
+		cmocka_unit_test(errors_have_a_text),
+		cmocka_unit_test(clocks_go_on),
+		cmocka_unit_test(events_reset_by_hand_or_by_waiting),
+		cmocka_unit_test(semaphores_count),
+		cmocka_unit_test(several_are_waited_for),
+		cmocka_unit_test(any_descriptor_can_be_waited_for),
+		cmocka_unit_test(threads_run_and_end),
+		cmocka_unit_test(threads_of_the_c_library),
+		cmocka_unit_test(control_handlers_are_asked_in_turn),
+		cmocka_unit_test(without_a_taker_the_process_ends),
+		cmocka_unit_test(keys_come_from_standard_input),
+		cmocka_unit_test(bounded_copies_say_when_it_does_not_fit),
+		cmocka_unit_test(names_of_microsoft),
+		cmocka_unit_test(sockets_of_windows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
