@@ -176,7 +176,8 @@ size_t npf_ir_space(uint32_t n);
 
 /*
  * Translate a valid program, unoptimised. ir refers to space until it is no longer wanted.
- * -ENOSPC: space is smaller than npf_ir_space() says.
+ * -ENOSPC: space is smaller than npf_ir_space() says. -E2BIG: more values than 16 bits can name,
+ * possible only for programs that no compiler writes; they are left to the interpreter.
  */
 int npf_ir_build(struct npf_ir *ir, const struct npf_program *program, void *space, size_t size);
 

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "engines.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter/ir.h"
+
+static const char *always(void)
+{
+	return NULL;
+}
+
+/* ---- the intermediate form, after each choice of passes -------------------------------------- */
+
+struct form {
+	struct npf_ir ir;
+	void *work;
+	uint64_t space[];
+};
+
+/* What verification says must be nothing, whatever passes have run. */
+static void verify(struct form *form, uint32_t passes)
+{
+	uint32_t where = 0;
+	const char *fault = npf_ir_verify(&form->ir, &where, form->work);
+
+	if (!fault)
+		return;
+	fprintf(stderr, "passes 0x%x: block %u: %s\n", passes, where, fault);
+	abort();
+}
+
+static struct form *make_form(const struct npf_program *program, uint32_t passes)
+{
+	size_t size = npf_ir_space(program->length);
+	struct form *form = malloc(sizeof(*form) + size);
+
+	if (!form)
+		abort();
+	if (npf_ir_build(&form->ir, program, form->space, size)) {
+		free(form);
+		return NULL;
+	}
+	form->work = malloc(npf_ir_run_space(&form->ir));
+	if (!form->work)
+		abort();
+	verify(form, passes);
+	return form;
+}
+
+static void run_form(void *prepared, struct engine_run *runs, uint32_t n)
+{
+	struct form *form = prepared;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct npf_frame frame = *runs[i].frame;
+
+		runs[i].answer = npf_ir_run(&form->ir, &frame, runs[i].data, form->work);
+	}
+}
+
+static void drop_form(void *prepared)
+{
+	struct form *form = prepared;
+
+	free(form->work);
+	free(form);
+}
+
+#define FORM(name, passes)                                                                         \
+	static void *prepare_##name(const struct npf_program *program)                             \
+	{                                                                                          \
+		return make_form(program, passes);                                                 \
+	}
+
+FORM(plain, 0)
+
+#define FORM_ROW(title, id)                                                                        \
+	{                                                                                          \
+		.name = title, .sees_frames = true, .why_not = always, .prepare = prepare_##id,    \
+		.run = run_form, .drop = drop_form,                                                \
+	}
+
+const struct engine engines[] = {
+	FORM_ROW("form", plain),
+	{ .name = NULL },
+};
