@@ -139,14 +139,18 @@ struct npf_ir {
 	struct npf_ir_set *sets;
 	uint32_t *keys;
 
-	/* Capacities, and the memory that passes work in. */
+	/* Capacities. */
 	uint32_t max_insns;
 	uint32_t max_blocks;
 	uint32_t max_args;
 	uint32_t max_sets;
 	uint32_t max_keys;
-	uint8_t *work;
-	size_t work_size;
+
+	/* Where a pass writes while it reads the arrays above; then they change places. */
+	struct npf_ir_insn *spare_insns;
+	struct npf_ir_block *spare_blocks;
+	uint16_t *spare_args;
+	uint8_t *work; /* what passes and the front note on the way */
 };
 
 /* Passes, in the order in which they run. */

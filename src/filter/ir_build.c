@@ -65,30 +65,32 @@ static uint32_t max_keys(uint32_t n)
 	return 4 * n + 64;
 }
 
-/* Work of the passes: see optimise.c. Per instruction and per block, and the second half of the
- * arrays that a pass writes while it reads the first. */
-#define WORK_PER_INSN  16u
-#define WORK_PER_BLOCK 64u
-
 static size_t align8(size_t size)
 {
 	return (size + 7) & ~(size_t)7;
 }
 
+/* What passes note for each value and each block, and tables of fixed size (optimise.h). */
+#define WORK_PER_INSN  10u
+#define WORK_PER_BLOCK 56u
+#define WORK_FIXED     4096u
+
 static size_t work_space(uint32_t n)
+{
+	return WORK_PER_INSN * (size_t)max_insns(n) + WORK_PER_BLOCK * (size_t)max_blocks(n) +
+	       WORK_FIXED;
+}
+
+static size_t arrays_space(uint32_t n)
 {
 	return align8(sizeof(struct npf_ir_insn) * max_insns(n)) +
 	       align8(sizeof(struct npf_ir_block) * max_blocks(n)) +
-	       align8(sizeof(uint16_t) * max_args(n)) + WORK_PER_INSN * (size_t)max_insns(n) +
-	       WORK_PER_BLOCK * (size_t)max_blocks(n) + 4096;
+	       align8(sizeof(uint16_t) * max_args(n));
 }
 
 size_t npf_ir_space(uint32_t n)
 {
-	return align8(sizeof(struct npf_ir_insn) * max_insns(n)) +
-	       align8(sizeof(struct npf_ir_block) * max_blocks(n)) +
-	       align8(sizeof(uint16_t) * max_args(n)) +
-	       align8(sizeof(struct npf_ir_set) * max_sets(n)) +
+	return 2 * arrays_space(n) + align8(sizeof(struct npf_ir_set) * max_sets(n)) +
 	       align8(sizeof(uint32_t) * max_keys(n)) + align8(work_space(n));
 }
 
@@ -113,8 +115,10 @@ static void divide_space(struct npf_ir *ir, uint32_t n, uint8_t *space)
 	ir->args = take(&space, sizeof(*ir->args) * ir->max_args);
 	ir->sets = take(&space, sizeof(*ir->sets) * ir->max_sets);
 	ir->keys = take(&space, sizeof(*ir->keys) * ir->max_keys);
-	ir->work_size = work_space(n);
-	ir->work = take(&space, ir->work_size);
+	ir->spare_insns = take(&space, sizeof(*ir->insns) * ir->max_insns);
+	ir->spare_blocks = take(&space, sizeof(*ir->blocks) * ir->max_blocks);
+	ir->spare_args = take(&space, sizeof(*ir->args) * ir->max_args);
+	ir->work = space;
 }
 
 /* ---- which registers are read --------------------------------------------------------------- */

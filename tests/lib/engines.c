@@ -43,6 +43,8 @@ static struct form *make_form(const struct npf_program *program, uint32_t passes
 		free(form);
 		return NULL;
 	}
+	if (passes)
+		npf_ir_optimise(&form->ir, passes, NULL);
 	form->work = malloc(npf_ir_run_space(&form->ir));
 	if (!form->work)
 		abort();
@@ -76,6 +78,27 @@ static void drop_form(void *prepared)
 	}
 
 FORM(plain, 0)
+FORM(fold, NPF_PASS_FOLD)
+FORM(number, NPF_PASS_NUMBER)
+FORM(thread, NPF_PASS_THREAD)
+FORM(sets, NPF_PASS_SETS)
+FORM(header, NPF_PASS_HEADER)
+FORM(merge, NPF_PASS_MERGE)
+FORM(checks, NPF_PASS_CHECKS)
+FORM(dead, NPF_PASS_DEAD)
+FORM(flatten, NPF_PASS_FLATTEN)
+FORM(default, NPF_PASS_DEFAULT)
+FORM(all, (1u << NPF_N_PASSES) - 1)
+
+/* Any subset, another one for each program. */
+static void *prepare_some(const struct npf_program *program)
+{
+	uint32_t mix = program->length;
+
+	for (uint32_t i = 0; i < program->length; i++)
+		mix = (mix ^ program->insns[i].k ^ program->insns[i].code) * 0x9E3779B1u;
+	return make_form(program, mix >> (32 - NPF_N_PASSES));
+}
 
 #define FORM_ROW(title, id)                                                                        \
 	{                                                                                          \
@@ -85,5 +108,17 @@ FORM(plain, 0)
 
 const struct engine engines[] = {
 	FORM_ROW("form", plain),
+	FORM_ROW("form, fold", fold),
+	FORM_ROW("form, number", number),
+	FORM_ROW("form, thread", thread),
+	FORM_ROW("form, sets", sets),
+	FORM_ROW("form, header", header),
+	FORM_ROW("form, merge", merge),
+	FORM_ROW("form, checks", checks),
+	FORM_ROW("form, dead", dead),
+	FORM_ROW("form, flatten", flatten),
+	FORM_ROW("form, default", default),
+	FORM_ROW("form, all", all),
+	FORM_ROW("form, some", some),
 	{ .name = NULL },
 };

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The order of the passes. Each takes time in proportion to the program; what would be quadratic
+ * has a limit where it is done.
+ */
+#include <string.h>
+
+#include "filter/optimise.h"
+
+const char *npf_ir_pass_name(uint32_t i)
+{
+	static const char *const names[NPF_N_PASSES] = {
+		"fold", "number", "thread", "sets", "header", "merge", "checks", "dead", "flatten",
+	};
+
+	return i < NPF_N_PASSES ? names[i] : NULL;
+}
+
+#define WALKS (NPF_PASS_FOLD | NPF_PASS_NUMBER | NPF_PASS_THREAD | NPF_PASS_CHECKS)
+
+void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *report)
+{
+	struct npf_opt opt = { .ir = ir, .passes = passes };
+
+	if (passes & WALKS)
+		npf_opt_walk(&opt);
+	npf_opt_settle(&opt);
+	if (report)
+		memcpy(report->changed, opt.changed, sizeof(report->changed));
+}
