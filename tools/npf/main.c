@@ -16,6 +16,7 @@ static const struct npf_command *const commands[] = {
 	&npf_command_capture,
 	&npf_command_stat,
 	&npf_command_doctor,
+	&npf_command_filter,
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
