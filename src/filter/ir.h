@@ -203,6 +203,11 @@ uint32_t npf_ir_run(const struct npf_ir *ir, struct npf_frame *frame, const uint
 /* The largest number that value can be, as far as its operation tells; 0xFFFFFFFF: anything. */
 uint32_t npf_ir_bound(const struct npf_ir *ir, uint16_t value);
 
+/* The form as a listing, and as a graph for the dot program; cut to size, at most 200 bytes for each
+ * instruction, block and set. */
+void npf_ir_to_text(const struct npf_ir *ir, char *buffer, size_t size);
+void npf_ir_to_dot(const struct npf_ir *ir, char *buffer, size_t size);
+
 /* Is key in set number set? */
 bool npf_ir_set_has(const struct npf_ir *ir, uint32_t set, uint32_t key);
 

@@ -9,7 +9,7 @@
 
 #include "filter/ancillary.h"
 #include "filter/filter.h"
-#include "filter/ir.h"
+#include "filter/optimise.h"
 #include "filter/opcodes.h"
 
 /* Registers: A, X and the scratch words behind them. */
@@ -29,7 +29,7 @@ struct builder {
 	const struct npf_program *program;
 	struct npf_ir_block *block; /* under construction, NULL between two */
 	uint32_t *live;             /* before each instruction: registers that are read later */
-	uint16_t *final;            /* each instruction, or where its jumps without condition end */
+	uint16_t *final;            /* each instruction, or the one that does all it would do */
 	uint16_t *waiting;          /* first edge that waits for an instruction */
 	uint16_t regs[N_REGS];      /* their values now */
 };
@@ -165,9 +165,31 @@ static uint32_t live_before(const struct npf_insn *insn, uint32_t after)
 	}
 }
 
+#define N_VERDICTS 4u /* different constants whose returns are told to be equal */
+
+/* Equal returns of constants: the last of them stands for all. */
+struct verdicts {
+	uint32_t n;
+	uint16_t last[N_VERDICTS];
+};
+
+static uint16_t last_verdict(const struct builder *b, struct verdicts *verdicts, uint32_t i)
+{
+	const struct npf_insn *insns = b->program->insns;
+
+	for (uint32_t n = 0; n < verdicts->n; n++) {
+		if (insns[verdicts->last[n]].k == insns[i].k)
+			return verdicts->last[n];
+	}
+	if (verdicts->n < N_VERDICTS)
+		verdicts->last[verdicts->n++] = (uint16_t)i;
+	return (uint16_t)i;
+}
+
 static void look_back(struct builder *b)
 {
 	const struct npf_insn *insns = b->program->insns;
+	struct verdicts verdicts = { 0 };
 
 	for (uint32_t i = b->program->length; i-- > 0;) {
 		const struct npf_insn *insn = &insns[i];
@@ -178,6 +200,11 @@ static void look_back(struct builder *b)
 		if (insn->code == (NPF_JMP | NPF_JA)) {
 			b->final[i] = b->final[i + 1 + insn->k];
 			b->live[i] = b->live[b->final[i]];
+			continue;
+		}
+		if (insn->code == (NPF_RET | NPF_K)) {
+			b->final[i] = last_verdict(b, &verdicts, i);
+			b->live[i] = 0;
 			continue;
 		}
 		if (NPF_CLASS(insn->code) == NPF_JMP)
@@ -568,8 +595,10 @@ static void use_args(struct npf_ir *ir, const struct npf_ir_edge *edge)
 		use(ir, ir->args[edge->args + i]);
 }
 
-static void count_uses(struct npf_ir *ir)
+void npf_ir_count_uses(struct npf_ir *ir)
 {
+	for (uint32_t i = 0; i < ir->n_insns; i++)
+		ir->insns[i].uses = 0;
 	for (uint32_t i = 0; i < ir->n_insns; i++) {
 		use(ir, ir->insns[i].a);
 		use(ir, ir->insns[i].b);
@@ -605,6 +634,6 @@ int npf_ir_build(struct npf_ir *ir, const struct npf_program *program, void *spa
 	err = build(&b);
 	if (err)
 		return err;
-	count_uses(ir);
+	npf_ir_count_uses(ir);
 	return 0;
 }

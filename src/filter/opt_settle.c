@@ -205,6 +205,60 @@ static void write_block(struct settle *s, const struct npf_ir_block *old, struct
 		write_edge(s, &old->edges[side], &block->edges[side]);
 }
 
+/* ---- sets ----------------------------------------------------------------------------------- */
+
+static bool is_asked(const struct npf_ir *ir, uint32_t set)
+{
+	for (uint32_t i = 0; i < ir->n_blocks; i++) {
+		if (ir->blocks[i].end == NPF_IR_IF_IN && ir->blocks[i].imm == set)
+			return true;
+	}
+	for (uint32_t i = 0; i < ir->n_insns; i++) {
+		if (ir->insns[i].op == NPF_IR_IS_IN && ir->insns[i].imm == set)
+			return true;
+	}
+	return false;
+}
+
+static void rename_set(struct npf_ir *ir, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = 0; i < ir->n_blocks; i++) {
+		if (ir->blocks[i].end == NPF_IR_IF_IN && ir->blocks[i].imm == from)
+			ir->blocks[i].imm = to;
+	}
+	for (uint32_t i = 0; i < ir->n_insns; i++) {
+		if (ir->insns[i].op == NPF_IR_IS_IN && ir->insns[i].imm == from)
+			ir->insns[i].imm = to;
+	}
+}
+
+#define MAX_RENAMED 64u /* more sets than that are left as they are */
+
+/* Sets that went into larger ones leave no gap. */
+static void drop_sets(struct npf_ir *ir)
+{
+	uint32_t n = 0, n_keys = 0;
+
+	if (ir->n_sets > MAX_RENAMED)
+		return;
+	for (uint32_t i = 0; i < ir->n_sets; i++) {
+		struct npf_ir_set set = ir->sets[i];
+		uint32_t numbers = set.is_range ? 2 * set.n : set.n;
+
+		if (!is_asked(ir, i))
+			continue;
+		memmove(ir->keys + n_keys, ir->keys + set.first, numbers * sizeof(*ir->keys));
+		set.first = n_keys;
+		n_keys += numbers;
+		ir->sets[n] = set;
+		if (i != n)
+			rename_set(ir, i, n);
+		n++;
+	}
+	ir->n_sets = n;
+	ir->n_keys = n_keys;
+}
+
 void npf_opt_settle(struct npf_opt *opt)
 {
 	struct npf_ir *ir = opt->ir;
@@ -220,4 +274,6 @@ void npf_opt_settle(struct npf_opt *opt)
 	for (uint32_t i = s.first; i < ir->n_blocks; i++)
 		write_block(&s, &ir->blocks[s.order[i]], &ir->spare_blocks[i - s.first]);
 	npf_opt_exchange(ir, s.n_insns, ir->n_blocks - s.first, s.n_args);
+	if (npf_opt_wants(opt, NPF_PASS_DEAD))
+		drop_sets(ir);
 }

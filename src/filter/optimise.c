@@ -22,8 +22,15 @@ void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *r
 {
 	struct npf_opt opt = { .ir = ir, .passes = passes };
 
+	/* Long lists shrink before anything else looks at them. */
+	if (passes & NPF_PASS_SETS)
+		npf_opt_sets(&opt);
 	if (passes & WALKS)
 		npf_opt_walk(&opt);
+	if (passes & NPF_PASS_SETS) {
+		npf_ir_count_uses(ir);
+		npf_opt_sets(&opt);
+	}
 	npf_opt_settle(&opt);
 	if (report)
 		memcpy(report->changed, opt.changed, sizeof(report->changed));

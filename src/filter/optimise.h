@@ -70,6 +70,9 @@ void npf_opt_settle(struct npf_opt *opt);
 /* What an operation can give at most. */
 uint32_t npf_ir_bound_in(const struct npf_ir_insn *insns, uint16_t value);
 
+/* Count the uses of every value anew, in unreachable blocks too (ir_build.c). */
+void npf_ir_count_uses(struct npf_ir *ir);
+
 /* The written arrays become those that are read. */
 void npf_opt_exchange(struct npf_ir *ir, uint32_t n_insns, uint32_t n_blocks, uint32_t n_args);
 
