@@ -31,6 +31,8 @@ void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *r
 		npf_ir_count_uses(ir);
 		npf_opt_sets(&opt);
 	}
+	if (passes & NPF_PASS_CHECKS)
+		npf_opt_checks(&opt);
 	npf_opt_settle(&opt);
 	if (report)
 		memcpy(report->changed, opt.changed, sizeof(report->changed));
