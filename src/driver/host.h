@@ -97,11 +97,28 @@ struct npf_nic_ops {
 	int (*join)(struct npf_nic *nic, int poller);
 };
 
+/* Memory that generated code runs from, seen twice. No page can ever be written and run. */
+struct npf_code {
+	uint8_t *write;     /* here it is written */
+	const uint8_t *run; /* and here the same bytes are run */
+	size_t size;
+	void *slot; /* the host's */
+};
+
+struct npf_code_ops {
+	/* On a cache line. -EACCES: not allowed here, -ENOMEM; error (may be NULL) says it in a
+	 * sentence. */
+	int (*alloc)(struct npf_host *host, size_t size, struct npf_code *code, char *error);
+	/* Nobody enters it any more. */
+	void (*free)(struct npf_host *host, const struct npf_code *code);
+};
+
 /* A host begins with this. */
 struct npf_host {
 	const struct npf_system_ops *system;
 	const struct npf_adapter_ops *adapters;
 	const struct npf_nic_ops *nic;
+	const struct npf_code_ops *code; /* NULL: filters that run here are interpreted */
 };
 
 #define NPF_CLOCK_TRIES 8

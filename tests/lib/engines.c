@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine_x86.h"
 #include "filter/ir.h"
 
 static const char *always(void)
@@ -120,5 +121,20 @@ const struct engine engines[] = {
 	FORM_ROW("form, default", default),
 	FORM_ROW("form, all", all),
 	FORM_ROW("form, some", some),
+	{ .name = "x86-64",
+	  .why_not = engine_x86_why_not,
+	  .prepare = engine_x86_prepare,
+	  .run = engine_x86_run,
+	  .drop = engine_x86_drop },
+	{ .name = "x86-64, AVX2",
+	  .why_not = engine_x86_why_not_avx2,
+	  .prepare = engine_x86_prepare_avx2,
+	  .run = engine_x86_run_batch,
+	  .drop = engine_x86_drop },
+	{ .name = "x86-64, AVX-512",
+	  .why_not = engine_x86_why_not_avx512,
+	  .prepare = engine_x86_prepare_avx512,
+	  .run = engine_x86_run_batch,
+	  .drop = engine_x86_drop },
 	{ .name = NULL },
 };

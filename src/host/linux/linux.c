@@ -98,6 +98,20 @@ static const struct npf_system_ops system_ops = {
 	.unpark = unpark,
 };
 
+/* ---- generated code ------------------------------------------------------------------------- */
+
+static int alloc_code(struct npf_host *host, size_t size, struct npf_code *code, char *error)
+{
+	return npf_arena_alloc(&((struct npf_linux_host *)host)->arena, size, code, error);
+}
+
+static void free_code(struct npf_host *host, const struct npf_code *code)
+{
+	npf_arena_free(&((struct npf_linux_host *)host)->arena, code);
+}
+
+static const struct npf_code_ops code_ops = { .alloc = alloc_code, .free = free_code };
+
 /* ---- the object ---------------------------------------------------------------------------- */
 
 /* The list tells addresses too, so their changes are news. Without them it is still a list. */
@@ -119,6 +133,8 @@ struct npf_host *npf_host_linux(void)
 	host->base.system = &system_ops;
 	host->base.adapters = &npf_linux_adapters;
 	host->base.nic = &npf_linux_nic;
+	host->base.code = &code_ops;
+	npf_arena_init(&host->arena);
 	host->monitor = npf_linux_monitor();
 	if (host->monitor < 0)
 		host->monitor = -1;
@@ -135,6 +151,7 @@ void npf_host_linux_free(struct npf_host *base)
 		return;
 	if (host->monitor >= 0)
 		close(host->monitor);
+	npf_arena_fini(&host->arena);
 	free(host);
 }
 

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "driver/tap_user.h"
+#include "host/common/arena.h"
 #include "host/sim/sim.h"
 
 struct npf_sim_adapter {
@@ -47,6 +48,7 @@ struct npf_sim {
 	uint64_t fail_at; /* value of operations that fails, 0 none */
 	int fail_with;
 	size_t memory;
+	struct npf_arena arena;
 };
 
 struct npf_nic {

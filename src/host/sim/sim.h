@@ -3,8 +3,8 @@
  * A deterministic host over plain memory: the driver's own code runs in it without privilege,
  * without an interface and without waiting. Time stands still until somebody moves it.
  *
- * What it omits: frames take no time on the wire and are never lost there; filters are interpreted,
- * so no program is refused for its size; the hardware filter is recorded but every scripted frame
+ * What it omits: frames take no time on the wire and are never lost there; filters run in user
+ * space, compiled or interpreted, so no program is refused for its size; the hardware filter is recorded but every scripted frame
  * reaches every binding; each hook that is asked for works; memory ends at NPF_SIM_MEMORY bytes;
  * there is no descriptor that tells of changed adapters. Readiness, though, is a real descriptor,
  * so that poll() can be tested.
