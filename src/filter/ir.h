@@ -150,7 +150,8 @@ struct npf_ir {
 	struct npf_ir_insn *spare_insns;
 	struct npf_ir_block *spare_blocks;
 	uint16_t *spare_args;
-	uint8_t *work; /* what passes and the front note on the way */
+	uint8_t *work; /* what passes and back ends note on the way */
+	size_t work_size;
 };
 
 /* Passes, in the order in which they run. */
@@ -163,8 +164,9 @@ struct npf_ir {
 #define NPF_PASS_CHECKS  0x040u /* one bounds check for many loads */
 #define NPF_PASS_DEAD    0x080u /* what nobody uses goes away */
 #define NPF_PASS_FLATTEN 0x100u /* small branches become IS_* values: only where they are wanted */
-#define NPF_N_PASSES     9u
-#define NPF_PASS_DEFAULT 0x0EFu /* for the kernel: NPF_PASS_HEADER beside it */
+#define NPF_PASS_HOIST   0x200u /* of CHECKS: the first check asks for what all ways need later */
+#define NPF_N_PASSES     10u
+#define NPF_PASS_DEFAULT 0x2EFu /* for the kernel: NPF_PASS_HEADER beside it */
 
 /* What a pass changed: instructions, blocks or edges. Of run passes only. */
 struct npf_ir_report {
@@ -207,6 +209,15 @@ uint32_t npf_ir_bound(const struct npf_ir *ir, uint16_t value);
  * instruction, block and set. */
 void npf_ir_to_text(const struct npf_ir *ir, char *buffer, size_t size);
 void npf_ir_to_dot(const struct npf_ir *ir, char *buffer, size_t size);
+
+/*
+ * An equivalent program of classic BPF, for plain socket attachment; best from the passes
+ * NPF_PASS_CBPF. length: of insns, then of the program. Uses ir's work. -ENOSPC: it does not fit
+ * (the length, 4096 instructions, or 16 scratch words); -EOPNOTSUPP: the form has operations that
+ * classic BPF has not. Then the program that the form was made from is to be taken.
+ */
+#define NPF_PASS_CBPF ((NPF_PASS_DEFAULT | NPF_PASS_HEADER) & ~NPF_PASS_HOIST)
+int npf_ir_to_cbpf(const struct npf_ir *ir, struct npf_insn *insns, uint32_t *length);
 
 /* Is key in set number set? */
 bool npf_ir_set_has(const struct npf_ir *ir, uint32_t set, uint32_t key);

@@ -119,6 +119,7 @@ static void divide_space(struct npf_ir *ir, uint32_t n, uint8_t *space)
 	ir->spare_blocks = take(&space, sizeof(*ir->blocks) * ir->max_blocks);
 	ir->spare_args = take(&space, sizeof(*ir->args) * ir->max_args);
 	ir->work = space;
+	ir->work_size = work_space(n);
 }
 
 /* ---- which registers are read --------------------------------------------------------------- */

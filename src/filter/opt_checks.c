@@ -63,7 +63,7 @@ static void raise(struct checks *c, struct npf_ir_insn *insn, uint32_t *asked)
 {
 	if (insn->imm < *asked) {
 		insn->imm = *asked;
-		npf_opt_count(c->opt, NPF_PASS_CHECKS);
+		npf_opt_count(c->opt, NPF_PASS_HOIST);
 	}
 	*asked = insn->imm;
 }

@@ -55,7 +55,7 @@ void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *r
 	walk(&opt);
 	make_sets(&opt);
 	specialise(&opt);
-	if (npf_opt_wants(&opt, NPF_PASS_CHECKS))
+	if (npf_opt_wants(&opt, NPF_PASS_HOIST))
 		npf_opt_checks(&opt);
 	npf_opt_settle(&opt);
 	if (report)

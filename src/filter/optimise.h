@@ -55,7 +55,7 @@ void npf_opt_fold_end(struct npf_opt *opt, const struct npf_ir *ir, const struct
  * what earlier guards have shown. */
 void npf_opt_walk(struct npf_opt *opt);
 
-/* opt_sets.c, opt_header.c, opt_merge.c, opt_checks.c, opt_flatten.c: the passes of these names.
+/* opt_sets.c, opt_header.c, opt_merge.c, opt_flatten.c: the passes of these names; checks: HOIST.
  * header: true when a walk should follow. */
 void npf_opt_sets(struct npf_opt *opt);
 bool npf_opt_header(struct npf_opt *opt);

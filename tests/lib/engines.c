@@ -88,6 +88,7 @@ FORM(merge, NPF_PASS_MERGE)
 FORM(checks, NPF_PASS_CHECKS)
 FORM(dead, NPF_PASS_DEAD)
 FORM(flatten, NPF_PASS_FLATTEN)
+FORM(hoist, NPF_PASS_HOIST)
 FORM(default, NPF_PASS_DEFAULT)
 FORM(all, (1u << NPF_N_PASSES) - 1)
 
@@ -107,6 +108,52 @@ static void *prepare_some(const struct npf_program *program)
 		.run = run_form, .drop = drop_form,                                                \
 	}
 
+/* ---- back to classic BPF -------------------------------------------------------------------- */
+
+struct classic {
+	struct npf_program program;
+	struct npf_insn insns[NPF_MAX_INSNS];
+};
+
+static void *prepare_classic(const struct npf_program *program)
+{
+	struct form *form = make_form(program, NPF_PASS_CBPF);
+	struct classic *classic = calloc(1, sizeof(*classic));
+	char error[128];
+	int err;
+
+	if (!classic)
+		abort();
+	classic->program = (struct npf_program){
+		.length = NPF_MAX_INSNS,
+		.dialect = program->dialect,
+		.insns = classic->insns,
+	};
+	err = form ? npf_ir_to_cbpf(&form->ir, classic->insns, &classic->program.length) : -1;
+	if (form)
+		drop_form(form);
+	if (err) {
+		free(classic);
+		return NULL;
+	}
+	if (npf_filter_validate(&classic->program, error, sizeof(error))) {
+		fprintf(stderr, "optimised program: %s\n", error);
+		abort();
+	}
+	return classic;
+}
+
+static void run_classic(void *prepared, struct engine_run *runs, uint32_t n)
+{
+	const struct classic *classic = prepared;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct npf_frame frame = *runs[i].frame;
+
+		runs[i].answer = npf_filter_run(&classic->program, &frame, runs[i].data);
+	}
+}
+
 const struct engine engines[] = {
 	FORM_ROW("form", plain),
 	FORM_ROW("form, fold", fold),
@@ -118,6 +165,7 @@ const struct engine engines[] = {
 	FORM_ROW("form, checks", checks),
 	FORM_ROW("form, dead", dead),
 	FORM_ROW("form, flatten", flatten),
+	FORM_ROW("form, hoist", hoist),
 	FORM_ROW("form, default", default),
 	FORM_ROW("form, all", all),
 	FORM_ROW("form, some", some),
@@ -136,5 +184,13 @@ const struct engine engines[] = {
 	  .prepare = engine_x86_prepare_avx512,
 	  .run = engine_x86_run_batch,
 	  .drop = engine_x86_drop },
+	{
+		.name = "classic",
+		.sees_frames = true,
+		.why_not = always,
+		.prepare = prepare_classic,
+		.run = run_classic,
+		.drop = free,
+	},
 	{ .name = NULL },
 };
