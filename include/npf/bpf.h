@@ -7,6 +7,7 @@
 #ifndef NPF_BPF_H
 #define NPF_BPF_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -42,6 +43,60 @@ struct npf_program {
 
 #define NPF_MAX_INSNS 4096u /* longest program that is accepted */
 #define NPF_MEM_WORDS 16    /* scratch words M[] */
+
+/* ---- the just-in-time compiler -------------------------------------------------------------- */
+
+struct npf_host; /* npf/npf.h */
+
+/*
+ * A compiled filter (the manual's JIT_BPF_Filter). `function` takes a packet, its bytes on the wire
+ * and the bytes that are held of it, and returns how many to keep, 0 to reject; it reads no byte
+ * outside the packet. It is NULL where generated code may not be run: npf_jit_run() and
+ * npf_jit_run_batch() then interpret the program, with the same answers, and npf_jit_engine() says
+ * so.
+ */
+struct npf_jit_filter {
+	uint32_t (*function)(const uint8_t *packet, uint32_t wire_length, uint32_t buffer_length);
+};
+
+#define NPF_JIT_BATCH 0x1u /* for npf_jit_run_batch() as well, where the processor has AVX2 */
+#define NPF_JIT_AVX2  0x2u /* no AVX-512, for comparison */
+
+/*
+ * Compile a program (BPF_jitter). The program is copied. A program of NPF_DIALECT_LINUX is one for
+ * packets without a stripped tag; ancillary loads are refused with -ENOTSUP. -EINVAL names the
+ * instruction, -ENOMEM; error holds NPF_ERROR_SIZE bytes, may be NULL.
+ */
+int bpf_jitter(struct npf_host *host, const struct npf_program *program, uint32_t flags,
+	       struct npf_jit_filter **filter, char *error);
+
+/*
+ * Free a filter (BPF_Destroy_JIT_Filter). NULL is fine. Whoever runs the filter in another thread
+ * holds it meanwhile: npf_jit_hold() before the first packet, npf_jit_release() after the last, not
+ * for every packet; the last of all frees. Code that was freed stays as it is until a mebibyte more
+ * was freed.
+ */
+void bpf_destroy_jit_filter(struct npf_jit_filter *filter);
+void npf_jit_hold(struct npf_jit_filter *filter);
+void npf_jit_release(struct npf_jit_filter *filter);
+
+/* One packet; n packets. Each array has one entry for each packet. */
+uint32_t npf_jit_run(const struct npf_jit_filter *filter, const uint8_t *packet,
+		     uint32_t wire_length, uint32_t buffer_length);
+void npf_jit_run_batch(const struct npf_jit_filter *filter, const uint8_t *const *packets,
+		       const uint32_t *wire_lengths, const uint32_t *buffer_lengths, uint32_t n,
+		       uint32_t *verdicts);
+
+/* What runs: "x86-64", "x86-64, 16 packets at once", or "interpreter: WHY". */
+const char *npf_jit_engine(const struct npf_jit_filter *filter);
+
+/*
+ * The machine code of a program (BPFtoX86), to look at: flags as above; with NPF_JIT_BATCH the
+ * vector code alone. Bytes in all, of which the first *code_size are instructions and the rest
+ * tables; written to code if size is enough. -EINVAL, -ENOTSUP, -ENOMEM.
+ */
+int64_t bpf_to_x86(struct npf_host *host, const struct npf_program *program, uint32_t flags,
+		   void *code, size_t size, uint32_t *code_size, char *error);
 
 #ifdef __cplusplus
 }

@@ -175,6 +175,22 @@ struct npf_worker_ops {
 	void (*join)(struct npf_worker *worker);
 };
 
+/* Memory that generated code runs from, seen twice. No page can ever be written and run. */
+struct npf_code {
+	uint8_t *write;     /* here it is written */
+	const uint8_t *run; /* and here the same bytes are run */
+	size_t size;
+	void *slot; /* the host's */
+};
+
+struct npf_code_ops {
+	/* On a cache line. -EACCES: not allowed here, -ENOMEM; error (may be NULL) says it in a
+	 * sentence. */
+	int (*alloc)(struct npf_host *host, size_t size, struct npf_code *code, char *error);
+	/* Nobody enters it any more. */
+	void (*free)(struct npf_host *host, const struct npf_code *code);
+};
+
 /* A host begins with this. */
 struct npf_host {
 	const struct npf_system_ops *system;
@@ -187,6 +203,7 @@ struct npf_host {
 	/* Hear when a function of the manual begins and ends; what (may be NULL) explains. NULL:
 	 * nobody listens. */
 	void (*trace)(struct npf_host *host, const char *function, const char *what, bool begins);
+	const struct npf_code_ops *code; /* NULL: filters that run here are interpreted */
 };
 
 #define NPF_CLOCK_TRIES 8

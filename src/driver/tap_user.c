@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "driver/jit.h"
 #include "driver/tap_layout.h"
 #include "filter/filter.h"
 
@@ -100,22 +101,40 @@ static inline uint64_t npf_env_sender(struct npf_tap_env *env)
 	return env->sender;
 }
 
+struct npf_user_filters {
+	const struct npf_filter_set *set;
+	struct npf_jit_filter *filter; /* NULL: interpreted, or there is none */
+	struct npf_jit_filter *classes[NPF_MAX_CLASSES];
+};
+
+/* Compiled code sees the packet's bytes alone: a tag in its place is the interpreter's. */
+static inline uint32_t run(const struct npf_program *program, const struct npf_jit_filter *code,
+			   struct npf_frame *frame, const uint8_t *data)
+{
+	if (!code || (frame->tagged && program->dialect == NPF_DIALECT_WIRE))
+		return npf_filter_run(program, frame, data);
+	frame->shift = 0;
+	return code->function(data, frame->wire_length, frame->length);
+}
+
 static inline uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame *frame)
 {
-	const struct npf_filter_set *filters = env->tap->filters;
+	const struct npf_user_filters *filters = env->tap->filters;
 
-	return npf_filter_run(filters ? filters->filter : NULL, frame, env->data);
+	if (!filters)
+		return npf_filter_run(NULL, frame, env->data);
+	return run(filters->set->filter, filters->filter, frame, env->data);
 }
 
 static inline uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
 {
-	const struct npf_filter_set *filters = env->tap->filters;
+	const struct npf_user_filters *filters = env->tap->filters;
 	uint64_t matched = 0;
 
-	for (uint32_t i = 0; filters && i < filters->n_classes; i++) {
-		const struct npf_program *class = filters->classes[i];
+	for (uint32_t i = 0; filters && i < filters->set->n_classes; i++) {
+		const struct npf_program *class = filters->set->classes[i];
 
-		if (npf_filter_run(class->length ? class : NULL, frame, env->data))
+		if (run(class->length ? class : NULL, filters->classes[i], frame, env->data))
 			matched |= 1ull << i;
 	}
 	return matched;
@@ -174,9 +193,47 @@ static void free_ring(struct npf_user_tap *tap)
 void npf_user_tap_fini(struct npf_user_tap *tap)
 {
 	free_ring(tap);
+	npf_user_filters_free(tap->host, tap->filters);
 	tap->control = NULL;
 	tap->cpus = NULL;
 	tap->memory = NULL;
+	tap->filters = NULL;
+}
+
+struct npf_user_filters *npf_user_filters_make(struct npf_host *host,
+					       const struct npf_filter_set *set)
+{
+	struct npf_user_filters *filters = host->system->alloc(host, sizeof(*filters));
+
+	if (!filters)
+		return NULL;
+	filters->set = set;
+	if (set->filter && set->filter->length)
+		filters->filter = npf_jit_try(host, set->filter);
+	for (uint32_t i = 0; i < set->n_classes; i++) {
+		if (set->classes[i]->length)
+			filters->classes[i] = npf_jit_try(host, set->classes[i]);
+	}
+	return filters;
+}
+
+void npf_user_filters_free(struct npf_host *host, struct npf_user_filters *filters)
+{
+	if (!filters)
+		return;
+	bpf_destroy_jit_filter(filters->filter);
+	for (uint32_t i = 0; i < NPF_MAX_CLASSES; i++)
+		bpf_destroy_jit_filter(filters->classes[i]);
+	host->system->free(host, filters, sizeof(*filters));
+}
+
+struct npf_user_filters *npf_user_tap_set_filters(struct npf_user_tap *tap,
+						  struct npf_user_filters *filters)
+{
+	struct npf_user_filters *old = tap->filters;
+
+	tap->filters = filters;
+	return old;
 }
 
 int npf_user_tap_set_ring(struct npf_user_tap *tap, const struct npf_ring_geometry *geometry,

@@ -16,11 +16,21 @@ struct npf_user_tap_host {
 	void (*start_timer)(void *arg, uint64_t ns);
 };
 
+/* A set of programs as this tap runs it: compiled where generated code may be run, interpreted
+ * elsewhere. */
+struct npf_user_filters;
+
+/* NULL when memory is short. set must outlive it. */
+struct npf_user_filters *npf_user_filters_make(struct npf_host *host,
+					       const struct npf_filter_set *set);
+/* No tap has it any more. NULL is fine. */
+void npf_user_filters_free(struct npf_host *host, struct npf_user_filters *filters);
+
 struct npf_user_tap {
 	struct npf_host *host; /* memory */
 	const struct npf_user_tap_host *ops;
 	void *arg;
-	const struct npf_filter_set *filters; /* NULL: everything is accepted */
+	struct npf_user_filters *filters; /* NULL: everything is accepted */
 	struct npf_control *control;
 	struct npf_cpu *cpus;
 	uint8_t *memory; /* of the chunks, or of the stream with its slack */
@@ -31,6 +41,10 @@ struct npf_user_tap {
 void npf_user_tap_init(struct npf_user_tap *tap, struct npf_host *host,
 		       const struct npf_user_tap_host *ops, void *arg);
 void npf_user_tap_fini(struct npf_user_tap *tap);
+
+/* Exchange the programs; the old ones, which may be freed at once. Not while deliver runs. */
+struct npf_user_filters *npf_user_tap_set_filters(struct npf_user_tap *tap,
+						  struct npf_user_filters *filters);
 
 /* A new, empty ring; the old one is freed. -ENOMEM keeps the old. Not while deliver runs. */
 int npf_user_tap_set_ring(struct npf_user_tap *tap, const struct npf_ring_geometry *geometry,

@@ -203,6 +203,50 @@ int npf_expression_compile(const char *expr, uint32_t link_type, uint32_t snaple
 	return err;
 }
 
+/* A savefile of no packets: libpcap compiles differently for files, whose link header may come from
+ * another system. */
+static pcap_t *open_empty(uint32_t link_type, bool swapped)
+{
+	struct {
+		uint32_t magic;
+		uint16_t major, minor;
+		uint32_t zone, accuracy, snaplen, link_type;
+	} header = { 0xA1B2C3D4, 2, 4, 0, 0, NPF_SNAPLEN_MAX, link_type };
+	char unused[PCAP_ERRBUF_SIZE];
+	pcap_t *handle;
+	FILE *file;
+
+	if (swapped) {
+		header.magic = __builtin_bswap32(header.magic);
+		header.major = __builtin_bswap16(header.major);
+		header.minor = __builtin_bswap16(header.minor);
+		header.snaplen = __builtin_bswap32(header.snaplen);
+		header.link_type = __builtin_bswap32(header.link_type);
+	}
+	file = fmemopen(&header, sizeof(header), "r");
+	if (!file)
+		return NULL;
+	handle = pcap_fopen_offline(file, unused);
+	if (!handle)
+		fclose(file);
+	return handle;
+}
+
+int npf_expression_compile_offline(const char *expr, uint32_t link_type, bool swapped,
+				   struct npf_compiled *out, char error[NPF_ERROR_SIZE])
+{
+	struct npf_compiler compiler = { .dialect = NPF_DIALECT_WIRE };
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	compiler.handle = open_empty(link_type, swapped);
+	if (!compiler.handle)
+		return fail(error, -ENOMEM, "out of memory");
+	err = npf_compiler_compile(&compiler, expr, out, error);
+	npf_compiler_close(&compiler);
+	return err;
+}
+
 int npf_expression_restrict(struct npf_compiled *compiled, enum npf_direction direction,
 			    char error[NPF_ERROR_SIZE])
 {

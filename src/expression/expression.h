@@ -50,6 +50,11 @@ int npf_compiler_compile(struct npf_compiler *compiler, const char *expr, struct
 int npf_expression_compile(const char *expr, uint32_t link_type, uint32_t snaplen,
 			   struct npf_compiled *out, char error[NPF_ERROR_SIZE]);
 
+/* For the packets of a savefile, which is in this machine's byte order or the other one: every byte
+ * is where it was on the wire. */
+int npf_expression_compile_offline(const char *expr, uint32_t link_type, bool swapped,
+				   struct npf_compiled *out, char error[NPF_ERROR_SIZE]);
+
 /* Let a compiled program see one direction only. -ENOTSUP with a sentence in error when it is in
  * the dialect that knows no direction, -E2BIG, -ENOMEM; the program is unchanged then. */
 int npf_expression_restrict(struct npf_compiled *compiled, enum npf_direction direction,

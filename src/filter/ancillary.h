@@ -11,6 +11,10 @@
 
 #include "filter/filter.h"
 
+/* From here on Linux takes an absolute offset for something else than a place in the frame:
+ * relative to a header it has found, or ancillary. */
+#define NPF_LINUX_SPECIAL_OFFSET 0xFFE00000u
+
 struct npf_ancillary {
 	uint32_t k;
 	uint16_t at;   /* of the field in struct npf_frame */
@@ -22,10 +26,11 @@ struct npf_ancillary {
 		k, offsetof(struct npf_frame, field), sizeof(((struct npf_frame *)0)->field)       \
 	}
 
-/* NULL: an ordinary offset. */
-static inline const struct npf_ancillary *npf_ancillary_find(uint32_t k)
+#define NPF_N_ANCILLARY 7u
+
+static inline const struct npf_ancillary *npf_ancillary_all(void)
 {
-	static const struct npf_ancillary all[] = {
+	static const struct npf_ancillary all[NPF_N_ANCILLARY] = {
 		NPF_ANCILLARY(NPF_AD_PROTOCOL, protocol),
 		NPF_ANCILLARY(NPF_AD_PKTTYPE, packet_type),
 		NPF_ANCILLARY(NPF_AD_IFINDEX, ifindex),
@@ -35,13 +40,33 @@ static inline const struct npf_ancillary *npf_ancillary_find(uint32_t k)
 		NPF_ANCILLARY(NPF_AD_VLAN_TPID, tag_tpid),
 	};
 
+	return all;
+}
+
+/* NULL: an ordinary offset. */
+static inline const struct npf_ancillary *npf_ancillary_find(uint32_t k)
+{
+	const struct npf_ancillary *all = npf_ancillary_all();
+
 	if (k < NPF_AD_OFFSET)
 		return NULL;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+	for (uint32_t i = 0; i < NPF_N_ANCILLARY; i++) {
 		if (all[i].k == k)
 			return &all[i];
 	}
 	return NULL;
+}
+
+/* The k that loads this field, 0: none does. */
+static inline uint32_t npf_ancillary_at(uint32_t at)
+{
+	const struct npf_ancillary *all = npf_ancillary_all();
+
+	for (uint32_t i = 0; i < NPF_N_ANCILLARY; i++) {
+		if (all[i].at == at)
+			return all[i].k;
+	}
+	return 0;
 }
 
 #endif

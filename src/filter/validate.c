@@ -11,10 +11,6 @@
 #include "filter/filter.h"
 #include "filter/opcodes.h"
 
-/* From here on Linux takes an absolute offset for something else than a place in the frame:
- * relative to a header it has found, or ancillary. */
-#define LINUX_SPECIAL_OFFSET 0xFFE00000u
-
 static bool is_load(uint16_t code)
 {
 	switch (code) {
@@ -95,7 +91,7 @@ static bool divides_by_k(uint16_t code)
 /* Would Linux read something that not every engine here can give? */
 static bool is_foreign(const struct npf_insn *insn)
 {
-	if (insn->k < LINUX_SPECIAL_OFFSET)
+	if (insn->k < NPF_LINUX_SPECIAL_OFFSET)
 		return false;
 	if (insn->code == (NPF_LDX | NPF_MSH | NPF_B))
 		return true;

@@ -199,9 +199,12 @@ static void close_pair(struct pair *pair)
 
 static void set_filters(struct pair *pair, const struct npf_filter_set *filters)
 {
-	assert_int_equal(pair->wire->host->nic->set_filters(pair->nic, filters, pair->wire->error),
-			 0);
-	pair->tap.filters = filters;
+	struct npf_host *host = pair->wire->host;
+	struct npf_user_filters *made = npf_user_filters_make(host, filters);
+
+	assert_int_equal(host->nic->set_filters(pair->nic, filters, pair->wire->error), 0);
+	assert_non_null(made);
+	npf_user_filters_free(host, npf_user_tap_set_filters(&pair->tap, made));
 }
 
 static uint64_t received(const struct pair *pair)

@@ -56,8 +56,16 @@ static void tap_init(struct tap *tap)
 	assert_true(npf_ring_cut(&geometry, 65536, N_CPUS, 1518));
 	assert_int_equal(npf_user_tap_set_ring(&tap->tap, &geometry, &tap->view), 0);
 	npf_ring_reader_init(&tap->reader, &tap->view, tap->cursors);
-	tap->tap.filters = &tap->filters;
 	tap->tap.control->config.accept_types = ~0u;
+}
+
+/* Run what tap->filters says. */
+static void install(struct tap *tap)
+{
+	struct npf_user_filters *filters = npf_user_filters_make(tap->host, &tap->filters);
+
+	assert_non_null(filters);
+	assert_null(npf_user_tap_set_filters(&tap->tap, filters));
 }
 
 static void tap_fini(struct tap *tap)
@@ -238,6 +246,7 @@ static void stripped_tag_returns_at_every_cap(void **state)
 
 		tap_init(&tap);
 		tap.filters.filter = &program;
+		install(&tap);
 		memset(tap.tap.chunks, 0xFF,
 		       (size_t)tap.tap.geometry.n_chunks * tap.tap.geometry.chunk_size);
 		deliver(&tap, &frame, 0, 0);
@@ -318,6 +327,7 @@ static void filter_verdict_is_the_cap(void **state)
 
 		tap_init(&tap);
 		tap.filters.filter = &program;
+		install(&tap);
 		deliver(&tap, &frame, 0, 0);
 
 		const struct npf_record *record = take(&tap);
@@ -416,6 +426,7 @@ static void every_class_counts_what_it_accepts(void **state)
 	}
 	classes[NPF_MAX_CLASSES - 1].length = 0;
 	tap.filters.n_classes = NPF_MAX_CLASSES;
+	install(&tap);
 	tap.tap.control->config.statistics = 1;
 	tap.tap.control->config.n_classes = NPF_MAX_CLASSES;
 

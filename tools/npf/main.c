@@ -20,6 +20,7 @@ static const struct npf_command *const commands[] = {
 	&npf_command_replay,
 	&npf_command_repair,
 	&npf_command_doctor,
+	&npf_command_filter,
 };
 /* clang-format on */
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -61,8 +61,8 @@ struct order {
 
 	const struct npf_ring_geometry *geometry;
 	struct npf_ring_view *view;
-	const struct npf_filter_set *filters;
-	struct feed *feed; /* to change to, the old one in return; NULL: no change */
+	struct npf_user_filters *filters; /* to change to, the old ones in return */
+	struct feed *feed;                /* to change to, the old one in return; NULL: no change */
 	uint64_t lost;
 };
 
@@ -575,16 +575,22 @@ close_unused:
 
 static int run_set_filters(struct tpacket *tpacket, struct order *order)
 {
-	tpacket->tap.filters = order->filters;
+	order->filters = npf_user_tap_set_filters(&tpacket->tap, order->filters);
 	return 0;
 }
 
 static int set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)
 {
-	struct order order = { .run = run_set_filters, .filters = filters };
+	struct npf_host *host = &nic->host->base;
+	struct order order = { .run = run_set_filters,
+			       .filters = npf_user_filters_make(host, filters) };
+	int err;
 
-	(void)error;
-	return give_order(nic->hook_state, &order);
+	if (!order.filters)
+		return npf_linux_error(error, -ENOMEM, "out of memory");
+	err = give_order(nic->hook_state, &order);
+	npf_user_filters_free(host, order.filters);
+	return err;
 }
 
 static int run_nothing(struct tpacket *tpacket, struct order *order)

@@ -134,6 +134,20 @@ static const struct npf_system_ops system_ops = {
 	.sleep_until = sleep_until,
 };
 
+/* ---- generated code ------------------------------------------------------------------------- */
+
+static int alloc_code(struct npf_host *host, size_t size, struct npf_code *code, char *error)
+{
+	return npf_arena_alloc(&((struct npf_linux_host *)host)->arena, size, code, error);
+}
+
+static void free_code(struct npf_host *host, const struct npf_code *code)
+{
+	npf_arena_free(&((struct npf_linux_host *)host)->arena, code);
+}
+
+static const struct npf_code_ops code_ops = { .alloc = alloc_code, .free = free_code };
+
 /* ---- the object ---------------------------------------------------------------------------- */
 
 /* The list tells addresses too, so their changes are news. Without them it is still a list. */
@@ -159,6 +173,8 @@ struct npf_host *npf_host_linux(void)
 	host->base.files = &npf_linux_files;
 	host->base.workers = &npf_linux_workers;
 	host->base.trace = npf_linux_tracing() ? npf_linux_trace : NULL;
+	host->base.code = &code_ops;
+	npf_arena_init(&host->arena);
 	host->monitor = npf_linux_monitor();
 	if (host->monitor < 0)
 		host->monitor = -1;
@@ -175,6 +191,7 @@ void npf_host_linux_free(struct npf_host *base)
 		return;
 	if (host->monitor >= 0)
 		close(host->monitor);
+	npf_arena_fini(&host->arena);
 	free(host);
 }
 

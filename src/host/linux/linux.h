@@ -19,10 +19,12 @@
 #define NPF_LINUX_H
 
 #include "driver/host.h"
+#include "host/common/arena.h"
 
 struct npf_linux_host {
 	struct npf_host base;
 	int monitor; /* rtnetlink socket, member of the link group; -1 when it could not be made */
+	struct npf_arena arena; /* filters that run in this process */
 };
 
 /* ---- event.c ------------------------------------------------------------------------------- */

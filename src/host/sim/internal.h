@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "driver/tap_user.h"
+#include "host/common/arena.h"
 #include "host/sim/sim.h"
 
 struct npf_sim_adapter {
@@ -63,6 +64,7 @@ struct npf_worker {
 	void *arg;
 	uint64_t due;
 	bool done;
+	struct npf_arena arena;
 };
 
 struct npf_nic {

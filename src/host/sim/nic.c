@@ -158,12 +158,17 @@ static int nic_set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geo
 
 static int nic_set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)
 {
+	struct npf_user_filters *made = npf_user_filters_make(&nic->sim->base, filters);
+
+	if (!made)
+		return -ENOMEM;
 	pthread_mutex_lock(&nic->sim->lock);
 	int err = npf_sim_operation(nic->sim);
 
 	if (!err)
-		nic->tap.filters = filters;
+		made = npf_user_tap_set_filters(&nic->tap, made);
 	pthread_mutex_unlock(&nic->sim->lock);
+	npf_user_filters_free(&nic->sim->base, made);
 	if (err)
 		snprintf(error, NPF_ERROR_SIZE, "the filter was refused");
 	return err;

@@ -121,6 +121,18 @@ static void sim_sleep_until(struct npf_host *host, uint64_t time, uint32_t *word
 	} while (again);
 }
 
+static int alloc_code(struct npf_host *host, size_t size, struct npf_code *code, char *error)
+{
+	return npf_arena_alloc(&npf_sim_of(host)->arena, size, code, error);
+}
+
+static void free_code(struct npf_host *host, const struct npf_code *code)
+{
+	npf_arena_free(&npf_sim_of(host)->arena, code);
+}
+
+static const struct npf_code_ops code_ops = { .alloc = alloc_code, .free = free_code };
+
 static const struct npf_system_ops system_ops = {
 	.alloc = sim_alloc,
 	.free = sim_free,
@@ -354,6 +366,8 @@ struct npf_host *npf_host_sim(uint32_t n_cpus)
 	sim->base.files = &npf_sim_files;
 	sim->base.workers = &npf_sim_workers;
 	sim->disk_size = UINT64_MAX;
+	sim->base.code = &code_ops;
+	npf_arena_init(&sim->arena);
 	sim->n_cpus = n_cpus;
 	sim->sent_end = &sim->sent;
 	return &sim->base;
@@ -379,6 +393,7 @@ void npf_host_sim_free(struct npf_host *host)
 		sim->adapters = adapter->next;
 		free(adapter);
 	}
+	npf_arena_fini(&sim->arena);
 	pthread_mutex_destroy(&sim->lock);
 	free(sim);
 }

@@ -4,8 +4,8 @@
  * without an interface and without waiting. Time stands still until somebody moves it.
  *
  * What it omits: frames take no time on the wire and are lost there only on order; there is one way
- * to send, which every path but AF_XDP's stands for; filters are interpreted,
- * so no program is refused for its size; the hardware filter is recorded but every scripted frame
+ * to send, which every path but AF_XDP's stands for; filters run in user space, compiled or
+ * interpreted, so no program is refused for its size; the hardware filter is recorded but every scripted frame
  * reaches every binding; each hook that is asked for works; memory ends at NPF_SIM_MEMORY bytes;
  * there is no descriptor that tells of changed adapters. Readiness, though, is a real descriptor,
  * so that poll() can be tested.

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where values lie while scalar code runs. Registers that a caller does not keep hold values, one
+ * each for its whole life; what finds none lies in the red zone below the stack. Every edge leads
+ * forward, so a value's life is the span from its instruction to its last use.
+ *
+ * Numbers of the packet are big-endian. A value that is only ever compared with constants stays
+ * as it was loaded, and the constants are swapped instead. A value with one use, in the same
+ * block, is computed where it is used.
+ */
+#include <string.h>
+
+#include "filter/x86_scalar.h"
+
+#define SLOTS_TRIED 32u /* of those in use, when one is wanted */
+#define MAX_DEPTH   3u  /* of expressions computed where they are used */
+
+/* ---- positions ------------------------------------------------------------------------------ */
+
+static uint32_t at_insn(uint32_t block, uint32_t insn)
+{
+	return 2 * (block + insn);
+}
+
+static uint32_t at_end(const struct npf_x86_gen *g, uint32_t block)
+{
+	const struct npf_ir_block *b = &g->ir->blocks[block];
+
+	return 2 * (block + b->first + b->count);
+}
+
+/* ---- what becomes of values, from the end to the beginning ---------------------------------- */
+
+/* Bytes of the load that a masked value comes from, 0: something else. */
+static unsigned int loaded_size(const struct npf_x86_gen *g, uint16_t value)
+{
+	const struct npf_ir_insn *insn = npf_x86_insn(g, value);
+
+	for (int i = 0; i < 4; i++, insn = npf_x86_insn(g, insn->a)) {
+		if (insn->op == NPF_IR_LOAD)
+			return insn->size;
+		if (insn->op != NPF_IR_AND || insn->b != NPF_IR_NONE)
+			return 0;
+	}
+	return 0;
+}
+
+static bool set_takes_raw(const struct npf_ir_set *set, unsigned int size)
+{
+	if (set->n_bytes > size)
+		return false;
+	return !set->is_range || (size == 2 && set->n > NPF_X86_CHAIN_MAX);
+}
+
+/* May the first operand of this comparison stay in the packet's order? */
+static bool compare_takes_raw(const struct npf_x86_gen *g, uint8_t end, uint16_t a, uint16_t b,
+			      uint32_t imm)
+{
+	unsigned int size = loaded_size(g, a);
+
+	if (b != NPF_IR_NONE || !size)
+		return false;
+	if (end == NPF_IR_IF_IN)
+		return set_takes_raw(&g->ir->sets[imm], size);
+	if (end == NPF_IR_IF_EQ)
+		return size == 4 || imm <= 0xFFFF;
+	return end == NPF_IR_IF_SET;
+}
+
+static void use(struct npf_x86_gen *g, uint16_t value, uint32_t at, bool raw)
+{
+	struct npf_x86_value *v;
+
+	if (value == NPF_IR_NONE)
+		return;
+	v = &g->values[value];
+	if (at > v->end)
+		v->end = at;
+	if (!raw)
+		v->host = true;
+}
+
+/* The first operand of what is computed at `at`: can it be computed there as well? */
+static void fold(struct npf_x86_gen *g, uint16_t value, uint32_t first, uint32_t at, uint32_t depth)
+{
+	const struct npf_ir_insn *insn;
+
+	if (value == NPF_IR_NONE || value < first || depth >= MAX_DEPTH)
+		return;
+	insn = npf_x86_insn(g, value);
+	if (insn->uses != 1 || insn->op == NPF_IR_PARAM || insn->op == NPF_IR_DIV ||
+	    insn->op == NPF_IR_MOD || insn->op >= NPF_IR_IS_EQ || insn->b != NPF_IR_NONE)
+		return;
+	g->values[value].folded = true;
+	g->values[value].depth = (uint8_t)(depth + 1);
+	g->values[value].end = at;
+}
+
+static void use_edge(struct npf_x86_gen *g, const struct npf_ir_edge *edge, uint32_t at)
+{
+	const struct npf_ir_block *block = &g->ir->blocks[edge->block];
+
+	for (uint32_t i = 0; i < block->params; i++) {
+		if (!g->values[block->first + i].end)
+			continue; /* nobody wants it in the end */
+		use(g, g->ir->args[edge->args + i], at, false);
+		g->values[block->first + i].hint = g->ir->args[edge->args + i];
+	}
+}
+
+static void look_at_end(struct npf_x86_gen *g, uint32_t number)
+{
+	const struct npf_ir_block *block = &g->ir->blocks[number];
+	uint32_t at = at_end(g, number);
+
+	for (uint32_t i = 0; i < npf_x86_edges(block); i++)
+		use_edge(g, &block->edges[i], at);
+	if (block->end == NPF_IR_GOTO)
+		return;
+	use(g, block->a, at,
+	    block->end != NPF_IR_RETURN &&
+		    compare_takes_raw(g, block->end, block->a, block->b, block->imm));
+	fold(g, block->a, block->first, at, 0);
+	if (block->end == NPF_IR_RETURN)
+		return;
+	use(g, block->b, at, false);
+	g->wants_sets |= block->end == NPF_IR_IF_IN;
+}
+
+static void look_at_insn(struct npf_x86_gen *g, uint32_t first, uint32_t number, uint32_t position)
+{
+	const struct npf_ir_insn *insn = &g->ir->insns[number];
+	const struct npf_x86_value *v = &g->values[number];
+	uint32_t at = v->folded ? v->end : position;
+	bool raw = false;
+
+	g->wants_wire |= insn->op == NPF_IR_WIRELEN;
+	g->wants_sets |= insn->op == NPF_IR_IS_IN;
+	g->divides |= insn->op == NPF_IR_DIV || insn->op == NPF_IR_MOD;
+	g->indexes |= insn->op == NPF_IR_NEED && insn->a != NPF_IR_NONE;
+	if (insn->op < NPF_IR_NEED && !v->end)
+		return;
+	if (insn->op == NPF_IR_AND && insn->b == NPF_IR_NONE)
+		raw = !v->host && loaded_size(g, insn->a);
+	else if (insn->op >= NPF_IR_IS_EQ && insn->op <= NPF_IR_IS_IN)
+		raw = compare_takes_raw(g, npf_x86_condition(insn->op), insn->a, insn->b, insn->imm);
+	use(g, insn->a, at, raw);
+	/* Behind the result, which must not lie where this is still wanted. */
+	use(g, insn->b, at + 1, false);
+	if (insn->op != NPF_IR_LOAD && insn->op != NPF_IR_NEED)
+		fold(g, insn->a, first, at, v->folded ? v->depth : 0);
+}
+
+static bool look_at_all(struct npf_x86_gen *g)
+{
+	for (uint32_t b = g->ir->n_blocks; b--;) {
+		const struct npf_ir_block *block = &g->ir->blocks[b];
+
+		look_at_end(g, b);
+		for (uint32_t i = block->first + block->count; i-- > block->first;) {
+			if (g->ir->insns[i].op == NPF_IR_FIELD)
+				return false;
+			look_at_insn(g, block->first, i, at_insn(b, i));
+		}
+	}
+	return true;
+}
+
+/* ---- where values lie ------------------------------------------------------------------------ */
+
+bool npf_x86_has_place(const struct npf_x86_gen *g, uint32_t value)
+{
+	const struct npf_ir_insn *insn = &g->ir->insns[value];
+
+	return g->values[value].end && insn->op != NPF_IR_CONST && insn->op < NPF_IR_NEED &&
+	       insn->op != NPF_IR_NOP && !g->values[value].folded;
+}
+
+/* A slot from `from` on; those whose value has died are used again. */
+static uint16_t find_slot(struct npf_x86_gen *g, uint32_t from, uint32_t end)
+{
+	uint32_t slot = 0;
+
+	while (slot < g->n_slots && slot < SLOTS_TRIED && g->slot_end[slot] > from)
+		slot++;
+	if (slot == SLOTS_TRIED)
+		slot = g->n_slots;
+	if (slot == g->n_slots)
+		g->n_slots++;
+	g->slot_end[slot] = end;
+	return (uint16_t)slot;
+}
+
+/* A register whose value has died; the hint's if it is one of them. */
+static int find_register(struct npf_x86_gen *g, uint32_t at, int wished)
+{
+	int found = NPF_X86_NONE;
+
+	for (int reg = 0; reg < 16; reg++) {
+		if (!(g->allocatable >> reg & 1))
+			continue;
+		if (g->owner[reg] != NPF_IR_NONE && g->values[g->owner[reg]].end > at)
+			continue;
+		if (found == NPF_X86_NONE || reg == wished)
+			found = reg;
+	}
+	return found;
+}
+
+/* All registers are taken: the value that lives longest gives way. */
+static void spill(struct npf_x86_gen *g, uint16_t value, uint32_t at)
+{
+	uint16_t longest = value;
+	struct npf_x86_value *v = &g->values[value], *l;
+
+	for (int reg = 0; reg < 16; reg++) {
+		if ((g->allocatable >> reg & 1) &&
+		    g->values[g->owner[reg]].end > g->values[longest].end)
+			longest = g->owner[reg];
+	}
+	l = &g->values[longest];
+	if (longest != value) {
+		v->reg = l->reg;
+		g->owner[v->reg] = value;
+	}
+	l->reg = NPF_X86_NONE;
+	l->slot = find_slot(g, longest == value ? at : g->starts[longest], l->end);
+}
+
+static void place(struct npf_x86_gen *g, uint16_t value, uint32_t at)
+{
+	struct npf_x86_value *v = &g->values[value];
+	int wished = NPF_X86_NONE;
+
+	g->starts[value] = at;
+	if (v->hint != NPF_IR_NONE)
+		wished = g->values[v->hint].reg;
+	else if (npf_x86_insn(g, value)->a != NPF_IR_NONE)
+		wished = g->values[npf_x86_insn(g, value)->a].reg;
+	v->reg = (int8_t)find_register(g, at, wished);
+	if (v->reg != NPF_X86_NONE)
+		g->owner[v->reg] = value;
+	else
+		spill(g, value, at);
+}
+
+static void find_order_of_bytes(struct npf_x86_gen *g, uint32_t value)
+{
+	const struct npf_ir_insn *insn = &g->ir->insns[value];
+	struct npf_x86_value *v = &g->values[value];
+
+	if (insn->op == NPF_IR_LOAD && !v->host && insn->size > 1)
+		v->raw = insn->size;
+	else if (insn->op == NPF_IR_AND && insn->b == NPF_IR_NONE)
+		v->raw = g->values[insn->a].raw;
+}
+
+static void choose_registers(struct npf_x86_gen *g)
+{
+	g->length = g->divides ? NPF_R9 : NPF_RDX;
+	g->allocatable = 1u << NPF_R8;
+	if (!g->divides)
+		g->allocatable |= 1u << NPF_R9;
+	if (!g->wants_sets)
+		g->allocatable |= 1u << STEP | 1u << TABLE;
+	if (!g->wants_wire)
+		g->allocatable |= 1u << WIRE;
+}
+
+static void place_all(struct npf_x86_gen *g)
+{
+	choose_registers(g);
+	for (int reg = 0; reg < 16; reg++)
+		g->owner[reg] = NPF_IR_NONE;
+	for (uint32_t b = 0; b < g->ir->n_blocks; b++) {
+		const struct npf_ir_block *block = &g->ir->blocks[b];
+
+		for (uint32_t i = block->first; i < (uint32_t)block->first + block->count; i++) {
+			find_order_of_bytes(g, i);
+			if (npf_x86_has_place(g, i))
+				place(g, (uint16_t)i, at_insn(b, i));
+		}
+	}
+}
+
+bool npf_x86_place(struct npf_x86_gen *g)
+{
+	memset(g->values, 0, g->ir->n_insns * sizeof(*g->values));
+	for (uint32_t i = 0; i < g->ir->n_insns; i++) {
+		g->values[i].reg = NPF_X86_NONE;
+		g->values[i].hint = NPF_IR_NONE;
+	}
+	if (!look_at_all(g))
+		return false;
+	place_all(g);
+	return true;
+}

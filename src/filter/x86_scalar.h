@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The scalar generator, private: x86_place.c decides where values lie, x86_scalar.c writes the code.
+ */
+#ifndef NPF_X86_SCALAR_H
+#define NPF_X86_SCALAR_H
+
+#include "filter/x86.h"
+#include "filter/x86_set.h"
+
+#define PACKET NPF_RDI
+#define WIRE   NPF_RSI
+#define TABLE  NPF_R11
+#define STEP   NPF_R10
+
+struct npf_x86_value {
+	int8_t reg;    /* NPF_X86_NONE: in its slot, or nowhere */
+	uint8_t raw;   /* 2, 4: as in the packet, of so many bytes */
+	uint8_t depth; /* of the expression that it is part of */
+	bool host;     /* somebody wants its number, not only its bytes */
+	bool folded;   /* computed where it is used */
+	uint16_t slot;
+	uint16_t hint; /* of a parameter: a value that it receives */
+	uint32_t end;  /* its last use */
+};
+
+struct npf_x86_move {
+	uint16_t to, from;
+};
+
+/* An edge whose moves stand apart. */
+struct npf_x86_stub {
+	uint32_t label;
+	const struct npf_ir_edge *edge;
+};
+
+struct npf_x86_gen {
+	const struct npf_ir *ir;
+	struct npf_x86_asm *as;
+	struct npf_x86_value *values;
+	uint32_t *labels; /* of blocks */
+	bool *placed;     /* blocks */
+	struct npf_x86_stub *stubs;
+	uint32_t n_stubs;
+	struct npf_x86_move *moves;
+	struct npf_x86_set *sets; /* three of each: host order, swapped as 2 and as 4 bytes */
+	void *set_work;
+	uint32_t fail;        /* label: return 0 */
+	int length;           /* register */
+	uint16_t owner[16];   /* of registers: values, or NPF_IR_NONE */
+	uint32_t allocatable; /* mask of registers */
+	uint32_t *starts;     /* of values */
+	uint32_t *slot_end;   /* when a slot is free again */
+	uint32_t n_slots;
+	bool wants_wire, wants_sets, divides, indexes;
+};
+
+static inline const struct npf_ir_insn *npf_x86_insn(const struct npf_x86_gen *g, uint16_t value)
+{
+	return &g->ir->insns[value];
+}
+
+static inline uint32_t npf_x86_edges(const struct npf_ir_block *block)
+{
+	return block->end == NPF_IR_RETURN ? 0 : block->end == NPF_IR_GOTO ? 1 : 2;
+}
+
+/* The condition that an IS_* instruction gives as a value. */
+static inline uint8_t npf_x86_condition(uint8_t op)
+{
+	return (uint8_t)(op - NPF_IR_IS_EQ + NPF_IR_IF_EQ);
+}
+
+/* Has a value a place of its own? Others are constants, unused, or computed where they are used. */
+bool npf_x86_has_place(const struct npf_x86_gen *g, uint32_t value);
+
+/* Decide where every value lies. false: the program reads what is not in the packet. */
+bool npf_x86_place(struct npf_x86_gen *g);
+
+#endif

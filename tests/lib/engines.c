@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "engines.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_x86.h"
+#include "filter/ir.h"
+
+static const char *always(void)
+{
+	return NULL;
+}
+
+/* ---- the intermediate form, after each choice of passes -------------------------------------- */
+
+struct form {
+	struct npf_ir ir;
+	void *work;
+	uint64_t space[];
+};
+
+/* What verification says must be nothing, whatever passes have run. */
+static void verify(struct form *form, uint32_t passes)
+{
+	uint32_t where = 0;
+	const char *fault = npf_ir_verify(&form->ir, &where, form->work);
+
+	if (!fault)
+		return;
+	fprintf(stderr, "passes 0x%x: block %u: %s\n", passes, where, fault);
+	abort();
+}
+
+static struct form *make_form(const struct npf_program *program, uint32_t passes)
+{
+	size_t size = npf_ir_space(program->length);
+	struct form *form = malloc(sizeof(*form) + size);
+
+	if (!form)
+		abort();
+	if (npf_ir_build(&form->ir, program, form->space, size)) {
+		free(form);
+		return NULL;
+	}
+	if (passes)
+		npf_ir_optimise(&form->ir, passes, NULL);
+	form->work = malloc(npf_ir_run_space(&form->ir));
+	if (!form->work)
+		abort();
+	verify(form, passes);
+	return form;
+}
+
+static void run_form(void *prepared, struct engine_run *runs, uint32_t n)
+{
+	struct form *form = prepared;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct npf_frame frame = *runs[i].frame;
+
+		runs[i].answer = npf_ir_run(&form->ir, &frame, runs[i].data, form->work);
+	}
+}
+
+static void drop_form(void *prepared)
+{
+	struct form *form = prepared;
+
+	free(form->work);
+	free(form);
+}
+
+#define FORM(name, passes)                                                                         \
+	static void *prepare_##name(const struct npf_program *program)                             \
+	{                                                                                          \
+		return make_form(program, passes);                                                 \
+	}
+
+FORM(plain, 0)
+FORM(fold, NPF_PASS_FOLD)
+FORM(number, NPF_PASS_NUMBER)
+FORM(thread, NPF_PASS_THREAD)
+FORM(sets, NPF_PASS_SETS)
+FORM(header, NPF_PASS_HEADER)
+FORM(merge, NPF_PASS_MERGE)
+FORM(checks, NPF_PASS_CHECKS)
+FORM(dead, NPF_PASS_DEAD)
+FORM(flatten, NPF_PASS_FLATTEN)
+FORM(hoist, NPF_PASS_HOIST)
+FORM(default, NPF_PASS_DEFAULT)
+FORM(all, (1u << NPF_N_PASSES) - 1)
+
+/* Any subset, another one for each program. */
+static void *prepare_some(const struct npf_program *program)
+{
+	uint32_t mix = program->length;
+
+	for (uint32_t i = 0; i < program->length; i++)
+		mix = (mix ^ program->insns[i].k ^ program->insns[i].code) * 0x9E3779B1u;
+	return make_form(program, mix >> (32 - NPF_N_PASSES));
+}
+
+#define FORM_ROW(title, id)                                                                        \
+	{                                                                                          \
+		.name = title, .sees_frames = true, .why_not = always, .prepare = prepare_##id,    \
+		.run = run_form, .drop = drop_form,                                                \
+	}
+
+/* ---- back to classic BPF -------------------------------------------------------------------- */
+
+struct classic {
+	struct npf_program program;
+	struct npf_insn insns[NPF_MAX_INSNS];
+};
+
+static void *prepare_classic(const struct npf_program *program)
+{
+	struct form *form = make_form(program, NPF_PASS_CBPF);
+	struct classic *classic = calloc(1, sizeof(*classic));
+	char error[128];
+	int err;
+
+	if (!classic)
+		abort();
+	classic->program = (struct npf_program){
+		.length = NPF_MAX_INSNS,
+		.dialect = program->dialect,
+		.insns = classic->insns,
+	};
+	err = form ? npf_ir_to_cbpf(&form->ir, classic->insns, &classic->program.length) : -1;
+	if (form)
+		drop_form(form);
+	if (err) {
+		free(classic);
+		return NULL;
+	}
+	if (npf_filter_validate(&classic->program, error, sizeof(error))) {
+		fprintf(stderr, "optimised program: %s\n", error);
+		abort();
+	}
+	return classic;
+}
+
+static void run_classic(void *prepared, struct engine_run *runs, uint32_t n)
+{
+	const struct classic *classic = prepared;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct npf_frame frame = *runs[i].frame;
+
+		runs[i].answer = npf_filter_run(&classic->program, &frame, runs[i].data);
+	}
+}
+
+const struct engine engines[] = {
+	FORM_ROW("form", plain),
+	FORM_ROW("form, fold", fold),
+	FORM_ROW("form, number", number),
+	FORM_ROW("form, thread", thread),
+	FORM_ROW("form, sets", sets),
+	FORM_ROW("form, header", header),
+	FORM_ROW("form, merge", merge),
+	FORM_ROW("form, checks", checks),
+	FORM_ROW("form, dead", dead),
+	FORM_ROW("form, flatten", flatten),
+	FORM_ROW("form, hoist", hoist),
+	FORM_ROW("form, default", default),
+	FORM_ROW("form, all", all),
+	FORM_ROW("form, some", some),
+	{ .name = "x86-64",
+	  .why_not = engine_x86_why_not,
+	  .prepare = engine_x86_prepare,
+	  .run = engine_x86_run,
+	  .drop = engine_x86_drop },
+	{ .name = "x86-64, AVX2",
+	  .why_not = engine_x86_why_not_avx2,
+	  .prepare = engine_x86_prepare_avx2,
+	  .run = engine_x86_run_batch,
+	  .drop = engine_x86_drop },
+	{ .name = "x86-64, AVX-512",
+	  .why_not = engine_x86_why_not_avx512,
+	  .prepare = engine_x86_prepare_avx512,
+	  .run = engine_x86_run_batch,
+	  .drop = engine_x86_drop },
+	{
+		.name = "classic",
+		.sees_frames = true,
+		.why_not = always,
+		.prepare = prepare_classic,
+		.run = run_classic,
+		.drop = free,
+	},
+	{ .name = NULL },
+};

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Every way to run a filter, behind one face: what the differential tests compare with the
+ * interpreter. A new back end adds one row to the table in engines.c.
+ */
+#ifndef ENGINES_H
+#define ENGINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "filter/filter.h"
+
+/* A packet and what it gave. */
+struct engine_run {
+	const struct npf_frame *frame;
+	const uint8_t *data;
+	uint32_t answer;
+};
+
+struct engine {
+	const char *name;
+	/* Does it know a stripped tag and ancillary data (struct npf_frame)? Otherwise it gets
+	 * packets without a tag and programs of the wire dialect only. */
+	bool sees_frames;
+	/* Too slow for every random program; it gets one of many. 0: it gets all. */
+	uint32_t one_of;
+	/* NULL when it can run here, or why not. */
+	const char *(*why_not)(void);
+	/* Something that the other two understand, from a valid program; NULL: this program is left
+	 * to the interpreter, as the back end's head comment says. */
+	void *(*prepare)(const struct npf_program *program);
+	void (*run)(void *prepared, struct engine_run *runs, uint32_t n);
+	void (*drop)(void *prepared);
+};
+
+/* Ends with a row without a name. */
+extern const struct engine engines[];
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Every back end gives the interpreter's answers: on the table of rules, on test vectors, and on
+ * random programs (NPF_RANDOM_PROGRAMS of them). NPF_ENGINE=name compares only that one.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../lib/engines.h"
+#include "../lib/filter_cases.h"
+#include "../lib/filter_random.h"
+#include "../lib/vectors.h"
+
+#define RANDOM_PROGRAMS 20000
+#define RANDOM_PACKETS  12
+#define SHOWN           20 /* disagreements that are told */
+
+static int wrong;
+
+static bool is_wanted(const struct engine *engine)
+{
+	const char *only = getenv("NPF_ENGINE");
+
+	return (!only || !strcmp(only, engine->name)) && !engine->why_not();
+}
+
+static bool takes(const struct engine *engine, const struct npf_program *program)
+{
+	return engine->sees_frames || program->dialect == NPF_DIALECT_WIRE;
+}
+
+static void tell_program(const struct npf_program *program)
+{
+	for (uint32_t i = 0; i < program->length; i++) {
+		const struct npf_insn *insn = &program->insns[i];
+
+		fprintf(stderr, "\t{ 0x%02x, %u, %u, 0x%08x },\n", insn->code, insn->jt, insn->jf,
+			insn->k);
+	}
+}
+
+static void expect(const struct engine *engine, const char *name, const struct npf_program *program,
+		   const struct engine_run *run)
+{
+	struct npf_frame copy = *run->frame;
+	uint32_t expected = npf_filter_run(program, &copy, run->data);
+
+	if (run->answer == expected)
+		return;
+	if (!wrong)
+		tell_program(program);
+	if (wrong++ < SHOWN)
+		fprintf(stderr, "%s: %s: 0x%x instead of 0x%x\n", engine->name, name, run->answer,
+			expected);
+}
+
+/* Run a program on packets through one engine. False: it does not take the program. */
+static bool compare(const struct engine *engine, const char *name,
+		    const struct npf_program *program, struct engine_run *runs, uint32_t n)
+{
+	void *prepared = engine->prepare(program);
+
+	if (!prepared)
+		return false;
+	engine->run(prepared, runs, n);
+	for (uint32_t i = 0; i < n; i++)
+		expect(engine, name, program, &runs[i]);
+	engine->drop(prepared);
+	return true;
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+static uint32_t run_case(void *arg, const struct npf_program *program,
+			 const struct npf_frame *frame, const uint8_t *data)
+{
+	const struct engine *engine = arg;
+	struct engine_run run = { .frame = frame, .data = data };
+	struct npf_frame copy = *frame;
+	void *prepared;
+
+	if (!takes(engine, program) || (frame->tagged && !engine->sees_frames))
+		return npf_filter_run(program, &copy, data);
+	prepared = engine->prepare(program);
+	assert_non_null(prepared);
+	engine->run(prepared, &run, 1);
+	engine->drop(prepared);
+	return run.answer;
+}
+
+static void answers_the_table(void **state)
+{
+	(void)state;
+	for (const struct engine *engine = engines; engine->name; engine++) {
+		const struct filter_engine face = { .run = run_case, .arg = (void *)engine };
+
+		if (!is_wanted(engine))
+			continue;
+		if (filter_cases_run(&face))
+			fail_msg("%s answers the table wrongly", engine->name);
+	}
+}
+
+/* ---- random programs ------------------------------------------------------------------------ */
+
+static uint32_t random_programs(void)
+{
+	const char *wish = getenv("NPF_RANDOM_PROGRAMS");
+
+	return wish ? (uint32_t)strtoul(wish, NULL, 10) : RANDOM_PROGRAMS;
+}
+
+struct packets {
+	uint8_t data[RANDOM_PACKETS][FILTER_RANDOM_BYTES];
+	struct npf_frame frames[RANDOM_PACKETS];
+};
+
+/* Packets that the engine can see. */
+static uint32_t choose_runs(const struct engine *engine, const struct packets *packets,
+			    struct engine_run *runs)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < RANDOM_PACKETS; i++) {
+		if (packets->frames[i].tagged && !engine->sees_frames)
+			continue;
+		runs[n++] = (struct engine_run){
+			.frame = &packets->frames[i],
+			.data = packets->data[i],
+		};
+	}
+	return n;
+}
+
+static void equal_the_interpreter_on_random_programs(void **state)
+{
+	struct filter_random random = { .state = 0x4E5046 };
+	struct npf_insn insns[FILTER_RANDOM_INSNS];
+	struct engine_run runs[RANDOM_PACKETS];
+	struct npf_program program;
+	struct packets packets;
+
+	(void)state;
+	wrong = 0;
+	for (uint32_t i = 0; i < random_programs(); i++) {
+		char name[32];
+
+		filter_random_program(&random, insns, &program);
+		assert_int_equal(npf_filter_validate(&program, NULL, 0), 0);
+		for (uint32_t j = 0; j < RANDOM_PACKETS; j++)
+			filter_random_packet(&random, packets.data[j], &packets.frames[j]);
+		snprintf(name, sizeof(name), "random program %u", i);
+		for (const struct engine *engine = engines; engine->name; engine++) {
+			if (!is_wanted(engine) || !takes(engine, &program))
+				continue;
+			if (engine->one_of && i % engine->one_of)
+				continue;
+			compare(engine, name, &program, runs, choose_runs(engine, &packets, runs));
+		}
+		if (wrong)
+			break;
+	}
+	assert_int_equal(wrong, 0);
+}
+
+/* ---- vectors -------------------------------------------------------------------------------- */
+
+static void run_vector(const struct engine *engine, const struct vector *vector, uint32_t *runs)
+{
+	const struct npf_program program = { .length = vector->n_insns, .insns = vector->insns };
+
+	for (uint32_t i = 0; i < vector->n_runs; i++) {
+		const struct vector_run *run = &vector->runs[i];
+		const struct npf_frame frame = { .length = run->length,
+						 .wire_length = run->wire_length };
+		struct engine_run one = { .frame = &frame, .data = run->data };
+
+		*runs += compare(engine, vector->name, &program, &one, 1);
+	}
+}
+
+/* Whatever a vector is about: the programs that pass are run, the answers are the interpreter's
+ * (filter_interp compares those with the vectors). */
+static void equal_the_interpreter_on_the_vectors(void **state)
+{
+	static const char *const files[] = { "linux_test_bpf.txt", "netbsd_bpfjit.txt" };
+	uint32_t runs = 0;
+
+	(void)state;
+	wrong = 0;
+	for (size_t f = 0; f < N_OF(files); f++) {
+		struct vectors vectors;
+		int err = vectors_load(files[f], &vectors);
+
+		if (err == -ENOENT) {
+			print_message("set NPF_TESTDATA to a directory of vector files\n");
+			skip();
+		}
+		assert_int_equal(err, 0);
+		for (size_t i = 0; i < vectors.n; i++) {
+			const struct vector *vector = &vectors.list[i];
+			const struct npf_program program = { .length = vector->n_insns,
+							     .insns = vector->insns };
+
+			if (npf_filter_validate(&program, NULL, 0))
+				continue;
+			for (const struct engine *engine = engines; engine->name; engine++) {
+				if (is_wanted(engine))
+					run_vector(engine, vector, &runs);
+			}
+		}
+		vectors_free(&vectors);
+	}
+	print_message("%u runs\n", runs);
+	assert_true(runs > 0);
+	assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_the_table),
+		cmocka_unit_test(equal_the_interpreter_on_random_programs),
+		cmocka_unit_test(equal_the_interpreter_on_the_vectors),
+	};
+
+	for (const struct engine *engine = engines; engine->name; engine++) {
+		if (engine->why_not())
+			print_message("%s: not compared: %s\n", engine->name, engine->why_not());
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npf filter: one savefile to another, through a filter. The input is mapped, the headers of its
+ * records are walked, and what is kept goes out in stretches from where it lies.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "expression/expression.h"
+#include "filter/filter.h"
+#include "signals.h"
+#include "sink.h"
+#include "source.h"
+#include "terminal.h"
+#include "tool.h"
+#include "pieces.h"
+
+#define MOST_LINK_TYPES 16u
+#define PROGRESS_BYTES  (64u << 20) /* from one look at the clock to the next */
+
+struct options {
+	const char *in, *out; /* out NULL: only count */
+	char *expression;
+	bool count, invert, quiet;
+};
+
+/* The filter for one link type; a pcapng file may have several. */
+struct link_filter {
+	uint32_t link_type;
+	struct npf_compiled compiled;
+};
+
+struct work {
+	struct options options;
+	struct source source;
+	struct sink sink;
+	struct trace trace;
+	struct trace_batch batch;
+	struct link_filter links[MOST_LINK_TYPES];
+	uint32_t n_links;
+	uint64_t kept;
+	struct npf_terminal terminal;
+	uint64_t shown; /* bytes of the input when progress was last shown */
+};
+
+static const char *display(const char *name)
+{
+	return strcmp(name, "-") ? name : "standard input";
+}
+
+static int fail_out(struct work *work)
+{
+	return npf_tool_fail(&npf_command_filter, EXIT_FAILED, "%s: %s",
+			     strcmp(work->options.out, "-") ? work->options.out : "standard output",
+			     work->sink.error);
+}
+
+static int fail_in(struct work *work, const char *why)
+{
+	return npf_tool_fail(&npf_command_filter, EXIT_FAILED, "%s: %s", display(work->options.in),
+			     why);
+}
+
+/* ---- filters -------------------------------------------------------------------------------- */
+
+static int make_filter(struct work *work, uint32_t link_type, struct link_filter **out)
+{
+	struct link_filter *link = &work->links[work->n_links];
+	char error[NPF_ERROR_SIZE];
+	int err;
+
+	if (work->n_links == MOST_LINK_TYPES)
+		return fail_in(work, "more than 16 link types in one file");
+	err = npf_expression_compile_offline(work->options.expression, link_type,
+					     work->trace.swapped, &link->compiled, error);
+	if (err)
+		return npf_tool_fail(&npf_command_filter, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED,
+				     "filter: %s", error);
+	link->link_type = link_type;
+	work->n_links++;
+	*out = link;
+	return EXIT_OK;
+}
+
+static int find_filter(struct work *work, uint32_t link_type, struct link_filter **out)
+{
+	for (uint32_t i = 0; i < work->n_links; i++) {
+		*out = &work->links[i];
+		if (work->links[i].link_type == link_type)
+			return EXIT_OK;
+	}
+	return make_filter(work, link_type, out);
+}
+
+static void free_filters(struct work *work)
+{
+	for (uint32_t i = 0; i < work->n_links; i++)
+		npf_expression_free(&work->links[i].compiled);
+}
+
+/* ---- a batch -------------------------------------------------------------------------------- */
+
+static bool keeps(const struct work *work, const struct link_filter *link,
+		  const struct trace_piece *piece)
+{
+	bool accepted = npf_bpf_filter(&link->compiled.program, piece->data, piece->len,
+				       piece->caplen) != 0;
+
+	return accepted != work->options.invert;
+}
+
+/* The packets that pass, and all that is no packet. */
+static int take_batch(struct work *work)
+{
+	struct trace_batch *batch = &work->batch;
+	struct link_filter *link = NULL;
+
+	for (uint32_t i = 0; i < batch->n; i++) {
+		const struct trace_piece *piece = &batch->pieces[i];
+
+		if (piece->data) {
+			int code = link ? EXIT_OK : find_filter(work, batch->link_type, &link);
+
+			if (code)
+				return code;
+			if (!keeps(work, link, piece))
+				continue;
+			work->kept++;
+		}
+		if (work->options.out && sink_add(&work->sink, piece->at, piece->size))
+			return fail_out(work);
+	}
+	return EXIT_OK;
+}
+
+/* ---- the file ------------------------------------------------------------------------------- */
+
+static void show_progress(struct work *work)
+{
+	const struct source *source = &work->source;
+
+	if (!work->terminal.tty || source->done < work->shown + PROGRESS_BYTES)
+		return;
+	work->shown = source->done;
+	if (source->size)
+		fprintf(stderr, "\r\033[K%3u %%  %" PRIu64 " of %" PRIu64 " packets",
+			(unsigned int)(source->done * 100 / source->size), work->kept,
+			work->trace.packets);
+	else
+		fprintf(stderr, "\r\033[K%" PRIu64 " of %" PRIu64 " packets", work->kept,
+			work->trace.packets);
+	fflush(stderr);
+}
+
+static void hide_progress(const struct work *work)
+{
+	if (work->shown)
+		fputs("\r\033[K", stderr);
+}
+
+/* What has no piece left in it may move: those that were kept must be gone by then. */
+static int fill(struct work *work, size_t need)
+{
+	if (!work->source.mapped && work->options.out && sink_flush(&work->sink))
+		return fail_out(work);
+	if (source_fill(&work->source, need))
+		return fail_in(work, work->source.error);
+	return EXIT_OK;
+}
+
+/* All pieces there are. need: of the last, which is not whole. */
+static int take_pieces(struct work *work, size_t *need)
+{
+	struct source *source = &work->source;
+	int64_t taken;
+	int code;
+
+	do {
+		taken = trace_take(&work->trace, source->at, source->n, &work->batch, need);
+		code = take_batch(work);
+		if (!code && taken < 0)
+			code = fail_in(work, work->trace.error);
+		if (code)
+			return code;
+		source_skip(source, (size_t)taken);
+		/* A mapping is made present stretch by stretch. */
+		if (source->mapped && source_fill(source, *need))
+			return fail_in(work, source->error);
+		show_progress(work);
+	} while (taken && !npf_signals_stopped());
+	return EXIT_OK;
+}
+
+static int take_all(struct work *work)
+{
+	size_t need = 1;
+	int code = EXIT_OK;
+
+	while (!code && !npf_signals_stopped()) {
+		code = fill(work, need);
+		if (code)
+			break;
+		if (work->source.n < need) {
+			const char *why = trace_end(&work->trace, work->source.n);
+
+			return *why ? fail_in(work, why) : EXIT_OK;
+		}
+		code = take_pieces(work, &need);
+	}
+	if (!code && npf_signals_stopped())
+		code = npf_tool_fail(&npf_command_filter, EXIT_FAILED,
+				     "interrupted; what was kept until then is there");
+	return code;
+}
+
+static int tell(const struct work *work)
+{
+	if (work->options.count) {
+		printf("%" PRIu64 "\n", work->kept);
+		return npf_tool_flushed(&npf_command_filter, npf_flush(stdout), EXIT_OK);
+	}
+	if (!work->options.quiet)
+		fprintf(stderr, "%" PRIu64 " of %" PRIu64 " packets kept\n", work->kept,
+			work->trace.packets);
+	return EXIT_OK;
+}
+
+/* What was good before a damage, or before Ctrl-C, is kept; nothing where nothing was read. */
+static int finish(struct work *work, int code)
+{
+	bool keep = code == EXIT_OK || (code == EXIT_FAILED && work->trace.begun);
+	int told;
+
+	hide_progress(work);
+	if (work->options.out && sink_close(&work->sink, keep) && keep && code == EXIT_OK)
+		code = fail_out(work);
+	told = keep ? tell(work) : EXIT_OK;
+	return code ? code : told;
+}
+
+static int run_work(struct work *work)
+{
+	struct stat status;
+	int code;
+
+	if (source_open(&work->source, work->options.in))
+		return fail_in(work, work->source.error);
+	if (work->options.out && sink_open(&work->sink, work->options.out,
+					   fstat(work->source.fd, &status) ? NULL : &status))
+		return fail_out(work);
+	npf_terminal_init(&work->terminal, stderr);
+	work->terminal.tty &= !work->options.quiet;
+	code = take_all(work);
+	return finish(work, code);
+}
+
+/* ---- the command line ----------------------------------------------------------------------- */
+
+static int take_option(struct options *options, int option)
+{
+	switch (option) {
+	case 'c':
+		options->count = true;
+		return EXIT_OK;
+	case 'v':
+		options->invert = true;
+		return EXIT_OK;
+	case 'q':
+		options->quiet = true;
+		return EXIT_OK;
+	default:
+		return npf_tool_hint(&npf_command_filter);
+	}
+}
+
+static int parse(struct options *options, int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "count", no_argument, NULL, 'c' },
+		{ "invert", no_argument, NULL, 'v' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option, code;
+
+	while ((option = getopt_long(argc, argv, "+cvq", long_options, NULL)) != -1) {
+		code = take_option(options, option);
+		if (code)
+			return code;
+	}
+	if (optind >= argc)
+		return npf_tool_usage(&npf_command_filter, "there is no file to read");
+	options->in = argv[optind++];
+	if (!options->count) {
+		if (optind >= argc)
+			return npf_tool_usage(&npf_command_filter, "there is no file to write");
+		options->out = argv[optind++];
+		if (!strcmp(options->out, "-") && isatty(STDOUT_FILENO))
+			return npf_tool_usage(&npf_command_filter,
+					      "a savefile does not go to a terminal");
+	}
+	options->expression = npf_join_words(argv + optind, argc - optind);
+	return options->expression
+		       ? EXIT_OK
+		       : npf_tool_fail(&npf_command_filter, EXIT_FAILED, "out of memory");
+}
+
+static int run(int argc, char **argv)
+{
+	struct work *work = calloc(1, sizeof(*work));
+	int code;
+
+	if (!work || npf_signals_init()) {
+		free(work);
+		return npf_tool_fail(&npf_command_filter, EXIT_FAILED, "out of memory");
+	}
+	setlocale(LC_CTYPE, "");
+	work->source.fd = -1;
+	trace_init(&work->trace);
+	code = parse(&work->options, argc, argv);
+	if (!code)
+		code = run_work(work);
+	source_close(&work->source);
+	trace_fini(&work->trace);
+	free_filters(work);
+	free(work->options.expression);
+	free(work);
+	return code;
+}
+
+const struct npf_command npf_command_filter = {
+	.name = "filter",
+	.run = run,
+	.summary = "copy the packets of a savefile that a filter accepts",
+	.help = "usage: npf filter [OPTION...] IN OUT [FILTER]\n"
+		"       npf filter --count [OPTION...] IN [FILTER]\n\n"
+		"Copy the packets of the savefile IN that FILTER (tcpdump's language) accepts to "
+		"OUT.\nRecords are copied as they are: pcap keeps its byte order and resolution, "
+		"pcapng its\nblocks. - is standard input or output. Files packed by gzip or zstd are "
+		"unpacked;\nOUT is packed when its name ends in .gz or .zst. OUT appears when it is "
+		"complete.\n\n"
+		"  -c, --count    write nothing, print the number of packets\n"
+		"  -v, --invert   the packets that FILTER rejects\n"
+		"  -q, --quiet    no progress, no counts\n\n"
+		"When IN is damaged or cut short, OUT gets what comes before the damage and the exit "
+		"status\nis 1.\n\n"
+		"examples:\n"
+		"  npf filter big.pcap dns.pcap port 53\n"
+		"  npf filter --count big.pcapng.zst 'tcp[tcpflags] & tcp-syn != 0'\n"
+		"  npf filter -v trace.pcap.gz quiet.pcap.gz arp or icmp6\n"
+		"  ssh host cat big.pcap | npf filter - web.pcap tcp port 80\n",
+};

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A savefile as a sequence of pieces, found without copying: the records of pcap (both byte orders,
+ * micro- and nanoseconds), the blocks of pcapng. Works on whatever bytes it is given and reads
+ * none behind them.
+ */
+#ifndef NPF_TOOL_PIECES_H
+#define NPF_TOOL_PIECES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRACE_PIECES    256u         /* most that are found at once */
+#define TRACE_MAX_PIECE (129u << 20) /* bytes; longer ones are taken for damage */
+
+struct trace_piece {
+	const uint8_t *at; /* the whole record or block: what a copy of the file takes over */
+	uint32_t size;
+	uint32_t caplen, len; /* of a packet */
+	const uint8_t *data;  /* NULL: no packet (a header, or a block that goes along) */
+};
+
+/* Pieces of one link type. */
+struct trace_batch {
+	uint32_t n;
+	uint32_t link_type; /* of the packets among them */
+	struct trace_piece pieces[TRACE_PIECES];
+};
+
+struct trace_interface {
+	uint32_t link_type;
+	uint32_t snaplen;
+};
+
+struct trace {
+	bool begun, ng, swapped;
+	uint32_t record_header; /* pcap: bytes before the data */
+	uint32_t most;          /* pcap: longest packet that is believed */
+	uint32_t snaplen;
+	uint32_t n_interfaces;
+	uint32_t max_interfaces;
+	struct trace_interface *interfaces; /* pcap has one */
+	uint64_t packets;                   /* found */
+	uint64_t at;                        /* offset of the next piece in the file */
+	char error[160];
+};
+
+void trace_init(struct trace *trace);
+void trace_fini(struct trace *trace);
+
+/*
+ * Find the next pieces in the n bytes at `at`, which follow what was taken before. Returns the
+ * bytes taken. 0: the next piece has not all of its bytes here, *need says how many it must have at
+ * least. Negative errno: trace->error is the reason; what was found before it is in the batch and
+ * *need the bytes that it takes.
+ */
+int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
+		   size_t *need);
+
+/* The file ended with so many bytes of a piece left over; "" when that is no damage. */
+const char *trace_end(struct trace *trace, size_t left);
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* See source.h. */
+#include "source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#define BLOCK        (1u << 20) /* of reading */
+#define PACKED       (256u << 10)
+#define AHEAD        (8u << 20) /* of a mapping, made present at once */
+#define PAGE         4096u
+#define GZIP_OR_ZLIB 47 /* inflateInit2(): recognise the header, largest window */
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+static const uint8_t gzip_magic[] = { 0x1F, 0x8B };
+static const uint8_t zstd_magic[] = { 0x28, 0xB5, 0x2F, 0xFD };
+
+struct unpacker {
+	bool is_zstd;
+	bool within; /* a packed stream has begun and not ended */
+	z_stream gzip;
+	ZSTD_DStream *zstd;
+	size_t at, n; /* what is left in packed */
+	uint8_t packed[PACKED];
+};
+
+static int fail(struct source *source, int err, const char *text)
+{
+	snprintf(source->error, sizeof(source->error), "%s", text);
+	return err;
+}
+
+static int fail_errno(struct source *source)
+{
+	int err = errno ? -errno : -EIO;
+
+	return fail(source, err, strerror(-err));
+}
+
+/* ---- mapping -------------------------------------------------------------------------------- */
+
+/* A page of nobody's behind the file, so that the slack can be read there too. */
+static int map(struct source *source)
+{
+	size_t size = (size_t)source->size;
+	size_t whole = (size + SOURCE_SLACK + PAGE - 1) & ~(size_t)(PAGE - 1);
+	uint8_t *memory = mmap(NULL, whole, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	if (mmap(memory, size, PROT_READ, MAP_SHARED | MAP_FIXED, source->fd, 0) == MAP_FAILED) {
+		munmap(memory, whole);
+		return -errno;
+	}
+	madvise(memory, size, MADV_SEQUENTIAL);
+	source->memory = memory;
+	source->capacity = whole;
+	source->mapped = true;
+	source->ended = true;
+	source->at = memory;
+	source->n = size;
+	return 0;
+}
+
+/* Have the next stretch present: cheaper than a fault for every few pages, and a file that became
+ * shorter meanwhile is an error here instead of a signal later. */
+static int populate(struct source *source, size_t need)
+{
+	size_t at = (size_t)(source->at - source->memory), to = at + need;
+
+	source->done = at;
+	if (need > source->n)
+		to = at + source->n;
+	if (to <= source->populated && at + AHEAD / 2 <= source->populated)
+		return 0;
+	while (source->populated < source->size &&
+	       (source->populated < to || source->populated < at + AHEAD)) {
+		size_t size = (size_t)source->size - source->populated;
+
+		size = size < AHEAD ? size : AHEAD;
+		if (madvise(source->memory + source->populated, size, MADV_POPULATE_READ) &&
+		    errno != EINVAL)
+			return fail(source, -EIO, "the file became shorter while it was read");
+		source->populated += size;
+	}
+	if (at > 2 * AHEAD)
+		madvise(source->memory, (at - AHEAD) & ~(size_t)(PAGE - 1), MADV_DONTNEED);
+	return 0;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static ssize_t read_some(struct source *source, uint8_t *to, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = read(source->fd, to, size);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_errno(source);
+	source->done += (uint64_t)n;
+	return n;
+}
+
+/* Take what is left to the front and see that `more` bytes fit behind it. */
+static int make_room(struct source *source, size_t more)
+{
+	size_t wanted = source->n + more + SOURCE_SLACK;
+	uint8_t *memory = source->memory;
+
+	if (wanted <= source->capacity) {
+		memmove(memory, source->at, source->n);
+	} else {
+		memory = malloc(wanted);
+		if (!memory)
+			return fail(source, -ENOMEM, "out of memory");
+		if (source->n)
+			memcpy(memory, source->at, source->n);
+		free(source->memory);
+		source->memory = memory;
+		source->capacity = wanted;
+	}
+	source->at = memory;
+	return 0;
+}
+
+/* ---- unpacking ------------------------------------------------------------------------------ */
+
+static int start_unpacking(struct source *source, bool is_zstd)
+{
+	struct unpacker *unpacker = calloc(1, sizeof(*unpacker));
+
+	if (!unpacker)
+		return fail(source, -ENOMEM, "out of memory");
+	unpacker->is_zstd = is_zstd;
+	source->unpacker = unpacker;
+	if (is_zstd)
+		unpacker->zstd = ZSTD_createDStream();
+	if (is_zstd ? !unpacker->zstd : inflateInit2(&unpacker->gzip, GZIP_OR_ZLIB) != Z_OK)
+		return fail(source, -ENOMEM, "out of memory");
+	return 0;
+}
+
+static ssize_t gunzip(struct source *source, uint8_t *to, size_t size)
+{
+	struct unpacker *unpacker = source->unpacker;
+	z_stream *gzip = &unpacker->gzip;
+	int result;
+
+	/* A file may be several streams in a row. */
+	if (!unpacker->within && inflateReset(gzip) != Z_OK)
+		return fail(source, -EBADMSG, "unpacking failed");
+	gzip->next_in = unpacker->packed + unpacker->at;
+	gzip->avail_in = (uInt)unpacker->n;
+	gzip->next_out = to;
+	gzip->avail_out = (uInt)size;
+	result = inflate(gzip, Z_NO_FLUSH);
+	if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
+		return fail(source, -EBADMSG, "the gzip data is damaged");
+	unpacker->within = result != Z_STREAM_END;
+	unpacker->at += unpacker->n - gzip->avail_in;
+	unpacker->n = gzip->avail_in;
+	return (ssize_t)(size - gzip->avail_out);
+}
+
+static ssize_t unzstd(struct source *source, uint8_t *to, size_t size)
+{
+	struct unpacker *unpacker = source->unpacker;
+	ZSTD_inBuffer in = { unpacker->packed + unpacker->at, unpacker->n, 0 };
+	ZSTD_outBuffer out = { to, size, 0 };
+	size_t result = ZSTD_decompressStream(unpacker->zstd, &out, &in);
+
+	if (ZSTD_isError(result))
+		return fail(source, -EBADMSG, "the zstd data is damaged");
+	unpacker->within = result != 0;
+	unpacker->at += in.pos;
+	unpacker->n -= in.pos;
+	return (ssize_t)out.pos;
+}
+
+/* Bytes unpacked, 0 at the end. */
+static ssize_t unpack_some(struct source *source, uint8_t *to, size_t size)
+{
+	struct unpacker *unpacker = source->unpacker;
+
+	for (;;) {
+		ssize_t n;
+
+		if (!unpacker->n) {
+			n = read_some(source, unpacker->packed, PACKED);
+			if (n < 0)
+				return n;
+			unpacker->at = 0;
+			unpacker->n = (size_t)n;
+			if (!n && unpacker->within)
+				return fail(source, -EBADMSG, "the packed data is cut short");
+			if (!n)
+				return 0;
+		}
+		n = unpacker->is_zstd ? unzstd(source, to, size) : gunzip(source, to, size);
+		if (n)
+			return n;
+	}
+}
+
+static void stop_unpacking(struct source *source)
+{
+	if (!source->unpacker)
+		return;
+	if (source->unpacker->is_zstd)
+		ZSTD_freeDStream(source->unpacker->zstd);
+	else
+		inflateEnd(&source->unpacker->gzip);
+	free(source->unpacker);
+	source->unpacker = NULL;
+}
+
+/* ---- all ------------------------------------------------------------------------------------ */
+
+static bool begins_with(const struct source *source, const uint8_t *magic, size_t n)
+{
+	return source->n >= n && !memcmp(source->at, magic, n);
+}
+
+/* Is the file packed? Then what was looked at becomes the unpacker's. */
+static int recognise(struct source *source)
+{
+	bool is_zstd = begins_with(source, zstd_magic, sizeof(zstd_magic));
+	size_t n = source->n;
+	int err;
+
+	if (!is_zstd && !begins_with(source, gzip_magic, sizeof(gzip_magic)))
+		return 0;
+	err = start_unpacking(source, is_zstd);
+	if (err)
+		return err;
+	if (source->mapped) {
+		munmap(source->memory, source->capacity);
+		source->mapped = false;
+		source->memory = NULL;
+		source->capacity = 0;
+		n = 0;
+	}
+	memcpy(source->unpacker->packed, source->at, n);
+	source->unpacker->n = n;
+	source->unpacker->within = true;
+	source->at = NULL;
+	source->n = 0;
+	source->ended = false;
+	return 0;
+}
+
+int source_open(struct source *source, const char *name)
+{
+	struct stat status;
+	int err;
+
+	memset(source, 0, sizeof(*source));
+	source->fd = strcmp(name, "-") ? open(name, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+	if (source->fd < 0 || fstat(source->fd, &status))
+		return fail_errno(source);
+	if (S_ISDIR(status.st_mode))
+		return fail(source, -EISDIR, strerror(EISDIR));
+	if (S_ISREG(status.st_mode) && status.st_size > 0) {
+		source->size = (uint64_t)status.st_size;
+		/* Standard input may stand behind bytes that are not ours. */
+		if (!lseek(source->fd, 0, SEEK_CUR) && !map(source))
+			return recognise(source);
+	}
+	err = source_fill(source, sizeof(zstd_magic));
+	return err ? err : recognise(source);
+}
+
+void source_close(struct source *source)
+{
+	stop_unpacking(source);
+	if (source->mapped)
+		munmap(source->memory, source->capacity);
+	else
+		free(source->memory);
+	if (source->fd > STDIN_FILENO)
+		close(source->fd);
+	memset(source, 0, sizeof(*source));
+	source->fd = -1;
+}
+
+int source_fill(struct source *source, size_t need)
+{
+	if (source->mapped)
+		return populate(source, need);
+	while (source->n < need && !source->ended) {
+		size_t more = need - source->n > BLOCK ? need - source->n : BLOCK;
+		int err = make_room(source, more);
+		uint8_t *to = source->memory + source->n;
+		ssize_t n;
+
+		if (err)
+			return err;
+		n = source->unpacker ? unpack_some(source, to, more) : read_some(source, to, more);
+		if (n < 0)
+			return (int)n;
+		source->n += (size_t)n;
+		source->ended = !n;
+		memset(source->memory + source->n, 0, SOURCE_SLACK);
+	}
+	return 0;
+}
+
+void source_skip(struct source *source, size_t n)
+{
+	source->at += n;
+	source->n -= n;
+}
