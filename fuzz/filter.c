@@ -8,13 +8,14 @@
  *
  *	clang -std=gnu11 -g -O1 -Iinclude -Isrc -fsanitize=fuzzer,address,undefined \
  *		-fno-sanitize-recover=undefined -o /tmp/fuzz-filter fuzz/filter.c \
- *		src/filter/{validate,interp,to_ebpf}.c
+ *		src/filter/{validate,interp,ir_*,opt*,ebpf_place,to_ebpf}.c
  *	/tmp/fuzz-filter -max_total_time=60 /tmp/new-corpus fuzz/corpus/filter
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "filter/ebpf.h"
 #include "filter/filter.h"
 
 #define HEADER 6
@@ -61,34 +62,44 @@ static void interpret(const struct npf_program *program, struct npf_frame *frame
 	free(wire);
 }
 
-static void translate(const struct npf_program *program)
+static void check_code(const struct npf_ebpf_code *code)
 {
-	const struct npf_program *programs[] = { program, program };
-	struct npf_ebpf_code code = { .capacity = 2 * NPF_EBPF_CAPACITY(program->length) };
-
-	code.insns = malloc(code.capacity * sizeof(*code.insns));
-	check(code.insns != NULL);
-	check(npf_classes_to_ebpf(programs, 2, &code) == 0);
-
-	code.length = 0;
-	code.capacity = NPF_EBPF_CAPACITY(program->length);
-	check(npf_filter_to_ebpf(program, &code) == 0);
-	for (uint32_t i = 0; i < code.length; i++) {
-		const struct npf_ebpf_insn *insn = &code.insns[i];
+	for (uint32_t i = 0; i < code->length; i++) {
+		const struct npf_ebpf_insn *insn = &code->insns[i];
 		uint8_t class = insn->code & 0x07, op = insn->code & 0xf0;
 
 		/* every jump stays inside and leads forward */
 		if (class == 0x06 || (class == 0x05 && op != 0x80 && op != 0x90))
-			check(insn->off >= 0 && i + 1 + (uint32_t)insn->off < code.length);
+			check(insn->off >= 0 && i + 1 + (uint32_t)insn->off < code->length);
 	}
+}
 
-	struct npf_ebpf_code small = { .capacity = code.length - 1 };
+static void translate(const struct npf_program *program)
+{
+	size_t size = npf_ir_space(program->length);
+	void *memory = malloc(size), *space;
+	struct npf_ir ir;
+	const struct npf_ir *list[] = { &ir, &ir };
+	struct npf_ebpf_code code;
 
-	small.insns = malloc(small.capacity * sizeof(*small.insns));
-	check(small.insns != NULL);
-	check(npf_filter_to_ebpf(program, &small) < 0 && small.length == 0);
-	free(small.insns);
+	check(memory && npf_ir_build(&ir, program, memory, size) == 0);
+	npf_ir_optimise(&ir, NPF_PASS_DEFAULT | NPF_PASS_HEADER, NULL);
+	size = npf_ebpf_space(list, 2);
+	space = malloc(size);
+	code.capacity = npf_ebpf_capacity(list, 2);
+	code.insns = malloc(code.capacity * sizeof(*code.insns));
+	check(space && code.insns);
+	for (int access = NPF_EBPF_COPY; access <= NPF_EBPF_DIRECT; access++) {
+		code.length = 0;
+		if (!npf_irs_to_ebpf(list, 2, (enum npf_ebpf_access)access, &code, space, size))
+			check_code(&code);
+		code.length = 0;
+		if (!npf_ir_to_ebpf(&ir, (enum npf_ebpf_access)access, &code, space, size))
+			check_code(&code);
+	}
 	free(code.insns);
+	free(space);
+	free(memory);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)

@@ -58,6 +58,7 @@ struct npf_class_counters {
 	uint64_t line_bytes;
 };
 #define NPF_TAP_CLASSES 64u
+#define NPF_TAP_WINDOW  256u
 
 /* One CPU's half of the tap. begun and done bracket every packet: equal means nobody is inside. */
 struct npf_cpu {
@@ -77,6 +78,7 @@ struct npf_cpu {
 	uint64_t second;    /* dump: the one that the last stamp fell into */
 	uint64_t unused;
 	struct npf_class_counters classes[NPF_TAP_CLASSES];
+	uint8_t window[NPF_TAP_WINDOW]; /* of the filter, while it looks at a packet */
 };
 _Static_assert(sizeof(struct npf_cpu) % NPF_LINE == 0, "two CPUs share a cache line");
 

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The harness around translated filters:
- *
- *	main        copies the frame from the head of the packet, calls the filter
- *	filter      what is under test, perhaps several functions
- *	byte        one byte of the packet behind the frame, the tag in its place
- *	load b h w  what filters call, made of byte
- *
- * The loads are simple on purpose, and share nothing with the tap's.
+ * The harness around translated filters: a main function that calls the filter with the packet, a
+ * frame and a window that lie in a map. Its kind of program sees a packet without the link header
+ * that test runs want, so that packets of any length can be shown.
  */
 #include "filter_kernel.h"
 
@@ -19,11 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FRAME_AT (-40) /* struct npf_frame on main's stack */
-#define FIELD(f) ((int16_t)offsetof(struct npf_frame, f))
-#define HARNESS  320 /* more instructions than the harness has */
+#include "host/linux/translate.h"
 
-_Static_assert(sizeof(struct npf_frame) <= -FRAME_AT, "the frame fits");
+#define WINDOW_AT   64 /* in the map's value, behind the frame */
+#define VALUE_SIZE  (WINDOW_AT + NPF_EBPF_WINDOW_SIZE)
+#define HARNESS     240
+#define LINK_HEADER 14
+
+_Static_assert(sizeof(struct npf_frame) <= WINDOW_AT, "the frame fits");
 _Static_assert(sizeof(struct npf_ebpf_insn) == sizeof(struct bpf_insn), "same layout");
 
 static void add(struct npf_ebpf_code *code, uint8_t op, uint8_t dst, uint8_t src, int16_t off,
@@ -33,246 +31,157 @@ static void add(struct npf_ebpf_code *code, uint8_t op, uint8_t dst, uint8_t src
 		(struct npf_ebpf_insn){ .code = op, .dst = dst, .src = src, .off = off, .imm = imm };
 }
 
-static void mov(struct npf_ebpf_code *code, uint8_t dst, uint8_t src)
-{
-	add(code, BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
-}
-
 static void alu(struct npf_ebpf_code *code, uint8_t op, uint8_t dst, int32_t imm)
 {
 	add(code, BPF_ALU64 | op | BPF_K, dst, 0, 0, imm);
 }
 
-static void jump(struct npf_ebpf_code *code, uint8_t op, uint8_t dst, int32_t imm, int16_t off)
+/* The address of the map's value, and an offset. */
+static void map_address(struct npf_ebpf_code *code, uint8_t dst, int map, int32_t at)
 {
-	add(code, BPF_JMP | op | BPF_K, dst, 0, off, imm);
-}
-
-static void read_field(struct npf_ebpf_code *code, uint8_t size, uint8_t dst, uint8_t base,
-		       int16_t off)
-{
-	add(code, BPF_LDX | BPF_MEM | size, dst, base, off, 0);
-}
-
-static void call_function(struct npf_ebpf_code *code, uint32_t at)
-{
-	add(code, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, (int32_t)(at - code->length - 1));
-}
-
-/* r1 holds the packet: size bytes at r2 to the stack. */
-static void call_load_bytes(struct npf_ebpf_code *code, int32_t stack, int32_t size)
-{
-	mov(code, 3, 10);
-	alu(code, BPF_ADD, 3, stack);
-	alu(code, BPF_MOV, 4, size);
-	add(code, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_skb_load_bytes);
-}
-
-static void leave(struct npf_ebpf_code *code)
-{
-	add(code, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-}
-
-/* Up to the filter's answer in r0. The call's distance is put in later. */
-static uint32_t add_call(struct npf_ebpf_code *code)
-{
-	uint32_t call;
-
-	mov(code, 6, 1);
-	alu(code, BPF_MOV, 2, 0);
-	call_load_bytes(code, FRAME_AT, sizeof(struct npf_frame));
-	jump(code, BPF_JEQ, 0, 0, 1);
-	leave(code);
-	mov(code, 1, 6);
-	mov(code, 2, 10);
-	alu(code, BPF_ADD, 2, FRAME_AT);
-	call = code->length;
-	call_function(code, 0);
-	return call;
+	add(code, BPF_LD | BPF_IMM | BPF_DW, dst, BPF_PSEUDO_MAP_VALUE, 0, map);
+	add(code, 0, 0, 0, 0, at);
 }
 
 /* Half of a mask, put together with a branch per bit: the tap, too, asks for every bit, and the
  * verifier must not walk through every combination of them. */
 static void add_bits(struct npf_ebpf_code *code, int word)
 {
-	mov(code, 7, 0);
+	add(code, BPF_ALU64 | BPF_MOV | BPF_X, 7, 0, 0, 0);
 	alu(code, BPF_RSH, 7, 32 * word);
 	alu(code, BPF_MOV, 0, 0);
 	for (int bit = 0; bit < 32; bit++) {
-		mov(code, 1, 7);
+		add(code, BPF_ALU64 | BPF_MOV | BPF_X, 1, 7, 0, 0);
 		alu(code, BPF_RSH, 1, bit);
 		alu(code, BPF_AND, 1, 1);
-		jump(code, BPF_JEQ, 1, 0, 1);
+		add(code, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 1, 0);
 		alu(code, BPF_OR, 0, (int32_t)(1u << bit));
 	}
 }
 
-static void end_main(struct npf_ebpf_code *code, uint32_t call)
+static void add_main(struct npf_ebpf_code *code, int map, int word)
 {
-	leave(code);
+	uint32_t call;
+
+	map_address(code, 2, map, 0);
+	map_address(code, 3, map, WINDOW_AT);
+	call = code->length;
+	add(code, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0);
+	if (word >= 0)
+		add_bits(code, word);
+	add(code, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 	code->insns[call].imm = (int32_t)(code->length - call - 1);
-}
-
-/* byte(context, frame, offset). Jumps name the lines they lead to. */
-static void add_byte(struct npf_ebpf_code *code)
-{
-	mov(code, 5, 3);
-	read_field(code, BPF_W, 4, 2, FIELD(shift));
-	jump(code, BPF_JEQ, 4, 0, 12);                                /* plain */
-	jump(code, BPF_JLT, 5, NPF_TAG_OFFSET, 11);                   /* plain */
-	jump(code, BPF_JGT, 5, NPF_TAG_OFFSET + NPF_TAG_SIZE - 1, 9); /* behind */
-	read_field(code, BPF_H, 0, 2, FIELD(tag_tpid));
-	alu(code, BPF_LSH, 0, 16);
-	read_field(code, BPF_H, 4, 2, FIELD(tag_tci));
-	add(code, BPF_ALU64 | BPF_OR | BPF_X, 0, 4, 0, 0);
-	alu(code, BPF_MUL, 5, -8);
-	alu(code, BPF_ADD, 5, 8 * (NPF_TAG_OFFSET + NPF_TAG_SIZE - 1));
-	add(code, BPF_ALU64 | BPF_RSH | BPF_X, 0, 5, 0, 0);
-	alu(code, BPF_AND, 0, 0xFF);
-	leave(code);
-	alu(code, BPF_SUB, 5, NPF_TAG_SIZE);   /* behind: */
-	jump(code, BPF_JGT, 5, 0x7FFF0000, 9); /* plain: fail */
-	alu(code, BPF_ADD, 5, sizeof(struct npf_frame));
-	mov(code, 2, 5);
-	call_load_bytes(code, -8, 1);
-	jump(code, BPF_JNE, 0, 0, 2); /* fail */
-	read_field(code, BPF_B, 0, 10, -8);
-	leave(code);
-	alu(code, BPF_MOV, 0, -1); /* fail: */
-	leave(code);
-}
-
-/* load(context, frame, offset): size bytes, big-endian */
-static void add_load(struct npf_ebpf_code *code, uint32_t byte, int size)
-{
-	mov(code, 6, 1);
-	mov(code, 7, 2);
-	mov(code, 8, 3);
-	alu(code, BPF_MOV, 9, 0);
-	for (int i = 0; i < size; i++) {
-		mov(code, 1, 6);
-		mov(code, 2, 7);
-		mov(code, 3, 8);
-		alu(code, BPF_ADD, 3, i);
-		call_function(code, byte);
-		jump(code, BPF_JSGE, 0, 0, 1);
-		leave(code);
-		alu(code, BPF_LSH, 9, 8);
-		add(code, BPF_ALU64 | BPF_OR | BPF_X, 9, 0, 0, 0);
-	}
-	mov(code, 0, 9);
-	leave(code);
-}
-
-static bool is_tap_call(const struct npf_ebpf_insn *insn)
-{
-	return insn->code == (BPF_JMP | BPF_CALL) && insn->off == NPF_EBPF_TAP_MARK;
-}
-
-/* Append the loads that the filter calls, no others: the kernel refuses code without a caller. */
-static void add_loads(struct npf_ebpf_code *code, uint32_t filter)
-{
-	uint32_t byte = code->length;
-	uint32_t at[] = { [NPF_EBPF_LOAD_W] = 0 };
-
-	for (uint32_t i = filter; i < byte; i++) {
-		struct npf_ebpf_insn *insn = &code->insns[i];
-		int call = insn->imm;
-
-		if (!is_tap_call(insn))
-			continue;
-		if (code->length == byte)
-			add_byte(code);
-		if (!at[call]) {
-			at[call] = code->length;
-			add_load(code, byte, call == NPF_EBPF_LOAD_W ? 4 : call);
-		}
-		insn->imm = (int32_t)(at[call] - i - 1);
-		insn->off = 0;
-	}
 }
 
 static int load_code(const struct npf_ebpf_code *code)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
-	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "npf_test", "Dual BSD/GPL",
+	int fd = bpf_prog_load(BPF_PROG_TYPE_LWT_IN, "npf_test", "Dual BSD/GPL",
 			       (const struct bpf_insn *)code->insns, code->length, &opts);
 
 	return fd < 0 ? -errno : fd;
 }
 
+static int load(const struct npf_ebpf_code *filter, int word, struct filter_kernel *kernel)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	struct npf_ebpf_code code = { 0 };
+
+	kernel->length = filter->length;
+	kernel->map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "npf_test", sizeof(uint32_t), VALUE_SIZE,
+				     1, &opts);
+	if (kernel->map < 0)
+		return -errno;
+	code.insns = calloc(filter->length + HARNESS, sizeof(*code.insns));
+	if (!code.insns)
+		return -ENOMEM;
+	add_main(&code, kernel->map, word);
+	memcpy(code.insns + code.length, filter->insns, filter->length * sizeof(*code.insns));
+	code.length += filter->length;
+	kernel->program = load_code(&code);
+	free(code.insns);
+	return kernel->program < 0 ? kernel->program : 0;
+}
+
+static int translate_and_load(const struct npf_program *const *programs, uint32_t n, int word,
+			      enum npf_ebpf_access access, struct filter_kernel *kernel)
+{
+	struct npf_ebpf_code filter;
+	int err = npf_translate(programs, n, word >= 0, access, &filter);
+
+	*kernel = (struct filter_kernel){ -1, -1, 0 };
+	if (err)
+		return err;
+	err = load(&filter, word, kernel);
+	free(filter.insns);
+	if (err)
+		filter_kernel_close(kernel);
+	return err;
+}
+
+int filter_kernel_load(const struct npf_program *program, enum npf_ebpf_access access,
+		       struct filter_kernel *kernel)
+{
+	return translate_and_load(&program, 1, -1, access, kernel);
+}
+
+int filter_kernel_load_classes(const struct npf_program *const *programs, uint32_t n, int word,
+			       enum npf_ebpf_access access, struct filter_kernel *kernel)
+{
+	return translate_and_load(programs, n, word, access, kernel);
+}
+
 int filter_kernel_probe(void)
 {
-	int fd = filter_kernel_load(NULL);
+	struct filter_kernel kernel;
+	int err = filter_kernel_load(NULL, NPF_EBPF_DIRECT, &kernel);
 
-	if (fd < 0)
-		return fd;
-	close(fd);
-	return 0;
+	if (!err)
+		filter_kernel_close(&kernel);
+	return err;
 }
 
-int filter_kernel_load(const struct npf_program *program)
+void filter_kernel_close(struct filter_kernel *kernel)
 {
-	uint32_t capacity = NPF_EBPF_CAPACITY(program ? program->length : 0) + HARNESS;
-	struct npf_ebpf_code code = { .insns = calloc(capacity, sizeof(struct npf_ebpf_insn)),
-				      .capacity = capacity };
-	uint32_t call, filter;
-	int result;
-
-	if (!code.insns)
-		return -ENOMEM;
-	call = add_call(&code);
-	end_main(&code, call);
-	filter = code.length;
-	result = npf_filter_to_ebpf(program, &code);
-	if (!result) {
-		add_loads(&code, filter);
-		result = load_code(&code);
-	}
-	free(code.insns);
-	return result;
+	if (kernel->program >= 0)
+		close(kernel->program);
+	if (kernel->map >= 0)
+		close(kernel->map);
+	*kernel = (struct filter_kernel){ -1, -1, 0 };
 }
 
-int filter_kernel_load_classes(const struct npf_program *const *programs, uint32_t n, int word)
-{
-	struct npf_ebpf_code code = { .capacity = HARNESS };
-	uint32_t call, filter;
-	int result;
-
-	for (uint32_t i = 0; i < n; i++)
-		code.capacity += NPF_EBPF_CAPACITY(programs[i]->length);
-	code.insns = calloc(code.capacity, sizeof(struct npf_ebpf_insn));
-	if (!code.insns)
-		return -ENOMEM;
-	call = add_call(&code);
-	add_bits(&code, word);
-	end_main(&code, call);
-	filter = code.length;
-	result = npf_classes_to_ebpf(programs, n, &code);
-	if (!result) {
-		add_loads(&code, filter);
-		result = load_code(&code);
-	}
-	free(code.insns);
-	return result;
-}
-
-int filter_kernel_run(int fd, const struct npf_frame *frame, const uint8_t *data, uint32_t *result)
+int filter_kernel_time(const struct filter_kernel *kernel, const struct npf_frame *frame,
+		       const uint8_t *data, uint32_t repeat, uint32_t *result, uint32_t *ns)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	size_t size = sizeof(*frame) + frame->length;
-	uint8_t *packet = malloc(size);
+	uint8_t value[VALUE_SIZE];
+	const uint32_t zero = 0;
+	uint8_t *packet;
 	int err;
 
+	/* Old bytes in the window must not matter. */
+	memset(value, 0xA5, sizeof(value));
+	memcpy(value, frame, sizeof(*frame));
+	if (bpf_map_update_elem(kernel->map, &zero, value, BPF_ANY))
+		return -errno;
+	packet = calloc(1, LINK_HEADER + frame->length);
 	if (!packet)
 		return -ENOMEM;
-	memcpy(packet, frame, sizeof(*frame));
-	memcpy(packet + sizeof(*frame), data, frame->length);
+	memcpy(packet + LINK_HEADER, data, frame->length);
 	opts.data_in = packet;
-	opts.data_size_in = (uint32_t)size;
-	opts.repeat = 1;
-	err = bpf_prog_test_run_opts(fd, &opts) ? -errno : 0;
+	opts.data_size_in = LINK_HEADER + frame->length;
+	opts.repeat = (int)repeat;
+	err = bpf_prog_test_run_opts(kernel->program, &opts) ? -errno : 0;
 	free(packet);
 	*result = opts.retval;
+	*ns = opts.duration;
 	return err;
+}
+
+int filter_kernel_run(const struct filter_kernel *kernel, const struct npf_frame *frame,
+		      const uint8_t *data, uint32_t *result)
+{
+	uint32_t ns;
+
+	return filter_kernel_time(kernel, frame, data, 1, result, &ns);
 }

@@ -1,26 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The kernel as a filter engine: translates a program, wraps it into a harness that takes the frame
- * from the head of the packet, loads it and runs it without any adapter (BPF_PROG_TEST_RUN).
+ * The kernel as a filter engine: translates a program, wraps it into a harness that hands it a
+ * frame, loads it and runs it without any adapter (BPF_PROG_TEST_RUN).
  */
 #ifndef FILTER_KERNEL_H
 #define FILTER_KERNEL_H
 
 #include <stdint.h>
 
+#include "filter/ebpf.h"
 #include "filter/filter.h"
+
+/* A loaded filter: the program, and the map through which it gets the frame and its window. */
+struct filter_kernel {
+	int program, map;
+	uint32_t length; /* instructions of the filter, the harness not counted */
+};
 
 /* May this process load programs? 0 or a negative errno value. */
 int filter_kernel_probe(void);
 
-/* A descriptor of the loaded program, or a negative errno value; -E2BIG: more than the kernel's
- * verifier is willing to walk through. */
-int filter_kernel_load(const struct npf_program *program);
+/* 0, or a negative errno value; -E2BIG: more than the kernel's verifier is willing to walk
+ * through. */
+int filter_kernel_load(const struct npf_program *program, enum npf_ebpf_access access,
+		       struct filter_kernel *kernel);
 
 /* The same for one half of a class mask: word 0 the low 32 bits, 1 the high ones. */
-int filter_kernel_load_classes(const struct npf_program *const *programs, uint32_t n, int word);
+int filter_kernel_load_classes(const struct npf_program *const *programs, uint32_t n, int word,
+			       enum npf_ebpf_access access, struct filter_kernel *kernel);
 
 /* Run it. 0 or a negative errno value. */
-int filter_kernel_run(int fd, const struct npf_frame *frame, const uint8_t *data, uint32_t *result);
+int filter_kernel_run(const struct filter_kernel *kernel, const struct npf_frame *frame,
+		      const uint8_t *data, uint32_t *result);
+
+/* The same `repeat` times; what one took on average, in ns, goes to *ns. */
+int filter_kernel_time(const struct filter_kernel *kernel, const struct npf_frame *frame,
+		       const uint8_t *data, uint32_t repeat, uint32_t *result, uint32_t *ns);
+
+void filter_kernel_close(struct filter_kernel *kernel);
 
 #endif

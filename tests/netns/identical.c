@@ -254,7 +254,7 @@ static void compare(const struct pair *pair)
 	const struct npf_ring_geometry *geometry = &pair->kernel.geometry;
 
 	assert_memory_equal(&pair->kernel.cpus[pair->cpu], &pair->user.cpus[pair->cpu],
-			    sizeof(struct npf_cpu));
+			    offsetof(struct npf_cpu, window)); /* scratch */
 	assert_int_equal(pair->kernel.control->pool, pair->user.control->pool);
 	assert_memory_equal(pair->kernel.control->pool_next, pair->user.control->pool_next,
 			    sizeof(pair->user.control->pool_next));

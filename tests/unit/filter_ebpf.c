@@ -25,25 +25,30 @@
 #define RANDOM_PACKETS  8
 #define NOT_RUN         0xDEADBEEF /* no case expects it */
 
+static const enum npf_ebpf_access accesses[] = { NPF_EBPF_COPY, NPF_EBPF_DIRECT };
+
 static uint32_t run_once(void *arg, const struct npf_program *program,
 			 const struct npf_frame *frame, const uint8_t *data)
 {
-	int fd = filter_kernel_load(program);
+	const enum npf_ebpf_access *access = arg;
+	struct filter_kernel kernel;
 	uint32_t result = NOT_RUN;
 
-	(void)arg;
-	assert_true(fd >= 0);
-	assert_int_equal(filter_kernel_run(fd, frame, data, &result), 0);
-	close(fd);
+	assert_int_equal(filter_kernel_load(program, *access, &kernel), 0);
+	assert_int_equal(filter_kernel_run(&kernel, frame, data, &result), 0);
+	filter_kernel_close(&kernel);
 	return result;
 }
 
 static void answers_the_table(void **state)
 {
-	const struct filter_engine engine = { .run = run_once };
-
 	(void)state;
-	assert_int_equal(filter_cases_run(&engine), 0);
+	for (size_t i = 0; i < N_OF(accesses); i++) {
+		const struct filter_engine engine = { .run = run_once,
+						      .arg = (void *)(uintptr_t)&accesses[i] };
+
+		assert_int_equal(filter_cases_run(&engine), 0);
+	}
 }
 
 static void accepts_all_without_a_program(void **state)
@@ -52,19 +57,25 @@ static void accepts_all_without_a_program(void **state)
 	const struct npf_program empty = { 0 };
 
 	(void)state;
-	assert_int_equal(run_once(NULL, NULL, &frame, (const uint8_t *)"x"), NPF_ACCEPT_ALL);
-	assert_int_equal(run_once(NULL, &empty, &frame, (const uint8_t *)"x"), NPF_ACCEPT_ALL);
+	for (size_t i = 0; i < N_OF(accesses); i++) {
+		enum npf_ebpf_access access = accesses[i];
+
+		assert_int_equal(run_once(&access, NULL, &frame, (const uint8_t *)"x"),
+				 NPF_ACCEPT_ALL);
+		assert_int_equal(run_once(&access, &empty, &frame, (const uint8_t *)"x"),
+				 NPF_ACCEPT_ALL);
+	}
 }
 
 /* Compare kernel and interpreter; the number of packets that differ. */
-static int compare(int fd, const struct npf_program *program, const struct npf_frame *frame,
-		   const uint8_t *data, const char *name)
+static int compare(const struct filter_kernel *kernel, const struct npf_program *program,
+		   const struct npf_frame *frame, const uint8_t *data, const char *name)
 {
 	struct npf_frame copy = *frame;
 	uint32_t expected = npf_filter_run(program, &copy, data);
 	uint32_t result = NOT_RUN;
 
-	assert_int_equal(filter_kernel_run(fd, frame, data, &result), 0);
+	assert_int_equal(filter_kernel_run(kernel, frame, data, &result), 0);
 	if (result != expected)
 		fprintf(stderr, "%s: 0x%x instead of 0x%x\n", name, result, expected);
 	return result != expected;
@@ -89,48 +100,52 @@ static void equals_the_interpreter_on_random_programs(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < random_programs(); i++) {
 		char name[32];
-		int fd;
+		enum npf_ebpf_access access = accesses[i % N_OF(accesses)];
+		struct filter_kernel kernel;
+		int err;
 
 		filter_random_program(&random, insns, &program);
 		assert_int_equal(npf_filter_validate(&program, NULL, 0), 0);
 		snprintf(name, sizeof(name), "random program %u", i);
-		fd = filter_kernel_load(&program);
-		if (fd < 0)
-			fprintf(stderr, "%s: %s\n", name, strerror(-fd));
-		assert_true(fd >= 0);
+		err = filter_kernel_load(&program, access, &kernel);
+		if (err)
+			fprintf(stderr, "%s: %s\n", name, strerror(-err));
+		assert_int_equal(err, 0);
 		for (int j = 0; j < RANDOM_PACKETS; j++) {
 			filter_random_packet(&random, data, &frame);
-			wrong += compare(fd, &program, &frame, data, name);
+			wrong += compare(&kernel, &program, &frame, data, name);
 		}
-		close(fd);
+		filter_kernel_close(&kernel);
 	}
 	assert_int_equal(wrong, 0);
 }
 
-static void run_vector(const struct vector *vector, uint32_t *runs, uint32_t *complex)
+static void run_vector(const struct vector *vector, enum npf_ebpf_access access, uint32_t *runs,
+		       uint32_t *complex)
 {
 	struct npf_program program = { .length = vector->n_insns, .insns = vector->insns };
-	int fd;
+	struct filter_kernel kernel;
+	int err;
 
 	if (!vector->n_insns || npf_filter_validate(&program, NULL, 0))
 		return;
-	fd = filter_kernel_load(&program);
-	if (fd == -E2BIG && vector_has_tag(vector, "generated")) {
+	err = filter_kernel_load(&program, access, &kernel);
+	if (err == -E2BIG && vector_has_tag(vector, "generated")) {
 		(*complex)++;
 		return;
 	}
-	if (fd < 0)
-		fprintf(stderr, "%s: %s\n", vector->name, strerror(-fd));
-	assert_true(fd >= 0);
+	if (err)
+		fprintf(stderr, "%s: %s\n", vector->name, strerror(-err));
+	assert_int_equal(err, 0);
 	for (uint32_t i = 0; i < vector->n_runs; i++) {
 		const struct vector_run *run = &vector->runs[i];
 		const struct npf_frame frame = { .length = run->length,
 						 .wire_length = run->wire_length };
 
-		assert_int_equal(compare(fd, &program, &frame, run->data, vector->name), 0);
+		assert_int_equal(compare(&kernel, &program, &frame, run->data, vector->name), 0);
 		(*runs)++;
 	}
-	close(fd);
+	filter_kernel_close(&kernel);
 }
 
 static void equals_the_interpreter_on_vectors(void **state)
@@ -149,7 +164,8 @@ static void equals_the_interpreter_on_vectors(void **state)
 		}
 		assert_int_equal(err, 0);
 		for (size_t i = 0; i < vectors.n; i++)
-			run_vector(&vectors.list[i], &runs, &complex);
+			for (size_t a = 0; a < N_OF(accesses); a++)
+				run_vector(&vectors.list[i], accesses[a], &runs, &complex);
 		vectors_free(&vectors);
 	}
 	print_message("%u runs equal, %u programs too complex for the verifier\n", runs, complex);
@@ -168,7 +184,7 @@ static void fill_class(struct npf_insn *insns, uint32_t i)
 	insns[6] = (struct npf_insn){ NPF_RET | NPF_K, 0, 0, 0 };
 }
 
-static void class_masks(uint32_t n)
+static void class_masks(uint32_t n, enum npf_ebpf_access access)
 {
 	struct npf_insn insns[NPF_EBPF_MAX_CLASSES][7];
 	struct npf_program programs[NPF_EBPF_MAX_CLASSES] = { 0 };
@@ -183,30 +199,33 @@ static void class_masks(uint32_t n)
 		list[i] = &programs[i];
 	}
 	for (int word = 0; word < 2; word++) {
-		int fd = filter_kernel_load_classes(list, n, word);
+		struct filter_kernel kernel;
+		int err = filter_kernel_load_classes(list, n, word, access, &kernel);
 
-		if (fd < 0)
-			fprintf(stderr, "%u classes: %s\n", n, strerror(-fd));
-		assert_true(fd >= 0);
+		if (err)
+			fprintf(stderr, "%u classes: %s\n", n, strerror(-err));
+		assert_int_equal(err, 0);
 		for (uint32_t i = 0; i < n; i++) {
 			uint64_t expected = 1ull << i | 1ull << n / 2;
 			uint32_t result = NOT_RUN;
 
 			data[14 + 20 + 1] = (uint8_t)i;
-			assert_int_equal(filter_kernel_run(fd, &frame, data, &result), 0);
+			assert_int_equal(filter_kernel_run(&kernel, &frame, data, &result), 0);
 			assert_int_equal(result, (uint32_t)(expected >> 32 * word));
 		}
-		close(fd);
+		filter_kernel_close(&kernel);
 	}
 }
 
 static void tells_classes_apart(void **state)
 {
+	static const uint32_t numbers[] = { 1, 2, 33, NPF_EBPF_MAX_CLASSES };
+
 	(void)state;
-	class_masks(1);
-	class_masks(2);
-	class_masks(33);
-	class_masks(NPF_EBPF_MAX_CLASSES);
+	for (size_t i = 0; i < N_OF(numbers); i++) {
+		class_masks(numbers[i], NPF_EBPF_COPY);
+		class_masks(numbers[i], NPF_EBPF_DIRECT);
+	}
 }
 
 int main(void)

@@ -86,7 +86,7 @@ static int explain(char *error, int err)
 }
 
 /* Sizes and constants, before loading. */
-static int prepare(struct npf_nic *nic, const struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
+static int prepare(struct npf_nic *nic, struct npf_kernel_tap *tap,
 		   const struct npf_ring_geometry *geometry)
 {
 	bool stream = geometry->stream_size;
@@ -106,7 +106,6 @@ static int prepare(struct npf_nic *nic, const struct npf_ebpf *ebpf, struct npf_
 		.region_shift = log2_of(per_region),
 		.region_bytes = region_bytes,
 		.loopback = nic->adapter.hatype == ARPHRD_LOOPBACK,
-		.direct = ebpf->direct,
 		.hatype = nic->adapter.hatype,
 		.stream_size = geometry->stream_size,
 		.stream_format = geometry->stream_format,
@@ -233,8 +232,8 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 		err = -errno;
 	} else {
 		choose_programs(tap->skel, ebpf);
-		if (!(err = prepare(nic, ebpf, tap, geometry)) &&
-		    !(err = npf_bpf__load(tap->skel)) && !(err = map_all(tap)))
+		if (!(err = prepare(nic, tap, geometry)) && !(err = npf_bpf__load(tap->skel)) &&
+		    !(err = map_all(tap)))
 			err = start(tap);
 	}
 	unhush(printer);
@@ -255,16 +254,16 @@ static struct bpf_program *slot_program(const struct npf_ebpf *ebpf,
 }
 
 static int load_spliced(struct bpf_program *program, const struct npf_filter_set *filters,
-			char *error)
+			enum npf_ebpf_access access)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, options);
 	struct bpf_insn *insns;
 	size_t n;
 	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program), filters,
-			     &insns, &n);
+			     access, &insns, &n);
 
 	if (err)
-		return npf_linux_error(error, err, "the filter is too long for the kernel");
+		return err;
 
 	libbpf_print_fn_t printer = hush();
 	int fd = bpf_prog_load(bpf_program__type(program), bpf_program__name(program),
@@ -272,9 +271,25 @@ static int load_spliced(struct bpf_program *program, const struct npf_filter_set
 
 	unhush(printer);
 	free(insns);
+	return fd;
+}
+
+/* Packets are read directly where that is allowed and the verifier can follow it. */
+static int load_filters(const struct npf_ebpf *ebpf, struct bpf_program *program,
+			const struct npf_filter_set *filters, char *error)
+{
+	int fd = -E2BIG;
+
+	if (ebpf->direct)
+		fd = load_spliced(program, filters, NPF_EBPF_DIRECT);
+	if (fd == -E2BIG || fd == -EACCES || fd == -EINVAL)
+		fd = load_spliced(program, filters, NPF_EBPF_COPY);
+	if (fd == -E2BIG)
+		return npf_linux_error(error, fd,
+				       "the kernel refused the filter: it is too complex");
 	if (fd < 0)
 		return npf_linux_error(error, fd, "the kernel refused the filter: %s",
-				       fd == -E2BIG ? "it is too complex" : strerror(-fd));
+				       strerror(-fd));
 	return fd;
 }
 
@@ -289,7 +304,7 @@ static int slot_load(const struct npf_ebpf *ebpf, const struct npf_kernel_tap *t
 {
 	struct bpf_program *program = slot_program(ebpf, tap, slot);
 
-	return any_filter(filters) ? load_spliced(program, filters, error)
+	return any_filter(filters) ? load_filters(ebpf, program, filters, error)
 				   : bpf_program__fd(program);
 }
 

@@ -6,6 +6,7 @@
 #ifndef NPF_LINUX_EBPF_H
 #define NPF_LINUX_EBPF_H
 
+#include "filter/ebpf.h"
 #include "host/linux/linux.h"
 
 #define NPF_EBPF_SLOTS 2
@@ -43,6 +44,6 @@ int npf_ebpf_listen(struct npf_nic *nic, struct npf_event *event);
  * npf_classify. *out is the caller's, by free(). -E2BIG, -ENOMEM; -EPROTO: no such functions. */
 struct bpf_insn;
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
-	       struct bpf_insn **out, size_t *n_out);
+	       enum npf_ebpf_access access, struct bpf_insn **out, size_t *n_out);
 
 #endif

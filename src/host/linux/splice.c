@@ -9,18 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter/filter.h"
+#include "driver/tap_layout.h"
 #include "host/linux/bpf/geometry.h"
 #include "host/linux/ebpf.h"
+#include "host/linux/translate.h"
 
 #define MOST_FUNCTIONS 64
+
+_Static_assert(NPF_TAP_WINDOW >= NPF_EBPF_WINDOW_SIZE, "the window fits");
 
 enum role { ROLE_PLAIN, ROLE_FILTER, ROLE_CLASSIFY };
 
 struct function {
 	uint32_t start, length; /* in the loaded program */
 	enum role role;
-	const struct bpf_insn *code; /* what it becomes */
+	struct npf_ebpf_code generated; /* takes its place; insns NULL: nothing does */
+	const struct bpf_insn *code;    /* what it becomes */
 	uint32_t new_length;
 	uint32_t new_start;
 	bool used; /* reached from the entry: the kernel refuses code that is not */
@@ -31,7 +35,6 @@ struct splice {
 	uint32_t n_in;
 	struct function functions[MOST_FUNCTIONS];
 	uint32_t n_functions;
-	uint32_t loads[3]; /* starts of npf_load_b, _h, _w */
 };
 
 static bool is_call(const struct bpf_insn *insn)
@@ -92,82 +95,58 @@ static bool has_mark(const struct splice *splice, const struct function *functio
 	return false;
 }
 
-/* The marked filter calls the three loads in a fixed order. */
-static int find_loads(struct splice *splice, const struct function *filter)
-{
-	uint32_t found = 0;
-
-	for (uint32_t i = filter->start; i < filter->start + filter->length; i++) {
-		if (is_call(&splice->in[i]) && found < 3)
-			splice->loads[found++] = i + splice->in[i].imm + 1;
-	}
-	return found == 3 ? 0 : -EPROTO;
-}
-
 static int find_roles(struct splice *splice)
 {
-	bool loads = false;
+	uint32_t found = 0;
 
 	for (uint32_t i = 0; i < splice->n_functions; i++) {
 		struct function *function = &splice->functions[i];
 
 		if (has_mark(splice, function, NPF_CLASSIFY_MARK))
 			function->role = ROLE_CLASSIFY;
-		if (!has_mark(splice, function, NPF_FILTER_MARK))
-			continue;
-		function->role = ROLE_FILTER;
-		loads = find_loads(splice, function) == 0;
+		else if (has_mark(splice, function, NPF_FILTER_MARK))
+			function->role = ROLE_FILTER;
+		found += function->role != ROLE_PLAIN;
 	}
-	return loads ? 0 : -EPROTO;
+	return found == 2 ? 0 : -EPROTO;
 }
 
-static size_t capacity(const struct npf_filter_set *filters)
+/* What a marked function becomes; nothing when its tap has no use for another one. */
+static int generate(struct function *function, const struct npf_filter_set *filters,
+		    enum npf_ebpf_access access)
 {
-	size_t n = NPF_EBPF_CAPACITY(filters->filter ? filters->filter->length : 0);
+	int err;
 
-	for (uint32_t i = 0; i < filters->n_classes; i++)
-		n += NPF_EBPF_CAPACITY(filters->classes[i]->length);
-	return n;
-}
-
-/* Generate the filter and, behind it in the same memory, the classifier. */
-static int generate(struct splice *splice, const struct npf_filter_set *filters,
-		    struct npf_ebpf_insn *memory, size_t room)
-{
-	for (uint32_t i = 0; i < splice->n_functions; i++) {
-		struct function *function = &splice->functions[i];
-		struct npf_ebpf_code code = { .insns = memory, .capacity = (uint32_t)room };
-		int err = 0;
-
-		if (function->role == ROLE_PLAIN ||
-		    (function->role == ROLE_CLASSIFY && !filters->n_classes))
-			continue;
-		if (function->role == ROLE_FILTER)
-			err = npf_filter_to_ebpf(filters->filter, &code);
-		else
-			err = npf_classes_to_ebpf(filters->classes, filters->n_classes, &code);
-		if (err)
-			return err;
-		function->code = (const struct bpf_insn *)memory;
-		function->new_length = code.length;
-		memory += code.length;
-		room -= code.length;
-	}
+	if (function->role == ROLE_PLAIN || (function->role == ROLE_CLASSIFY && !filters->n_classes))
+		return 0;
+	if (function->role == ROLE_FILTER)
+		err = npf_translate(&filters->filter, 1, false, access, &function->generated);
+	else
+		err = npf_translate(filters->classes, filters->n_classes, true, access,
+				    &function->generated);
+	if (err)
+		return err;
+	function->code = (const struct bpf_insn *)function->generated.insns;
+	function->new_length = function->generated.length;
 	return 0;
 }
 
-/* The function that instruction i of a function calls, NULL: none, or one within generated code,
- * whose distance does not change. */
+static int generate_all(struct splice *splice, const struct npf_filter_set *filters,
+			enum npf_ebpf_access access)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < splice->n_functions && !err; i++)
+		err = generate(&splice->functions[i], filters, access);
+	return err;
+}
+
+/* The function that instruction i of a function calls, NULL: none. Generated code calls none. */
 static struct function *callee(struct splice *splice, const struct function *caller, uint32_t i)
 {
-	const struct bpf_insn *insn = &caller->code[i];
-	bool generated = caller->code != splice->in + caller->start;
-
-	if (!is_call(insn))
+	if (caller->generated.insns || !is_call(&caller->code[i]))
 		return NULL;
-	if (!generated)
-		return function_at(splice, caller->start + i + insn->imm + 1);
-	return insn->off ? function_at(splice, splice->loads[insn->imm - NPF_EBPF_LOAD_B]) : NULL;
+	return function_at(splice, caller->start + i + caller->code[i].imm + 1);
 }
 
 static void mark_used(struct splice *splice, struct function *function)
@@ -204,39 +183,32 @@ static void emit(struct splice *splice, const struct function *function, struct 
 	for (uint32_t i = 0; i < function->new_length; i++) {
 		struct function *target = callee(splice, function, i);
 
-		if (!target)
-			continue;
-		out[i].imm = (int32_t)(target->new_start - (function->new_start + i) - 1);
-		out[i].off = 0;
+		if (target)
+			out[i].imm = (int32_t)(target->new_start - (function->new_start + i) - 1);
 	}
 }
 
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
-	       struct bpf_insn **out, size_t *n_out)
+	       enum npf_ebpf_access access, struct bpf_insn **out, size_t *n_out)
 {
 	struct splice splice = { .in = in, .n_in = (uint32_t)n_in };
-	size_t room = capacity(filters);
-	struct npf_ebpf_insn *memory = calloc(room, sizeof(*memory));
 	int err;
 
 	*out = NULL;
-	if (!memory)
-		return -ENOMEM;
 	if ((err = find_functions(&splice)) || (err = find_roles(&splice)) ||
-	    (err = generate(&splice, filters, memory, room)))
-		goto free_memory;
+	    (err = generate_all(&splice, filters, access)))
+		goto free_generated;
 
 	*n_out = place(&splice);
 	*out = calloc(*n_out, sizeof(**out));
-	if (!*out) {
+	if (!*out)
 		err = -ENOMEM;
-		goto free_memory;
-	}
-	for (uint32_t i = 0; i < splice.n_functions; i++) {
+	for (uint32_t i = 0; !err && i < splice.n_functions; i++) {
 		if (splice.functions[i].used)
 			emit(&splice, &splice.functions[i], *out);
 	}
-free_memory:
-	free(memory);
+free_generated:
+	for (uint32_t i = 0; i < splice.n_functions; i++)
+		free(splice.functions[i].generated.insns);
 	return err;
 }

@@ -11,7 +11,6 @@ struct npf_tap_geometry {
 	uint32_t region_shift; /* log2 of the chunks of a region */
 	uint32_t region_bytes; /* of one region, slack excluded */
 	uint32_t loopback;     /* 1: the adapter is a loopback device */
-	uint32_t direct;       /* 1: the hook lets programs read packets directly */
 	uint32_t hatype;       /* ARPHRD_ of the adapter */
 	uint32_t stream_size;  /* of the ring of a dump, a power of two; 0: no dump */
 	uint32_t stream_format;

@@ -56,122 +56,27 @@ struct {
 	__type(value, struct flush_timer);
 } timers SEC(".maps");
 
-/* ---- what generated filters call ----------------------------------------------------------- */
+/* ---- what generated filters take the place of ---------------------------------------------- */
 
 #define hidden_function __attribute__((noinline, visibility("hidden")))
 
-/* The verifier follows offsets into packets up to 64 KiB. */
-#define DIRECT_LIMIT 0x8000
-
-/* size bytes; 0, or negative past the end. Straight from the packet where the hook allows that and
- * the bytes lie in its first part; the helper call costs more than the rest of a filter. */
-static inline __attribute__((always_inline)) long read_packet(struct __sk_buff *skb,
-							      uint64_t offset, void *to,
-							      uint32_t size)
-{
-	if (geometry.direct && offset < DIRECT_LIMIT) {
-		uint8_t *data = (uint8_t *)(long)skb->data;
-
-		if (data + offset + size <= (uint8_t *)(long)skb->data_end) {
-			__builtin_memcpy(to, data + offset, size);
-			return 0;
-		}
-	}
-	return offset > INT32_MAX ? -1 : bpf_skb_load_bytes(skb, offset, to, size);
-}
-
-/* Byte number n of the tag in its place. */
-static inline __attribute__((always_inline)) uint32_t tag_byte(const struct npf_frame *frame,
-							       uint64_t n)
-{
-	uint32_t tag = (uint32_t)frame->tag_tpid << 16 | frame->tag_tci;
-
-	return tag >> (8 * (3 - n)) & 0xFF;
-}
-
-/* One byte as on the wire, negative past the end. */
-static inline __attribute__((always_inline)) long wire_byte(struct __sk_buff *skb,
-							    const struct npf_frame *frame,
-							    uint64_t offset)
-{
-	uint8_t byte;
-
-	if (offset >= NPF_TAG_OFFSET && offset < NPF_TAG_OFFSET + NPF_TAG_SIZE)
-		return tag_byte(frame, offset - NPF_TAG_OFFSET);
-	if (offset > NPF_TAG_OFFSET)
-		offset -= NPF_TAG_SIZE;
-	if (read_packet(skb, offset, &byte, 1))
-		return -1;
-	return byte;
-}
-
-/* Bytes that may lie in, before or behind a tag that is not in the packet's data. */
-static inline __attribute__((always_inline)) long load_tagged(struct __sk_buff *skb,
-							      const struct npf_frame *frame,
-							      uint64_t offset, int size)
-{
-	uint64_t value = 0;
-
-	for (int i = 0; i < size; i++) {
-		long byte = wire_byte(skb, frame, offset + i);
-
-		if (byte < 0)
-			return -1;
-		value = value << 8 | byte;
-	}
-	return value;
-}
-
-/* No branch on failure: a negative number stays negative whatever is put into its lower bits. A
- * branch in each load is what makes the verifier give up on long filters. */
-hidden_function long npf_load_b(struct __sk_buff *skb, struct npf_frame *frame, uint64_t offset)
-{
-	uint8_t value = 0;
-
-	if (frame->shift)
-		return load_tagged(skb, frame, offset, 1);
-	return read_packet(skb, offset, &value, sizeof(value)) | value;
-}
-
-hidden_function long npf_load_h(struct __sk_buff *skb, struct npf_frame *frame, uint64_t offset)
-{
-	uint16_t value = 0;
-
-	if (frame->shift)
-		return load_tagged(skb, frame, offset, 2);
-	return read_packet(skb, offset, &value, sizeof(value)) | bpf_ntohs(value);
-}
-
-hidden_function long npf_load_w(struct __sk_buff *skb, struct npf_frame *frame, uint64_t offset)
-{
-	uint32_t value = 0;
-
-	if (frame->shift)
-		return load_tagged(skb, frame, offset, 4);
-	return read_packet(skb, offset, &value, sizeof(value)) | bpf_ntohl(value);
-}
-
-/*
- * Accept all: what runs until a filter is installed. The marks are how splice.c finds the two
- * functions; the loads, in this order, are how it finds those. The marks' test never succeeds.
- */
-hidden_function uint32_t npf_filter(struct __sk_buff *skb, struct npf_frame *frame)
+/* Accept all: what runs until a filter is installed. The marks are how splice.c finds the two
+ * functions; their test never succeeds, and keeps the compiler from leaving arguments out. */
+hidden_function uint32_t npf_filter(struct __sk_buff *skb, struct npf_frame *frame, uint8_t *window)
 {
 	uint64_t mark;
 
 	asm volatile("%0 = %1" : "=r"(mark) : "i"(NPF_FILTER_MARK));
-	if (mark == 0)
-		return npf_load_b(skb, frame, 0) + npf_load_h(skb, frame, 0) +
-		       npf_load_w(skb, frame, 0);
-	return 0xFFFFFFFF;
+	return mark == 0 ? skb->len + frame->length + *window : 0xFFFFFFFF;
 }
 
-hidden_function uint64_t npf_classify(struct __sk_buff *skb, struct npf_frame *frame)
+hidden_function uint64_t npf_classify(struct __sk_buff *skb, struct npf_frame *frame,
+				      uint8_t *window)
 {
 	uint64_t mark;
 
 	asm volatile("%0 = %1" : "=r"(mark) : "i"(NPF_CLASSIFY_MARK));
-	return mark == 0 ? skb->len + frame->length : 0;
+	return mark == 0 ? skb->len + frame->length + *window : 0;
 }
 
 /* ---- the primitives of tap.h --------------------------------------------------------------- */
@@ -179,6 +84,7 @@ hidden_function uint64_t npf_classify(struct __sk_buff *skb, struct npf_frame *f
 struct npf_tap_env {
 	struct __sk_buff *skb;
 	int tells_sender; /* the hook knows which socket sent a frame */
+	struct npf_cpu *cpu;
 };
 
 #define NPF_LOAD(p)          (*(volatile typeof(*(p)) *)(p))
@@ -217,7 +123,8 @@ env_function struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)
 {
 	uint32_t cpu = bpf_get_smp_processor_id();
 
-	return bpf_map_lookup_elem(&cpus, &cpu);
+	env->cpu = bpf_map_lookup_elem(&cpus, &cpu);
+	return env->cpu;
 }
 
 env_function struct npf_control *npf_env_control(struct npf_tap_env *env)
@@ -298,12 +205,12 @@ env_function uint64_t npf_env_sender(struct npf_tap_env *env)
 
 env_function uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame *frame)
 {
-	return npf_filter(env->skb, frame);
+	return npf_filter(env->skb, frame, env->cpu->window);
 }
 
 env_function uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
 {
-	return npf_classify(env->skb, frame);
+	return npf_classify(env->skb, frame, env->cpu->window);
 }
 
 env_function int npf_env_copy(struct npf_tap_env *env, uint8_t *to, uint32_t from, uint32_t n)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Programs to eBPF in one step: through the intermediate form and its optimiser, with memory of
+ * the process.
+ */
+#ifndef NPF_LINUX_TRANSLATE_H
+#define NPF_LINUX_TRANSLATE_H
+
+#include "filter/ebpf.h"
+
+/* What the optimiser shall do for the kernel. */
+#define NPF_TRANSLATE_PASSES (NPF_PASS_DEFAULT | NPF_PASS_HEADER)
+
+/*
+ * The function of one program (NULL or of length 0 accepts all), or with is_mask the one that tells
+ * n of them apart. code->insns is the caller's, by free(). -ENOMEM, -E2BIG.
+ */
+int npf_translate(const struct npf_program *const *programs, uint32_t n, bool is_mask,
+		  enum npf_ebpf_access access, struct npf_ebpf_code *code);
+
+#endif
