@@ -56,6 +56,7 @@ struct npf_sim {
 	int last_file;
 	uint64_t disk_size, disk_used;
 	bool no_direct;
+	struct npf_arena arena;
 };
 
 struct npf_worker {
@@ -64,7 +65,6 @@ struct npf_worker {
 	void *arg;
 	uint64_t due;
 	bool done;
-	struct npf_arena arena;
 };
 
 struct npf_nic {
