@@ -390,7 +390,7 @@ static void standard_input(void **state)
 	put_frames(tool->in, 0, 3);
 	tool_expect(tool, 0, 3, 1);
 	kill(tool->pid, SIGINT);
-	assert_int_equal(tool_wait(tool), 5);
+	assert_int_equal(tool_wait(tool), 10);
 	tool_counts(tool, 3);
 	tool_expect_no_more(tool);
 

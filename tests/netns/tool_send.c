@@ -208,7 +208,7 @@ static void interrupted(void **state)
 	tool_start(tool, false, WORDS(SEND, "--hex", HEX, "-n", "1000000", "--rate", "1kpps"));
 	TOOL_UNTIL(tool_received(tool) >= 20);
 	kill(tool->pid, SIGTERM);
-	assert_int_equal(tool_wait(tool), 5);
+	assert_int_equal(tool_wait(tool), 10);
 	sent = tool_number(tool, "handed");
 	tool_counts(tool, sent);
 	expect_copies(tool, frame, 18, sent);
