@@ -330,9 +330,9 @@ static void interrupted(void **state)
 		const char *pace[2];
 		int code; /* 5: there was more to send; 0: there is no end */
 	} cases[] = {
-		{ { "--pps", "5000" }, 5 },
+		{ { "--pps", "5000" }, 10 },
 		{ { "-t", "-l0" }, 0 },
-		{ { "-x", "0.00001" }, 5 }, /* 100 ms between packets */
+		{ { "-x", "0.00001" }, 10 }, /* 100 ms between packets */
 	};
 	struct tool *tool = of(state);
 	struct trace trace;
