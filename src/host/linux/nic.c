@@ -103,6 +103,8 @@ static void close_nic(struct npf_nic *nic)
 {
 	if (nic->ops)
 		nic->ops->close(nic);
+	npf_send_xdp_close(nic);
+	npf_send_rule_close(nic);
 	if (nic->monitor >= 0)
 		close(nic->monitor);
 	if (nic->sender >= 0)
@@ -148,6 +150,7 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	nic->host = (struct npf_linux_host *)host;
 	nic->event = (struct npf_event){ .poller = -1, .flag = -1, .clock = -1 };
+	npf_send_rule_open(nic);
 	nic->sender = -1;
 	nic->hidden_sender = -1;
 	nic->monitor = -1;

@@ -61,29 +61,112 @@ int npf_linux_link_up(struct npf_nic *nic)
 	uint64_t now = host->system->now(host);
 	int err;
 
-	if (nic->link_seen && now - nic->link_seen < LINK_NS)
+	if (nic->fast.link_seen && now - nic->fast.link_seen < LINK_NS)
 		return 0;
 	err = look_at_link(nic);
-	nic->link_seen = err ? 0 : now;
+	nic->fast.link_seen = err ? 0 : now;
 	return err;
 }
 
-/* ---- sending ------------------------------------------------------------------------------- */
+/* ---- the path ------------------------------------------------------------------------------ */
+
+/* What is worth more than a few system calls, and what is worth loading a program for. */
+#define FAST_LEAST   256
+#define FAST_PREPARE 8192
+
+/* May AUTO take a fast path for this? */
+static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what)
+{
+	bool prepared = nic->fast.xdp;
+
+	nic->fast.volume += what->n;
+	if (what->n < FAST_LEAST || (!prepared && nic->fast.volume < FAST_PREPARE))
+		return false;
+	return !npf_send_rule_ask(nic, NULL);
+}
+
+static int64_t send_by(struct npf_nic *nic, struct npf_transmission *what, enum npf_send_path path)
+{
+	what->used = path;
+	return path == NPF_SEND_XDP ? npf_send_by_xdp(nic, what) : npf_send_by_socket(nic, what);
+}
+
+static bool xdp_takes(struct npf_nic *nic, const struct npf_transmission *what, size_t *n)
+{
+	*n = npf_send_xdp_fits(what);
+	return *n && !npf_send_xdp_prepare(nic, NULL);
+}
+
+/* The frames in front that no fast path takes. */
+static size_t count_misfits(const struct npf_transmission *what)
+{
+	struct npf_transmission rest = *what;
+	size_t n = 1;
+
+	while (n < what->n && !what->repeat) {
+		rest.frames = what->frames + n;
+		rest.n = 1;
+		if (npf_send_xdp_fits(&rest))
+			break;
+		n++;
+	}
+	return what->repeat ? what->n : n;
+}
+
+static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *what)
+{
+	struct npf_transmission part = *what;
+	int64_t sent = -EOPNOTSUPP;
+
+	if (!is_worth_it(nic, what))
+		return send_by(nic, what, NPF_SEND_SOCKET);
+	if (xdp_takes(nic, what, &part.n))
+		sent = send_by(nic, &part, NPF_SEND_XDP);
+	else if (!part.n)
+		part.n = count_misfits(what);
+	if (sent == -EOPNOTSUPP) {
+		part.n = part.n ? part.n : what->n;
+		sent = send_by(nic, &part, NPF_SEND_SOCKET);
+	}
+	what->used = part.used;
+	return sent;
+}
+
+/* Forced: what does not fit is refused, not sent another way. */
+static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
+{
+	struct npf_transmission part = *what;
+	int64_t sent;
+
+	what->used = what->path;
+	if (what->path == NPF_SEND_SOCKET)
+		return send_by(nic, what, NPF_SEND_SOCKET);
+	if (!xdp_takes(nic, what, &part.n))
+		return part.n ? nic->fast.xdp_error : -EMSGSIZE;
+	sent = send_by(nic, &part, what->path);
+	return sent == -EOPNOTSUPP ? -ENOTSUP : sent;
+}
 
 int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 {
 	int err = npf_linux_link_up(nic);
 
-	what->used = NPF_SEND_SOCKET;
-	return err ? err : npf_send_by_socket(nic, what);
+	what->used = what->path;
+	if (err)
+		return err;
+	return what->path == NPF_SEND_AUTO ? send_automatically(nic, what) : send_forced(nic, what);
 }
 
 int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason)
 {
-	(void)nic;
+	int err;
+
 	if (path == NPF_SEND_AUTO || path == NPF_SEND_SOCKET)
 		return 0;
-	return npf_linux_error(reason, -ENOTSUP, "this build sends by packet socket only");
+	if (path == NPF_SEND_XSK)
+		return npf_linux_error(reason, -ENOTSUP, "this build has no AF_XDP");
+	err = npf_send_xdp_prepare(nic, reason);
+	return err ? err : npf_send_rule_ask(nic, reason);
 }
 
 /* ---- what became of it --------------------------------------------------------------------- */
