@@ -159,7 +159,7 @@ static int ask_kind(const struct npf_nic *nic, uint32_t parent, char kind[NPF_NA
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 
 	message->nlmsg_type = RTM_GETQDISC;
-	message->nlmsg_flags = NLM_F_REQUEST;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ECHO; /* or only others would hear it */
 
 	struct tcmsg *ask = mnl_nlmsg_put_extra_header(message, sizeof(*ask));
 
