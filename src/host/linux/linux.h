@@ -6,6 +6,7 @@
  *   nic.c           a binding: picks the hook, hardware filter, departure
  *   send.c          transmission: which path frames take, the adapter's counters of them
  *   send_socket.c   ... a packet socket
+ *   send_xsk.c      ... AF_XDP
  *   send_xdp.c      ... live frames of an XDP program
  *   send_rule.c     who would miss frames that go a way that captures do not see
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
@@ -63,6 +64,7 @@ extern const struct npf_linux_hook_ops npf_hook_tcx, npf_hook_socket, npf_hook_t
 /* ---- the fast ways to send ------------------------------------------------------------------ */
 
 struct npf_xdp_sender;
+struct npf_xsk_sender;
 
 struct npf_fast {
 	uint64_t link_seen; /* when the link was last seen up, ns */
@@ -79,6 +81,11 @@ struct npf_fast {
 	struct npf_xdp_sender *xdp; /* loaded at first need */
 	int xdp_error;              /* why it cannot be used, 0: nothing is known against it */
 	char xdp_reason[NPF_TEXT_SIZE];
+
+	/* AF_XDP. */
+	struct npf_xsk_sender *xsk;
+	int xsk_error;
+	char xsk_reason[NPF_TEXT_SIZE];
 };
 
 struct npf_nic {
@@ -139,6 +146,8 @@ void npf_send_rule_open(struct npf_nic *nic);
 void npf_send_rule_close(struct npf_nic *nic);
 /* 0: nobody would see the difference. -EBUSY, with a sentence when reason is given. */
 int npf_send_rule_ask(struct npf_nic *nic, char *reason);
+/* Is the calling thread in another network namespace than the one that opened? */
+bool npf_send_rule_elsewhere(const struct npf_nic *nic);
 
 /* ---- send_xdp.c ---------------------------------------------------------------------------- */
 
@@ -149,6 +158,15 @@ void npf_send_xdp_close(struct npf_nic *nic);
 size_t npf_send_xdp_fits(const struct npf_transmission *what);
 /* The results of transmit. -EOPNOTSUPP: none went, and none ever will; fast.xdp_reason says why. */
 int64_t npf_send_by_xdp(struct npf_nic *nic, const struct npf_transmission *what);
+
+/* ---- send_xsk.c: the same ------------------------------------------------------------------- */
+
+int npf_send_xsk_prepare(struct npf_nic *nic, char *reason);
+void npf_send_xsk_close(struct npf_nic *nic);
+size_t npf_send_xsk_fits(const struct npf_transmission *what);
+int64_t npf_send_by_xsk(struct npf_nic *nic, const struct npf_transmission *what);
+/* Bytes, about. Not beside transmit. */
+uint64_t npf_send_xsk_unsent(struct npf_nic *nic);
 
 /* ---- nic.c --------------------------------------------------------------------------------- */
 

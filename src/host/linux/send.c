@@ -74,10 +74,44 @@ int npf_linux_link_up(struct npf_nic *nic)
 #define FAST_LEAST   256
 #define FAST_PREPARE 8192
 
-/* May AUTO take a fast path for this? */
+/* The fast ways, fastest first. */
+static const struct way {
+	enum npf_send_path path;
+	int (*prepare)(struct npf_nic *nic, char *reason);
+	size_t (*fits)(const struct npf_transmission *what);
+	int64_t (*send)(struct npf_nic *nic, const struct npf_transmission *what);
+} ways[] = {
+	{ NPF_SEND_XDP, npf_send_xdp_prepare, npf_send_xdp_fits, npf_send_by_xdp },
+	{ NPF_SEND_XSK, npf_send_xsk_prepare, npf_send_xsk_fits, npf_send_by_xsk },
+};
+#define N_WAYS (sizeof(ways) / sizeof(ways[0]))
+
+static const struct way *way_of(enum npf_send_path path)
+{
+	return path == NPF_SEND_XDP ? &ways[0] : &ways[1];
+}
+
+static int64_t send_by_socket(struct npf_nic *nic, struct npf_transmission *what)
+{
+	what->used = NPF_SEND_SOCKET;
+	return npf_send_by_socket(nic, what);
+}
+
+/* The frames in front that it takes. -EOPNOTSUPP: none. */
+static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_transmission *what)
+{
+	struct npf_transmission part = *what;
+
+	part.n = way->fits(what);
+	if (!part.n || way->prepare(nic, NULL))
+		return -EOPNOTSUPP;
+	what->used = way->path;
+	return way->send(nic, &part);
+}
+
 static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what)
 {
-	bool prepared = nic->fast.xdp;
+	bool prepared = nic->fast.xdp || nic->fast.xsk;
 
 	nic->fast.volume += what->n;
 	if (what->n < FAST_LEAST || (!prepared && nic->fast.volume < FAST_PREPARE))
@@ -85,32 +119,21 @@ static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what
 	return !npf_send_rule_ask(nic, NULL);
 }
 
-static int64_t send_by(struct npf_nic *nic, struct npf_transmission *what, enum npf_send_path path)
-{
-	what->used = path;
-	return path == NPF_SEND_XDP ? npf_send_by_xdp(nic, what) : npf_send_by_socket(nic, what);
-}
-
-static bool xdp_takes(struct npf_nic *nic, const struct npf_transmission *what, size_t *n)
-{
-	*n = npf_send_xdp_fits(what);
-	return *n && !npf_send_xdp_prepare(nic, NULL);
-}
-
-/* The frames in front that no fast path takes. */
+/* What no fast way takes goes by socket: all of it, or the frames that are too long for them. */
 static size_t count_misfits(const struct npf_transmission *what)
 {
-	struct npf_transmission rest = *what;
 	size_t n = 1;
 
-	while (n < what->n && !what->repeat) {
-		rest.frames = what->frames + n;
-		rest.n = 1;
-		if (npf_send_xdp_fits(&rest))
+	if (what->repeat || npf_send_xdp_fits(what))
+		return what->n;
+	while (n < what->n) {
+		struct npf_transmission next = { .frames = &what->frames[n], .n = 1 };
+
+		if (npf_send_xdp_fits(&next))
 			break;
 		n++;
 	}
-	return what->repeat ? what->n : n;
+	return n;
 }
 
 static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *what)
@@ -119,15 +142,13 @@ static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *
 	int64_t sent = -EOPNOTSUPP;
 
 	if (!is_worth_it(nic, what))
-		return send_by(nic, what, NPF_SEND_SOCKET);
-	if (xdp_takes(nic, what, &part.n))
-		sent = send_by(nic, &part, NPF_SEND_XDP);
-	else if (!part.n)
-		part.n = count_misfits(what);
-	if (sent == -EOPNOTSUPP) {
-		part.n = part.n ? part.n : what->n;
-		sent = send_by(nic, &part, NPF_SEND_SOCKET);
-	}
+		return send_by_socket(nic, what);
+	for (size_t i = 0; i < N_WAYS && sent == -EOPNOTSUPP; i++)
+		sent = send_by(nic, &ways[i], what);
+	if (sent != -EOPNOTSUPP)
+		return sent;
+	part.n = count_misfits(what);
+	sent = send_by_socket(nic, &part);
 	what->used = part.used;
 	return sent;
 }
@@ -135,15 +156,14 @@ static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *
 /* Forced: what does not fit is refused, not sent another way. */
 static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
 {
-	struct npf_transmission part = *what;
+	const struct way *way = way_of(what->path);
 	int64_t sent;
 
-	what->used = what->path;
 	if (what->path == NPF_SEND_SOCKET)
-		return send_by(nic, what, NPF_SEND_SOCKET);
-	if (!xdp_takes(nic, what, &part.n))
-		return part.n ? nic->fast.xdp_error : -EMSGSIZE;
-	sent = send_by(nic, &part, what->path);
+		return send_by_socket(nic, what);
+	if (!way->fits(what))
+		return -EMSGSIZE;
+	sent = send_by(nic, way, what);
 	return sent == -EOPNOTSUPP ? -ENOTSUP : sent;
 }
 
@@ -163,9 +183,7 @@ int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *rea
 
 	if (path == NPF_SEND_AUTO || path == NPF_SEND_SOCKET)
 		return 0;
-	if (path == NPF_SEND_XSK)
-		return npf_linux_error(reason, -ENOTSUP, "this build has no AF_XDP");
-	err = npf_send_xdp_prepare(nic, reason);
+	err = way_of(path)->prepare(nic, reason);
 	return err ? err : npf_send_rule_ask(nic, reason);
 }
 
@@ -180,7 +198,7 @@ static uint64_t queued_by(int fd)
 
 uint64_t npf_linux_unsent(struct npf_nic *nic)
 {
-	return queued_by(nic->sender) + queued_by(nic->hidden_sender);
+	return queued_by(nic->sender) + queued_by(nic->hidden_sender) + npf_send_xsk_unsent(nic);
 }
 
 static int read_stats(const struct nlmsghdr *message, void *arg)

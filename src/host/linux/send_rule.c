@@ -54,9 +54,14 @@ void npf_send_rule_close(struct npf_nic *nic)
 		close(nic->fast.netlink);
 }
 
+bool npf_send_rule_elsewhere(const struct npf_nic *nic)
+{
+	return !nic->fast.namespace || nic->fast.namespace != own_namespace();
+}
+
 static int ask_namespace(const struct npf_nic *nic, char *reason)
 {
-	if (nic->fast.namespace && nic->fast.namespace == own_namespace())
+	if (!npf_send_rule_elsewhere(nic))
 		return 0;
 	return npf_linux_error(reason, -EBUSY,
 			       "this thread is not in the network namespace of %s any more",

@@ -148,6 +148,9 @@ static int prepare(struct npf_nic *nic)
 
 	if (nic->adapter.hatype != ARPHRD_ETHER)
 		return give_up(nic, -ENOTSUP, "live frames are for Ethernet adapters");
+	if (npf_send_rule_elsewhere(nic))
+		return give_up(nic, -ENOTSUP,
+			       "this thread is in another network namespace than the adapter");
 	xdp = calloc(1, sizeof(*xdp));
 	if (!xdp)
 		return give_up(nic, -ENOTSUP, "out of memory");
