@@ -18,6 +18,11 @@
 #define MAX_FRAME    1514
 #define MAX_CHILDREN 8
 
+/* ---- tap.c ---------------------------------------------------------------------------------- */
+
+/* Tell somebody who waits how far it is. */
+void progress(const char *what, unsigned int round, unsigned int rounds);
+
 /* ---- sample.c ------------------------------------------------------------------------------- */
 
 /* One value per round. A round that could not be measured adds none. */
@@ -82,6 +87,8 @@ struct burst {
 	uint64_t wall_ns;
 };
 
+/* A UDP packet to a station that does not exist. */
+void sender_make_frame(uint8_t *frame, size_t size);
 void sender_create(struct sender *sender, const struct world *world);
 bool sender_has(const struct sender *sender, enum generator generator);
 void sender_burst(struct sender *sender, enum generator generator, size_t size, unsigned int ms,
@@ -205,19 +212,67 @@ struct monitor {
 	struct series cpu_ns, cpu_percent; /* of npf stat */
 };
 
+/* Positions in the table of senders (inject.c). */
+enum {
+	RATE_SEND,
+	RATE_SEND_SOCKET,
+	RATE_TRAFGEN,
+	RATE_TCPREPLAY_64,
+	RATE_REPLAY_64,
+	RATE_REPLAY_64_SOCKET,
+	RATE_TCPREPLAY_1514,
+	RATE_REPLAY_1514,
+	RATE_REPLAY_1514_SOCKET,
+	N_RATES
+};
+enum { PACED_TCPREPLAY, PACED_REPLAY, N_PACED };
+
+/* A program that sends on va. In argv "NPF" is the path of ours, and the names of traces theirs. */
+struct injector {
+	const char *label, *key;
+	size_t size; /* of its frames; 0 of many sizes or one that does not matter */
+	const char *const *argv;
+};
+extern const struct injector rate_injectors[N_RATES], paced_injectors[N_PACED];
+
+/* On time: gaps of 10 to 500 us, then of 1 ms. */
+struct paced {
+	struct series p50, p99;    /* us, of |gap - wanted gap| */
+	struct series drift;       /* us, of the whole run */
+	struct series cpu_percent; /* at 1 ms */
+	uint64_t wanted, arrived;  /* packets of all rounds */
+};
+
+struct injection {
+	struct series rate[N_RATES]; /* Mpps at the receiver */
+	struct paced paced[N_PACED];
+};
+
 struct results {
 	struct cost cost[N_COSTS][N_GENERATORS][N_SIZES];
 	uint64_t cost_delivered[N_COSTS], cost_dropped[N_COSTS]; /* all rounds */
 	struct reader reader[N_READERS][N_SIZES];
 	struct crowd crowd[N_CROWDS];
 	struct monitor monitor[N_MONITORS], empty; /* empty: a program that does nothing */
-	char missing[MAX_MISSING][200];            /* "LABEL: why it could not run" */
+	struct injection injection;
+	char missing[MAX_MISSING][200]; /* "LABEL: why it could not run" */
 	unsigned int n_missing;
-	const char *phases;      /* what was asked for: letters of "crsi" */
+	const char *phases;      /* what was asked for: letters of "crsij" */
 	unsigned int rounds, ms; /* as well */
 	double busy;             /* share of all CPUs that others used before it began */
 	double sender_share;     /* of its CPU, in the worst burst */
 };
+
+/* ---- inject.c, inject_report.c --------------------------------------------------------------- */
+
+/* npf: the path of ours. Says what cannot run by calling missing. */
+void inject_measure(struct injection *injection, const struct world *world, const char *npf,
+		    unsigned int rounds, unsigned int ms,
+		    void (*missing)(void *data, const char *label, const char *why), void *data);
+
+struct verdict;
+void inject_print(const struct results *results, FILE *out);
+unsigned int inject_judge(const struct results *results, struct verdict *verdicts);
 
 /* ---- report.c, json.c ------------------------------------------------------------------------ */
 
@@ -231,8 +286,9 @@ struct verdict {
 	char what[96];
 	double measured, limit;
 	const char *unit;
+	bool at_least; /* the limit is the least, not the most */
 };
-#define MAX_VERDICTS 16
+#define MAX_VERDICTS 32
 
 /* Fills verdicts and returns how many. */
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS]);

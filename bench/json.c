@@ -145,6 +145,43 @@ static void put_crowds(FILE *out, const struct results *results)
 	fputs("\n  ],\n", out);
 }
 
+static void put_rate(FILE *out, const struct injector *injector, const struct series *series)
+{
+	fprintf(out, "    {\"sender\": \"%s\", \"bytes\": %zu,\n     ", injector->key,
+		injector->size);
+	put_series(out, "mpps", series);
+	fputc('}', out);
+}
+
+static void put_paced(FILE *out, const char *key, const struct paced *paced)
+{
+	fprintf(out, "    {\"sender\": \"%s\", \"packets\": %llu, \"arrived\": %llu,\n     ", key,
+		(unsigned long long)paced->wanted, (unsigned long long)paced->arrived);
+	put_series(out, "gap_error_p50_us", &paced->p50);
+	fputs(",\n     ", out);
+	put_series(out, "gap_error_p99_us", &paced->p99);
+	fputs(",\n     ", out);
+	put_series(out, "drift_us", &paced->drift);
+	fputs(",\n     ", out);
+	put_series(out, "cpu_percent_at_1ms", &paced->cpu_percent);
+	fputc('}', out);
+}
+
+static void put_injection(FILE *out, const struct injection *injection)
+{
+	fputs("  \"injection\": [\n", out);
+	for (unsigned int r = 0; r < N_RATES; r++) {
+		fputs(r ? ",\n" : "", out);
+		put_rate(out, &rate_injectors[r], &injection->rate[r]);
+	}
+	fputs("\n  ],\n  \"paced\": [\n", out);
+	for (unsigned int p = 0; p < N_PACED; p++) {
+		fputs(p ? ",\n" : "", out);
+		put_paced(out, paced_injectors[p].key, &injection->paced[p]);
+	}
+	fputs("\n  ],\n", out);
+}
+
 static void put_missing(FILE *out, const struct results *results)
 {
 	fputs("  \"missing\": [", out);
@@ -164,8 +201,9 @@ static void put_verdicts(FILE *out, const struct results *results)
 	for (unsigned int i = 0; i < n; i++) {
 		fprintf(out, "%s    {\"what\": \"%s\", ", i ? ",\n" : "", verdicts[i].what);
 		put_number(out, "measured", verdicts[i].measured);
-		fprintf(out, ", \"at_most\": %g, \"unit\": \"%s\", \"verdict\": \"%s\"}",
-			verdicts[i].limit, verdicts[i].unit, report_word(&verdicts[i]));
+		fprintf(out, ", \"%s\": %g, \"unit\": \"%s\", \"verdict\": \"%s\"}",
+			verdicts[i].at_least ? "at_least" : "at_most", verdicts[i].limit,
+			verdicts[i].unit, report_word(&verdicts[i]));
 	}
 	fputs("\n  ]\n", out);
 }
@@ -195,6 +233,7 @@ bool report_json(const struct results *results, const char *path)
 	put_readers(out, results);
 	put_monitors(out, results);
 	put_crowds(out, results);
+	put_injection(out, &results->injection);
 	put_missing(out, results);
 	put_verdicts(out, results);
 	fputs("}\n", out);

@@ -230,13 +230,15 @@ static void judge_monitor(const struct results *results, unsigned int m, struct 
 static void judge_loss(const struct reader *reader, struct verdict *verdict)
 {
 	*verdict = (struct verdict){ "lost at full rate, 64 B, all rounds",
-				     reader->ns.n ? (double)lost(reader) : NAN, 0, "packets" };
+				     reader->ns.n ? (double)lost(reader) : NAN, 0, "packets",
+				     false };
 }
 
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS])
 {
 	unsigned int hook = judged_hook(results) - COST_NPF, n = 0;
 
+	memset(verdicts, 0, MAX_VERDICTS * sizeof(*verdicts));
 	judge_costs(results, COST_NPF + hook, verdicts);
 	n += N_GENERATORS * N_SIZES;
 	judge_readers(results, READER_NPF + hook, verdicts + n);
@@ -244,7 +246,7 @@ unsigned int report_judge(const struct results *results, struct verdict verdicts
 	judge_loss(&results->reader[READER_NPF + hook][0], &verdicts[n++]);
 	for (unsigned int m = MONITOR_ALL; m <= MONITOR_FILTER; m++, n += 2)
 		judge_monitor(results, m, verdicts + n);
-	return n;
+	return n + inject_judge(results, verdicts + n);
 }
 
 const char *report_word(const struct verdict *verdict)
@@ -253,6 +255,8 @@ const char *report_word(const struct verdict *verdict)
 		return "not measured";
 	if (verdict->measured < 0) /* nothing makes a packet's way shorter than no tap */
 		return "noise";
+	if (verdict->at_least)
+		return verdict->measured >= verdict->limit ? "held" : "missed";
 	return verdict->measured <= verdict->limit ? "held" : "missed";
 }
 
@@ -261,8 +265,8 @@ static void print_verdicts(const struct results *results, FILE *out)
 	struct verdict verdicts[MAX_VERDICTS];
 	unsigned int n = report_judge(results, verdicts);
 
-	fprintf(out, "\n%-52s%10s%10s\n", "Promised (the hook that auto takes)", "measured",
-		"at most");
+	fprintf(out, "\n%-52s%10s%19s\n", "Promised (the hook that auto takes)", "measured",
+		"limit");
 	for (unsigned int i = 0; i < n; i++) {
 		const struct verdict *verdict = &verdicts[i];
 
@@ -271,8 +275,8 @@ static void print_verdicts(const struct results *results, FILE *out)
 			fprintf(out, "%10s", "-");
 		else
 			fprintf(out, "%10.2f", verdict->measured);
-		fprintf(out, "%10.2f %-10s%s\n", verdict->limit, verdict->unit,
-			report_word(verdict));
+		fprintf(out, "%9s%10.2f %-12s%s\n", verdict->at_least ? "at least" : "at most",
+			verdict->limit, verdict->unit, report_word(verdict));
 	}
 }
 
@@ -286,6 +290,8 @@ void report_print(const struct results *results, FILE *out)
 		print_monitors(results, out);
 	if (strchr(results->phases, 'i'))
 		print_crowds(results, out);
+	if (strchr(results->phases, 'j'))
+		inject_print(results, out);
 	for (unsigned int i = 0; i < results->n_missing; i++)
 		fprintf(out, "%snot measured: %s\n", i ? "" : "\n", results->missing[i]);
 	print_verdicts(results, out);

@@ -59,7 +59,7 @@ static uint16_t ip_checksum(const uint8_t *header)
 }
 
 /* 192.0.2.1:9 to 192.0.2.2:9, no UDP checksum. */
-static void make_frame(uint8_t *frame, size_t size)
+void sender_make_frame(uint8_t *frame, size_t size)
 {
 	static const uint8_t head[UDP_AT + 4] = {
 		0x02, 0,    0, 0,  0,  0xFE, 0x02, 0,   0, 0, 0, 0x01, 0x08, 0x00, 0x45, 0, 0, 0, 0,
@@ -148,7 +148,7 @@ void sender_create(struct sender *sender, const struct world *world)
 		warn("no live frames, the redirecting program cannot be loaded");
 		return;
 	}
-	make_frame(sender->frame, 64);
+	sender_make_frame(sender->frame, 64);
 	if (live_frames(sender, 64, 64) || world_delivered(world) == before) {
 		warnx("no live frames: none arrived (kernel 5.18 is needed)");
 		sender->program = -1;
@@ -193,7 +193,7 @@ void sender_burst(struct sender *sender, enum generator generator, size_t size, 
 	uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	uint64_t start = clock_ns(CLOCK_MONOTONIC);
 
-	make_frame(sender->frame, size);
+	sender_make_frame(sender->frame, size);
 	burst->sent = 0;
 	burst->wall_ns = 0;
 	do {

@@ -91,7 +91,7 @@ struct bench {
 
 /* ---- help for all --------------------------------------------------------------------------- */
 
-static void progress(const char *what, unsigned int round, unsigned int rounds)
+void progress(const char *what, unsigned int round, unsigned int rounds)
 {
 	if (isatty(2))
 		fprintf(stderr, "\r\033[K%s: round %u of %u", what, round + 1, rounds);
@@ -111,6 +111,15 @@ static bool is_missing(const struct results *results, const struct tool *tool)
 	return false;
 }
 
+static void note_missing(void *data, const char *label, const char *why)
+{
+	struct results *results = &((struct bench *)data)->results;
+
+	if (results->n_missing < MAX_MISSING)
+		snprintf(results->missing[results->n_missing++], sizeof(results->missing[0]),
+			 "%s: %s", label, why);
+}
+
 /* n of a tool; false when it cannot run here, which is told once. */
 static bool start(struct bench *bench, struct children *children, const struct tool *tool,
 		  unsigned int n)
@@ -122,9 +131,7 @@ static bool start(struct bench *bench, struct children *children, const struct t
 		return false;
 	if (children_start(children, &bench->world, tool, n, bench->npf, why, sizeof(why)))
 		return true;
-	if (results->n_missing < MAX_MISSING)
-		snprintf(results->missing[results->n_missing++], sizeof(results->missing[0]),
-			 "%s: %s", tool->label, why);
+	note_missing(bench, tool->label, why);
 	return false;
 }
 
@@ -344,7 +351,8 @@ static void usage(FILE *out)
 	      "  -n, --npf PATH     the npf to measure (default: npf)\n"
 	      "  -r, --rounds N     interleaved rounds (default 5)\n"
 	      "  -m, --ms N         length of a burst in ms (default 300)\n"
-	      "  -p, --phases LIST  of c(ost) r(eader) s(tatistics) i(nstances) (default crsi)\n"
+	      "  -p, --phases LIST  of c(ost) r(eader) s(tatistics) i(nstances) (in)j(ection)\n"
+	      "                     (default crsij)\n"
 	      "  -o, --output FILE  write the results as JSON\n",
 	      out);
 }
@@ -388,7 +396,7 @@ static void parse(struct bench *bench, int argc, char **argv)
 			usage(option == 'h' ? stdout : stderr), exit(option == 'h' ? 0 : 2);
 	}
 	phases = bench->results.phases;
-	if (optind < argc || strspn(phases, "crsi") != strlen(phases))
+	if (optind < argc || strspn(phases, "crsij") != strlen(phases))
 		usage(stderr), exit(2);
 }
 
@@ -404,6 +412,9 @@ static void measure(struct bench *bench)
 		measure_monitor(bench);
 	if (strchr(phases, 'i'))
 		measure_crowds(bench);
+	if (strchr(phases, 'j'))
+		inject_measure(&bench->results.injection, &bench->world, bench->npf,
+			       bench->results.rounds, bench->results.ms, note_missing, bench);
 	if (isatty(2))
 		fputs("\r\033[K", stderr);
 }
@@ -423,7 +434,7 @@ int main(int argc, char **argv)
 {
 	static struct bench bench = {
 		.npf = "npf",
-		.results = { .phases = "crsi", .rounds = 5, .ms = 300, .sender_share = 1 }
+		.results = { .phases = "crsij", .rounds = 5, .ms = 300, .sender_share = 1 }
 	};
 
 	parse(&bench, argc, argv);

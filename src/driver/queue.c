@@ -27,8 +27,9 @@ struct queue {
 	size_t size; /* bytes to go out */
 	size_t at;   /* bytes whose frames went, a record's border */
 	bool sync;
-	uint64_t start; /* when the first record is due, ns */
-	int64_t first;  /* its time stamp, us */
+	uint64_t start;  /* when the first record is due, ns */
+	uint64_t latest; /* when any record so far is, ns */
+	int64_t first;   /* time stamp of the first record, us */
 };
 
 static struct npf_sf_pkthdr header_at(const struct queue *queue, size_t at)
@@ -134,17 +135,21 @@ static void cut_to_span(struct queue *queue)
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
-static uint64_t due(const struct queue *queue, const struct npf_sf_pkthdr *header)
+/* A record whose time lies before its predecessor's goes with it. */
+static uint64_t due(struct queue *queue, const struct npf_sf_pkthdr *header)
 {
 	int64_t behind = stamp_us(header) - queue->first;
+	uint64_t at = queue->start + (behind > 0 ? (uint64_t)behind * NPF_NS_PER_US : 0);
 
 	if (!queue->sync)
 		return 0;
-	return queue->start + (behind > 0 ? (uint64_t)behind * NPF_NS_PER_US : 0);
+	if (at > queue->latest)
+		queue->latest = at;
+	return queue->latest;
 }
 
 /* The next frames that have not gone; how many. */
-static size_t fill_window(const struct queue *queue, struct npf_send_frame *frames, size_t most)
+static size_t fill_window(struct queue *queue, struct npf_send_frame *frames, size_t most)
 {
 	size_t at = queue->at, n = 0;
 

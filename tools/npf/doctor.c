@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * npf doctor: does capturing work here, by which hook, and if not, what is missing and how to get
- * it. Every hook is tried for real; nothing is guessed from version numbers.
+ * it; and which ways of sending there are. Every hook is tried for real; nothing is guessed from
+ * version numbers.
  */
 #include <cap-ng.h>
 #include <errno.h>
@@ -20,6 +21,7 @@
 
 #define TRY_BUFFER (64u << 10)
 #define N_HOOKS    3
+#define N_SENDS    (NPF_SEND_PATHS - 1)
 #define JIT_FILE   "/proc/sys/net/core/bpf_jit_enable"
 
 static const struct {
@@ -40,11 +42,19 @@ struct trial {
 	char error[NPF_ERROR_SIZE];
 };
 
+/* A way of sending, fastest first. */
+struct send_trial {
+	enum npf_send_path path;
+	int err; /* 0 it works, -EBUSY it works and auto does not take it now */
+	char error[NPF_ERROR_SIZE];
+};
+
 struct findings {
 	char adapter[NPF_NAME_SIZE];
 	struct utsname kernel;
 	struct trial trials[N_HOOKS];
 	enum npf_hook automatic; /* what auto takes; NPF_HOOK_AUTO none */
+	struct send_trial sends[N_SENDS];
 	bool capable[N_CAPABILITIES];
 	int jit; /* 0, 1, 2; -1 not known */
 	bool btf;
@@ -86,6 +96,26 @@ static void try_hooks(struct findings *findings, struct npf_driver *driver)
 	}
 	if (!try_hook(driver, findings->adapter, NPF_HOOK_AUTO, &used, unused))
 		findings->automatic = used;
+}
+
+static void try_sending(struct findings *findings, struct npf_driver *driver)
+{
+	const struct npf_open_options options = { .size = sizeof(options),
+						  .flags = NPF_OPEN_SEND_ONLY };
+	struct npf_instance *instance;
+	char error[NPF_ERROR_SIZE];
+	int err = npf_open(driver, findings->adapter, &options, &instance, error);
+
+	for (int i = 0; i < N_SENDS; i++) {
+		struct send_trial *trial = &findings->sends[i];
+
+		trial->path = (enum npf_send_path)(NPF_SEND_PATHS - 1 - i);
+		trial->err = err ? err : npf_check_send_path(instance, trial->path, trial->error);
+		if (err)
+			memcpy(trial->error, error, sizeof(trial->error));
+	}
+	if (!err)
+		npf_close(instance);
 }
 
 static int read_jit(void)
@@ -186,6 +216,28 @@ static void tell_hooks(const struct npf_terminal *terminal, const struct finding
 					: "");
 }
 
+/* A path that would work and is not taken now is nothing to mend. */
+static void tell_sending(const struct npf_terminal *terminal, const struct findings *findings)
+{
+	static const char *const descriptions[NPF_SEND_PATHS] = {
+		[NPF_SEND_SOCKET] = "packet socket, for every adapter",
+		[NPF_SEND_XSK] = "AF_XDP, unseen by captures",
+		[NPF_SEND_XDP] = "XDP live frames, unseen by captures, the fastest",
+	};
+
+	printf("sending, tried on %s\n", findings->adapter);
+	for (int i = 0; i < N_SENDS; i++) {
+		const struct send_trial *trial = &findings->sends[i];
+		const char *name = npf_send_path_name(trial->path);
+
+		if (trial->err == -EBUSY)
+			tell_line(terminal, NPF_YELLOW, "wait", name, trial->error);
+		else
+			tell(terminal, !trial->err, name,
+			     trial->err ? trial->error : descriptions[trial->path]);
+	}
+}
+
 static void tell_jit(const struct npf_terminal *terminal, const struct findings *findings)
 {
 	if (findings->jit < 0)
@@ -258,6 +310,22 @@ static void json_hooks(struct npf_json *json, const struct findings *findings)
 	npf_json_array_end(json);
 }
 
+static void json_sending(struct npf_json *json, const struct findings *findings)
+{
+	npf_json_array(json, "send_paths");
+	for (int i = 0; i < N_SENDS; i++) {
+		const struct send_trial *trial = &findings->sends[i];
+
+		npf_json_object(json, NULL);
+		npf_json_string(json, "name", npf_send_path_name(trial->path));
+		npf_json_bool(json, "works", !trial->err || trial->err == -EBUSY);
+		npf_json_bool(json, "taken_by_auto", !trial->err);
+		npf_json_string(json, "error", trial->err ? trial->error : NULL);
+		npf_json_object_end(json);
+	}
+	npf_json_array_end(json);
+}
+
 static void print_json(const struct findings *findings, int code)
 {
 	struct npf_json json = { .out = stdout };
@@ -270,6 +338,7 @@ static void print_json(const struct findings *findings, int code)
 	npf_json_string(&json, "auto",
 			findings->automatic == NPF_HOOK_AUTO ? NULL
 							     : npf_hook_name(findings->automatic));
+	json_sending(&json, findings);
 	npf_json_string(&json, "kernel", findings->kernel.release);
 	npf_json_object(&json, "capabilities");
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
@@ -295,6 +364,7 @@ static void print_text(const struct findings *findings, int code)
 	npf_terminal_init(&terminal, stdout);
 	printf("%s\n", npf_version());
 	tell_hooks(&terminal, findings);
+	tell_sending(&terminal, findings);
 	tell_capabilities(&terminal, findings);
 	tell_kernel(&terminal, findings);
 	tell_cure(findings);
@@ -329,6 +399,7 @@ static int run(int argc, char **argv)
 		return code;
 	look_around(&findings);
 	try_hooks(&findings, session.driver);
+	try_sending(&findings, session.driver);
 	npf_session_end(&session);
 	code = verdict(&findings);
 	if (json)
@@ -341,10 +412,10 @@ static int run(int argc, char **argv)
 const struct npf_command npf_command_doctor = {
 	.name = "doctor",
 	.run = run,
-	.summary = "tell whether capturing works here, and what is missing",
+	.summary = "tell whether capturing and sending work here, and what is missing",
 	.help = "usage: npf doctor [-i NAME] [-j]\n\n"
-		"Try every hook on an adapter, and show capabilities and what matters of the "
-		"kernel,\nwith the command that gets what is missing.\n\n"
+		"Try every hook and every way of sending on an adapter, and show capabilities and "
+		"what\nmatters of the kernel, with the command that gets what is missing.\n\n"
 		"  -i, --interface NAME   adapter to try (default lo)\n"
 		"  -j, --json             as one JSON object\n\n"
 		"exit code: 0 tcx, the best hook, works, 1 only a lesser one, 3 none, 4 no such "

@@ -36,11 +36,9 @@ static void look_at_paths(struct report *report, struct npf_instance *instance)
 	for (int path = NPF_SEND_PATHS - 1; path > (int)report->path; path--) {
 		char *why = report->why[path];
 
-		if (report->sending->options.path != NPF_SEND_AUTO)
+		if (report->sending->options.path != NPF_SEND_AUTO || report->account->paced)
 			continue;
-		if (report->account->paced)
-			snprintf(why, NPF_ERROR_SIZE, "timed packets go by socket");
-		else if (!npf_check_send_path(instance, (enum npf_send_path)path, why))
+		if (!npf_check_send_path(instance, (enum npf_send_path)path, why))
 			snprintf(why, NPF_ERROR_SIZE, "it does not pay for so few");
 	}
 }
@@ -130,8 +128,9 @@ static void tell_rate(const struct report *report)
 		return;
 	npf_format_si(pps, sizeof(pps), report->pps, "pps");
 	npf_format_si(bps, sizeof(bps), report->bps, "bit/s");
-	printf("in %.3f s: %s, %s, path %s\n", report->seconds, pps, bps,
-	       npf_send_path_name(report->path));
+	printf("in %.3f s: %s, %s, path %s%s\n", report->seconds, pps, bps,
+	       npf_send_path_name(report->path),
+	       report->account->paced ? ", as all timed packets" : "");
 	for (int path = NPF_SEND_PATHS - 1; path > (int)report->path; path--) {
 		if (*report->why[path])
 			printf("    not %s: %s\n", npf_send_path_name((enum npf_send_path)path),

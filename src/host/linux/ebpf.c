@@ -50,13 +50,13 @@ static int silent(enum libbpf_print_level level, const char *format, va_list arg
  * to say comes back as a code; the application's own printer is in place again afterwards. */
 static pthread_mutex_t printer_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static libbpf_print_fn_t hush(void)
+libbpf_print_fn_t npf_linux_hush(void)
 {
 	pthread_mutex_lock(&printer_lock);
 	return libbpf_set_print(silent);
 }
 
-static void unhush(libbpf_print_fn_t printer)
+void npf_linux_unhush(libbpf_print_fn_t printer)
 {
 	libbpf_set_print(printer);
 	pthread_mutex_unlock(&printer_lock);
@@ -225,7 +225,7 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 	if (!tap)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 
-	libbpf_print_fn_t printer = hush();
+	libbpf_print_fn_t printer = npf_linux_hush();
 
 	tap->skel = npf_bpf__open();
 	if (!tap->skel) {
@@ -236,7 +236,7 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 		    !(err = map_all(tap)))
 			err = start(tap);
 	}
-	unhush(printer);
+	npf_linux_unhush(printer);
 	if (err) {
 		destroy(tap);
 		return explain(error, err);
@@ -265,11 +265,11 @@ static int load_spliced(struct bpf_program *program, const struct npf_filter_set
 	if (err)
 		return err;
 
-	libbpf_print_fn_t printer = hush();
+	libbpf_print_fn_t printer = npf_linux_hush();
 	int fd = bpf_prog_load(bpf_program__type(program), bpf_program__name(program),
 			       "Dual BSD/GPL", insns, n, &options);
 
-	unhush(printer);
+	npf_linux_unhush(printer);
 	free(insns);
 	return fd;
 }

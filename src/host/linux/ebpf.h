@@ -6,6 +6,8 @@
 #ifndef NPF_LINUX_EBPF_H
 #define NPF_LINUX_EBPF_H
 
+#include <bpf/libbpf.h>
+
 #include "filter/ebpf.h"
 #include "host/linux/linux.h"
 
@@ -26,6 +28,10 @@ struct npf_ebpf {
 	int current[NPF_EBPF_SLOTS]; /* programs in place; owned unless they are the tap's own */
 	const struct npf_filter_set *filters;
 };
+
+/* Around calls of libbpf that may fail: it prints nothing between the two. */
+libbpf_print_fn_t npf_linux_hush(void);
+void npf_linux_unhush(libbpf_print_fn_t printer);
 
 /* Load the tap with the smallest buffer and attach it: the proof that this hook works here. (One
  * without a buffer needs less privilege, and would prove less.) */

@@ -6,6 +6,9 @@
  *   nic.c           a binding: picks the hook, hardware filter, departure
  *   send.c          transmission: which path frames take, the adapter's counters of them
  *   send_socket.c   ... a packet socket
+ *   send_xsk.c      ... AF_XDP
+ *   send_xdp.c      ... live frames of an XDP program
+ *   send_rule.c     who would miss frames that go a way that captures do not see
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
  *   file.c          files of a dump; worker.c the thread that writes them
  *   ebpf.c          the kernel's tap: load, ring maps, filters; splice.c puts a filter into it
@@ -65,6 +68,33 @@ struct npf_linux_hook_ops {
 extern const struct npf_linux_hook_ops npf_hook_tcx, npf_hook_socket, npf_hook_tpacket,
 	npf_hook_none;
 
+/* ---- the fast ways to send ------------------------------------------------------------------ */
+
+struct npf_xdp_sender;
+struct npf_xsk_sender;
+
+struct npf_fast {
+	uint64_t link_seen; /* when the link was last seen up, ns */
+	uint64_t volume;    /* frames without a time so far: is it worth the preparation? */
+
+	/* The rule: see send_rule.c. */
+	int packets;        /* /proc/net/packet of our network namespace, -1 */
+	int netlink;        /* rtnetlink socket in it, -1 */
+	uint64_t namespace; /* its inode */
+	uint64_t ruled;     /* when the rule was last asked, ns; 0 never */
+	int verdict;        /* what it said */
+
+	/* XDP. */
+	struct npf_xdp_sender *xdp; /* loaded at first need */
+	int xdp_error;              /* why it cannot be used, 0: nothing is known against it */
+	char xdp_reason[NPF_TEXT_SIZE];
+
+	/* AF_XDP. */
+	struct npf_xsk_sender *xsk;
+	int xsk_error;
+	char xsk_reason[NPF_TEXT_SIZE];
+};
+
 struct npf_nic {
 	struct npf_linux_host *host;
 	const struct npf_linux_hook_ops *ops;
@@ -81,7 +111,7 @@ struct npf_nic {
 	bool hiding;          /* own sends are hidden from the tap */
 	int monitor;          /* rtnetlink socket that hears of this adapter's end; in event */
 	uint32_t memberships; /* joined by sender, bit per PACKET_MR_* */
-	uint64_t link_seen;   /* when the link was last seen up, ns; only transmit's */
+	struct npf_fast fast; /* only transmit's and check_path's */
 };
 
 /* ---- adapters.c, ethtool.c ----------------------------------------------------------------- */
@@ -116,6 +146,35 @@ int npf_linux_link_up(struct npf_nic *nic);
 
 /* The results of transmit. */
 int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *what);
+
+/* ---- send_rule.c --------------------------------------------------------------------------- */
+
+/* Failures only mean that the fast ways stay closed. */
+void npf_send_rule_open(struct npf_nic *nic);
+void npf_send_rule_close(struct npf_nic *nic);
+/* 0: nobody would see the difference. -EBUSY, with a sentence when reason is given. */
+int npf_send_rule_ask(struct npf_nic *nic, char *reason);
+/* Is the calling thread in another network namespace than the one that opened? */
+bool npf_send_rule_elsewhere(const struct npf_nic *nic);
+
+/* ---- send_xdp.c ---------------------------------------------------------------------------- */
+
+/* Load what it takes. -ENOTSUP, -EPERM with a sentence: this adapter or process cannot. */
+int npf_send_xdp_prepare(struct npf_nic *nic, char *reason);
+void npf_send_xdp_close(struct npf_nic *nic);
+/* The first frames of what that fit; 0: the first does not. */
+size_t npf_send_xdp_fits(const struct npf_transmission *what);
+/* The results of transmit. -EOPNOTSUPP: none went, and none ever will; fast.xdp_reason says why. */
+int64_t npf_send_by_xdp(struct npf_nic *nic, const struct npf_transmission *what);
+
+/* ---- send_xsk.c: the same ------------------------------------------------------------------- */
+
+int npf_send_xsk_prepare(struct npf_nic *nic, char *reason);
+void npf_send_xsk_close(struct npf_nic *nic);
+size_t npf_send_xsk_fits(const struct npf_transmission *what);
+int64_t npf_send_by_xsk(struct npf_nic *nic, const struct npf_transmission *what);
+/* Bytes, about. Not beside transmit. */
+uint64_t npf_send_xsk_unsent(struct npf_nic *nic);
 
 /* ---- nic.c --------------------------------------------------------------------------------- */
 

@@ -103,6 +103,9 @@ static void close_nic(struct npf_nic *nic)
 {
 	if (nic->ops)
 		nic->ops->close(nic);
+	npf_send_xdp_close(nic);
+	npf_send_xsk_close(nic);
+	npf_send_rule_close(nic);
 	if (nic->monitor >= 0)
 		close(nic->monitor);
 	if (nic->sender >= 0)
@@ -149,6 +152,7 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 	nic->host = (struct npf_linux_host *)host;
 	nic->event = (struct npf_event){ .poller = -1, .flag = -1, .clock = -1 };
 	nic->tapped = &nic->event;
+	npf_send_rule_open(nic);
 	nic->sender = -1;
 	nic->hidden_sender = -1;
 	nic->monitor = -1;

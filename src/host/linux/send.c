@@ -61,29 +61,130 @@ int npf_linux_link_up(struct npf_nic *nic)
 	uint64_t now = host->system->now(host);
 	int err;
 
-	if (nic->link_seen && now - nic->link_seen < LINK_NS)
+	if (nic->fast.link_seen && now - nic->fast.link_seen < LINK_NS)
 		return 0;
 	err = look_at_link(nic);
-	nic->link_seen = err ? 0 : now;
+	nic->fast.link_seen = err ? 0 : now;
 	return err;
 }
 
-/* ---- sending ------------------------------------------------------------------------------- */
+/* ---- the path ------------------------------------------------------------------------------ */
+
+/* What is worth more than a few system calls, and what is worth loading a program for. */
+#define FAST_LEAST   256
+#define FAST_PREPARE 8192
+
+/* The fast ways, fastest first. */
+static const struct way {
+	enum npf_send_path path;
+	int (*prepare)(struct npf_nic *nic, char *reason);
+	size_t (*fits)(const struct npf_transmission *what);
+	int64_t (*send)(struct npf_nic *nic, const struct npf_transmission *what);
+} ways[] = {
+	{ NPF_SEND_XDP, npf_send_xdp_prepare, npf_send_xdp_fits, npf_send_by_xdp },
+	{ NPF_SEND_XSK, npf_send_xsk_prepare, npf_send_xsk_fits, npf_send_by_xsk },
+};
+#define N_WAYS (sizeof(ways) / sizeof(ways[0]))
+
+static const struct way *way_of(enum npf_send_path path)
+{
+	return path == NPF_SEND_XDP ? &ways[0] : &ways[1];
+}
+
+static int64_t send_by_socket(struct npf_nic *nic, struct npf_transmission *what)
+{
+	what->used = NPF_SEND_SOCKET;
+	return npf_send_by_socket(nic, what);
+}
+
+/* The frames in front that it takes. -EOPNOTSUPP: none. */
+static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_transmission *what)
+{
+	struct npf_transmission part = *what;
+
+	part.n = way->fits(what);
+	if (!part.n || way->prepare(nic, NULL))
+		return -EOPNOTSUPP;
+	what->used = way->path;
+	return way->send(nic, &part);
+}
+
+static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what)
+{
+	bool prepared = nic->fast.xdp || nic->fast.xsk;
+
+	nic->fast.volume += what->n;
+	if (what->n < FAST_LEAST || (!prepared && nic->fast.volume < FAST_PREPARE))
+		return false;
+	return !npf_send_rule_ask(nic, NULL);
+}
+
+/* What no fast way takes goes by socket: all of it, or the frames that are too long for them. */
+static size_t count_misfits(const struct npf_transmission *what)
+{
+	size_t n = 1;
+
+	if (what->repeat || npf_send_xdp_fits(what))
+		return what->n;
+	while (n < what->n) {
+		struct npf_transmission next = { .frames = &what->frames[n], .n = 1 };
+
+		if (npf_send_xdp_fits(&next))
+			break;
+		n++;
+	}
+	return n;
+}
+
+static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *what)
+{
+	struct npf_transmission part = *what;
+	int64_t sent = -EOPNOTSUPP;
+
+	if (!is_worth_it(nic, what))
+		return send_by_socket(nic, what);
+	for (size_t i = 0; i < N_WAYS && sent == -EOPNOTSUPP; i++)
+		sent = send_by(nic, &ways[i], what);
+	if (sent != -EOPNOTSUPP)
+		return sent;
+	part.n = count_misfits(what);
+	sent = send_by_socket(nic, &part);
+	what->used = part.used;
+	return sent;
+}
+
+/* Forced: what does not fit is refused, not sent another way. */
+static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
+{
+	const struct way *way = way_of(what->path);
+	int64_t sent;
+
+	if (what->path == NPF_SEND_SOCKET)
+		return send_by_socket(nic, what);
+	if (!way->fits(what))
+		return -EMSGSIZE;
+	sent = send_by(nic, way, what);
+	return sent == -EOPNOTSUPP ? -ENOTSUP : sent;
+}
 
 int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 {
 	int err = npf_linux_link_up(nic);
 
-	what->used = NPF_SEND_SOCKET;
-	return err ? err : npf_send_by_socket(nic, what);
+	what->used = what->path;
+	if (err)
+		return err;
+	return what->path == NPF_SEND_AUTO ? send_automatically(nic, what) : send_forced(nic, what);
 }
 
 int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason)
 {
-	(void)nic;
+	int err;
+
 	if (path == NPF_SEND_AUTO || path == NPF_SEND_SOCKET)
 		return 0;
-	return npf_linux_error(reason, -ENOTSUP, "this build sends by packet socket only");
+	err = way_of(path)->prepare(nic, reason);
+	return err ? err : npf_send_rule_ask(nic, reason);
 }
 
 /* ---- what became of it --------------------------------------------------------------------- */
@@ -97,7 +198,7 @@ static uint64_t queued_by(int fd)
 
 uint64_t npf_linux_unsent(struct npf_nic *nic)
 {
-	return queued_by(nic->sender) + queued_by(nic->hidden_sender);
+	return queued_by(nic->sender) + queued_by(nic->hidden_sender) + npf_send_xsk_unsent(nic);
 }
 
 static int read_stats(const struct nlmsghdr *message, void *arg)

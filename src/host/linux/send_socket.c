@@ -55,7 +55,7 @@ static int send_batch(int fd, struct batch *batch, unsigned int n)
  * again the socket does not know. */
 static bool is_old_news(struct npf_nic *nic, int err)
 {
-	nic->link_seen = 0;
+	nic->fast.link_seen = 0;
 	return err == -ENETDOWN && !npf_linux_link_up(nic);
 }
 

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Senders as child processes, all on the sender's CPU and through the same device. Rates are the
+ * receiving device's counter over a time in the middle of a run, so that neither starting nor
+ * reading files is part of them. Times are those of npf capture at the far end.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "trace.h"
+
+#define READY_MS   5000 /* a sender whose packets have not come by then has failed */
+#define STOP_MS    5000
+#define WARM_MS    100
+#define RATE_X     2 /* times as long as other bursts */
+#define DRAIN_MS   400
+#define DISTINCT   20000
+#define LONG_ONES  4000
+#define PACED_NS   UINT64_C(2000000000)
+#define US         UINT64_C(1000)
+#define PACED_MOST 30000 /* ms that a paced run may take */
+
+enum { TRACE_ONE, TRACE_64, TRACE_1514, TRACE_GAPS, TRACE_MILLI, N_TRACES };
+static const char *const trace_names[N_TRACES] = { "ONE", "MANY-64", "MANY-1514", "GAPS", "MILLI" };
+
+#define TCPREPLAY "tcpreplay", "-q", "-i", "va", "-K"
+#define REPLAY    "NPF", "replay", "-i", "va", "-K"
+
+static const char *const send_one[] = { "NPF", "send", "-i",      "va", "--file",
+					"ONE", "-n",   "forever", NULL };
+static const char *const send_socket[] = { "NPF", "send",    "-i",     "va",     "--file", "ONE",
+					   "-n",  "forever", "--path", "socket", NULL };
+/* The same 64 bytes. Its default is the way past the queueing discipline. */
+static const char *const trafgen[] = {
+	"trafgen", "-o",
+	"va",      "--cpus",
+	"1",       "-n",
+	"0",       "{ 0x02, fill(0, 4), 0xfe, 0x02, fill(0, 4), 0x01, 0x08, 0x00, fill(0, 50) }",
+	NULL,
+};
+static const char *const tcpreplay_64[] = { TCPREPLAY, "-t", "--loop=0", "MANY-64", NULL };
+static const char *const tcpreplay_1514[] = { TCPREPLAY, "-t", "--loop=0", "MANY-1514", NULL };
+static const char *const replay_64[] = { REPLAY, "-t", "-l", "0", "MANY-64", NULL };
+static const char *const replay_64_socket[] = { REPLAY,    "-t",     "-l",     "0",
+						"MANY-64", "--path", "socket", NULL };
+static const char *const replay_1514[] = { REPLAY, "-t", "-l", "0", "MANY-1514", NULL };
+static const char *const replay_1514_socket[] = { REPLAY,      "-t",     "-l",     "0",
+						  "MANY-1514", "--path", "socket", NULL };
+static const char *const tcpreplay_gaps[] = { TCPREPLAY, "GAPS", NULL };
+static const char *const replay_gaps[] = { REPLAY, "GAPS", NULL };
+
+const struct injector rate_injectors[N_RATES] = {
+	[RATE_SEND] = { "npf send", "npf_send", 64, send_one },
+	[RATE_SEND_SOCKET] = { "npf send, by socket", "npf_send_socket", 64, send_socket },
+	[RATE_TRAFGEN] = { "trafgen", "trafgen", 64, trafgen },
+	[RATE_TCPREPLAY_64] = { "tcpreplay --topspeed -K", "tcpreplay_64", 64, tcpreplay_64 },
+	[RATE_REPLAY_64] = { "npf replay -t -K", "npf_replay_64", 64, replay_64 },
+	[RATE_REPLAY_64_SOCKET] = { "npf replay -t -K, by socket", "npf_replay_64_socket", 64,
+				    replay_64_socket },
+	[RATE_TCPREPLAY_1514] = { "tcpreplay --topspeed -K", "tcpreplay_1514", 1514,
+				  tcpreplay_1514 },
+	[RATE_REPLAY_1514] = { "npf replay -t -K", "npf_replay_1514", 1514, replay_1514 },
+	[RATE_REPLAY_1514_SOCKET] = { "npf replay -t -K, by socket", "npf_replay_1514_socket", 1514,
+				      replay_1514_socket },
+};
+const struct injector paced_injectors[N_PACED] = {
+	[PACED_TCPREPLAY] = { "tcpreplay -K", "tcpreplay", 0, tcpreplay_gaps },
+	[PACED_REPLAY] = { "npf replay -K", "npf_replay", 0, replay_gaps },
+};
+
+struct inject {
+	struct injection *injection;
+	const struct world *world;
+	const char *npf;
+	unsigned int ms;
+	void (*missing)(void *data, const char *label, const char *why);
+	void *data;
+	struct trace traces[N_TRACES];
+	bool broken_rate[N_RATES], broken_paced[N_PACED];
+};
+
+struct sending_child {
+	pid_t pid;
+	int end; /* readable when it has ended */
+	int log;
+	clockid_t clock;
+};
+
+/* ---- child processes ------------------------------------------------------------------------- */
+
+static const char *resolve(const struct inject *inject, const char *word)
+{
+	if (!strcmp(word, "NPF"))
+		return inject->npf;
+	for (int i = 0; i < N_TRACES; i++) {
+		if (!strcmp(word, trace_names[i]))
+			return inject->traces[i].path;
+	}
+	return word;
+}
+
+static void become(const struct inject *inject, const char *const *words, int log, pid_t parent)
+{
+	const char *argv[32];
+	size_t n = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	setpgid(0, 0); /* some send in processes of their own */
+	signal(SIGINT, SIG_DFL);
+	for (; words[n] && n < 31; n++)
+		argv[n] = resolve(inject, words[n]);
+	argv[n] = NULL;
+	dup2(open("/dev/null", O_RDONLY), 0);
+	dup2(log, 1);
+	dup2(log, 2);
+	execvp(argv[0], (char *const *)argv);
+	warn("%s", argv[0]);
+	_exit(127);
+}
+
+/* It inherits our CPU, which is the sender's, and our namespace. */
+static void start(const struct inject *inject, struct sending_child *child, const char *const *words)
+{
+	pid_t self = getpid();
+
+	child->log = memfd_create("log", MFD_CLOEXEC);
+	if (child->log < 0)
+		err(1, "memfd_create");
+	child->pid = fork();
+	if (child->pid < 0)
+		err(1, "fork");
+	if (!child->pid)
+		become(inject, words, child->log, self);
+	setpgid(child->pid, child->pid); /* whoever of us comes first */
+	child->end = (int)syscall(SYS_pidfd_open, child->pid, 0);
+	if (child->end < 0 || clock_getcpuclockid(child->pid, &child->clock))
+		err(1, "a child process");
+}
+
+static bool wait_end(const struct sending_child *child, int ms)
+{
+	struct pollfd end = { .fd = child->end, .events = POLLIN };
+	int ready;
+
+	do
+		ready = poll(&end, 1, ms);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
+static void reap(struct sending_child *child)
+{
+	kill(-child->pid, SIGKILL); /* those that it left behind */
+	waitpid(child->pid, NULL, 0);
+	close(child->end);
+	close(child->log);
+}
+
+static void stop(struct sending_child *child)
+{
+	kill(-child->pid, SIGINT);
+	wait_end(child, STOP_MS);
+	reap(child);
+}
+
+/* What it said last, before reap(). */
+static void last_words(const struct sending_child *child, char *why, size_t size)
+{
+	char text[4096], *line;
+	ssize_t n = pread(child->log, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
+		text[--n] = '\0';
+	line = strrchr(text, '\n');
+	line = line ? line + 1 : text;
+	snprintf(why, size, "%.150s", *line ? line : "none of its packets came");
+}
+
+/* Until packets come; false when it ended before or never sends any. */
+static bool wait_packets(const struct inject *inject, const struct sending_child *child,
+			 uint64_t before)
+{
+	for (unsigned int ms = 0; ms < READY_MS; ms += 2) {
+		if (world_delivered(inject->world) > before)
+			return true;
+		if (wait_end(child, 2))
+			return world_delivered(inject->world) > before;
+	}
+	return false;
+}
+
+/* One that did not do what it should. Always false. */
+static bool give_up(const struct inject *inject, struct sending_child *child, const char *label)
+{
+	char why[160];
+
+	kill(-child->pid, SIGKILL);
+	wait_end(child, STOP_MS);
+	last_words(child, why, sizeof(why));
+	inject->missing(inject->data, label, why);
+	return false;
+}
+
+/* Let it end by itself. False when it does not, or not well. */
+static bool finish(const struct inject *inject, struct sending_child *child, const char *label)
+{
+	siginfo_t info = { 0 };
+	bool good = wait_end(child, PACED_MOST) &&
+		    !waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT) &&
+		    info.si_code == CLD_EXITED && !info.si_status;
+
+	good = good || give_up(inject, child, label);
+	reap(child);
+	return good;
+}
+
+/* ---- rates ----------------------------------------------------------------------------------- */
+
+static void measure_rate(struct inject *inject, unsigned int r)
+{
+	uint64_t before = world_delivered(inject->world), packets, time;
+	struct sending_child child;
+
+	if (inject->broken_rate[r])
+		return;
+	start(inject, &child, rate_injectors[r].argv);
+	if (!wait_packets(inject, &child, before)) {
+		inject->broken_rate[r] = !give_up(inject, &child, rate_injectors[r].label);
+		reap(&child);
+		return;
+	}
+	sleep_ms(WARM_MS);
+	packets = world_delivered(inject->world);
+	time = clock_ns(CLOCK_MONOTONIC);
+	sleep_ms(inject->ms * RATE_X);
+	packets = world_delivered(inject->world) - packets;
+	time = clock_ns(CLOCK_MONOTONIC) - time;
+	stop(&child);
+	series_add(&inject->injection->rate[r], (double)packets * 1e3 / (double)time);
+}
+
+/* ---- times ----------------------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void judge_times(struct paced *paced, const uint64_t *wanted, size_t n, const uint64_t *got)
+{
+	double *errors = calloc(n, sizeof(*errors));
+
+	if (!errors)
+		err(1, "calloc");
+	for (size_t i = 1; i < n; i++)
+		errors[i - 1] = fabs((double)(int64_t)((got[i] - got[i - 1]) -
+						       (wanted[i] - wanted[i - 1]))) /
+				1e3;
+	qsort(errors, n - 1, sizeof(*errors), by_value);
+	series_add(&paced->p50, errors[(n - 1) / 2]);
+	series_add(&paced->p99, errors[(n - 1) * 99 / 100]);
+	series_add(&paced->drift,
+		   fabs((double)(int64_t)((got[n - 1] - got[0]) - (wanted[n - 1] - wanted[0]))) /
+			   1e3);
+	free(errors);
+}
+
+static void compare_times(struct inject *inject, struct paced *paced, int captured)
+{
+	size_t n, arrived;
+	uint64_t *wanted = trace_times(inject->traces[TRACE_GAPS].fd, &n);
+	uint64_t *got = trace_times(captured, &arrived);
+
+	paced->wanted += n;
+	paced->arrived += arrived;
+	if (n > 2 && arrived == n)
+		judge_times(paced, wanted, n, got);
+	free(wanted);
+	free(got);
+}
+
+static void measure_gaps(struct inject *inject, unsigned int p)
+{
+	struct sending_child child;
+	struct children capture;
+	struct outcome outcome;
+	struct trace savefile;
+	char why[160];
+	const char *const argv[] = { "NPF", "capture", "-i", "vb",          "-q", "--nano",
+				     "-B",  "64M",     "-w", savefile.path, NULL };
+	const struct tool tool = { "npf capture of paced packets", "", argv, "# packets captured",
+				   "# packets dropped" };
+
+	if (inject->broken_paced[p])
+		return;
+	trace_create(&savefile);
+	trace_finish(&savefile);
+	if (!children_start(&capture, inject->world, &tool, 1, inject->npf, why, sizeof(why))) {
+		inject->missing(inject->data, tool.label, why);
+		close(savefile.fd);
+		return;
+	}
+	start(inject, &child, paced_injectors[p].argv);
+	inject->broken_paced[p] = !finish(inject, &child, paced_injectors[p].label);
+	children_settle(&capture, DRAIN_MS);
+	children_stop(&capture, &outcome);
+	if (!inject->broken_paced[p])
+		compare_times(inject, &inject->injection->paced[p], savefile.fd);
+	close(savefile.fd);
+}
+
+/* The same command, but with the trace of 1 ms gaps. */
+static void measure_cpu(struct inject *inject, unsigned int p)
+{
+	uint64_t before = world_delivered(inject->world), cpu, time, cpu_end;
+	const char *argv[16];
+	struct sending_child child;
+	size_t n = 0;
+
+	if (inject->broken_paced[p])
+		return;
+	for (; paced_injectors[p].argv[n + 1] && n < 14; n++)
+		argv[n] = paced_injectors[p].argv[n];
+	argv[n] = "MILLI";
+	argv[n + 1] = NULL;
+	start(inject, &child, argv);
+	if (!wait_packets(inject, &child, before)) {
+		inject->broken_paced[p] = !give_up(inject, &child, paced_injectors[p].label);
+		reap(&child);
+		return;
+	}
+	cpu = clock_ns(child.clock);
+	time = clock_ns(CLOCK_MONOTONIC);
+	sleep_ms((unsigned int)(PACED_NS / 1000000 * 3 / 4));
+	cpu_end = clock_ns(child.clock);
+	time = clock_ns(CLOCK_MONOTONIC) - time;
+	stop(&child);
+	if (cpu_end > cpu)
+		series_add(&inject->injection->paced[p].cpu_percent,
+			   100.0 * (double)(cpu_end - cpu) / (double)time);
+}
+
+/* ---- all together ---------------------------------------------------------------------------- */
+
+static void make_traces(struct inject *inject)
+{
+	trace_distinct(&inject->traces[TRACE_ONE], 64, 1);
+	trace_distinct(&inject->traces[TRACE_64], 64, DISTINCT);
+	trace_distinct(&inject->traces[TRACE_1514], 1514, LONG_ONES);
+	trace_gaps(&inject->traces[TRACE_GAPS], 10 * US, 500 * US, PACED_NS);
+	trace_gaps(&inject->traces[TRACE_MILLI], 1000 * US, 1000 * US, PACED_NS);
+}
+
+void inject_measure(struct injection *injection, const struct world *world, const char *npf,
+		    unsigned int rounds, unsigned int ms,
+		    void (*missing)(void *data, const char *label, const char *why), void *data)
+{
+	static struct inject inject;
+
+	inject.injection = injection;
+	inject.world = world;
+	inject.npf = npf;
+	inject.ms = ms;
+	inject.missing = missing;
+	inject.data = data;
+	make_traces(&inject);
+	for (unsigned int round = 0; round < rounds; round++) {
+		progress("injection", round, rounds);
+		for (unsigned int i = 0; i < N_RATES; i++)
+			measure_rate(&inject, (round + i) % N_RATES);
+		for (unsigned int i = 0; i < N_PACED; i++) {
+			measure_gaps(&inject, (round + i) % N_PACED);
+			measure_cpu(&inject, (round + i) % N_PACED);
+		}
+	}
+	for (int i = 0; i < N_TRACES; i++)
+		close(inject.traces[i].fd);
+}

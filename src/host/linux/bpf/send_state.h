@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * What send.bpf.c and its loader share: the queue, a run of records {size, data, padding to 8}, and
+ * the state of one run of the program over it.
+ */
+#ifndef NPF_SEND_STATE_H
+#define NPF_SEND_STATE_H
+
+#include <stdint.h>
+
+#define NPF_SEND_QUEUE    (1u << 21) /* bytes; a power of two */
+#define NPF_SEND_LONGEST  3072u /* bytes of a frame: what fits into a page with its book-keeping */
+#define NPF_SEND_SHORTEST 14u
+
+struct npf_send_record {
+	uint32_t size;
+	uint32_t unused;
+	uint8_t data[];
+};
+#define NPF_SEND_RECORD(size) (((size) + sizeof(struct npf_send_record) + 7u) & ~7u)
+
+struct npf_send_state {
+	/* Written before a run. */
+	uint32_t repeat; /* the first record again and again; the order is of no matter then */
+	/* The run's. */
+	uint32_t next;   /* where in the queue the next record begins */
+	uint32_t queued; /* frames that the kernel collects for the adapter just now */
+	int32_t error;   /* why the last of `failed` did, 0 unknown: the adapter had no room */
+	uint64_t task;   /* who runs: the tracepoints fire for everybody */
+	uint64_t sent;   /* the adapter took them */
+	uint64_t failed;
+};
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The loopback rule's question: would anybody notice that frames go past packet sockets, tc programs
+ * and the queueing discipline? Who listens is looked up where the kernel tells it; what cannot be
+ * looked up counts as somebody.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/linux/linux.h"
+
+/* A verdict holds so long: a capture that starts meanwhile misses that much at most. */
+#define VERDICT_NS 10000000u
+
+/* From <linux/bpf.h> of kernel 6.6; older headers lack it. */
+#define TCX_EGRESS 47
+
+/* Queueing disciplines that pass on what they get, in order. */
+static const char *const plain[] = { "noqueue",  "pfifo_fast", "pfifo", "bfifo",
+				     "fq_codel", "fq",         "mq" };
+
+/* ---- the network namespace ------------------------------------------------------------------ */
+
+/* Numbers of interfaces mean something else in another one. */
+static uint64_t own_namespace(void)
+{
+	struct stat file;
+
+	return stat("/proc/thread-self/ns/net", &file) ? 0 : file.st_ino;
+}
+
+void npf_send_rule_open(struct npf_nic *nic)
+{
+	nic->fast.namespace = own_namespace();
+	nic->fast.packets = open("/proc/thread-self/net/packet", O_RDONLY | O_CLOEXEC);
+	nic->fast.netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+}
+
+void npf_send_rule_close(struct npf_nic *nic)
+{
+	if (nic->fast.packets >= 0)
+		close(nic->fast.packets);
+	if (nic->fast.netlink >= 0)
+		close(nic->fast.netlink);
+}
+
+bool npf_send_rule_elsewhere(const struct npf_nic *nic)
+{
+	return !nic->fast.namespace || nic->fast.namespace != own_namespace();
+}
+
+static int ask_namespace(const struct npf_nic *nic, char *reason)
+{
+	if (!npf_send_rule_elsewhere(nic))
+		return 0;
+	return npf_linux_error(reason, -EBUSY,
+			       "this thread is not in the network namespace of %s any more",
+			       nic->adapter.name);
+}
+
+/* ---- packet sockets ------------------------------------------------------------------------- */
+
+static uint64_t inode_of(int fd)
+{
+	struct stat file;
+
+	return fd < 0 || fstat(fd, &file) ? 0 : file.st_ino;
+}
+
+/* A line: address, references, type, protocol (hexadecimal, 0: it receives nothing), interface (0:
+ * all), running, memory, user, inode. */
+static bool is_listener(const struct npf_nic *nic, const char *line, uint64_t own)
+{
+	unsigned int protocol, interface;
+	unsigned long long inode;
+
+	if (sscanf(line, "%*s %*s %*s %x %u %*s %*s %*s %llu", &protocol, &interface, &inode) != 3)
+		return false;
+	if (!protocol || (interface && interface != nic->adapter.index))
+		return false;
+	return inode != own;
+}
+
+static int ask_sockets(const struct npf_nic *nic, char *reason)
+{
+	/* With own sends hidden our own listener sends them, and so does not see them. */
+	uint64_t own = inode_of(nic->hidden_sender);
+	int fd = dup(nic->fast.packets);
+	FILE *list = fd < 0 || lseek(fd, 0, SEEK_SET) ? NULL : fdopen(fd, "re");
+	char line[256];
+	bool listener = false;
+
+	if (!list) {
+		if (fd >= 0)
+			close(fd);
+		return npf_linux_error(reason, -EBUSY,
+				       "/proc/net/packet cannot be read, so there may be captures");
+	}
+	while (!listener && fgets(line, sizeof(line), list))
+		listener = is_listener(nic, line, own);
+	fclose(list);
+	return listener ? npf_linux_error(reason, -EBUSY,
+					  "a packet socket (a capture, or a service such as DHCP) "
+					  "listens on %s",
+					  nic->adapter.name)
+			: 0;
+}
+
+/* ---- programs ------------------------------------------------------------------------------- */
+
+static int ask_tcx(const struct npf_nic *nic, char *reason)
+{
+	LIBBPF_OPTS(bpf_prog_query_opts, query);
+	uint32_t own = nic->ops->hook == NPF_HOOK_TCX;
+	int err = bpf_prog_query_opts((int)nic->adapter.index, (enum bpf_attach_type)TCX_EGRESS,
+				      &query);
+
+	if (err == -EINVAL) /* a kernel without tcx */
+		return 0;
+	if (err)
+		return npf_linux_error(reason, -EBUSY,
+				       "asking for tcx programs failed (%s), so there may be some",
+				       strerror(-err));
+	return query.prog_cnt > own
+		       ? npf_linux_error(reason, -EBUSY,
+					 "a tcx program sees what %s sends (npf capture, or other)",
+					 nic->adapter.name)
+		       : 0;
+}
+
+/* ---- queueing disciplines ------------------------------------------------------------------- */
+
+static int read_kind(const struct nlmsghdr *message, void *arg)
+{
+	const struct nlattr *attr;
+	char *kind = arg;
+
+	if (message->nlmsg_type != RTM_NEWQDISC)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, message, sizeof(struct tcmsg)) {
+		if (mnl_attr_get_type(attr) == TCA_KIND)
+			snprintf(kind, NPF_NAME_SIZE, "%.*s", (int)mnl_attr_get_payload_len(attr),
+				 (const char *)mnl_attr_get_payload(attr));
+	}
+	return MNL_CB_OK;
+}
+
+/* The kind of what is attached at parent. -ENOENT: nothing. The kernel has answered when the request
+ * is through; it keeps silent about what is only there by default. */
+static int ask_kind(const struct npf_nic *nic, uint32_t parent, char kind[NPF_NAME_SIZE])
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	uint8_t buffer[8192];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+
+	message->nlmsg_type = RTM_GETQDISC;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ECHO; /* or only others would hear it */
+
+	struct tcmsg *ask = mnl_nlmsg_put_extra_header(message, sizeof(*ask));
+
+	ask->tcm_family = AF_UNSPEC;
+	ask->tcm_ifindex = (int)nic->adapter.index;
+	ask->tcm_parent = parent;
+	if (sendto(nic->fast.netlink, message, message->nlmsg_len, 0, (struct sockaddr *)&kernel,
+		   sizeof(kernel)) < 0)
+		return -errno;
+
+	ssize_t n = recv(nic->fast.netlink, buffer, sizeof(buffer), MSG_DONTWAIT);
+
+	kind[0] = '\0';
+	if (n < 0)
+		return errno == EAGAIN ? -ENOENT : -errno;
+	return mnl_cb_run(buffer, (size_t)n, 0, 0, read_kind, kind) < 0 ? -errno : 0;
+}
+
+static bool is_plain(const char *kind)
+{
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		if (!strcmp(kind, plain[i]))
+			return true;
+	}
+	return false;
+}
+
+static int ask_qdisc(const struct npf_nic *nic, char *reason)
+{
+	char kind[NPF_NAME_SIZE];
+	int err = ask_kind(nic, TC_H_ROOT, kind);
+
+	if (err && err != -ENOENT)
+		return npf_linux_error(reason, -EBUSY,
+				       "asking for the queueing discipline failed: %s",
+				       strerror(-err));
+	if (!err && !is_plain(kind))
+		return npf_linux_error(reason, -EBUSY,
+				       "the queueing discipline %s shapes what %s sends", kind,
+				       nic->adapter.name);
+	err = ask_kind(nic, TC_H_CLSACT, kind);
+	if (err == -ENOENT || (!err && !strcmp(kind, "ingress")))
+		return 0;
+	return npf_linux_error(reason, -EBUSY,
+			       "%s has clsact, where tc programs may see its frames",
+			       nic->adapter.name);
+}
+
+/* ---- the rule ------------------------------------------------------------------------------- */
+
+static int ask_all(struct npf_nic *nic, char *reason)
+{
+	bool hiding = __atomic_load_n(&nic->hiding, __ATOMIC_RELAXED);
+	int err;
+
+	if (nic->ops->hook != NPF_HOOK_NONE && !hiding)
+		return npf_linux_error(reason, -EBUSY,
+				       "this instance captures and is to see its own sends (open "
+				       "it to send only, or hide them)");
+	if ((err = ask_namespace(nic, reason)) || (err = ask_sockets(nic, reason)) ||
+	    (err = ask_tcx(nic, reason)))
+		return err;
+	return ask_qdisc(nic, reason);
+}
+
+int npf_send_rule_ask(struct npf_nic *nic, char *reason)
+{
+	struct npf_host *host = &nic->host->base;
+	uint64_t now = host->system->now(host);
+
+	if (!reason && nic->fast.ruled && now - nic->fast.ruled < VERDICT_NS)
+		return nic->fast.verdict;
+	nic->fast.verdict = ask_all(nic, reason);
+	nic->fast.ruled = now;
+	return nic->fast.verdict;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The fastest way: an XDP program whose frames the kernel makes itself (kernel 5.18) and hands to
+ * the adapter's driver in bulk. bpf/send.bpf.c tells how that is done and how it is known what the
+ * adapter took.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <net/if_arp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "host/linux/bpf/send_state.h"
+#include "host/linux/ebpf.h"
+#include "send.skel.h"
+
+/* From <linux/bpf.h> of kernel 5.18; older headers lack it. */
+#define LIVE_FRAMES (1u << 1)
+
+#define LOOPBACK_INDEX 1 /* in every network namespace */
+
+/* Frames that are made before any is handed on. One bulk of the kernel's where the order matters:
+ * of a bulk that the adapter takes in part, what follows has not been made yet. */
+#define BATCH_ORDERED 16
+#define BATCH_REPEAT  64
+
+struct npf_xdp_sender {
+	struct send_bpf *skel;
+	uint8_t *queue;
+	size_t queue_size;
+	int garage, parked; /* see park(); -1 */
+	bool proved;        /* a frame has left this way */
+};
+
+/* ---- loading -------------------------------------------------------------------------------- */
+
+static size_t whole_pages(size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) & ~(page - 1);
+}
+
+/*
+ * For every BPF_PROG_RUN the kernel enters the program into its dispatcher and takes it out again,
+ * and waits for all CPUs each time, some 10 ms: longer than the run itself. What is in already is
+ * only counted. So the program is attached where no packet ever comes, the loopback device of an
+ * empty network namespace, which only our descriptor holds.
+ */
+static void *park_in_garage(void *arg)
+{
+	struct npf_xdp_sender *xdp = arg;
+	int program = bpf_program__fd(xdp->skel->progs.npf_send);
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_SKB_MODE);
+
+	if (unshare(CLONE_NEWNET))
+		return NULL;
+	xdp->garage = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (xdp->garage >= 0)
+		xdp->parked = bpf_link_create(program, LOOPBACK_INDEX, BPF_XDP, &options);
+	return NULL;
+}
+
+/* Another network namespace is a thread's matter, and the caller's thread is not ours to move. */
+static int park(struct npf_xdp_sender *xdp)
+{
+	sigset_t all, old;
+	pthread_t thread;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+
+	int err = pthread_create(&thread, NULL, park_in_garage, xdp);
+
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		return -err;
+	pthread_join(thread, NULL);
+	return xdp->parked >= 0 ? 0 : -EPERM;
+}
+
+static int load(struct npf_nic *nic, struct npf_xdp_sender *xdp)
+{
+	uint32_t key = 0, index = nic->adapter.index;
+	int err;
+
+	xdp->skel = send_bpf__open();
+	if (!xdp->skel)
+		return -errno;
+	bpf_program__set_autoattach(xdp->skel->progs.npf_send, false);
+	if ((err = send_bpf__load(xdp->skel)) || (err = send_bpf__attach(xdp->skel)) ||
+	    (err = park(xdp)))
+		return err;
+	err = bpf_map_update_elem(bpf_map__fd(xdp->skel->maps.device), &key, &index, BPF_ANY);
+	if (err)
+		return err;
+	xdp->queue_size = whole_pages(bpf_map__value_size(xdp->skel->maps.queue));
+	xdp->queue = mmap(NULL, xdp->queue_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  bpf_map__fd(xdp->skel->maps.queue), 0);
+	return xdp->queue == MAP_FAILED ? -errno : 0;
+}
+
+static void destroy(struct npf_xdp_sender *xdp)
+{
+	if (!xdp)
+		return;
+	if (xdp->queue && xdp->queue != MAP_FAILED)
+		munmap(xdp->queue, xdp->queue_size);
+	if (xdp->parked >= 0)
+		close(xdp->parked);
+	if (xdp->garage >= 0)
+		close(xdp->garage);
+	send_bpf__destroy(xdp->skel);
+	free(xdp);
+}
+
+/* Remember why not: it will not change while this binding lasts. */
+static int give_up(struct npf_nic *nic, int err, const char *why)
+{
+	nic->fast.xdp_error = err;
+	snprintf(nic->fast.xdp_reason, sizeof(nic->fast.xdp_reason), "%s", why);
+	return err;
+}
+
+static int explain(struct npf_nic *nic, int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		return give_up(nic, -EPERM, "live frames need CAP_SYS_ADMIN (run as root)");
+	if (err == -ENOMEM)
+		return give_up(nic, -ENOTSUP, "the kernel has no memory for the program");
+	return give_up(nic, -ENOTSUP, "the kernel (5.18 and later do) cannot load the program");
+}
+
+static int prepare(struct npf_nic *nic)
+{
+	struct npf_xdp_sender *xdp;
+	libbpf_print_fn_t printer;
+	int err;
+
+	if (nic->adapter.hatype != ARPHRD_ETHER)
+		return give_up(nic, -ENOTSUP, "live frames are for Ethernet adapters");
+	if (npf_send_rule_elsewhere(nic))
+		return give_up(nic, -ENOTSUP,
+			       "this thread is in another network namespace than the adapter");
+	xdp = calloc(1, sizeof(*xdp));
+	if (!xdp)
+		return give_up(nic, -ENOTSUP, "out of memory");
+	xdp->garage = -1;
+	xdp->parked = -1;
+	printer = npf_linux_hush();
+	err = load(nic, xdp);
+	npf_linux_unhush(printer);
+	if (err) {
+		destroy(xdp);
+		return explain(nic, err);
+	}
+	nic->fast.xdp = xdp;
+	return 0;
+}
+
+int npf_send_xdp_prepare(struct npf_nic *nic, char *reason)
+{
+	int err = nic->fast.xdp_error;
+
+	if (!err && !nic->fast.xdp)
+		err = prepare(nic);
+	return err ? npf_linux_error(reason, err, "%s", nic->fast.xdp_reason) : 0;
+}
+
+void npf_send_xdp_close(struct npf_nic *nic)
+{
+	destroy(nic->fast.xdp);
+	nic->fast.xdp = NULL;
+}
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+static bool fits(const struct npf_send_frame *frame)
+{
+	return frame->size >= NPF_SEND_SHORTEST && frame->size <= NPF_SEND_LONGEST;
+}
+
+size_t npf_send_xdp_fits(const struct npf_transmission *what)
+{
+	size_t n = 0;
+
+	if (what->repeat)
+		return fits(what->frames) ? what->n : 0;
+	while (n < what->n && fits(&what->frames[n]))
+		n++;
+	return n;
+}
+
+static void put(uint8_t *to, const struct npf_send_frame *frame)
+{
+	struct npf_send_record *record = (void *)to;
+
+	record->size = (uint32_t)frame->size;
+	memcpy(record->data, frame->data, frame->size);
+}
+
+/* As many as there is room for; the length of the longest. */
+static uint32_t fill(struct npf_xdp_sender *xdp, const struct npf_transmission *what, uint32_t *n)
+{
+	uint32_t at = 0, longest = 0, i = 0;
+
+	for (; i < *n; i++) {
+		const struct npf_send_frame *frame = &what->frames[i];
+		uint32_t size = (uint32_t)frame->size;
+
+		if (at + NPF_SEND_RECORD(size) > NPF_SEND_QUEUE)
+			break;
+		put(xdp->queue + at, frame);
+		at += NPF_SEND_RECORD(size);
+		longest = size > longest ? size : longest;
+	}
+	*n = i;
+	return longest;
+}
+
+/* n frames of a length that the program then changes. */
+static int run(struct npf_xdp_sender *xdp, uint32_t length, uint32_t n, uint32_t batch)
+{
+	static const uint8_t blank[NPF_SEND_LONGEST];
+	struct xdp_md context = { .data_end = length };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = blank, .data_size_in = length,
+		    .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = (int)n,
+		    .flags = LIVE_FRAMES, .batch_size = batch);
+
+	return bpf_prog_test_run_opts(bpf_program__fd(xdp->skel->progs.npf_send), &options);
+}
+
+/* Nothing went: is it the moment, or the adapter? */
+static int64_t judge(struct npf_nic *nic, int err)
+{
+	const struct npf_send_state *state = &nic->fast.xdp->skel->data_state->state;
+
+	if (!state->failed)
+		return err && err != -EINTR
+			       ? give_up(nic, -EOPNOTSUPP, "the kernel cannot make live frames")
+			       : -EAGAIN;
+	switch (state->error) {
+	case 0:
+		return -ENOBUFS;
+	case -ENETDOWN:
+	case -ENODEV:
+		return state->error;
+	case -ENXIO:
+		return give_up(nic, -EOPNOTSUPP,
+			       "the adapter's driver takes no live frames just now (a veth's peer "
+			       "must be up, with gro on)");
+	default:
+		return give_up(nic, -EOPNOTSUPP, "the adapter's driver takes no live frames");
+	}
+}
+
+int64_t npf_send_by_xdp(struct npf_nic *nic, const struct npf_transmission *what)
+{
+	struct npf_xdp_sender *xdp = nic->fast.xdp;
+	struct npf_send_state *state = &xdp->skel->data_state->state;
+	uint32_t n = xdp->proved ? (uint32_t)what->n : 1; /* one frame shows whether it works */
+	uint32_t records = what->repeat ? 1 : n;
+	uint32_t length = fill(xdp, what, &records);
+	int err;
+
+	if (!what->repeat)
+		n = records;
+	*state = (struct npf_send_state){ .repeat = what->repeat };
+	err = run(xdp, length, n, what->repeat ? BATCH_REPEAT : BATCH_ORDERED);
+	if (!state->sent)
+		return judge(nic, err);
+	xdp->proved = true;
+	if (state->failed) /* let the receiver work */
+		sched_yield();
+	return (int64_t)state->sent;
+}

@@ -1,0 +1,889 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sending on real interfaces: a capture at the far end proves content, order and number, and the
+ * adapter's own counters that nothing is claimed which did not leave; by every path, and by the one
+ * that is chosen, which is never one that somebody would notice.
+ */
+#include "lib/check.h"
+
+#include <arpa/inet.h>
+#include <linux/ethtool.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/net.h"
+#include "npf/npf.h"
+
+#define FAR_BUFFER  (256u << 20)
+#define PATIENCE_MS 20000
+#define PAYLOAD_AT  14u
+
+struct bench {
+	struct net_world net;
+	struct npf_host *hosts[NET_SIDES];
+	struct npf_driver *drivers[NET_SIDES];
+	struct npf_instance *near, *far; /* near only sends */
+	uint64_t seen;                   /* frames that far has read */
+};
+
+static struct npf_instance *open_on(struct bench *bench, enum net_side side, const char *name,
+				    uint32_t flags)
+{
+	struct npf_open_options options = { .size = sizeof(options), .flags = flags };
+	char error[NPF_ERROR_SIZE] = "";
+	struct npf_instance *instance = NULL;
+
+	net_enter(&bench->net, side);
+	if (!bench->hosts[side]) {
+		bench->hosts[side] = npf_host_linux();
+		assert_non_null(bench->hosts[side]);
+		assert_int_equal(npf_driver_entry(bench->hosts[side], &bench->drivers[side]), 0);
+	}
+	if (npf_open(bench->drivers[side], name, &options, &instance, error))
+		fail_msg("%s", error);
+	net_enter(&bench->net, NET_HERE);
+	return instance;
+}
+
+/* Does the peer take live frames? Only a veth whose peer polls (gro) does. */
+static void set_polling(struct bench *bench, bool on)
+{
+	net_offload(&bench->net, NET_THERE, "vb", ETHTOOL_SGRO, on);
+}
+
+static int setup(void **state)
+{
+	struct bench *bench = calloc(1, sizeof(*bench));
+
+	assert_non_null(bench);
+	net_world_create(&bench->net);
+	set_polling(bench, true);
+	bench->near = open_on(bench, NET_HERE, "va", NPF_OPEN_SEND_ONLY);
+	bench->far = open_on(bench, NET_THERE, "vb", 0);
+	assert_int_equal(npf_set_buffer(bench->far, FAR_BUFFER), 0);
+	assert_int_equal(npf_set_timeout(bench->far, 50), 0);
+	*state = bench;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct bench *bench = *state;
+
+	npf_close(bench->near);
+	npf_close(bench->far);
+	for (int i = 0; i < NET_SIDES; i++) {
+		if (bench->drivers[i])
+			assert_int_equal(npf_unload(bench->drivers[i]), 0);
+		npf_host_linux_free(bench->hosts[i]);
+	}
+	net_world_destroy(&bench->net);
+	free(bench);
+	return 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static struct npf_send_stats stats_of(struct npf_instance *instance)
+{
+	struct npf_send_stats stats;
+
+	assert_int_equal(npf_get_send_stats(instance, &stats), 0);
+	assert_int_equal(stats.asked, stats.handed + stats.failed);
+	return stats;
+}
+
+/* ---- frames --------------------------------------------------------------------------------- */
+
+static const uint32_t sizes[] = { 60, 1514, 64, 590, NET_LEAST_FRAME, 128, 61, 300, 1000 };
+
+static uint32_t mixed(uint64_t n)
+{
+	return sizes[(n * 7 + n / 10) % N_OF(sizes)];
+}
+
+static uint32_t small(uint64_t n)
+{
+	return NET_LEAST_FRAME + (uint32_t)(n * 13 % 64);
+}
+
+static void make_frame(uint64_t n, uint8_t *frame, uint32_t size)
+{
+	struct net_flood flood = { .side = NET_HERE, .sender = 7, .length = size };
+
+	net_flood_frame(&flood, n, frame);
+}
+
+/* n frames of which the first is number first; *size in bytes. */
+static uint8_t *make_queue(uint64_t first, uint64_t n, uint32_t (*length)(uint64_t n), size_t *size)
+{
+	uint8_t *queue;
+	size_t at = 0;
+
+	*size = 0;
+	for (uint64_t i = 0; i < n; i++)
+		*size += sizeof(struct npf_sf_pkthdr) + length(first + i);
+	queue = malloc(*size);
+	assert_non_null(queue);
+	for (uint64_t i = 0; i < n; i++) {
+		struct npf_sf_pkthdr header = { .caplen = length(first + i) };
+
+		memcpy(queue + at, &header, sizeof(header));
+		make_frame(first + i, queue + at + sizeof(header), header.caplen);
+		at += sizeof(header) + header.caplen;
+	}
+	return queue;
+}
+
+/* ---- the far end ---------------------------------------------------------------------------- */
+
+typedef bool (*check_frame)(const struct npf_packet *packet, uint64_t n);
+
+/* Exactly n more frames arrive, each as it should be. */
+static void expect_frames(struct bench *bench, uint64_t n, check_frame is_right)
+{
+	int64_t deadline = now_ms() + PATIENCE_MS;
+	struct npf_packet packet;
+	uint64_t got = 0;
+
+	while (got < n && now_ms() < deadline) {
+		if (npf_batch_begin(bench->far) <= 0)
+			continue;
+		while (npf_batch_next(bench->far, &packet)) {
+			assert_true(is_right(&packet, bench->seen));
+			bench->seen++;
+			got++;
+		}
+		npf_batch_end(bench->far);
+	}
+	assert_int_equal(got, n);
+	assert_int_equal(npf_batch_begin(bench->far), 0); /* and not one more */
+}
+
+static bool is_the_same(const struct npf_packet *packet, uint64_t n)
+{
+	uint32_t sender;
+	uint64_t sequence;
+
+	(void)n;
+	return net_flood_read(packet->data, packet->caplen, &sender, &sequence) && sender == 7 &&
+	       sequence == 1 && packet->len == 100;
+}
+
+static bool is_next(const struct npf_packet *packet, uint32_t size, uint64_t n)
+{
+	uint32_t sender;
+	uint64_t sequence;
+
+	return packet->len == size && packet->caplen == size &&
+	       net_flood_read(packet->data, size, &sender, &sequence) && sequence == n;
+}
+
+static bool is_next_mixed(const struct npf_packet *packet, uint64_t n)
+{
+	return is_next(packet, mixed(n), n);
+}
+
+static bool is_next_small(const struct npf_packet *packet, uint64_t n)
+{
+	return is_next(packet, small(n), n);
+}
+
+/* ---- repetition and queues, by each path ---------------------------------------------------- */
+
+static const enum npf_send_path paths[] = { NPF_SEND_AUTO, NPF_SEND_SOCKET, NPF_SEND_XSK,
+					    NPF_SEND_XDP };
+
+/* false: this kernel cannot, and says why. */
+static bool take_path(struct npf_instance *instance, enum npf_send_path path)
+{
+	int err = npf_set_send_path(instance, path);
+
+	if (err)
+		printf("%s: %s\n", npf_send_path_name(path), npf_error(instance));
+	return !err;
+}
+
+static void expect_counted(struct bench *bench, uint64_t before, uint64_t n)
+{
+	struct npf_send_stats stats = stats_of(bench->near);
+
+	assert_int_equal(stats.handed, n);
+	assert_int_equal(stats.confirmed, n);
+	assert_int_equal(stats.failed, 0);
+	assert_int_equal(net_counters(&bench->net, NET_HERE, "va").tx_packets - before, n);
+}
+
+static void item_10_repeated_frames_arrive(void **state)
+{
+	static const uint32_t counts[] = { 1, 2, 1000, 20000 };
+	struct bench *bench = *state;
+	uint8_t frame[100];
+	size_t tried = 0;
+
+	make_frame(1, frame, sizeof(frame));
+	for (size_t p = 0; p < N_OF(paths); p++) {
+		if (!take_path(bench->near, paths[p]))
+			continue;
+		tried++;
+		for (size_t i = 0; i < N_OF(counts); i++) {
+			uint64_t before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
+
+			assert_int_equal(npf_reset_send_stats(bench->near), 0);
+			assert_int_equal(npf_set_write_repeat(bench->near, counts[i]), 0);
+			assert_int_equal(npf_write(bench->near, frame, sizeof(frame)),
+					 sizeof(frame));
+			expect_frames(bench, counts[i], is_the_same);
+			expect_counted(bench, before, counts[i]);
+		}
+	}
+	assert_true(tried >= 2);
+}
+
+static void item_11_queues_arrive_in_order(void **state)
+{
+	static const uint64_t counts[] = { 1, 2, 1000, 30000 };
+	struct bench *bench = *state;
+
+	for (size_t p = 0; p < N_OF(paths); p++) {
+		if (!take_path(bench->near, paths[p]))
+			continue;
+		for (size_t i = 0; i < N_OF(counts); i++) {
+			uint64_t before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
+			size_t size;
+			uint8_t *queue = make_queue(bench->seen, counts[i], mixed, &size);
+
+			assert_int_equal(npf_reset_send_stats(bench->near), 0);
+			assert_int_equal(npf_buffered_write(bench->near, queue, size, false), size);
+			expect_frames(bench, counts[i], is_next_mixed);
+			expect_counted(bench, before, counts[i]);
+			free(queue);
+		}
+	}
+}
+
+static uint64_t many(uint64_t n)
+{
+	const char *wanted = getenv("NPF_TEST_PACKETS");
+
+	return wanted ? strtoull(wanted, NULL, 10) : n;
+}
+
+static void item_11_a_million_frames_in_one_queue(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t n = many(1000000);
+	size_t size;
+	uint8_t *queue = make_queue(0, n, small, &size);
+
+	assert_int_equal(npf_buffered_write(bench->near, queue, size, false), size);
+	expect_frames(bench, n, is_next_small);
+	expect_counted(bench, 0, n);
+	free(queue);
+}
+
+/* More than can be kept: counted by the far interface and by the capture on it. */
+static void item_10_ten_million_copies_arrive(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t n = many(10000000);
+	uint8_t frame[64];
+	struct npf_stats far;
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
+	assert_int_equal(npf_set_write_repeat(bench->near, (uint32_t)n), 0);
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+	expect_counted(bench, 0, n);
+
+	int64_t deadline = now_ms() + PATIENCE_MS;
+
+	do
+		assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	while (far.received < n && now_ms() < deadline);
+	assert_int_equal(far.received, n);
+	assert_int_equal(net_counters(&bench->net, NET_THERE, "vb").rx_packets, n);
+	if (!npf_check_send_path(bench->near, NPF_SEND_XDP, NULL))
+		assert_int_equal(npf_get_send_path(bench->near), NPF_SEND_XDP);
+}
+
+/* ---- what the adapter can and cannot -------------------------------------------------------- */
+
+static void a_peer_that_does_not_poll_gets_everything(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t n = 30000;
+	size_t size;
+	uint8_t *queue = make_queue(0, n, small, &size);
+
+	set_polling(bench, false);
+	assert_int_equal(npf_buffered_write(bench->near, queue, size, false), size);
+	expect_frames(bench, n, is_next_small);
+	expect_counted(bench, 0, n);
+	assert_int_equal(stats_of(bench->near).by_path[NPF_SEND_XDP], 0);
+	free(queue);
+}
+
+/* The kernel throws live frames for such a peer away. They must not be claimed. */
+static void live_frames_that_are_lost_are_not_claimed(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t frame[64];
+
+	make_frame(1, frame, sizeof(frame));
+	if (!take_path(bench->near, NPF_SEND_XDP))
+		return;
+	set_polling(bench, false);
+	assert_int_equal(npf_set_write_repeat(bench->near, 1000), 0);
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -ENOTSUP);
+	assert_true(npf_error(bench->near)[0]);
+	assert_int_equal(stats_of(bench->near).handed, 0);
+	assert_int_equal(stats_of(bench->near).failed, 1000);
+	expect_frames(bench, 0, is_the_same);
+}
+
+static void a_peer_that_stops_polling_gets_the_rest(void **state)
+{
+	struct bench *bench = *state;
+
+	for (int i = 0; i < 4; i++) {
+		uint64_t n = 20000;
+		size_t size;
+		uint8_t *queue = make_queue(bench->seen, n, small, &size);
+
+		set_polling(bench, i < 2);
+		assert_int_equal(npf_buffered_write(bench->near, queue, size, false), size);
+		expect_frames(bench, n, is_next_small);
+		free(queue);
+	}
+	assert_int_equal(stats_of(bench->near).confirmed, 80000);
+}
+
+static uint32_t jumbo(uint64_t n)
+{
+	static const uint32_t lengths[] = { 9014, 60, 3072, 3073, 64, 1514, 9000, 100, 2000 };
+
+	return lengths[n % 500 ? (n * 5) % N_OF(lengths) : 0];
+}
+
+static bool is_next_jumbo(const struct npf_packet *packet, uint64_t n)
+{
+	return is_next(packet, jumbo(n), n);
+}
+
+static void jumbo_frames_go_in_order_with_small_ones(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t n = 20000;
+	size_t size;
+	uint8_t *queue = make_queue(0, n, jumbo, &size);
+
+	assert_int_equal(npf_buffered_write(bench->near, queue, size, false), -EMSGSIZE);
+	net_run(&bench->net, NET_HERE, "ip link set va mtu 9000");
+	net_run(&bench->net, NET_THERE, "ip link set vb mtu 9000");
+	assert_int_equal(npf_set_buffer(bench->far, FAR_BUFFER), 0);
+	assert_int_equal(npf_buffered_write(bench->near, queue, size, false), size);
+	expect_frames(bench, n, is_next_jumbo);
+	expect_counted(bench, 0, n);
+	free(queue);
+}
+
+static void sizes_are_checked_before_the_first_frame_goes(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t frame[1600] = { 0 };
+	struct npf_send_frame frames[3] = { { frame, 60, 0 }, { frame, 60, 0 }, { frame, 60, 0 } };
+	size_t sent;
+
+	static const struct {
+		size_t size;
+		bool tagged;
+		int err;
+	} cases[] = { { 1, false, -EINVAL },    { 13, false, -EINVAL },     { 14, false, 0 },
+		      { 1514, false, 0 },       { 1515, false, -EMSGSIZE }, { 1518, true, 0 },
+		      { 1519, true, -EMSGSIZE } };
+
+	for (size_t i = 0; i < N_OF(cases); i++) {
+		frames[2].size = cases[i].size;
+		frame[12] = cases[i].tagged ? 0x81 : NET_ETHERTYPE >> 8;
+		assert_int_equal(npf_send_frames(bench->near, frames, 3, &sent), cases[i].err);
+		assert_int_equal(sent, cases[i].err ? 0 : 3);
+	}
+	assert_int_equal(stats_of(bench->near).confirmed, 9);
+}
+
+/* ---- where it cannot work ------------------------------------------------------------------- */
+
+static void expect_down(struct bench *bench)
+{
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_write_repeat(bench->near, 3), 0);
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -ENETDOWN);
+	assert_int_equal(stats_of(bench->near).handed, 0);
+	assert_int_equal(stats_of(bench->near).failed_by[NPF_SEND_FAILED_DOWN], 3);
+}
+
+static void a_device_that_is_down_sends_nothing(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	net_run(&bench->net, NET_HERE, "ip link set va down");
+	expect_down(bench);
+	net_run(&bench->net, NET_HERE, "ip link set va up");
+	assert_int_equal(npf_set_write_repeat(bench->near, 1), 0);
+	while (npf_write(bench->near, frame, sizeof(frame)) == -ENETDOWN)
+		continue; /* the carrier takes a moment */
+	expect_frames(bench, 1, is_the_same);
+}
+
+/* The kernel takes frames for such a device, says nothing and drops them. */
+static void a_device_without_carrier_claims_nothing(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_adapter adapter;
+
+	net_run(&bench->net, NET_THERE, "ip link set vb down");
+	do /* the kernel tells it a moment later */
+		assert_int_equal(npf_instance_adapter(bench->near, &adapter), 0);
+	while (adapter.flags & NPF_ADAPTER_RUNNING);
+	expect_down(bench);
+}
+
+/* An interface that is deleted goes down first. */
+static bool is_the_end(int64_t err)
+{
+	return err == -ENODEV || err == -ENETDOWN;
+}
+
+static void *delete_soon(void *arg)
+{
+	struct bench *bench = arg;
+	struct npf_stats far;
+
+	do
+		npf_get_stats(bench->far, &far);
+	while (far.received < 20);
+	net_run(&bench->net, NET_HERE, "ip link del va");
+	return NULL;
+}
+
+/* A frame a millisecond; what is reported as sent is what arrived. */
+static void item_13_an_adapter_that_goes_half_way(void **state)
+{
+	enum { N = 20000 };
+	struct bench *bench = *state;
+	struct npf_send_frame *frames = calloc(N, sizeof(*frames));
+	uint8_t frame[100];
+	struct npf_stats far;
+	pthread_t thread;
+	size_t sent;
+	uint64_t start = npf_send_clock(bench->near);
+
+	make_frame(1, frame, sizeof(frame));
+	for (uint64_t i = 0; i < N; i++)
+		frames[i] = (struct npf_send_frame){ frame, sizeof(frame), start + i * 1000000 };
+	assert_int_equal(pthread_create(&thread, NULL, delete_soon, bench), 0);
+	assert_true(is_the_end(npf_send_frames(bench->near, frames, N, &sent)));
+	pthread_join(thread, NULL);
+	assert_in_range(sent, 20, N - 1);
+	assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	assert_int_equal(far.received, sent);
+	assert_int_equal(stats_of(bench->near).handed, sent);
+	assert_int_equal(stats_of(bench->near).failed, N - sent);
+	assert_int_equal(npf_send_frames(bench->near, frames, 1, &sent), -ENODEV);
+	assert_true(stats_of(bench->near).failed_by[NPF_SEND_FAILED_GONE] > 0);
+	free(frames);
+}
+
+static void *delete_at_once(void *arg)
+{
+	struct bench *bench = arg;
+	struct npf_stats far;
+
+	do
+		npf_get_stats(bench->far, &far);
+	while (far.received < 20000);
+	net_run(&bench->net, NET_HERE, "ip link del va");
+	return NULL;
+}
+
+static void an_adapter_that_goes_during_a_repetition(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t frame[100];
+	struct npf_stats far;
+	pthread_t thread;
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
+	assert_int_equal(npf_set_write_repeat(bench->near, UINT32_MAX), 0);
+	assert_int_equal(pthread_create(&thread, NULL, delete_at_once, bench), 0);
+	assert_true(is_the_end(npf_write(bench->near, frame, sizeof(frame))));
+	pthread_join(thread, NULL);
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -ENODEV);
+	assert_int_equal(npf_get_stats(bench->far, &far), 0);
+
+	/* What was on its way into the peer when both went is sent and was not received. */
+	struct npf_send_stats near = stats_of(bench->near);
+
+	assert_true(near.handed >= far.received);
+	assert_int_equal(near.asked, 2 * (uint64_t)UINT32_MAX);
+}
+
+/* ---- nobody notices ------------------------------------------------------------------------- */
+
+static void send_many(struct bench *bench, struct npf_instance *from, uint64_t n)
+{
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_write_repeat(from, (uint32_t)n), 0);
+	assert_int_equal(npf_write(from, frame, sizeof(frame)), sizeof(frame));
+	expect_frames(bench, n, is_the_same);
+}
+
+static void expect_path(struct bench *bench, enum npf_send_path path)
+{
+	char reason[NPF_ERROR_SIZE] = "";
+
+	/* A verdict that still holds is not asked for again. */
+	npf_check_send_path(bench->near, path, reason);
+	send_many(bench, bench->near, 20000);
+	assert_int_equal(npf_get_send_path(bench->near), path);
+}
+
+static bool can_be_fast(struct bench *bench)
+{
+	char reason[NPF_ERROR_SIZE];
+	int err = npf_check_send_path(bench->near, NPF_SEND_XDP, reason);
+
+	if (err == -ENOTSUP || err == -EPERM) {
+		printf("no live frames: %s\n", reason);
+		return false;
+	}
+	assert_int_equal(err, 0);
+	return true;
+}
+
+static void expect_busy(struct bench *bench, const char *word)
+{
+	char reason[NPF_ERROR_SIZE];
+
+	assert_int_equal(npf_check_send_path(bench->near, NPF_SEND_XDP, reason), -EBUSY);
+	assert_non_null(strstr(reason, word));
+	send_many(bench, bench->near, 20000);
+	assert_int_equal(npf_get_send_path(bench->near), NPF_SEND_SOCKET);
+}
+
+static int listen_on(const char *name)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	struct sockaddr_ll address = { .sll_family = AF_PACKET,
+				       .sll_protocol = htons(ETH_P_ALL),
+				       .sll_ifindex = name ? (int)if_nametoindex(name) : 0 };
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void a_packet_socket_is_not_bypassed(void **state)
+{
+	static const char *const names[] = { "va", NULL };
+	struct bench *bench = *state;
+
+	if (!can_be_fast(bench))
+		return;
+	for (size_t i = 0; i < N_OF(names); i++) {
+		expect_path(bench, NPF_SEND_XDP);
+
+		int fd = listen_on(names[i]);
+		uint8_t byte;
+
+		expect_busy(bench, "packet socket");
+		assert_int_equal(recv(fd, &byte, 1, MSG_TRUNC | MSG_DONTWAIT), 100);
+		close(fd);
+	}
+
+	int other = listen_on("lo");
+
+	expect_path(bench, NPF_SEND_XDP);
+	close(other);
+}
+
+static void another_instance_is_not_bypassed(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *other;
+	struct npf_stats stats;
+
+	if (!can_be_fast(bench))
+		return;
+	other = open_on(bench, NET_HERE, "va", 0);
+	expect_busy(bench, "");
+	assert_int_equal(npf_get_stats(other, &stats), 0);
+	assert_int_equal(stats.received, 20000);
+	npf_close(other);
+	expect_path(bench, NPF_SEND_XDP);
+}
+
+/* The rule for the sender's own capture: seen, unless own sends are hidden from it. */
+static void item_12_own_sends_are_seen_unless_hidden(void **state)
+{
+	static const enum npf_hook hooks[] = { NPF_HOOK_TCX, NPF_HOOK_SOCKET, NPF_HOOK_TPACKET };
+	struct bench *bench = *state;
+	uint32_t hide = NPF_DISABLE_LOOPBACK;
+
+	for (size_t i = 0; i < N_OF(hooks); i++) {
+		struct npf_open_options options = { .size = sizeof(options), .hook = hooks[i] };
+		struct npf_instance *own;
+		struct npf_stats stats;
+		bool fast = !npf_check_send_path(bench->near, NPF_SEND_XDP, NULL);
+
+		if (npf_open(bench->drivers[NET_HERE], "va", &options, &own, NULL))
+			continue;
+		send_many(bench, own, 20000);
+		assert_int_equal(npf_get_send_path(own), NPF_SEND_SOCKET);
+		assert_int_equal(npf_get_stats(own, &stats), 0);
+		assert_int_equal(stats.received, 20000);
+
+		assert_int_equal(npf_io_control(own, NPF_BIOCISETLOBBEH, &hide, sizeof(hide), NULL,
+						0, NULL),
+				 0);
+		usleep(20000); /* the verdict of before holds for 10 ms */
+		send_many(bench, own, 20000);
+		assert_int_equal(npf_get_send_path(own), fast ? NPF_SEND_XDP : NPF_SEND_SOCKET);
+		assert_int_equal(npf_get_stats(own, &stats), 0);
+		assert_int_equal(stats.received, 0);
+		npf_close(own);
+	}
+}
+
+static void queueing_disciplines_and_programs_are_not_bypassed(void **state)
+{
+	struct bench *bench = *state;
+
+	if (!can_be_fast(bench))
+		return;
+	if (net_try(&bench->net, NET_HERE, "tc qdisc add dev va root netem limit 100000")) {
+		expect_busy(bench, "netem");
+		net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
+	}
+	if (net_try(&bench->net, NET_HERE, "tc qdisc add dev va root pfifo limit 100000")) {
+		expect_path(bench, NPF_SEND_XDP);
+		net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
+	}
+	if (net_try(&bench->net, NET_HERE, "tc qdisc add dev va clsact")) {
+		expect_busy(bench, "clsact");
+		net_run(&bench->net, NET_HERE, "tc qdisc del dev va clsact");
+	}
+	if (net_try(&bench->net, NET_HERE, "tc qdisc add dev va ingress"))
+		expect_path(bench, NPF_SEND_XDP);
+}
+
+/* ---- other adapters ------------------------------------------------------------------------- */
+
+static void loopback_sees_itself(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *lo = open_on(bench, NET_HERE, "lo", 0);
+	struct npf_instance *sender = open_on(bench, NET_HERE, "lo", NPF_OPEN_SEND_ONLY);
+	uint8_t frame[100];
+	struct npf_stats stats;
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_write_repeat(sender, 20000), 0);
+	assert_int_equal(npf_write(sender, frame, sizeof(frame)), sizeof(frame));
+	assert_int_equal(npf_get_stats(lo, &stats), 0);
+	assert_int_equal(stats.received, 20000);
+	assert_int_equal(stats_of(sender).confirmed, 20000);
+	assert_true(npf_check_send_path(sender, NPF_SEND_XDP, NULL) < 0);
+	npf_close(lo);
+	npf_close(sender);
+}
+
+/* Frames without a link header, read back from the device's other end; the order is all of them. */
+static void tun_sends_raw_packets(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t packet[60] = { 0x45, 0, 0, 60 }, got[100];
+	struct npf_instance *tun;
+
+	if (!net_has_tun())
+		return;
+
+	int fd = net_tun(&bench->net, NET_HERE, "t0", IFF_TUN | IFF_NO_PI);
+
+	tun = open_on(bench, NET_HERE, "t0", NPF_OPEN_SEND_ONLY);
+	for (uint8_t i = 0; i < 100; i++) {
+		packet[20] = i;
+		assert_int_equal(npf_write(tun, packet, 40 + i % 20), 40 + i % 20);
+		assert_int_equal(read(fd, got, sizeof(got)), 40 + i % 20);
+		assert_int_equal(got[20], i);
+	}
+	assert_int_equal(stats_of(tun).confirmed, 100);
+	npf_close(tun);
+	close(fd);
+}
+
+/* Nobody reads: the device takes what its queue holds and drops the rest, which it then tells. */
+static void tap_that_nobody_reads_confirms_what_it_took(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *tap;
+	uint8_t frame[100];
+
+	if (!net_has_tun())
+		return;
+
+	int fd = net_tun(&bench->net, NET_HERE, "t1", IFF_TAP | IFF_NO_PI);
+
+	make_frame(1, frame, sizeof(frame));
+	tap = open_on(bench, NET_HERE, "t1", NPF_OPEN_SEND_ONLY);
+	assert_int_equal(npf_set_send_path(tap, NPF_SEND_SOCKET), 0);
+	assert_int_equal(npf_set_write_repeat(tap, 3000), 0);
+	(void)npf_write(tap, frame, sizeof(frame)); /* a failure is right, and so is a count */
+
+	uint64_t arrived = 0;
+	struct pollfd readable = { .fd = fd, .events = POLLIN };
+
+	assert_int_equal(stats_of(tap).confirmed, 0); /* it counts what is read from it */
+	while (poll(&readable, 1, 0) == 1 && read(fd, frame, sizeof(frame)) == sizeof(frame))
+		arrived++;
+
+	struct npf_send_stats stats = stats_of(tap);
+
+	assert_in_range(arrived, 1, 2999);
+	assert_int_equal(stats.confirmed, arrived);
+	assert_int_equal(stats.handed - stats.confirmed, stats.device_dropped);
+	npf_close(tap);
+	close(fd);
+}
+
+static void vlan_devices_send_tagged(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *vlan;
+	uint8_t frame[100];
+	struct npf_stats far;
+
+	if (!net_try(&bench->net, NET_HERE, "ip link add va.7 link va type vlan id 7"))
+		return;
+	net_run(&bench->net, NET_HERE, "ip link set va.7 up");
+	vlan = open_on(bench, NET_HERE, "va.7", NPF_OPEN_SEND_ONLY);
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_write_repeat(vlan, 20000), 0);
+	assert_int_equal(npf_write(vlan, frame, sizeof(frame)), sizeof(frame));
+	assert_int_equal(stats_of(vlan).confirmed, 20000);
+	do
+		assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	while (far.received < 20000);
+	assert_int_equal(far.received, 20000);
+	npf_close(vlan);
+}
+
+/* ---- to the end ----------------------------------------------------------------------------- */
+
+static void *write_without_end(void *arg)
+{
+	struct npf_instance *instance = arg;
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	return (void *)(intptr_t)npf_write(instance, frame, sizeof(frame));
+}
+
+static void wait_for_frames(struct bench *bench, uint64_t n)
+{
+	struct npf_stats far;
+
+	do
+		assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	while (far.received < n);
+}
+
+static void a_repetition_can_be_stopped(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_stats far;
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
+	assert_int_equal(npf_set_write_repeat(bench->near, UINT32_MAX), 0);
+	assert_int_equal(pthread_create(&thread, NULL, write_without_end, bench->near), 0);
+	wait_for_frames(bench, 30000);
+	npf_stop_sending(bench->near);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, -EINTR);
+	wait_for_frames(bench, stats_of(bench->near).confirmed);
+	assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	assert_int_equal(far.received, stats_of(bench->near).handed);
+}
+
+static void closing_ends_a_repetition(void **state)
+{
+	struct bench *bench = *state;
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
+	assert_int_equal(npf_set_write_repeat(bench->near, UINT32_MAX), 0);
+	assert_int_equal(pthread_create(&thread, NULL, write_without_end, bench->near), 0);
+	wait_for_frames(bench, 30000);
+	npf_cleanup(bench->near);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, -ECANCELED);
+}
+
+#define SEND_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SEND_TEST(item_10_repeated_frames_arrive),
+		SEND_TEST(item_11_queues_arrive_in_order),
+		SEND_TEST(item_11_a_million_frames_in_one_queue),
+		SEND_TEST(item_10_ten_million_copies_arrive),
+		SEND_TEST(a_peer_that_does_not_poll_gets_everything),
+		SEND_TEST(live_frames_that_are_lost_are_not_claimed),
+		SEND_TEST(a_peer_that_stops_polling_gets_the_rest),
+		SEND_TEST(jumbo_frames_go_in_order_with_small_ones),
+		SEND_TEST(sizes_are_checked_before_the_first_frame_goes),
+		SEND_TEST(a_device_that_is_down_sends_nothing),
+		SEND_TEST(a_device_without_carrier_claims_nothing),
+		SEND_TEST(item_13_an_adapter_that_goes_half_way),
+		SEND_TEST(an_adapter_that_goes_during_a_repetition),
+		SEND_TEST(a_packet_socket_is_not_bypassed),
+		SEND_TEST(another_instance_is_not_bypassed),
+		SEND_TEST(item_12_own_sends_are_seen_unless_hidden),
+		SEND_TEST(queueing_disciplines_and_programs_are_not_bypassed),
+		SEND_TEST(loopback_sees_itself),
+		SEND_TEST(tun_sends_raw_packets),
+		SEND_TEST(tap_that_nobody_reads_confirms_what_it_took),
+		SEND_TEST(vlan_devices_send_tagged),
+		SEND_TEST(a_repetition_can_be_stopped),
+		SEND_TEST(closing_ends_a_repetition),
+	};
+
+	net_require();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
