@@ -16,6 +16,7 @@ static const struct npf_command *const commands[] = {
 	&npf_command_list,
 	&npf_command_capture,
 	&npf_command_stat,
+	&npf_command_dump,
 	&npf_command_repair,
 	&npf_command_doctor,
 };
