@@ -15,7 +15,7 @@
 #include <time.h>
 
 #define MAX_ROUNDS   50
-#define MAX_FRAME    1514
+#define MAX_FRAME    3072
 #define MAX_CHILDREN 8
 
 /* ---- sample.c ------------------------------------------------------------------------------- */
@@ -173,12 +173,21 @@ enum {
 };
 enum { READER_TCPDUMP, READER_DUMPCAP, READER_NETSNIFF, READER_NPF, N_READERS = READER_NPF + 3 };
 enum { MONITOR_ALL, MONITOR_FILTER, MONITOR_STANDARD, N_MONITORS };
+/* Loads of the dump: what the machine can send, and more than a disk takes. */
+enum { DUMP_SMALL, DUMP_LARGE, DUMP_LARGE_SOCKET, DUMP_BEYOND, N_DUMP_LOADS };
+enum { DUMP_TCPDUMP, DUMP_DUMPCAP, DUMP_NETSNIFF, DUMP_NPF, DUMP_NPF_PCAPNG, N_DUMPS };
+#define N_DUMP_PEERS DUMP_NPF
 enum { CROWD_TCPDUMP, CROWD_NPF, CROWD_TCPDUMP_4, CROWD_NPF_4, N_CROWDS };
 
 extern const size_t frame_sizes[N_SIZES];
 extern const struct tool cost_tools[N_COSTS], reader_tools[N_READERS];
 extern const struct tool monitor_tools[N_MONITORS], crowd_tools[N_CROWDS];
 extern const unsigned int crowd_instances[N_CROWDS];
+extern const struct dump_load {
+	size_t size;
+	enum generator generator;
+} dump_loads[N_DUMP_LOADS];
+extern const struct tool dump_tools[N_DUMPS];
 
 /* What a tap adds for the sender, ns a packet; ratio to tcpdump's of the same round. */
 struct cost {
@@ -202,19 +211,35 @@ struct monitor {
 	struct series cpu_ns, cpu_percent; /* of npf stat */
 };
 
+/* Writing to a disk. */
+struct dump {
+	struct series mpps, mb_s, ns;          /* offered, written, CPU ns a written packet */
+	uint64_t delivered, captured, dropped; /* all rounds */
+};
+
 struct results {
 	struct cost cost[N_COSTS][N_GENERATORS][N_SIZES];
 	uint64_t cost_delivered[N_COSTS], cost_dropped[N_COSTS]; /* all rounds */
 	struct reader reader[N_READERS][N_SIZES];
 	struct crowd crowd[N_CROWDS];
 	struct monitor monitor[N_MONITORS], empty; /* empty: a program that does nothing */
-	char missing[MAX_MISSING][200];            /* "LABEL: why it could not run" */
+	struct dump dump[N_DUMPS][N_DUMP_LOADS];
+	struct series dd_mb_s;        /* dd oflag=direct */
+	const char *dump_directory;   /* where to */
+	const char *dump_file_system; /* what is there */
+	unsigned int dump_rounds, dump_ms;
+	char missing[MAX_MISSING][200]; /* "LABEL: why it could not run" */
 	unsigned int n_missing;
-	const char *phases;      /* what was asked for: letters of "crsi" */
+	const char *phases;      /* what was asked for: letters of "crsid" */
 	unsigned int rounds, ms; /* as well */
 	double busy;             /* share of all CPUs that others used before it began */
 	double sender_share;     /* of its CPU, in the worst burst */
 };
+
+/* ---- dump.c ---------------------------------------------------------------------------------- */
+
+void dump_measure(struct world *world, struct sender *sender, const char *npf,
+		  struct results *results);
 
 /* ---- report.c, json.c ------------------------------------------------------------------------ */
 
@@ -223,8 +248,9 @@ struct verdict {
 	char what[96];
 	double measured, limit;
 	const char *unit;
+	bool at_least; /* the limit is the least, not the most */
 };
-#define MAX_VERDICTS 16
+#define MAX_VERDICTS 24
 
 /* Fills verdicts and returns how many. */
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS]);

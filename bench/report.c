@@ -7,10 +7,13 @@
 
 #include "bench.h"
 
-#define MOST_ADDED   0.60 /* of tcpdump's */
-#define MOST_READER  0.35 /* of tcpdump's */
-#define MOST_PROGRAM 15.0 /* ns a packet */
-#define MOST_CPU     1.0  /* ns a packet: nothing that grows with the traffic */
+#define MOST_ADDED     0.60 /* of tcpdump's */
+#define MOST_READER    0.35 /* of tcpdump's */
+#define MOST_PROGRAM   15.0 /* ns a packet */
+#define MOST_CPU       1.0  /* ns a packet: nothing that grows with the traffic */
+#define MOST_DUMP_64   0.50 /* of the best peer's CPU */
+#define MOST_DUMP_1514 0.15
+#define LEAST_OF_DISK  85.0 /* % of what dd writes */
 
 static void print_cell(FILE *out, const struct cost *cost)
 {
@@ -154,6 +157,57 @@ static void print_crowds(const struct results *results, FILE *out)
 	}
 }
 
+/* The cheapest of the peers that wrote anything; NAN none did. */
+static double best_peer(const struct results *results, unsigned int l)
+{
+	double best = NAN;
+
+	for (unsigned int t = 0; t < N_DUMP_PEERS; t++)
+		best = fmin(best, series_median(&results->dump[t][l].ns));
+	return best;
+}
+
+static uint64_t dump_lost(const struct dump *dump)
+{
+	return dump->delivered > dump->captured ? dump->delivered - dump->captured : 0;
+}
+
+static void print_dump(FILE *out, const struct results *results, unsigned int t, unsigned int l)
+{
+	const struct dump *dump = &results->dump[t][l];
+
+	if (!dump->mpps.n)
+		return;
+	fprintf(out, "%-18s%-12s%6zu%8.2f%8.0f%8.1f", dump_tools[t].label,
+		generator_names[dump_loads[l].generator], dump_loads[l].size,
+		series_median(&dump->mpps), series_median(&dump->mb_s), series_median(&dump->ns));
+	if (isnan(best_peer(results, l)))
+		fprintf(out, "%8s", "-");
+	else
+		fprintf(out, "%7.2fx", series_median(&dump->ns) / best_peer(results, l));
+	fprintf(out, "%12llu%12llu%9.3f %%\n", (unsigned long long)dump->delivered,
+		(unsigned long long)dump->captured,
+		100.0 * (double)dump_lost(dump) / (double)dump->delivered);
+}
+
+static void print_dumps(const struct results *results, FILE *out)
+{
+	fprintf(out,
+		"\nDump to disk at full rate, to %s (%s), 64 MiB of buffer each\n"
+		"%-30s%6s%8s%8s%8s%8s%12s%12s%11s\n",
+		results->dump_directory, results->dump_file_system, "", "bytes", "Mpps", "MB/s",
+		"CPU ns", "ratio", "received", "written", "lost");
+	for (unsigned int l = 0; l < N_DUMP_LOADS; l++) {
+		for (unsigned int t = 0; t < N_DUMPS; t++)
+			print_dump(out, results, t, l);
+	}
+	if (results->dd_mb_s.n)
+		fprintf(out, "%-30s%22.0f\n", "dd oflag=direct", series_median(&results->dd_mb_s));
+	fputs("MB/s: in the file when the last packet came; ratio: to the CPU of the cheapest peer; "
+	      "lost:\nreceived by the device and never in the file\n",
+	      out);
+}
+
 /* ---- verdicts ------------------------------------------------------------------------------- */
 
 /* The hook that auto takes on a veth: the first of ours that could be measured. */
@@ -212,7 +266,69 @@ static void judge_monitor(const struct results *results, unsigned int m, struct 
 static void judge_loss(const struct reader *reader, struct verdict *verdict)
 {
 	*verdict = (struct verdict){ "lost at full rate, 64 B, all rounds",
-				     reader->ns.n ? (double)lost(reader) : NAN, 0, "packets" };
+				     reader->ns.n ? (double)lost(reader) : NAN, 0, "packets",
+				     false };
+}
+
+static double lost_share(const struct dump *dump)
+{
+	return dump->delivered ? (double)dump_lost(dump) / (double)dump->delivered : NAN;
+}
+
+/* Of what the best peer loses; as much as none is 0 and more than none infinitely much. */
+static double lost_ratio(const struct results *results, unsigned int l)
+{
+	double ours = lost_share(&results->dump[DUMP_NPF][l]), best = NAN;
+
+	for (unsigned int t = 0; t < N_DUMP_PEERS; t++)
+		best = fmin(best, lost_share(&results->dump[t][l]));
+	return ours > 0 ? ours / best : ours + best * 0;
+}
+
+static void judge_writer(const struct results *results, unsigned int l, double most,
+			 struct verdict *verdict)
+{
+	*verdict = (struct verdict){ .measured = series_median(&results->dump[DUMP_NPF][l].ns) /
+						 best_peer(results, l),
+				     .limit = most,
+				     .unit = "x best peer" };
+	snprintf(verdict->what, sizeof(verdict->what), "writer's CPU, %zu B, %s: npf dump",
+		 dump_loads[l].size, generator_names[dump_loads[l].generator]);
+}
+
+static void judge_dump_loss(const struct results *results, unsigned int l, struct verdict *verdict)
+{
+	const struct dump *ours = &results->dump[DUMP_NPF][l];
+
+	*verdict = (struct verdict){ .measured = ours->mpps.n ? (double)dump_lost(ours) : NAN,
+				     .unit = "packets" };
+	if (l == DUMP_LARGE) { /* more than many a disk takes */
+		verdict->measured = lost_ratio(results, l);
+		verdict->limit = 1;
+		verdict->unit = "x best peer";
+	}
+	snprintf(verdict->what, sizeof(verdict->what), "lost, %zu B, %s: npf dump",
+		 dump_loads[l].size, generator_names[dump_loads[l].generator]);
+}
+
+static unsigned int judge_dump(const struct results *results, struct verdict *verdicts)
+{
+	static const double most[] = {
+		[DUMP_SMALL] = MOST_DUMP_64, [DUMP_LARGE] = MOST_DUMP_1514, [DUMP_LARGE_SOCKET] = MOST_DUMP_1514
+	};
+	const struct dump *beyond = &results->dump[DUMP_NPF][DUMP_BEYOND];
+	unsigned int n = 0;
+
+	for (unsigned int l = DUMP_SMALL; l <= DUMP_LARGE_SOCKET; l++) {
+		judge_dump_loss(results, l, &verdicts[n++]);
+		judge_writer(results, l, most[l], &verdicts[n++]);
+	}
+	verdicts[n] = (struct verdict){ "throughput where the disk is the limit: npf dump", NAN,
+					LEAST_OF_DISK, "% of dd", true };
+	if (dump_lost(beyond))
+		verdicts[n].measured = 100.0 * series_median(&beyond->mb_s) /
+				       series_median(&results->dd_mb_s);
+	return n + 1;
 }
 
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS])
@@ -226,6 +342,7 @@ unsigned int report_judge(const struct results *results, struct verdict verdicts
 	judge_loss(&results->reader[READER_NPF + hook][0], &verdicts[n++]);
 	for (unsigned int m = MONITOR_ALL; m <= MONITOR_FILTER; m++, n += 2)
 		judge_monitor(results, m, verdicts + n);
+	n += judge_dump(results, verdicts + n);
 	return n;
 }
 
@@ -235,6 +352,8 @@ const char *report_word(const struct verdict *verdict)
 		return "not measured";
 	if (verdict->measured < 0) /* nothing makes a packet's way shorter than no tap */
 		return "noise";
+	if (verdict->at_least)
+		return verdict->measured >= verdict->limit ? "held" : "missed";
 	return verdict->measured <= verdict->limit ? "held" : "missed";
 }
 
@@ -244,7 +363,7 @@ static void print_verdicts(const struct results *results, FILE *out)
 	unsigned int n = report_judge(results, verdicts);
 
 	fprintf(out, "\n%-52s%10s%10s\n", "Promised (the hook that auto takes)", "measured",
-		"at most");
+		"limit");
 	for (unsigned int i = 0; i < n; i++) {
 		const struct verdict *verdict = &verdicts[i];
 
@@ -253,7 +372,7 @@ static void print_verdicts(const struct results *results, FILE *out)
 			fprintf(out, "%10s", "-");
 		else
 			fprintf(out, "%10.2f", verdict->measured);
-		fprintf(out, "%10.2f %-10s%s\n", verdict->limit, verdict->unit,
+		fprintf(out, "%10.2f %-12s%s\n", verdict->limit, verdict->unit,
 			report_word(verdict));
 	}
 }
@@ -268,6 +387,8 @@ void report_print(const struct results *results, FILE *out)
 		print_monitors(results, out);
 	if (strchr(results->phases, 'i'))
 		print_crowds(results, out);
+	if (strchr(results->phases, 'd'))
+		print_dumps(results, out);
 	for (unsigned int i = 0; i < results->n_missing; i++)
 		fprintf(out, "%snot measured: %s\n", i ? "" : "\n", results->missing[i]);
 	print_verdicts(results, out);
