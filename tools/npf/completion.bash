@@ -14,6 +14,9 @@ _npf_values()
 	-i | --interface) _npf_adapters ;;
 	--hook) echo auto tcx socket tpacket ;;
 	-Q | --direction) echo in out inout ;;
+	--format) echo pcap pcap-ns pcapng ;;
+	--compress) echo zstd zstd:1 zstd:9 zstd:19 ;;
+	--user) compgen -u ;;
 	-B | --buffer) echo 1M 4M 16M 64M 256M 1G ;;
 	*) return 1 ;;
 	esac
@@ -30,6 +33,12 @@ _npf_options()
 		;;
 	stat) echo --interface --no-promiscuous --interval --count --once --json --hook --help ;;
 	doctor) echo --interface --json --help ;;
+	dump)
+		echo --interface --write --no-promiscuous --direction --hook --snaplen --buffer \
+			--format --compress --buffered --user --count --max-size --duration \
+			--rotate-size --rotate-time --rotate-packets --files --quiet --interval \
+			--json --help
+		;;
 	repair) echo --check --output --rename --force --json --help ;;
 	esac
 }
@@ -40,7 +49,7 @@ _npf()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)) || { ((COMP_CWORD == 2)) && [[ $before == help ]]; }; then
-		mapfile -t COMPREPLY < <(compgen -W 'list capture stat repair doctor help' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list capture stat dump repair doctor help' -- "$word")
 		return
 	fi
 	case $before in

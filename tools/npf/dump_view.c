@@ -10,6 +10,7 @@
 #include "json.h"
 
 #define NS_PER_S 1000000000.0
+#define MANY     100000 /* packets from which on the cost of one means something */
 
 /* ---- what both ways of telling need ---------------------------------------------------------- */
 
@@ -348,11 +349,14 @@ static void tell_disk(const struct npf_dump_view *view, const struct npf_dump_sa
 		status->direct ? "direct I/O" : "no direct I/O (",
 		status->direct ? "" : status->why_not_direct, status->direct ? "" : ")",
 		status->writes, status->writes == 1 ? "" : "s", p50, p99, most);
-	fprintf(stderr, "buffer at most %.0f %% full; CPU %.2f s, %.0f ns a packet\n",
+	fprintf(stderr, "buffer at most %.0f %% full; CPU %.2f s",
 		status->buffer_size
 			? 100.0 * (double)status->buffer_most / (double)status->buffer_size
 			: 0.0,
-		seconds(cpu), per_packet(cpu, status->packets));
+		seconds(cpu));
+	if (status->packets >= MANY)
+		fprintf(stderr, ", %.0f ns a packet", per_packet(cpu, status->packets));
+	fputc('\n', stderr);
 }
 
 static void tell_compression(const struct npf_compress_report *report)
