@@ -295,7 +295,7 @@ static bool program_exists(const char *name)
 /* It succeeds, and has nothing to complain about. */
 static void run_program(const char *name, const char *format, const char *path)
 {
-	char command[700], arguments[500];
+	char command[1400], arguments[500];
 
 	if (!program_exists(name))
 		return print_message("    no %s here\n", name);
@@ -384,7 +384,7 @@ static bool mount_tmpfs(const char *place)
 
 static bool mount_ext4(const char *place)
 {
-	char command[900];
+	char command[1400];
 
 	mkdir(place, 0700);
 	snprintf(command, sizeof(command),

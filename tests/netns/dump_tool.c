@@ -279,7 +279,10 @@ static void assert_readable(const char *name)
 static int set_up(void **state)
 {
 	(void)state;
-	strcpy(home, "/var/tmp/npf-dump-XXXXXX");
+	/* A disk, where there is one: /tmp is memory on many machines. */
+	strcpy(home, "/var/tmp/npf-dump-tool-XXXXXX");
+	if (access("/var/tmp", W_OK))
+		strcpy(home, "/tmp/npf-dump-tool-XXXXXX");
 	if (!mkdtemp(home) || chmod(home, 0755) || chdir(home))
 		return -1;
 	net_world_create(&world);
