@@ -15,7 +15,7 @@
 #include <time.h>
 
 #define MAX_ROUNDS   50
-#define MAX_FRAME    1514
+#define MAX_FRAME    3072
 #define MAX_CHILDREN 8
 
 /* ---- tap.c ---------------------------------------------------------------------------------- */
@@ -183,12 +183,21 @@ enum {
 };
 enum { READER_TCPDUMP, READER_DUMPCAP, READER_NETSNIFF, READER_NPF, N_READERS = READER_NPF + 3 };
 enum { MONITOR_ALL, MONITOR_FILTER, MONITOR_STANDARD, N_MONITORS };
+/* Loads of the dump: what the machine can send, and more than a disk takes. */
+enum { DUMP_SMALL, DUMP_LARGE, DUMP_LARGE_SOCKET, DUMP_BEYOND, N_DUMP_LOADS };
+enum { DUMP_TCPDUMP, DUMP_DUMPCAP, DUMP_NETSNIFF, DUMP_NPF, DUMP_NPF_PCAPNG, N_DUMPS };
+#define N_DUMP_PEERS DUMP_NPF
 enum { CROWD_TCPDUMP, CROWD_NPF, CROWD_TCPDUMP_4, CROWD_NPF_4, N_CROWDS };
 
 extern const size_t frame_sizes[N_SIZES];
 extern const struct tool cost_tools[N_COSTS], reader_tools[N_READERS];
 extern const struct tool monitor_tools[N_MONITORS], crowd_tools[N_CROWDS];
 extern const unsigned int crowd_instances[N_CROWDS];
+extern const struct dump_load {
+	size_t size;
+	enum generator generator;
+} dump_loads[N_DUMP_LOADS];
+extern const struct tool dump_tools[N_DUMPS];
 
 /* What a tap adds for the sender, ns a packet. */
 struct cost {
@@ -248,6 +257,12 @@ struct injection {
 	struct paced paced[N_PACED];
 };
 
+/* Writing to a disk. */
+struct dump {
+	struct series mpps, mb_s, ns;          /* offered, written, CPU ns a written packet */
+	uint64_t delivered, captured, dropped; /* all rounds */
+};
+
 struct results {
 	struct cost cost[N_COSTS][N_GENERATORS][N_SIZES];
 	uint64_t cost_delivered[N_COSTS], cost_dropped[N_COSTS]; /* all rounds */
@@ -255,9 +270,14 @@ struct results {
 	struct crowd crowd[N_CROWDS];
 	struct monitor monitor[N_MONITORS], empty; /* empty: a program that does nothing */
 	struct injection injection;
+	struct dump dump[N_DUMPS][N_DUMP_LOADS];
+	struct series dd_mb_s;        /* dd oflag=direct */
+	const char *dump_directory;   /* where to */
+	const char *dump_file_system; /* what is there */
+	unsigned int dump_rounds, dump_ms;
 	char missing[MAX_MISSING][200]; /* "LABEL: why it could not run" */
 	unsigned int n_missing;
-	const char *phases;      /* what was asked for: letters of "crsij" */
+	const char *phases;      /* what was asked for: letters of "crsijd" */
 	unsigned int rounds, ms; /* as well */
 	double busy;             /* share of all CPUs that others used before it began */
 	double sender_share;     /* of its CPU, in the worst burst */
@@ -274,6 +294,11 @@ struct verdict;
 void inject_print(const struct results *results, FILE *out);
 unsigned int inject_judge(const struct results *results, struct verdict *verdicts);
 
+/* ---- dump.c ---------------------------------------------------------------------------------- */
+
+void dump_measure(struct world *world, struct sender *sender, const char *npf,
+		  struct results *results);
+
 /* ---- report.c, json.c ------------------------------------------------------------------------ */
 
 /* How many times tcpdump's it is, or as many tcpdumps'. */
@@ -288,7 +313,7 @@ struct verdict {
 	const char *unit;
 	bool at_least; /* the limit is the least, not the most */
 };
-#define MAX_VERDICTS 32
+#define MAX_VERDICTS 48
 
 /* Fills verdicts and returns how many. */
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS]);

@@ -182,6 +182,34 @@ static void put_injection(FILE *out, const struct injection *injection)
 	fputs("\n  ],\n", out);
 }
 
+static void put_dumps(FILE *out, const struct results *results)
+{
+	fputs("  \"dump\": {\"directory\": ", out);
+	put_text(out, results->dump_directory);
+	fprintf(out, ", \"file_system\": \"%s\", \"burst_ms\": %u,\n   ", results->dump_file_system,
+		results->dump_ms);
+	put_series(out, "dd_mb_s", &results->dd_mb_s);
+	fputs(",\n   \"tools\": [\n", out);
+	for (unsigned int i = 0; i < N_DUMPS * N_DUMP_LOADS; i++) {
+		const struct dump *dump = &results->dump[i / N_DUMP_LOADS][i % N_DUMP_LOADS];
+
+		fprintf(out,
+			"%s    {\"tool\": \"%s\", \"load\": \"%s\", \"bytes\": %zu, "
+			"\"received\": %llu, \"written\": %llu, \"dropped\": %llu,\n     ",
+			i ? ",\n" : "", dump_tools[i / N_DUMP_LOADS].key,
+			generator_names[dump_loads[i % N_DUMP_LOADS].generator],
+			dump_loads[i % N_DUMP_LOADS].size, (unsigned long long)dump->delivered,
+			(unsigned long long)dump->captured, (unsigned long long)dump->dropped);
+		put_series(out, "mpps", &dump->mpps);
+		fputs(",\n     ", out);
+		put_series(out, "mb_s", &dump->mb_s);
+		fputs(",\n     ", out);
+		put_series(out, "cpu_ns", &dump->ns);
+		fputc('}', out);
+	}
+	fputs("\n  ]},\n", out);
+}
+
 static void put_missing(FILE *out, const struct results *results)
 {
 	fputs("  \"missing\": [", out);
@@ -234,6 +262,7 @@ bool report_json(const struct results *results, const char *path)
 	put_monitors(out, results);
 	put_crowds(out, results);
 	put_injection(out, &results->injection);
+	put_dumps(out, results);
 	put_missing(out, results);
 	put_verdicts(out, results);
 	fputs("}\n", out);

@@ -7,10 +7,13 @@
 
 #include "bench.h"
 
-#define MOST_ADDED   0.60 /* of tcpdump's */
-#define MOST_READER  0.35 /* of tcpdump's */
-#define MOST_PROGRAM 15.0 /* ns a packet */
-#define MOST_CPU     1.0  /* ns a packet: nothing that grows with the traffic */
+#define MOST_ADDED     0.60 /* of tcpdump's */
+#define MOST_READER    0.35 /* of tcpdump's */
+#define MOST_PROGRAM   15.0 /* ns a packet */
+#define MOST_CPU       1.0  /* ns a packet: nothing that grows with the traffic */
+#define MOST_DUMP_64   0.50 /* of the best peer's CPU */
+#define MOST_DUMP_1514 0.15
+#define LEAST_OF_DISK  85.0 /* % of what dd writes */
 
 double cost_ratio(const struct results *results, unsigned int t, unsigned int g, unsigned int s)
 {
@@ -172,6 +175,57 @@ static void print_crowds(const struct results *results, FILE *out)
 	}
 }
 
+/* The cheapest of the peers that wrote anything; NAN none did. */
+static double best_peer(const struct results *results, unsigned int l)
+{
+	double best = NAN;
+
+	for (unsigned int t = 0; t < N_DUMP_PEERS; t++)
+		best = fmin(best, series_median(&results->dump[t][l].ns));
+	return best;
+}
+
+static uint64_t dump_lost(const struct dump *dump)
+{
+	return dump->delivered > dump->captured ? dump->delivered - dump->captured : 0;
+}
+
+static void print_dump(FILE *out, const struct results *results, unsigned int t, unsigned int l)
+{
+	const struct dump *dump = &results->dump[t][l];
+
+	if (!dump->mpps.n)
+		return;
+	fprintf(out, "%-18s%-12s%6zu%8.2f%8.0f%8.1f", dump_tools[t].label,
+		generator_names[dump_loads[l].generator], dump_loads[l].size,
+		series_median(&dump->mpps), series_median(&dump->mb_s), series_median(&dump->ns));
+	if (isnan(best_peer(results, l)))
+		fprintf(out, "%8s", "-");
+	else
+		fprintf(out, "%7.2fx", series_median(&dump->ns) / best_peer(results, l));
+	fprintf(out, "%12llu%12llu%9.3f %%\n", (unsigned long long)dump->delivered,
+		(unsigned long long)dump->captured,
+		100.0 * (double)dump_lost(dump) / (double)dump->delivered);
+}
+
+static void print_dumps(const struct results *results, FILE *out)
+{
+	fprintf(out,
+		"\nDump to disk at full rate, to %s (%s), 64 MiB of buffer each\n"
+		"%-30s%6s%8s%8s%8s%8s%12s%12s%11s\n",
+		results->dump_directory, results->dump_file_system, "", "bytes", "Mpps", "MB/s",
+		"CPU ns", "ratio", "received", "written", "lost");
+	for (unsigned int l = 0; l < N_DUMP_LOADS; l++) {
+		for (unsigned int t = 0; t < N_DUMPS; t++)
+			print_dump(out, results, t, l);
+	}
+	if (results->dd_mb_s.n)
+		fprintf(out, "%-30s%22.0f\n", "dd oflag=direct", series_median(&results->dd_mb_s));
+	fputs("MB/s: in the file when the last packet came; ratio: to the CPU of the cheapest peer; "
+	      "lost:\nreceived by the device and never in the file\n",
+	      out);
+}
+
 /* ---- verdicts ------------------------------------------------------------------------------- */
 
 /* The hook that auto takes on a veth: the first of ours that could be measured. */
@@ -234,6 +288,67 @@ static void judge_loss(const struct reader *reader, struct verdict *verdict)
 				     false };
 }
 
+static double lost_share(const struct dump *dump)
+{
+	return dump->delivered ? (double)dump_lost(dump) / (double)dump->delivered : NAN;
+}
+
+/* Of what the best peer loses; as much as none is 0 and more than none infinitely much. */
+static double lost_ratio(const struct results *results, unsigned int l)
+{
+	double ours = lost_share(&results->dump[DUMP_NPF][l]), best = NAN;
+
+	for (unsigned int t = 0; t < N_DUMP_PEERS; t++)
+		best = fmin(best, lost_share(&results->dump[t][l]));
+	return ours > 0 ? ours / best : ours + best * 0;
+}
+
+static void judge_writer(const struct results *results, unsigned int l, double most,
+			 struct verdict *verdict)
+{
+	*verdict = (struct verdict){ .measured = series_median(&results->dump[DUMP_NPF][l].ns) /
+						 best_peer(results, l),
+				     .limit = most,
+				     .unit = "x best peer" };
+	snprintf(verdict->what, sizeof(verdict->what), "writer's CPU, %zu B, %s: npf dump",
+		 dump_loads[l].size, generator_names[dump_loads[l].generator]);
+}
+
+static void judge_dump_loss(const struct results *results, unsigned int l, struct verdict *verdict)
+{
+	const struct dump *ours = &results->dump[DUMP_NPF][l];
+
+	*verdict = (struct verdict){ .measured = ours->mpps.n ? (double)dump_lost(ours) : NAN,
+				     .unit = "packets" };
+	if (l == DUMP_LARGE) { /* more than many a disk takes */
+		verdict->measured = lost_ratio(results, l);
+		verdict->limit = 1;
+		verdict->unit = "x best peer";
+	}
+	snprintf(verdict->what, sizeof(verdict->what), "lost, %zu B, %s: npf dump",
+		 dump_loads[l].size, generator_names[dump_loads[l].generator]);
+}
+
+static unsigned int judge_dump(const struct results *results, struct verdict *verdicts)
+{
+	static const double most[] = {
+		[DUMP_SMALL] = MOST_DUMP_64, [DUMP_LARGE] = MOST_DUMP_1514, [DUMP_LARGE_SOCKET] = MOST_DUMP_1514
+	};
+	const struct dump *beyond = &results->dump[DUMP_NPF][DUMP_BEYOND];
+	unsigned int n = 0;
+
+	for (unsigned int l = DUMP_SMALL; l <= DUMP_LARGE_SOCKET; l++) {
+		judge_dump_loss(results, l, &verdicts[n++]);
+		judge_writer(results, l, most[l], &verdicts[n++]);
+	}
+	verdicts[n] = (struct verdict){ "throughput where the disk is the limit: npf dump", NAN,
+					LEAST_OF_DISK, "% of dd", true };
+	if (dump_lost(beyond))
+		verdicts[n].measured = 100.0 * series_median(&beyond->mb_s) /
+				       series_median(&results->dd_mb_s);
+	return n + 1;
+}
+
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS])
 {
 	unsigned int hook = judged_hook(results) - COST_NPF, n = 0;
@@ -246,7 +361,8 @@ unsigned int report_judge(const struct results *results, struct verdict verdicts
 	judge_loss(&results->reader[READER_NPF + hook][0], &verdicts[n++]);
 	for (unsigned int m = MONITOR_ALL; m <= MONITOR_FILTER; m++, n += 2)
 		judge_monitor(results, m, verdicts + n);
-	return n + inject_judge(results, verdicts + n);
+	n += inject_judge(results, verdicts + n);
+	return n + judge_dump(results, verdicts + n);
 }
 
 const char *report_word(const struct verdict *verdict)
@@ -292,6 +408,8 @@ void report_print(const struct results *results, FILE *out)
 		print_crowds(results, out);
 	if (strchr(results->phases, 'j'))
 		inject_print(results, out);
+	if (strchr(results->phases, 'd'))
+		print_dumps(results, out);
 	for (unsigned int i = 0; i < results->n_missing; i++)
 		fprintf(out, "%snot measured: %s\n", i ? "" : "\n", results->missing[i]);
 	print_verdicts(results, out);

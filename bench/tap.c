@@ -352,7 +352,12 @@ static void usage(FILE *out)
 	      "  -r, --rounds N     interleaved rounds (default 5)\n"
 	      "  -m, --ms N         length of a burst in ms (default 300)\n"
 	      "  -p, --phases LIST  of c(ost) r(eader) s(tatistics) i(nstances) (in)j(ection)\n"
-	      "                     (default crsij)\n"
+	      "                     d(ump)\n"
+	      "                     (default crsijd)\n"
+	      "      --dump-dir DIR     where dumps are written, on the disk to measure (default "
+	      ".)\n"
+	      "      --dump-rounds N    rounds of the dump (default 3)\n"
+	      "      --dump-ms N        length of its bursts in ms (default 1500)\n"
 	      "  -o, --output FILE  write the results as JSON\n",
 	      out);
 }
@@ -367,6 +372,8 @@ static unsigned int number(const char *text, unsigned int min, unsigned int max)
 	return (unsigned int)value;
 }
 
+enum { DUMP_DIR = 256, DUMP_ROUNDS, DUMP_MS };
+
 static void parse(struct bench *bench, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -375,6 +382,9 @@ static void parse(struct bench *bench, int argc, char **argv)
 		{ "ms", required_argument, NULL, 'm' },
 		{ "phases", required_argument, NULL, 'p' },
 		{ "output", required_argument, NULL, 'o' },
+		{ "dump-dir", required_argument, NULL, DUMP_DIR },
+		{ "dump-rounds", required_argument, NULL, DUMP_ROUNDS },
+		{ "dump-ms", required_argument, NULL, DUMP_MS },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -392,11 +402,17 @@ static void parse(struct bench *bench, int argc, char **argv)
 			bench->results.phases = optarg;
 		else if (option == 'o')
 			bench->json = optarg;
+		else if (option == DUMP_DIR)
+			bench->results.dump_directory = optarg;
+		else if (option == DUMP_ROUNDS)
+			bench->results.dump_rounds = number(optarg, 1, MAX_ROUNDS);
+		else if (option == DUMP_MS)
+			bench->results.dump_ms = number(optarg, 100, 60000);
 		else
 			usage(option == 'h' ? stdout : stderr), exit(option == 'h' ? 0 : 2);
 	}
 	phases = bench->results.phases;
-	if (optind < argc || strspn(phases, "crsij") != strlen(phases))
+	if (optind < argc || strspn(phases, "crsijd") != strlen(phases))
 		usage(stderr), exit(2);
 }
 
@@ -415,6 +431,8 @@ static void measure(struct bench *bench)
 	if (strchr(phases, 'j'))
 		inject_measure(&bench->results.injection, &bench->world, bench->npf,
 			       bench->results.rounds, bench->results.ms, note_missing, bench);
+	if (strchr(phases, 'd'))
+		dump_measure(&bench->world, &bench->sender, bench->npf, &bench->results);
 	if (isatty(2))
 		fputs("\r\033[K", stderr);
 }
@@ -432,10 +450,15 @@ static void warn_of_noise(const struct results *results)
 
 int main(int argc, char **argv)
 {
-	static struct bench bench = {
-		.npf = "npf",
-		.results = { .phases = "crsij", .rounds = 5, .ms = 300, .sender_share = 1 }
-	};
+	static struct bench bench = { .npf = "npf",
+				      .results = { .phases = "crsijd",
+						   .rounds = 5,
+						   .ms = 300,
+						   .dump_directory = ".",
+						   .dump_file_system = "",
+						   .dump_rounds = 3,
+						   .dump_ms = 1500,
+						   .sender_share = 1 } };
 
 	parse(&bench, argc, argv);
 	/* A shell that is killed must not leave us behind. */

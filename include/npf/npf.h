@@ -345,6 +345,11 @@ struct npf_dump_options {
  */
 int npf_dump_start(struct npf_instance *instance, const struct npf_dump_options *options);
 
+/* Change the mode beforehand: all of npf_dump_start() that needs privileges. One that follows, of
+ * the same format, needs none, so that they can be given up before a file is opened. Until then
+ * packets are neither stored nor counted. Errors as there. */
+int npf_dump_prepare(struct npf_instance *instance, enum npf_dump_format format);
+
 /* End it: everything that arrived until now is in the file, then the file is given back. 0 also
  * when it had ended before, by itself; the error where not all could be written (the status says
  * more). -EINVAL nothing was started. */

@@ -318,14 +318,21 @@ static int check_size(struct npf_instance *instance, const struct npf_dump_optio
 	return 0;
 }
 
+static int check_format(struct npf_instance *instance, enum npf_dump_format format)
+{
+	if ((unsigned int)format <= NPF_DUMP_PCAPNG)
+		return 0;
+	return npf_fail(instance, -EINVAL,
+			"there is no such format; use pcap, pcap with nanoseconds or pcapng");
+}
+
 static int check_options(struct npf_instance *instance, const struct npf_dump_options *options)
 {
 	bool limits = options->file_bytes || options->file_packets || options->file_ns;
+	int err = check_format(instance, options->format);
 
-	if ((unsigned int)options->format > NPF_DUMP_PCAPNG)
-		return npf_fail(instance, -EINVAL,
-				"there is no such format; use pcap, pcap with nanoseconds or "
-				"pcapng");
+	if (err)
+		return err;
 	if (!options->path == !options->next)
 		return npf_fail(instance, -EINVAL, "name a path, or give a provider of files");
 	if (options->path && !*options->path)
@@ -517,22 +524,59 @@ static void join(struct npf_instance *instance)
 	instance->stream_seam_to = dump->seam_to;
 }
 
+static int check_state(struct npf_instance *instance)
+{
+	int err = npf_check_no_dump(instance);
+
+	if (!err)
+		err = npf_check_no_batch(instance);
+	if (!err && !instance->buffer_size)
+		err = npf_fail(instance, -EINVAL,
+			       "there is no buffer; set its size (npf_set_buffer) first");
+	return err;
+}
+
+/* npf_dump_prepare() was here, and nothing has been stored since. */
+static bool is_prepared(const struct npf_instance *instance, uint32_t format)
+{
+	const struct npf_stream *stream = &instance->view.control->stream;
+
+	return instance->dumping && instance->stream_format == format && !instance->dump &&
+	       !__atomic_load_n(&stream->open, __ATOMIC_RELAXED);
+}
+
+int npf_dump_prepare(struct npf_instance *instance, enum npf_dump_format format)
+{
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	npf_lock_take(instance->host, &instance->lock);
+	err = check_format(instance, format);
+	if (!err)
+		err = check_state(instance);
+	if (!err) {
+		join(instance);
+		err = npf_enter_dump_mode(instance, (uint32_t)format);
+	}
+	npf_lock_release(instance->host, &instance->lock);
+	npf_stop_using_open_instance(instance);
+	return err;
+}
+
 static int start_locked(struct npf_instance *instance, const struct npf_dump_options *options)
 {
 	struct npf_dump *dump = NULL;
 	int err = check_size(instance, options);
 
-	if (err || (err = check_options(instance, options)) ||
-	    (err = npf_check_no_dump(instance)) || (err = npf_check_no_batch(instance)))
+	if (err || (err = check_options(instance, options)) || (err = check_state(instance)))
 		return err;
-	if (!instance->buffer_size)
-		return npf_fail(instance, -EINVAL,
-				"there is no buffer; set its size (npf_set_buffer) first");
 	join(instance);
 	if ((err = make_dump(instance, options, &dump)) || (err = npf_start_dump(instance, dump)))
 		goto free_it;
 	/* Last, because it cannot be undone. */
-	err = npf_enter_dump_mode(instance, dump->format);
+	if (!is_prepared(instance, dump->format))
+		err = npf_enter_dump_mode(instance, dump->format);
 	if (err)
 		goto quit_it;
 	begin_stream(instance, dump->header_size);

@@ -9,10 +9,11 @@
  *   uint32_t npf_env_region_shift(env)           log2 of the bytes of a region of the ring
  *   uint8_t *npf_env_region(env, n)              where region n begins, NULL: nowhere
  *   void npf_env_spill(env, to, from, n)         copy n bytes within the ring's memory
+ *   void npf_env_put(to, value)                  store 32 bits where nothing is aligned
  *
- * and NPF_PUT32(p, v), which stores where nothing is aligned. Behind each region there is room for
- * one record: the one that crosses the region's end is written whole, and its overflow then copied
- * to the head of the next, so that each region is a pure piece of the stream.
+ * Behind each region there is room for one record: the one that crosses the region's end is written
+ * whole, and its overflow then copied to the head of the next, so that each region is a pure piece
+ * of the stream.
  */
 #ifndef NPF_TAP_STREAM_H
 #define NPF_TAP_STREAM_H
@@ -64,10 +65,10 @@ NPF_TAP_INLINE void npf_put_pcap_header(struct npf_cpu *cpu, uint32_t format, ui
 	}
 	if (format == NPF_FORMAT_PCAP)
 		fraction = (uint32_t)fraction / TAP_NS_PER_US;
-	NPF_PUT32(to, (uint32_t)cpu->second);
-	NPF_PUT32(to + 4, (uint32_t)fraction);
-	NPF_PUT32(to + NPF_PCAP_CAPLEN, cap);
-	NPF_PUT32(to + NPF_PCAP_LENGTH, length);
+	npf_env_put(to, (uint32_t)cpu->second);
+	npf_env_put(to + 4, (uint32_t)fraction);
+	npf_env_put(to + NPF_PCAP_CAPLEN, cap);
+	npf_env_put(to + NPF_PCAP_LENGTH, length);
 }
 
 /* Bits 0-1 direction; bits 2-4 how it was addressed: unicast 1, multicast 2, broadcast 3, and 4 to
@@ -93,19 +94,19 @@ NPF_TAP_INLINE void npf_put_epb(uint8_t *to, const struct npf_frame *frame, uint
 {
 	uint8_t *end = to + NPF_EPB_HEADER + ((cap + 3u) & ~3u);
 
-	NPF_PUT32(to, NPF_EPB_TYPE);
-	NPF_PUT32(to + NPF_EPB_TOTAL, size);
-	NPF_PUT32(to + 8, 0);
-	NPF_PUT32(to + NPF_EPB_TIME, (uint32_t)(wall >> 32));
-	NPF_PUT32(to + NPF_EPB_TIME + 4, (uint32_t)wall);
-	NPF_PUT32(to + NPF_EPB_CAPLEN, cap);
-	NPF_PUT32(to + NPF_EPB_LENGTH, frame->wire_length);
+	npf_env_put(to, NPF_EPB_TYPE);
+	npf_env_put(to + NPF_EPB_TOTAL, size);
+	npf_env_put(to + 8, 0);
+	npf_env_put(to + NPF_EPB_TIME, (uint32_t)(wall >> 32));
+	npf_env_put(to + NPF_EPB_TIME + 4, (uint32_t)wall);
+	npf_env_put(to + NPF_EPB_CAPLEN, cap);
+	npf_env_put(to + NPF_EPB_LENGTH, frame->wire_length);
 	/* The padding, with the last bytes of the data, which come later. */
-	NPF_PUT32(end - 4, 0);
-	NPF_PUT32(end, NPF_EPB_FLAGS);
-	NPF_PUT32(end + 4, npf_epb_flags(frame->packet_type));
-	NPF_PUT32(end + 8, 0);
-	NPF_PUT32(end + 12, size);
+	npf_env_put(end - 4, 0);
+	npf_env_put(end, NPF_EPB_FLAGS);
+	npf_env_put(end + 4, npf_epb_flags(frame->packet_type));
+	npf_env_put(end + 8, 0);
+	npf_env_put(end + 12, size);
 }
 
 /* Store a packet as a record of the savefile. */

@@ -30,7 +30,6 @@ struct npf_tap_env {
 #define NPF_COUNT(p, v)      __atomic_store_n(p, *(p) + (v), __ATOMIC_RELAXED)
 #define NPF_CAS(p, old, new) __sync_bool_compare_and_swap(p, old, new)
 #define NPF_LOAD_FIRST(p)    __atomic_load_n(p, __ATOMIC_ACQUIRE)
-#define NPF_PUT32(p, v)      memcpy(p, &(uint32_t){ v }, sizeof(uint32_t))
 
 static inline struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)
 {
@@ -87,6 +86,11 @@ static inline void npf_env_spill(struct npf_tap_env *env, uint8_t *to, const uin
 {
 	(void)env;
 	memcpy(to, from, n);
+}
+
+static inline void npf_env_put(uint8_t *to, uint32_t value)
+{
+	memcpy(to, &value, sizeof(value));
 }
 
 /* The frame was stamped where it arrived; a cheaper clock would save nothing here. */

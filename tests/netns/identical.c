@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <sched.h>
 
+#include "driver/dump.h"
 #include "driver/tap_user.h"
 #include "filter/filter.h"
 #include "host/linux/linux.h"
@@ -47,6 +48,7 @@ struct pair {
 	struct npf_ring_reader reader; /* of the kernel's ring */
 	uint32_t cpu;
 	uint32_t ifindex;
+	uint64_t times[N_FRAMES]; /* of a stream's records */
 };
 
 /* ---- frames: every length, with and without tags, both directions -------------------------- */
@@ -170,7 +172,18 @@ static void set_both(struct npf_config *to, const struct npf_config *from)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static void open_pair(struct pair *pair, struct wire *wire, uint32_t bytes,
+static void cut(const struct pair *pair, uint32_t bytes, int format,
+		struct npf_ring_geometry *geometry)
+{
+	uint32_t n_cpus = pair->wire->host->nic->cpus(pair->nic);
+
+	assert_true(format < 0
+			    ? npf_ring_cut(geometry, bytes, n_cpus, LONGEST)
+			    : npf_stream_cut(geometry, bytes, n_cpus, LONGEST, (uint32_t)format));
+}
+
+/* format: of a stream's records; negative: a pool of chunks. */
+static void open_pair(struct pair *pair, struct wire *wire, uint32_t bytes, int format,
 		      const struct npf_config *config)
 {
 	const struct npf_nic_ops *ops = wire->host->nic;
@@ -180,7 +193,7 @@ static void open_pair(struct pair *pair, struct wire *wire, uint32_t bytes,
 	wire_one_cpu();
 	pair->cpu = (uint32_t)sched_getcpu();
 	assert_int_equal(ops->open(wire->host, "va", wire->hook, &pair->nic, wire->error), 0);
-	assert_true(npf_ring_cut(&geometry, bytes, ops->cpus(pair->nic), LONGEST));
+	cut(pair, bytes, format, &geometry);
 	assert_int_equal(ops->set_ring(pair->nic, &geometry, &pair->kernel, wire->error), 0);
 	npf_user_tap_init(&pair->tap, wire->host, &tap_host, NULL);
 	assert_int_equal(npf_user_tap_set_ring(&pair->tap, &geometry, &pair->user), 0);
@@ -215,6 +228,24 @@ static uint64_t received(const struct pair *pair)
 	return totals.received;
 }
 
+static void empty_stream(const struct npf_ring_view *view)
+{
+	struct npf_stream *stream = &view->control->stream;
+	uint64_t end = npf_stream_end(view, stream->head).position;
+
+	__atomic_store_n(&stream->head, end, __ATOMIC_SEQ_CST);
+}
+
+/* When the record that came last was stamped; and room for the next one. */
+static uint64_t take_stamp(const struct npf_ring_view *view)
+{
+	uint8_t head[NPF_DUMP_RECORD_HEAD];
+
+	npf_stream_copy(view, view->control->stream.head, head, sizeof(head));
+	empty_stream(view);
+	return npf_dump_record_time(view->geometry.stream_format, head);
+}
+
 /* One after the other through the kernel, whichever way they go. */
 static void send_all(struct pair *pair)
 {
@@ -225,6 +256,8 @@ static void send_all(struct pair *pair)
 			 sample.length);
 		if (received(pair) != n + 1)
 			WIRE_UNTIL(received(pair) == n + 1);
+		if (pair->kernel.geometry.stream_size)
+			pair->times[n] = take_stamp(&pair->kernel);
 	}
 }
 
@@ -325,7 +358,7 @@ static uint64_t compare_rings(struct wire *wire, uint32_t bytes, const struct np
 	struct npf_ring_totals totals;
 	struct pair pair;
 
-	open_pair(&pair, wire, bytes, &config);
+	open_pair(&pair, wire, bytes, -1, &config);
 	set_filters(&pair, &filters);
 	send_all(&pair);
 	deliver_all(&pair);
@@ -390,7 +423,7 @@ static void classes(void **state)
 		own[i] = (struct npf_program){ .length = 4, .insns = by_number[i] };
 		filters.classes[i] = i < N_OF(programs) ? &programs[i] : &own[i];
 	}
-	open_pair(&pair, wire, 0, &config);
+	open_pair(&pair, wire, 0, -1, &config);
 	set_filters(&pair, &filters);
 	send_all(&pair);
 	deliver_all(&pair);
@@ -405,6 +438,57 @@ static void classes(void **state)
 	close_pair(&pair);
 }
 
+/* ---- streams ------------------------------------------------------------------------------- */
+
+static void deliver_stream(struct pair *pair)
+{
+	uint8_t held[LONGEST];
+
+	for (uint32_t n = 0; n < N_FRAMES; n++) {
+		struct sample sample = make_sample(n);
+		struct npf_frame frame = as_received(pair, &sample, held);
+
+		npf_user_tap_deliver(&pair->tap, &frame, held, pair->times[n], pair->cpu, 0);
+		empty_stream(&pair->user);
+	}
+}
+
+/* The ring is so small that records cross its end again and again. */
+static void compare_streams(struct wire *wire, enum npf_dump_format format,
+			    const struct npf_program *program)
+{
+	const struct npf_config config = { .accept_types = ALL_TYPES };
+	const struct npf_filter_set filters = { .filter = program };
+	struct npf_ring_totals totals;
+	struct pair pair;
+
+	open_pair(&pair, wire, NPF_STREAM_SMALLEST, (int)format, &config);
+	set_filters(&pair, &filters);
+	pair.kernel.control->stream.open = 1;
+	pair.user.control->stream.open = 1;
+	send_all(&pair);
+	deliver_stream(&pair);
+	assert_memory_equal(&pair.kernel.cpus[pair.cpu], &pair.user.cpus[pair.cpu],
+			    sizeof(struct npf_cpu));
+	assert_memory_equal(&pair.kernel.control->stream, &pair.user.control->stream,
+			    sizeof(struct npf_stream));
+	assert_memory_equal(pair.kernel.chunks, pair.user.chunks, NPF_STREAM_SMALLEST);
+	npf_ring_totals(&pair.kernel, &totals);
+	assert_int_equal(totals.received, N_FRAMES);
+	assert_true(totals.captured > 0 && !totals.dropped[NPF_DROP_FULL]);
+	close_pair(&pair);
+}
+
+static void streams(void **state)
+{
+	struct wire *wire = wire_of(state);
+
+	for (unsigned int format = NPF_DUMP_PCAP; format <= NPF_DUMP_PCAPNG; format++)
+		compare_streams(wire, (enum npf_dump_format)format, NULL);
+	for (size_t i = 0; i < N_OF(programs); i++)
+		compare_streams(wire, NPF_DUMP_PCAPNG, &programs[i]);
+}
+
 int main(void)
 {
 	static const struct wire_test tests[] = {
@@ -413,6 +497,7 @@ int main(void)
 		{ "no ring", no_ring },
 		{ "filters", filtered },
 		{ "classes", classes },
+		{ "streams", streams },
 	};
 
 	return wire_run("kernel and user space", tests, N_OF(tests), KERNEL_HOOKS);

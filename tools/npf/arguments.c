@@ -118,6 +118,27 @@ bool npf_parse_duration(const char *text, uint64_t max_us, uint64_t *us)
 	return true;
 }
 
+bool npf_parse_period(const char *text, uint64_t *ns)
+{
+	static const struct {
+		const char *name;
+		uint64_t ns;
+	} units[] = { { "", 1000000000u },     { "s", 1000000000u },    { "ms", 1000000u },
+		      { "min", 60000000000u }, { "h", 3600000000000u }, { "d", 86400000000000u } };
+	uint64_t number, millionths;
+
+	if (!take_digits(&text, &number) || !take_fraction(&text, &millionths))
+		return false;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(text, units[i].name))
+			continue;
+		return !__builtin_mul_overflow(number, units[i].ns, &number) &&
+		       !__builtin_add_overflow(number, units[i].ns / 1000000 * millionths, ns) &&
+		       *ns;
+	}
+	return false;
+}
+
 bool npf_parse_hook(const char *text, enum npf_hook *hook)
 {
 	if (!strcmp(text, "auto")) {

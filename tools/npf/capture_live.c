@@ -9,38 +9,18 @@
 #include <string.h>
 
 #include "capture.h"
+#include "session_filter.h"
 #include "signals.h"
 #include "terminal.h"
 
 /* How the loop stands, besides a negative errno value of the driver. */
 enum { GOING_ON, ENDED_COUNT, ENDED_SIGNAL, ENDED_OUTPUT };
 
-static int install_filter(struct npf_session *session, const struct npf_capture_options *options)
-{
-	struct npf_compiled compiled;
-	char error[NPF_ERROR_SIZE];
-	int code = EXIT_OK;
-	int err = npf_expression_compile(options->expression, session->adapter.link_type,
-					 options->snaplen, &compiled, error);
-
-	if (err)
-		return npf_tool_fail(session->command, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED,
-				     "filter '%s': %s", options->expression, error);
-	if (npf_expression_restrict(&compiled, options->direction, error)) {
-		code = npf_tool_fail(session->command, EXIT_FAILED, "%s", error);
-		goto free_program;
-	}
-	err = npf_set_filter(session->instance, &compiled.program);
-	if (err)
-		code = npf_session_fail(session, err, "cannot install the filter");
-free_program:
-	npf_expression_free(&compiled);
-	return code;
-}
-
 static int prepare(struct npf_session *session, const struct npf_capture_options *options)
 {
-	int code = install_filter(session, options), err;
+	int code = npf_session_filter(session, options->expression, options->snaplen,
+				      options->direction);
+	int err;
 
 	if (!code)
 		code = npf_session_promiscuous(session, options->promiscuous);

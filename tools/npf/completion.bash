@@ -17,6 +17,9 @@ _npf_values()
 	-n | --repeat) echo forever ;;
 	--rate) echo 10kpps 100Mbps ;;
 	-Q | --direction) echo in out inout ;;
+	--format) echo pcap pcap-ns pcapng ;;
+	--compress) echo zstd zstd:1 zstd:9 zstd:19 ;;
+	--user) compgen -u ;;
 	-B | --buffer) echo 1M 4M 16M 64M 256M 1G ;;
 	*) return 1 ;;
 	esac
@@ -41,6 +44,12 @@ _npf_options()
 			--force --path --no-loopback --late --json --help
 		;;
 	doctor) echo --interface --json --help ;;
+	dump)
+		echo --interface --write --no-promiscuous --direction --hook --snaplen --buffer \
+			--format --compress --buffered --user --count --max-size --duration \
+			--rotate-size --rotate-time --rotate-packets --files --quiet --interval \
+			--json --help
+		;;
 	repair) echo --check --output --rename --force --json --help ;;
 	esac
 }
@@ -51,7 +60,7 @@ _npf()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)) || { ((COMP_CWORD == 2)) && [[ $before == help ]]; }; then
-		mapfile -t COMPREPLY < <(compgen -W 'list capture stat send replay repair doctor help' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list capture stat send replay dump repair doctor help' -- "$word")
 		return
 	fi
 	case $before in

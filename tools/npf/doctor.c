@@ -15,6 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "direct_io.h"
 #include "json.h"
 #include "terminal.h"
 #include "tool.h"
@@ -60,6 +61,8 @@ struct findings {
 	bool btf;
 	uint64_t memlock; /* bytes, UINT64_MAX unlimited */
 	char program[PATH_MAX];
+	bool direct; /* dumps here are written past the page cache */
+	char why_not_direct[96];
 };
 
 /* ---- looking --------------------------------------------------------------------------------- */
@@ -138,6 +141,8 @@ static void look_around(struct findings *findings)
 
 	findings->program[n > 0 ? n : 0] = '\0';
 	uname(&findings->kernel);
+	findings->direct = npf_direct_io_works(".", findings->why_not_direct,
+					       sizeof(findings->why_not_direct));
 	capng_get_caps_process();
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
 		findings->capable[i] = capng_have_capability(CAPNG_EFFECTIVE,
@@ -263,6 +268,14 @@ static void tell_kernel(const struct npf_terminal *terminal, const struct findin
 	tell(terminal, true, "locked memory", memory);
 }
 
+static void tell_disk(const struct npf_terminal *terminal, const struct findings *findings)
+{
+	printf("dump to disk, in this directory\n");
+	tell_line(terminal, findings->direct ? NPF_GREEN : NPF_YELLOW,
+		  findings->direct ? "ok" : "no", "direct I/O",
+		  findings->direct ? "no page cache in between" : findings->why_not_direct);
+}
+
 /* npf may run under a wrapper; the path of the file itself is what setcap wants. */
 static void tell_cure(const struct findings *findings)
 {
@@ -353,6 +366,8 @@ static void print_json(const struct findings *findings, int code)
 		npf_json_string(&json, "memlock", NULL);
 	else
 		npf_json_unsigned(&json, "memlock", findings->memlock);
+	npf_json_bool(&json, "direct_io", findings->direct);
+	npf_json_string(&json, "why_not_direct", findings->direct ? NULL : findings->why_not_direct);
 	npf_json_object_end(&json);
 	npf_json_line(&json);
 }
@@ -367,6 +382,7 @@ static void print_text(const struct findings *findings, int code)
 	tell_sending(&terminal, findings);
 	tell_capabilities(&terminal, findings);
 	tell_kernel(&terminal, findings);
+	tell_disk(&terminal, findings);
 	tell_cure(findings);
 	tell_verdict(code);
 }
@@ -415,7 +431,8 @@ const struct npf_command npf_command_doctor = {
 	.summary = "tell whether capturing and sending work here, and what is missing",
 	.help = "usage: npf doctor [-i NAME] [-j]\n\n"
 		"Try every hook and every way of sending on an adapter, and show capabilities and "
-		"what\nmatters of the kernel, with the command that gets what is missing.\n\n"
+		"what\nmatters of the kernel, with the command that gets what is missing. Also tells "
+		"whether npf\ndump can write past the page cache in this directory.\n\n"
 		"  -i, --interface NAME   adapter to try (default lo)\n"
 		"  -j, --json             as one JSON object\n\n"
 		"exit code: 0 tcx, the best hook, works, 1 only a lesser one, 3 none, 4 no such "

@@ -18,6 +18,7 @@ static const struct npf_command *const commands[] = {
 	&npf_command_stat,
 	&npf_command_send,
 	&npf_command_replay,
+	&npf_command_dump,
 	&npf_command_repair,
 	&npf_command_doctor,
 	&npf_command_filter,

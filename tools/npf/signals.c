@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static _Atomic(struct npf_instance *) watched;
-static atomic_bool stopped;
+static atomic_uint signals;
 static int event = -1;
 
 /* Both are async-signal-safe, and each is nothing where nobody reads or sends. */
@@ -31,16 +31,16 @@ static void on_signal(int number)
 	int saved = errno;
 
 	(void)number;
-	atomic_store(&stopped, true);
+	atomic_fetch_add(&signals, 1);
 	if (instance)
 		wake(instance);
 	(void)!write(event, &one, sizeof(one)); /* fails when full only: readable all the same */
 	errno = saved;
 }
 
-int npf_signals_init(void)
+static int watch(int flags)
 {
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -54,6 +54,23 @@ int npf_signals_init(void)
 	return 0;
 }
 
+int npf_signals_init(void)
+{
+	return watch((int)SA_RESETHAND);
+}
+
+int npf_signals_init_patient(void)
+{
+	struct sigaction action = { .sa_handler = on_signal }, before;
+	int err = watch(0);
+
+	/* nohup(1) has it ignored, and so it stays. */
+	sigemptyset(&action.sa_mask);
+	if (!err && !sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
+	return err;
+}
+
 void npf_signals_watch(struct npf_instance *instance)
 {
 	atomic_store(&watched, instance);
@@ -63,7 +80,12 @@ void npf_signals_watch(struct npf_instance *instance)
 
 bool npf_signals_stopped(void)
 {
-	return atomic_load(&stopped);
+	return atomic_load(&signals) != 0;
+}
+
+unsigned int npf_signals_count(void)
+{
+	return atomic_load(&signals);
 }
 
 int npf_signals_fd(void)

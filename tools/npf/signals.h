@@ -13,11 +13,15 @@
 
 /* 0 or a negative errno value. */
 int npf_signals_init(void);
+/* The same where an end takes its time: further signals count and kill nobody, and a terminal that
+ * goes away (SIGHUP) asks for the end too. */
+int npf_signals_init_patient(void);
 /* The instance whose reader and sender shall be woken; NULL before it is closed. */
 void npf_signals_watch(struct npf_instance *instance);
 bool npf_signals_stopped(void);
 /* Readable from when a signal came. */
 int npf_signals_fd(void);
+unsigned int npf_signals_count(void); /* that came until now */
 /* Wait until fd (-1: none) is readable, the deadline passes (ns, CLOCK_MONOTONIC) or a signal
  * asks for the end. True when fd is readable. */
 bool npf_signals_wait(int fd, uint64_t deadline);

@@ -35,7 +35,7 @@ struct npf_command {
 
 extern const struct npf_command npf_command_list, npf_command_capture, npf_command_stat,
 	npf_command_send, npf_command_replay, npf_command_repair, npf_command_doctor,
-	npf_command_filter;
+	npf_command_filter, npf_command_dump;
 
 /* Of a savefile that is not complete; it gets its final name by losing this. */
 #define NPF_PART_SUFFIX ".part"
@@ -64,6 +64,8 @@ void npf_option_text(char text[NPF_NAME_SIZE], int letter, const char *name);
 bool npf_parse_size(const char *text, uint64_t max, uint64_t *bytes);
 /* Time in ms, or with us, ms or s; a fraction is allowed. Result in microseconds. */
 bool npf_parse_duration(const char *text, uint64_t max_us, uint64_t *us);
+/* Time in s, or with ms, s, min, h or d; a fraction is allowed, zero is not. Result in ns. */
+bool npf_parse_period(const char *text, uint64_t *ns);
 bool npf_parse_hook(const char *text, enum npf_hook *hook);
 bool npf_parse_send_path(const char *text, enum npf_send_path *path);
 /* Join words with blanks into memory of the caller's to free(); NULL when short. */

@@ -114,8 +114,6 @@ struct npf_tap_env {
 #else
 #define NPF_LOAD_FIRST(p) __sync_fetch_and_add(p, 0)
 #endif
-/* One store: the kernel allows it at any address where the processor does. */
-#define NPF_PUT32(p, v) (*(volatile uint32_t *)(p) = (v))
 
 #define env_function static inline __attribute__((always_inline))
 
@@ -191,6 +189,12 @@ env_function void npf_env_spill(struct npf_tap_env *env, uint8_t *to, const uint
 	asm volatile("" : "+r"(bytes));
 	if (bytes > 0 && bytes <= 1ll << geometry.chunk_shift)
 		bpf_probe_read_kernel(to, bytes, from);
+}
+
+/* One store: the kernel allows it at any address where the processor does. */
+env_function void npf_env_put(uint8_t *to, uint32_t value)
+{
+	*(volatile uint32_t *)to = value;
 }
 
 env_function uint64_t npf_env_now(struct npf_tap_env *env, uint32_t coarse)

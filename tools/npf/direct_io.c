@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* See direct_io.h. */
+#include "direct_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define PAGE 4096
+
+static int write_page(int fd)
+{
+	void *page;
+	ssize_t n;
+
+	if (posix_memalign(&page, PAGE, PAGE))
+		return ENOMEM;
+	memset(page, 0, PAGE);
+	n = pwrite(fd, page, PAGE, 0);
+	free(page);
+	return n == PAGE ? 0 : n < 0 ? errno : EIO;
+}
+
+bool npf_direct_io_works(const char *directory, char *why_not, size_t size)
+{
+	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), err;
+	struct statfs system;
+
+	if (fd < 0) {
+		snprintf(why_not, size, "not known: no file can be made here: %s", strerror(errno));
+		return false;
+	}
+	/* Takes the flag since Linux 6.6, and copies all the same. */
+	if (!fstatfs(fd, &system) && system.f_type == TMPFS_MAGIC) {
+		snprintf(why_not, size, "tmpfs has no disk");
+		close(fd);
+		return false;
+	}
+	err = fcntl(fd, F_SETFL, O_DIRECT) ? errno : write_page(fd);
+	if (err)
+		snprintf(why_not, size, "the file system cannot: %s", strerror(err));
+	close(fd);
+	return !err;
+}

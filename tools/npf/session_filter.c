@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* See session_filter.h. */
+#include "session_filter.h"
+
+#include <errno.h>
+
+int npf_session_filter(struct npf_session *session, const char *expression, uint32_t snaplen,
+		       enum npf_direction direction)
+{
+	struct npf_compiled compiled;
+	char error[NPF_ERROR_SIZE];
+	int code = EXIT_OK;
+	int err = npf_expression_compile(expression, session->adapter.link_type, snaplen, &compiled,
+					 error);
+
+	if (err)
+		return npf_tool_fail(session->command, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED,
+				     "filter '%s': %s", expression, error);
+	if (npf_expression_restrict(&compiled, direction, error)) {
+		code = npf_tool_fail(session->command, EXIT_FAILED, "%s", error);
+		goto free_program;
+	}
+	err = npf_set_filter(session->instance, &compiled.program);
+	if (err)
+		code = npf_session_fail(session, err, "cannot install the filter");
+free_program:
+	npf_expression_free(&compiled);
+	return code;
+}
