@@ -44,13 +44,15 @@ bool wpcap_drives(const char *device)
 static int set_link_type(pcap_t *p)
 {
 	struct npf_adapter adapter;
+	NetType type;
 
-	if (npf_instance_adapter(p->instance, &adapter) || !driven(&adapter))
+	if (npf_instance_adapter(p->instance, &adapter) || !driven(&adapter) ||
+	    !PacketGetNetType(p->adapter, &type))
 		return -1;
 	p->ethernet = adapter.hatype == ARPHRD_ETHER;
 	p->ifindex = adapter.index;
 	p->hatype = adapter.hatype;
-	p->link_type = adapter.medium == NPF_MEDIUM_IP ? DLT_RAW : DLT_EN10MB;
+	p->link_type = type.LinkType == NdisMediumIP ? DLT_RAW : DLT_EN10MB;
 	p->adapter_dropped = adapter.rx_dropped;
 	return 0;
 }
@@ -88,7 +90,10 @@ static BOOLEAN set_timeout(const pcap_t *p)
 
 static int set_up(pcap_t *p)
 {
-	if (set_link_type(p) || !set_hw_filter(p) || !set_buffer(p) || !set_min_to_copy(p))
+	if (set_link_type(p) || !set_hw_filter(p))
+		return -1;
+	p->packet = PacketAllocatePacket();
+	if (!p->packet || !set_buffer(p) || !set_min_to_copy(p))
 		return -1;
 	if (p->options.snaplen <= 0 || p->options.snaplen > LARGEST_SNAPLEN)
 		p->options.snaplen = LARGEST_SNAPLEN;
@@ -102,6 +107,8 @@ static int set_up(pcap_t *p)
 static void close_adapter(pcap_t *p)
 {
 	PacketCloseAdapter(p->adapter);
+	PacketFreePacket(p->packet);
+	p->packet = NULL;
 	p->adapter = NULL;
 	p->instance = NULL;
 }

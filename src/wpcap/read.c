@@ -140,18 +140,21 @@ static bool next_packet(pcap_t *p, struct pcap_pkthdr *header, const u_char **da
 static int read_record(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
 {
 	struct npf_bpf_hdr record;
-	int64_t n;
 
 	wpcap_end_batch(p);
 	if (p->nonblocking && !readable(p))
 		return was_broken(p) ? PCAP_ERROR_BREAK : 0;
-	do {
+	for (;;) {
 		if (was_broken(p))
 			return PCAP_ERROR_BREAK;
-		n = npf_read(p->instance, p->record, sizeof(p->record));
-	} while (n == -EINTR);
-	if (n < (int64_t)sizeof(record))
-		return n < 0 ? fail_read(p, n) : 0;
+		PacketInitPacket(p->packet, p->record, sizeof(p->record));
+		if (PacketReceivePacket(p->adapter, p->packet, TRUE))
+			break;
+		if (errno != EINTR)
+			return fail_read(p, -errno);
+	}
+	if (p->packet->ulBytesReceived < sizeof(record))
+		return 0;
 	memcpy(&record, p->record, sizeof(record));
 	header->ts = (struct timeval){ .tv_sec = record.tv_sec, .tv_usec = record.tv_usec };
 	if (p->options.precision == PCAP_TSTAMP_PRECISION_NANO)

@@ -50,6 +50,7 @@ struct pcap {
 	/* A live capture on NPF. */
 	LPADAPTER adapter;
 	struct npf_instance *instance;
+	LPPACKET packet;  /* of statistics; captured ones are handed out where they are */
 	pcap_t *dead;     /* libpcap's, of the same link type: compiles, opens savefiles */
 	pcap_t *compiler; /* a live one, for expressions that need it; NULL until one does */
 	int link_type;
