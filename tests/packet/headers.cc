@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Every public header in C++. */
 #include <Packet32.h>
+#include <Win32-Extensions.h>
 #include <basetsd.h>
 #include <conio.h>
 #include <direct.h>
@@ -8,7 +9,10 @@
 #include <mmsystem.h>
 #include <ntddndis.h>
 #include <npf/npf.h>
+#include <pcap-stdinc.h>
+#include <pcap.h>
 #include <process.h>
+#include <remote-ext.h>
 #include <tchar.h>
 #include <winbase.h>
 #include <windows.h>

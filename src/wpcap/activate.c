@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Opening and closing a live capture on NPF, in the steps of the original. */
+#include <net/if_arp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wpcap/wpcap.h"
+
+#define LARGEST_SNAPLEN 262144
+#define DEFAULT_BUFFER  (4 << 20)
+
+/* Wake the reader for so much, unless time passes first. */
+#define MIN_TO_COPY  65536
+#define BUFFER_SHARE 8 /* and for no more than this part of the buffer */
+
+/* A timeout of 0 promises nothing; packets do not wait for ever though. */
+#define FLUSH_MS 10
+
+/* From <net/if_arp.h> of the kernel. */
+#define HATYPE_RAWIP 519
+
+/* ---- who drives ---------------------------------------------------------------------------- */
+
+static bool driven(const struct npf_adapter *adapter)
+{
+	static const uint32_t kinds[] = { ARPHRD_ETHER,  ARPHRD_LOOPBACK, ARPHRD_NONE, HATYPE_RAWIP,
+					  ARPHRD_TUNNEL, ARPHRD_TUNNEL6,  ARPHRD_SIT };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (adapter->hatype == kinds[i])
+			return adapter->flags & NPF_ADAPTER_UP;
+	}
+	return false;
+}
+
+/* One that is down is libpcap's as well: it says so in its own words. */
+bool wpcap_drives(const char *device)
+{
+	return device[0] && strcmp(device, "any") && !strchr(device, ':');
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static int set_link_type(pcap_t *p)
+{
+	struct npf_adapter adapter;
+	NetType type;
+
+	if (npf_instance_adapter(p->instance, &adapter) || !driven(&adapter) ||
+	    !PacketGetNetType(p->adapter, &type))
+		return -1;
+	p->ethernet = adapter.hatype == ARPHRD_ETHER;
+	p->ifindex = adapter.index;
+	p->hatype = adapter.hatype;
+	p->link_type = type.LinkType == NdisMediumIP ? DLT_RAW : DLT_EN10MB;
+	p->adapter_dropped = adapter.rx_dropped;
+	return 0;
+}
+
+static BOOLEAN set_hw_filter(const pcap_t *p)
+{
+	ULONG bits = NPF_FILTER_DEFAULT;
+
+	if (p->options.promiscuous)
+		bits = NDIS_PACKET_TYPE_PROMISCUOUS;
+	return PacketSetHwFilter(p->adapter, bits);
+}
+
+static BOOLEAN set_buffer(pcap_t *p)
+{
+	if (p->options.buffer_size <= 0)
+		p->options.buffer_size = DEFAULT_BUFFER;
+	return PacketSetBuff(p->adapter, p->options.buffer_size);
+}
+
+static BOOLEAN set_min_to_copy(const pcap_t *p)
+{
+	int bytes = p->options.buffer_size / BUFFER_SHARE;
+
+	if (bytes > MIN_TO_COPY)
+		bytes = MIN_TO_COPY;
+	return PacketSetMinToCopy(p->adapter, p->options.immediate ? 0 : bytes);
+}
+
+static BOOLEAN set_timeout(const pcap_t *p)
+{
+	return PacketSetReadTimeout(p->adapter,
+				    p->options.timeout > 0 ? p->options.timeout : FLUSH_MS);
+}
+
+static int set_up(pcap_t *p)
+{
+	if (set_link_type(p) || !set_hw_filter(p))
+		return -1;
+	p->packet = PacketAllocatePacket();
+	if (!p->packet || !set_buffer(p) || !set_min_to_copy(p))
+		return -1;
+	if (p->options.snaplen <= 0 || p->options.snaplen > LARGEST_SNAPLEN)
+		p->options.snaplen = LARGEST_SNAPLEN;
+	if (wpcap_install(p, NULL) || !set_timeout(p))
+		return -1;
+	p->dead = REAL(pcap_open_dead_with_tstamp_precision)(p->link_type, p->options.snaplen,
+							     (u_int)p->options.precision);
+	return p->dead ? 0 : -1;
+}
+
+static void close_adapter(pcap_t *p)
+{
+	PacketCloseAdapter(p->adapter);
+	PacketFreePacket(p->packet);
+	p->packet = NULL;
+	p->adapter = NULL;
+	p->instance = NULL;
+}
+
+int pcap_activate_win32(pcap_t *p)
+{
+	WPCAP_TRACED(NULL);
+
+	p->adapter = PacketOpenAdapter(p->device);
+	if (!p->adapter)
+		return -1;
+	p->instance = p->adapter->hFile;
+	if (set_up(p)) {
+		close_adapter(p);
+		return -1;
+	}
+	REAL(pcap_close)(p->real);
+	p->real = NULL;
+	return 0;
+}
+
+/* ---- closing ------------------------------------------------------------------------------- */
+
+static void pcap_cleanup_live_common(pcap_t *p)
+{
+	WPCAP_TRACED(NULL);
+
+	wpcap_forget_filter(p);
+	free(p->untagged);
+	REAL(pcap_close)(p->dead);
+	if (p->compiler)
+		REAL(pcap_close)(p->compiler);
+}
+
+void pcap_cleanup_win32(pcap_t *p)
+{
+	WPCAP_TRACED(NULL);
+
+	wpcap_end_batch(p);
+	close_adapter(p);
+	pcap_cleanup_live_common(p);
+}

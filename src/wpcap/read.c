@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Packets, in place: callbacks get pointers into the kernel's buffer. A batch of the driver is open
+ * from the first packet of it until all were handed out, and for pcap_next() until the next call.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "wpcap/wpcap.h"
+
+#define NS_PER_S  1000000000u
+#define NS_PER_US 1000u
+#define NS_PER_MS 1000000u
+
+/* With pcap_next() a batch ends after so many: the room of what was read is wanted. */
+#define LONGEST_WALK 256
+
+/* Without a bound: as many as there are. */
+#define ALL (-1)
+
+/* ---- batches ------------------------------------------------------------------------------- */
+
+void wpcap_end_batch(pcap_t *p)
+{
+	if (!p->batch)
+		return;
+	npf_batch_end(p->instance);
+	p->batch = false;
+	p->walked = 0;
+}
+
+static bool readable(const pcap_t *p)
+{
+	struct pollfd event = { .fd = NPF_HANDLE_DESCRIPTOR(p->adapter->ReadEvent),
+				.events = POLLIN };
+
+	return poll(&event, 1, 0) > 0;
+}
+
+static bool was_broken(pcap_t *p)
+{
+	return __atomic_exchange_n(&p->broken, 0, __ATOMIC_ACQ_REL);
+}
+
+static int fail_read(pcap_t *p, int64_t err)
+{
+	if (err == -ENODEV)
+		return wpcap_fail(p, PCAP_ERROR, "The interface disappeared");
+	return wpcap_fail_adapter(p, PCAP_ERROR, "reading failed");
+}
+
+/* 1: a batch is open; 0: time has passed; PCAP_ERROR, PCAP_ERROR_BREAK. */
+static int begin_batch(pcap_t *p)
+{
+	int64_t pending;
+
+	if (wpcap_settle_filter(p))
+		return PCAP_ERROR;
+	if (p->nonblocking && !readable(p))
+		return was_broken(p) ? PCAP_ERROR_BREAK : 0;
+	do {
+		if (was_broken(p))
+			return PCAP_ERROR_BREAK;
+		pending = npf_batch_begin(p->instance);
+		/* Without a timeout the driver's is only that of pending packets. */
+	} while (pending == -EINTR || (!pending && p->options.timeout <= 0 && !p->nonblocking));
+	if (pending < 0)
+		return fail_read(p, pending);
+	p->batch = pending > 0;
+	return p->batch;
+}
+
+/* ---- one packet ---------------------------------------------------------------------------- */
+
+static struct timeval time_of(const pcap_t *p, uint64_t ns)
+{
+	uint64_t part = ns % NS_PER_S;
+
+	if (p->options.precision != PCAP_TSTAMP_PRECISION_NANO)
+		part /= NS_PER_US;
+	return (struct timeval){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)part };
+}
+
+static bool sample(pcap_t *p, uint64_t time)
+{
+	const struct pcap_samp *sampling = &p->sampling;
+
+	if (sampling->method == PCAP_SAMP_1_EVERY_N) {
+		if (++p->sampled < (uint32_t)(sampling->value > 0 ? sampling->value : 1))
+			return false;
+		p->sampled = 0;
+	} else if (sampling->method == PCAP_SAMP_FIRST_AFTER_N_MS) {
+		if (time < p->sample_after)
+			return false;
+		p->sample_after = time + (uint64_t)sampling->value * NS_PER_MS;
+	}
+	return true;
+}
+
+/* What the driver could not filter or cut. */
+static bool wanted(pcap_t *p, struct npf_packet *packet)
+{
+	uint32_t most = (uint32_t)p->options.snaplen;
+
+	if (p->filter_here) {
+		uint32_t keep = wpcap_filter_here(p, packet);
+
+		if (!keep)
+			return false;
+		if (keep < most)
+			most = keep;
+	}
+	if (packet->caplen > most)
+		packet->caplen = most;
+	return p->sampling.method == PCAP_SAMP_NOSAMP || sample(p, packet->time);
+}
+
+/* The next packet of the open batch that is wanted. */
+static bool next_packet(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
+{
+	struct npf_packet packet;
+
+	while (npf_batch_next(p->instance, &packet)) {
+		p->walked++;
+		if (!wanted(p, &packet))
+			continue;
+		header->ts = time_of(p, packet.time);
+		header->caplen = packet.caplen;
+		header->len = packet.len;
+		*data = packet.data;
+		return true;
+	}
+	return false;
+}
+
+/* ---- statistics mode ----------------------------------------------------------------------- */
+
+/* 1: a record; 0: not yet; PCAP_ERROR, PCAP_ERROR_BREAK. */
+static int read_record(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
+{
+	struct npf_bpf_hdr record;
+
+	wpcap_end_batch(p);
+	if (p->nonblocking && !readable(p))
+		return was_broken(p) ? PCAP_ERROR_BREAK : 0;
+	for (;;) {
+		if (was_broken(p))
+			return PCAP_ERROR_BREAK;
+		PacketInitPacket(p->packet, p->record, sizeof(p->record));
+		if (PacketReceivePacket(p->adapter, p->packet, TRUE))
+			break;
+		if (errno != EINTR)
+			return fail_read(p, -errno);
+	}
+	if (p->packet->ulBytesReceived < sizeof(record))
+		return 0;
+	memcpy(&record, p->record, sizeof(record));
+	header->ts = (struct timeval){ .tv_sec = record.tv_sec, .tv_usec = record.tv_usec };
+	if (p->options.precision == PCAP_TSTAMP_PRECISION_NANO)
+		header->ts.tv_usec *= NS_PER_US;
+	header->caplen = record.caplen;
+	header->len = record.datalen;
+	*data = p->record + record.hdrlen;
+	return 1;
+}
+
+static int dispatch_record(pcap_t *p, pcap_handler callback, u_char *user)
+{
+	struct pcap_pkthdr header;
+	const u_char *data;
+	int result = read_record(p, &header, &data);
+
+	if (result == 1)
+		callback(user, &header, data);
+	return result;
+}
+
+/* ---- with a callback ----------------------------------------------------------------------- */
+
+static int walk(pcap_t *p, int count, pcap_handler callback, u_char *user)
+{
+	struct pcap_pkthdr header;
+	const u_char *data;
+	int n = 0;
+
+	while ((count == ALL || n < count) && next_packet(p, &header, &data)) {
+		callback(user, &header, data);
+		n++;
+		if (__atomic_load_n(&p->broken, __ATOMIC_RELAXED))
+			break;
+	}
+	return n;
+}
+
+static int dispatch(pcap_t *p, int count, pcap_handler callback, u_char *user)
+{
+	int n;
+
+	if (p->mode == MODE_STAT)
+		return dispatch_record(p, callback, user);
+	if (was_broken(p))
+		return PCAP_ERROR_BREAK;
+	if (!p->batch) {
+		int begun = begin_batch(p);
+
+		if (begun <= 0)
+			return begun;
+	}
+	n = walk(p, count, callback, user);
+	/* What is left makes the descriptor readable again. */
+	wpcap_end_batch(p);
+	return n ? n : (was_broken(p) ? PCAP_ERROR_BREAK : 0);
+}
+
+WPCAP_EXPORT int pcap_dispatch(pcap_t *p, int count, pcap_handler callback, u_char *user)
+{
+	if (p->real)
+		return REAL(pcap_dispatch)(p->real, count, callback, user);
+	return dispatch(p, count > 0 ? count : ALL, callback, user);
+}
+
+WPCAP_EXPORT int pcap_loop(pcap_t *p, int count, pcap_handler callback, u_char *user)
+{
+	if (p->real)
+		return REAL(pcap_loop)(p->real, count, callback, user);
+	for (;;) {
+		int n = dispatch(p, count > 0 ? count : ALL, callback, user);
+
+		if (n < 0)
+			return n;
+		if (count > 0 && (count -= n) <= 0)
+			return 0;
+	}
+}
+
+/* Flags only, and one write: a signal handler may. */
+WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
+{
+	if (p->real) {
+		REAL(pcap_breakloop)(p->real);
+		return;
+	}
+	__atomic_store_n(&p->broken, 1, __ATOMIC_RELEASE);
+	npf_stop_waiting(p->instance);
+}
+
+/* ---- without one --------------------------------------------------------------------------- */
+
+static int next(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
+{
+	if (p->mode == MODE_STAT)
+		return read_record(p, header, data);
+	for (;;) {
+		int begun;
+
+		if (was_broken(p))
+			return PCAP_ERROR_BREAK;
+		if (p->batch && p->walked < LONGEST_WALK && next_packet(p, header, data))
+			return 1;
+		wpcap_end_batch(p);
+		begun = begin_batch(p);
+		if (begun <= 0)
+			return begun;
+		if (next_packet(p, header, data))
+			return 1;
+		/* None of them was wanted. */
+		wpcap_end_batch(p);
+		return 0;
+	}
+}
+
+WPCAP_EXPORT int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **header, const u_char **data)
+{
+	if (p->real)
+		return REAL(pcap_next_ex)(p->real, header, data);
+	*header = &p->header;
+	return next(p, &p->header, data);
+}
+
+WPCAP_EXPORT const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *header)
+{
+	const u_char *data;
+
+	if (p->real)
+		return REAL(pcap_next)(p->real, header);
+	return next(p, header, &data) == 1 ? data : NULL;
+}
+
+/* ---- counting ------------------------------------------------------------------------------ */
+
+static void count(pcap_t *p, uint64_t *received, uint64_t *dropped, uint64_t *lost)
+{
+	struct npf_stats now = { 0 };
+
+	npf_get_stats(p->instance, &now);
+	*lost = p->lost + now.dropped_by[NPF_DROP_BACKLOG];
+	*dropped = p->dropped + now.dropped - now.dropped_by[NPF_DROP_BACKLOG];
+	*received = p->received + now.received - now.filtered;
+}
+
+void wpcap_keep_counters(pcap_t *p)
+{
+	count(p, &p->received, &p->dropped, &p->lost);
+}
+
+static uint64_t adapter_dropped(pcap_t *p)
+{
+	struct npf_adapter adapter;
+
+	if (npf_instance_adapter(p->instance, &adapter) || adapter.rx_dropped < p->adapter_dropped)
+		return 0;
+	return adapter.rx_dropped - p->adapter_dropped;
+}
+
+WPCAP_EXPORT int pcap_stats(pcap_t *p, struct pcap_stat *stats)
+{
+	uint64_t received, dropped, lost;
+
+	if (p->real)
+		return REAL(pcap_stats)(p->real, stats);
+	if (p->mode == MODE_STAT)
+		return wpcap_fail(p, PCAP_ERROR, "pcap_stats is not supported in statistics mode");
+	count(p, &received, &dropped, &lost);
+	/* Three fields: a libpcap program's structure has no more. */
+	stats->ps_recv = (u_int)received;
+	stats->ps_drop = (u_int)dropped;
+	stats->ps_ifdrop = (u_int)(lost + adapter_dropped(p));
+	return 0;
+}

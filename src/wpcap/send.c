@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Send queues: packets laid out as the driver takes them, sent with one call. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wpcap/wpcap.h"
+
+WPCAP_EXPORT pcap_send_queue *pcap_sendqueue_alloc(u_int bytes)
+{
+	pcap_send_queue *queue = calloc(1, sizeof(*queue));
+
+	if (!queue)
+		return NULL;
+	queue->buffer = malloc(bytes ? bytes : 1);
+	if (!queue->buffer) {
+		free(queue);
+		return NULL;
+	}
+	queue->maxlen = bytes;
+	return queue;
+}
+
+WPCAP_EXPORT void pcap_sendqueue_destroy(pcap_send_queue *queue)
+{
+	if (!queue)
+		return;
+	free(queue->buffer);
+	free(queue);
+}
+
+/* In 64 bits: the original's sum could wrap. */
+WPCAP_EXPORT int pcap_sendqueue_queue(pcap_send_queue *queue, const struct pcap_pkthdr *header,
+				      const u_char *data)
+{
+	struct dump_bpf_hdr head = {
+		.ts = { (LONG)header->ts.tv_sec, (LONG)header->ts.tv_usec },
+		.caplen = header->caplen,
+		.len = header->len,
+	};
+	char *to = queue->buffer + queue->len;
+
+	if ((uint64_t)queue->len + sizeof(head) + header->caplen > queue->maxlen)
+		return -1;
+	memcpy(to, &head, sizeof(head));
+	memcpy(to + sizeof(head), data, header->caplen);
+	queue->len += (u_int)sizeof(head) + header->caplen;
+	return 0;
+}
+
+WPCAP_EXPORT u_int pcap_sendqueue_transmit(pcap_t *p, pcap_send_queue *queue, int sync)
+{
+	INT sent;
+
+	if (!wpcap_is_live(p)) {
+		wpcap_fail(p, 0, "pcap_sendqueue_transmit works on live captures only");
+		return 0;
+	}
+	sent = PacketSendPackets(p->adapter, queue->buffer, queue->len, (BOOLEAN) !!sync);
+	if ((u_int)sent < queue->len)
+		wpcap_fail_adapter(p, 0, "sending the queue failed");
+	return (u_int)sent;
+}

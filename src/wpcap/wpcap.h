@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * libwpcap, private. A handle is either libpcap's, with all calls handed to it, or a live capture
+ * on NPF:
+ *
+ *   pcap_create ──► libpcap's handle, which checks and keeps the options
+ *        │ pcap_activate
+ *        ├── NPF drives the adapter and knows the options ──► a live capture of ours; libpcap's
+ *        │                                                    handle gives way to a dead one that
+ *        │                                                    compiles and opens savefiles
+ *        └── else ──► it is activated, and stays
+ *
+ *   real.c        libpcap, loaded privately
+ *   forward.c     what needs no handle
+ *   handle.c      handles: create, options, close, and what both kinds answer
+ *   activate.c    opening on NPF, in the steps of the original
+ *   read.c        packets: loop, dispatch, next
+ *   filter.c      compiling and installing; filter_here.c filtering what was read
+ *   extensions.c  WinPcap's additions; send.c send queues; source.c source strings
+ */
+#ifndef NPF_WPCAP_H
+#define NPF_WPCAP_H
+
+#define NOMINMAX
+#include <stdbool.h>
+
+#include <pcap.h>
+
+#include "Packet32.h"
+#include "npf/npf.h"
+#include "wpcap/real.h"
+
+#define WPCAP_EXPORT __attribute__((visibility("default")))
+
+struct options {
+	int snaplen;
+	int timeout; /* ms */
+	int buffer_size;
+	int tstamp_type;
+	int precision;
+	int protocol;
+	bool promiscuous, rfmon, immediate, hide_own;
+};
+
+struct pcap {
+	pcap_t *real; /* libpcap's, which does everything; or NULL: ours */
+	char *device; /* of a handle from pcap_create; NULL otherwise */
+	struct options options;
+
+	/* A live capture on NPF. */
+	LPADAPTER adapter;
+	struct npf_instance *instance;
+	LPPACKET packet;  /* of statistics; captured ones are handed out where they are */
+	pcap_t *dead;     /* libpcap's, of the same link type: compiles, opens savefiles */
+	pcap_t *compiler; /* a live one, for expressions that need it; NULL until one does */
+	int link_type;
+	bool ethernet; /* has DOCSIS as another link type */
+	bool nonblocking;
+	pcap_direction_t direction;
+	uint32_t broken; /* pcap_breakloop() was called; atomic */
+	int mode;        /* MODE_CAPT, MODE_STAT */
+
+	/* Reading. */
+	bool batch;                /* one is open: a packet of it was handed out */
+	uint32_t walked;           /* packets of it */
+	struct pcap_pkthdr header; /* of pcap_next() */
+	uint8_t record[64];        /* of statistics */
+	struct pcap_samp sampling;
+	uint32_t sampled;      /* packets since the last that was taken */
+	uint64_t sample_after; /* ns: the next one that is taken */
+
+	/* Filtering. */
+	struct bpf_program filter; /* as it was installed; bf_len 0: none */
+	bool filter_there;         /* the driver has one that rejects packets */
+	bool filter_here;  /* the driver could not take it: packets are filtered when read */
+	bool filter_early; /* installed when it was compiled, and not asked for yet */
+	bool reading;      /* packets were asked for */
+	uint8_t *untagged; /* room for a packet without its tag; NULL until wanted */
+	uint32_t ifindex, hatype;
+
+	/* Counting: what went before the last restart of the driver's counters. */
+	uint64_t received, dropped, lost;
+	uint64_t adapter_dropped; /* by the adapter when it was opened */
+	struct pcap_stat stats;   /* of pcap_stats_ex() */
+
+	char error[PCAP_ERRBUF_SIZE];
+};
+
+/* A scope that the trace shows. */
+static inline void wpcap_traced_end(const char **function)
+{
+	npf_trace(*function, NULL, false);
+}
+static inline const char *wpcap_traced_begin(const char *function, const char *what)
+{
+	npf_trace(function, what, true);
+	return function;
+}
+#define WPCAP_TRACED(what)                                                                         \
+	const char *wpcap_traced_ __attribute__((cleanup(wpcap_traced_end), unused)) =             \
+		wpcap_traced_begin(__func__, what)
+
+/* ---- handle.c ------------------------------------------------------------------------------ */
+
+/* Around a handle of libpcap's; NULL, and it is closed, when memory is short. NULL gives NULL. */
+pcap_t *wpcap_wrap(pcap_t *real, char *errbuf);
+/* Is it a live capture on NPF? */
+static inline bool wpcap_is_live(const pcap_t *p)
+{
+	return !p->real;
+}
+/* Keep a text; returns result. */
+int wpcap_fail(pcap_t *p, int result, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The same with what the adapter says. */
+int wpcap_fail_adapter(pcap_t *p, int result, const char *doing);
+/* Keep the text of a libpcap handle that worked for us. */
+int wpcap_fail_as(pcap_t *p, int result, pcap_t *worker);
+
+/* ---- activate.c ---------------------------------------------------------------------------- */
+
+/* Does NPF drive this device with these options? */
+bool wpcap_drives(const char *device);
+/* Open on NPF: 0, or -1 and nothing has changed. */
+int pcap_activate_win32(pcap_t *p);
+void pcap_cleanup_win32(pcap_t *p);
+
+/* ---- filter.c ------------------------------------------------------------------------------ */
+
+/* With or without a filter: cut to the snap length, one direction. 0, -1 with a text. */
+int wpcap_install(pcap_t *p, const struct bpf_program *filter);
+void wpcap_forget_filter(pcap_t *p);
+/* Before packets are read: take back what was not asked for. 0, -1 with a text. */
+int wpcap_settle_filter(pcap_t *p);
+
+/* ---- filter_here.c ------------------------------------------------------------------------- */
+
+/* Bytes to keep of a packet, by direction and filter; 0: none. */
+uint32_t wpcap_filter_here(pcap_t *p, const struct npf_packet *packet);
+
+/* ---- read.c -------------------------------------------------------------------------------- */
+
+/* Give back what was handed out, before anything that changes the buffer. */
+void wpcap_end_batch(pcap_t *p);
+/* Add what the driver counted to what went before, for its counters will restart. */
+void wpcap_keep_counters(pcap_t *p);
+
+#endif

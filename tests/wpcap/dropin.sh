@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# dropin.sh EQUALS LIBWPCAP LIBPACKET LIBNPF TRAFFIC: tcpdump on libpcap and the same tcpdump on
+# libwpcap, side by side on the same traffic, store the same packets. EQUALS (equals_tcpdump.sh)
+# compares "npf capture" with tcpdump: here a command of that form runs tcpdump on libwpcap.
+set -eu
+
+case ${1:-} in
+capture)
+	shift
+	# Interrupted, tcpdump forgets what it did not read yet: it reads at once.
+	arguments=(-Z root -n -U --immediate-mode)
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--hook) shift ;; # what a program on libpcap cannot choose
+		-q) ;;
+		-B)
+			arguments+=(-B 32768)
+			shift
+			;;
+		*) arguments+=("$1") ;;
+		esac
+		shift
+	done
+	LD_LIBRARY_PATH=$DROPIN exec tcpdump "${arguments[@]}"
+	;;
+veth | lo)
+	"$TRAFFIC" "$@"
+	sleep 1 # for a tcpdump that is still writing
+	exit
+	;;
+greet | count | compare)
+	exec "$TRAFFIC" "$@"
+	;;
+esac
+
+equals=$1
+if nm -D "$2" | grep -q '__[at]san_init'; then
+	echo "skipped: libpcap cannot be loaded privately under this sanitizer"
+	exit 77
+fi
+DROPIN=$(mktemp -d)
+trap 'rm -rf "$DROPIN"' EXIT
+cp "$2" "$DROPIN/libpcap.so.0.8"
+cp "$3" "$DROPIN/libpacket.so.0"
+cp "$4" "$DROPIN/libnpf.so.0"
+export DROPIN NPF_TEST_HOOKS=auto TRAFFIC=$5
+unset NPF_TEST_REQUIRE
+"$equals" "$0" "$0"
