@@ -288,3 +288,60 @@ const struct engine engines[] = {
 	},
 	{ .name = NULL },
 };
+
+/* ---- comparing ------------------------------------------------------------------------------ */
+
+#define SHOWN 20 /* disagreements that are told */
+
+uint32_t engine_mistakes;
+
+bool engine_is_wanted(const struct engine *engine)
+{
+	const char *only = getenv("NPF_ENGINE");
+
+	return (!only || !strcmp(only, engine->name)) && !engine->why_not();
+}
+
+bool engine_takes(const struct engine *engine, const struct npf_program *program)
+{
+	return engine->sees_frames || program->dialect == NPF_DIALECT_WIRE;
+}
+
+static void tell_program(const struct npf_program *program)
+{
+	for (uint32_t i = 0; i < program->length; i++) {
+		const struct npf_insn *insn = &program->insns[i];
+
+		fprintf(stderr, "\t{ 0x%02x, %u, %u, 0x%08x },\n", insn->code, insn->jt, insn->jf,
+			insn->k);
+	}
+}
+
+static void expect(const struct engine *engine, const char *name, const struct npf_program *program,
+		   const struct engine_run *run)
+{
+	struct npf_frame copy = *run->frame;
+	uint32_t expected = npf_filter_run(program, &copy, run->data);
+
+	if (run->answer == expected)
+		return;
+	if (!engine_mistakes)
+		tell_program(program);
+	if (engine_mistakes++ < SHOWN)
+		fprintf(stderr, "%s: %s: 0x%x instead of 0x%x\n", engine->name, name, run->answer,
+			expected);
+}
+
+bool engine_compare(const struct engine *engine, const char *name,
+		    const struct npf_program *program, struct engine_run *runs, uint32_t n)
+{
+	void *prepared = engine->prepare(program);
+
+	if (!prepared)
+		return false;
+	engine->run(prepared, runs, n);
+	for (uint32_t i = 0; i < n; i++)
+		expect(engine, name, program, &runs[i]);
+	engine->drop(prepared);
+	return true;
+}
