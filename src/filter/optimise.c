@@ -10,7 +10,8 @@
 const char *npf_ir_pass_name(uint32_t i)
 {
 	static const char *const names[NPF_N_PASSES] = {
-		"fold", "number", "thread", "sets", "header", "merge", "checks", "dead", "flatten",
+		"fold",  "number", "thread", "sets",    "header",
+		"merge", "checks", "dead",   "flatten", "hoist",
 	};
 
 	return i < NPF_N_PASSES ? names[i] : NULL;
@@ -46,6 +47,16 @@ static void specialise(struct npf_opt *opt)
 	make_sets(opt);
 }
 
+/* Questions that came together may be links of one chain now. */
+static void merge(struct npf_opt *opt)
+{
+	if (!npf_opt_wants(opt, NPF_PASS_MERGE) || !npf_opt_merge(opt))
+		return;
+	npf_opt_settle(opt);
+	walk(opt);
+	make_sets(opt);
+}
+
 void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *report)
 {
 	struct npf_opt opt = { .ir = ir, .passes = passes };
@@ -55,6 +66,7 @@ void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *r
 	walk(&opt);
 	make_sets(&opt);
 	specialise(&opt);
+	merge(&opt);
 	if (npf_opt_wants(&opt, NPF_PASS_HOIST))
 		npf_opt_checks(&opt);
 	npf_opt_settle(&opt);
