@@ -111,6 +111,12 @@ struct npf_code_ops {
 	int (*alloc)(struct npf_host *host, size_t size, struct npf_code *code, char *error);
 	/* Nobody enters it any more. */
 	void (*free)(struct npf_host *host, const struct npf_code *code);
+
+	/* Memory to compile in, for a while: not cleared, and kept for the next compilation,
+	 * because clearing it and giving it back would take longer than compiling. NULL when
+	 * memory is short. give_back takes NULL. */
+	void *(*borrow)(struct npf_host *host, size_t size);
+	void (*give_back)(struct npf_host *host, void *memory);
 };
 
 /* A host begins with this. */
@@ -119,6 +125,7 @@ struct npf_host {
 	const struct npf_adapter_ops *adapters;
 	const struct npf_nic_ops *nic;
 	const struct npf_code_ops *code; /* NULL: filters that run here are interpreted */
+	uint32_t features; /* of the processor, as npf_x86_features() says */
 };
 
 #define NPF_CLOCK_TRIES 8
