@@ -6,7 +6,7 @@
  *   read.c      readiness, reading, batches
  *   write.c     sending
  *   control.c   the table of control codes; oid.c the table of object identifiers
- *   filters.c   installation of filters and classes
+ *   filters.c   installation of filters and classes; sets.c of sets
  *   monitor.c   statistics mode; stats.c the counters of capturing
  *
  * Lifetime of an instance. A call is let in by npf_start_using_open_instance(), which counts it,
@@ -199,8 +199,15 @@ void npf_put_header(uint8_t *to, uint64_t time, uint32_t caplen, uint32_t datale
 /* ---- filters.c ----------------------------------------------------------------------------- */
 
 struct npf_filters *npf_filters_none(struct npf_host *host);
+/* With the lock. Exchange what packets must be in; the old one is the caller's to free. */
+int npf_install_match(struct npf_instance *instance, const struct npf_match *match);
 /* With the lock. */
 int npf_install_filter(struct npf_instance *instance, const struct npf_program *program);
+
+/* ---- sets.c --------------------------------------------------------------------------------- */
+
+/* NULL is fine. */
+void npf_sets_free(struct npf_host *host, const struct npf_match *match);
 
 /* ---- monitor.c: with the lock -------------------------------------------------------------- */
 

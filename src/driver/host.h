@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "driver/ring.h"
+#include "filter/sets.h"
 #include "npf/npf.h"
 
 struct npf_nic; /* one binding to one adapter; each host has its own */
@@ -23,6 +24,7 @@ struct npf_filter_set {
 	const struct npf_program *filter; /* NULL accepts all */
 	uint32_t n_classes;
 	const struct npf_program *classes[NPF_MAX_CLASSES]; /* length 0 accepts all */
+	const struct npf_match *match; /* what a packet must be in besides; NULL nothing */
 };
 
 struct npf_system_ops {

@@ -449,6 +449,7 @@ void npf_close_binding(struct npf_instance *instance)
 	drain(host, &instance->binding, NPF_UNBINDING);
 
 	host->nic->close(instance->nic);
+	npf_sets_free(host, instance->filters->set.match);
 	npf_free(host, instance->filters, instance->filters->size);
 	npf_free(host, instance->cursors, cursors_size(instance));
 	npf_driver_unbind(instance);
