@@ -72,29 +72,31 @@ static int make_file(size_t size)
 	return fd;
 }
 
-/* Both mappings, and no further ones to write. */
+/* One mapping to write, no further ones, and one to run: made behind the seal, it can never be made
+ * writable either. */
 static int map_file(struct npf_arena_region *region, int fd, char *error)
 {
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+	int err;
+
 	region->write = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (region->write == MAP_FAILED)
 		return tell(error, errno, "mapping memory to write");
+	if (fcntl(fd, F_ADD_SEALS, seals)) {
+		err = tell(error, errno, "sealing memory");
+		goto unmap;
+	}
 	region->run = mmap(NULL, region->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
 	if (region->run == MAP_FAILED) {
-		int err = tell(error, errno, "mapping memory to run");
-
-		munmap(region->write, region->size);
-		return err;
-	}
-	if (fcntl(fd, F_ADD_SEALS,
-		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)) {
-		int err = tell(error, errno, "sealing memory");
-
-		munmap(region->write, region->size);
-		munmap(region->run, region->size);
-		return err;
+		err = tell(error, errno, "mapping memory to run");
+		goto unmap;
 	}
 	memset(region->write, INT3, region->size);
 	return 0;
+
+unmap:
+	munmap(region->write, region->size);
+	return err;
 }
 
 static int fill_region(struct npf_arena_region *region, char *error)
