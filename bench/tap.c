@@ -14,12 +14,14 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "engine.h"
 
-#define QUIET       0.05 /* share of all CPUs that others may use */
-#define SHARE       0.80 /* of its CPU that a sender should have */
-#define READER_X    3    /* bursts that measure readers are longer than those for cost, */
-#define READER_LESS 2    /* and rounds fewer */
-#define DRAIN_MS    1200 /* libpcap's readers get a partly filled block after a second */
+#define QUIET         0.05 /* share of all CPUs that others may use */
+#define SHARE         0.80 /* of its CPU that a sender should have */
+#define READER_X      3    /* bursts that measure readers are longer than those for cost, */
+#define READER_LESS   2    /* and rounds fewer */
+#define ENGINE_ROUNDS 8    /* rounds are short there */
+#define DRAIN_MS      1200 /* libpcap's readers get a partly filled block after a second */
 
 const size_t frame_sizes[N_SIZES] = { 64, 1514 };
 
@@ -86,7 +88,7 @@ struct bench {
 	struct world world;
 	struct sender sender;
 	struct results results;
-	const char *npf, *json;
+	const char *npf, *json, *traces;
 };
 
 /* ---- help for all --------------------------------------------------------------------------- */
@@ -351,11 +353,12 @@ static void usage(FILE *out)
 	      "  -n, --npf PATH     the npf to measure (default: npf)\n"
 	      "  -r, --rounds N     interleaved rounds (default 5)\n"
 	      "  -m, --ms N         length of a burst in ms (default 300)\n"
-	      "  -p, --phases LIST  of c(ost) r(eader) s(tatistics) i(nstances) (in)j(ection)\n"
-	      "                     d(ump)\n"
-	      "                     (default crsijd)\n"
-	      "      --dump-dir DIR     where dumps are written, on the disk to measure (default "
-	      ".)\n"
+	      "  -p, --phases LIST  of c(ost) r(eader) s(tatistics) i(nstances) (in)j(ection) d(ump)\n"
+	      "                     e(ngine) (default crsijde); e alone needs no root\n"
+	      "  -t, --traces DIR   Ethernet traces for e beside the synthetic mix (default:\n"
+	      "                     $NPF_TESTDATA/pcaps)\n"
+	      "      --dump-dir DIR     where dumps are written, on the disk to measure\n"
+	      "                         (default .)\n"
 	      "      --dump-rounds N    rounds of the dump (default 3)\n"
 	      "      --dump-ms N        length of its bursts in ms (default 1500)\n"
 	      "  -o, --output FILE  write the results as JSON\n",
@@ -385,13 +388,14 @@ static void parse(struct bench *bench, int argc, char **argv)
 		{ "dump-dir", required_argument, NULL, DUMP_DIR },
 		{ "dump-rounds", required_argument, NULL, DUMP_ROUNDS },
 		{ "dump-ms", required_argument, NULL, DUMP_MS },
+		{ "traces", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	const char *phases;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "n:r:m:p:o:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "n:r:m:p:o:t:h", options, NULL)) != -1) {
 		if (option == 'n')
 			bench->npf = optarg;
 		else if (option == 'r')
@@ -408,11 +412,13 @@ static void parse(struct bench *bench, int argc, char **argv)
 			bench->results.dump_rounds = number(optarg, 1, MAX_ROUNDS);
 		else if (option == DUMP_MS)
 			bench->results.dump_ms = number(optarg, 100, 60000);
+		else if (option == 't')
+			bench->traces = optarg;
 		else
 			usage(option == 'h' ? stdout : stderr), exit(option == 'h' ? 0 : 2);
 	}
 	phases = bench->results.phases;
-	if (optind < argc || strspn(phases, "crsijd") != strlen(phases))
+	if (optind < argc || strspn(phases, "crsijde") != strlen(phases))
 		usage(stderr), exit(2);
 }
 
@@ -437,6 +443,32 @@ static void measure(struct bench *bench)
 		fputs("\r\033[K", stderr);
 }
 
+/* Where traces are unless told, NULL: nowhere. */
+static char *usual_traces(void)
+{
+	const char *data = getenv("NPF_TESTDATA");
+	char *folder = NULL;
+
+	if (data && asprintf(&folder, "%s/pcaps", data) < 0)
+		err(1, "traces");
+	return folder;
+}
+
+/* Its values go to a file of their own: what.json, what.engine.json. */
+static void measure_engine(const struct bench *bench)
+{
+	char *usual = usual_traces(), *json = NULL;
+	const char *base = bench->json ? bench->json : "", *dot = strrchr(base, '.');
+	int stem = dot ? (int)(dot - base) : (int)strlen(base);
+
+	if (bench->json && asprintf(&json, "%.*s.engine.json", stem, base) < 0)
+		err(1, "%s", base);
+	engine_bench(bench->traces ? bench->traces : usual, ENGINE_ROUNDS * bench->results.rounds,
+		     stdout, json);
+	free(json);
+	free(usual);
+}
+
 static void warn_of_noise(const struct results *results)
 {
 	if (results->busy > QUIET)
@@ -451,7 +483,7 @@ static void warn_of_noise(const struct results *results)
 int main(int argc, char **argv)
 {
 	static struct bench bench = { .npf = "npf",
-				      .results = { .phases = "crsijd",
+				      .results = { .phases = "crsijde",
 						   .rounds = 5,
 						   .ms = 300,
 						   .dump_directory = ".",
@@ -461,6 +493,10 @@ int main(int argc, char **argv)
 						   .sender_share = 1 } };
 
 	parse(&bench, argc, argv);
+	if (strchr(bench.results.phases, 'e'))
+		measure_engine(&bench);
+	if (!strcmp(bench.results.phases, "e"))
+		return 0;
 	/* A shell that is killed must not leave us behind. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	bench.results.busy = world_busy();

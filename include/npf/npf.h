@@ -164,6 +164,43 @@ int npf_set_timestamp_mode(struct npf_instance *instance, uint32_t mode);
  * with the instruction named in npf_error(), -ENOMEM) the old filter goes on. */
 int npf_set_filter(struct npf_instance *instance, const struct npf_program *program);
 
+/*
+ * Sets of hosts, networks and ports, of tens of thousands of entries and more, at a cost that does
+ * not grow with them. A packet must be in every set, and then pass the filter or a class.
+ *
+ * A host is a network of 32 or 128 bits. The addresses are those of IPv4, IPv6, and ARP (sender
+ * and target), behind at most two VLAN tags. The ports are those of TCP, UDP and SCTP: of IPv4 in
+ * the first fragment only, of IPv6 also behind extension headers. A packet without what a set is
+ * about is not in it.
+ */
+#define NPF_MAX_SETS 4
+
+enum npf_side { NPF_SIDE_EITHER = 0, NPF_SIDE_SOURCE = 1, NPF_SIDE_DESTINATION = 2 };
+
+struct npf_net {
+	uint8_t family; /* 4 or 6 */
+	uint8_t prefix; /* bits that count; the others are ignored */
+	uint8_t address[16];
+};
+
+struct npf_port_range {
+	uint16_t first, last;
+};
+
+/* Networks or ports, one of the two. */
+struct npf_set {
+	enum npf_side side;
+	uint32_t n_nets;
+	const struct npf_net *nets;
+	uint32_t n_ports;
+	const struct npf_port_range *ports;
+};
+
+/* Replace the sets, none when n is 0. As npf_set_filter(): on success the buffer is emptied and
+ * statistics restart, on failure (-EINVAL, -ENOTSUP for this link type, -ENOMEM) the old ones go
+ * on. Nothing of the lists is kept. */
+int npf_set_sets(struct npf_instance *instance, const struct npf_set *sets, uint32_t n);
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 /*

@@ -7,7 +7,7 @@
  *   write.c     one frame, or several; who may send and when to stop
  *   queue.c     queues of frames; pace.c when each frame goes; send_stats.c how it went
  *   control.c   the table of control codes; oid.c the table of object identifiers
- *   filters.c   installation of filters and classes
+ *   filters.c   installation of filters and classes; sets.c of sets
  *   monitor.c   statistics mode; stats.c the counters of capturing
  *   dump*.c     dump mode, see dump.h
  *
@@ -211,8 +211,15 @@ void npf_put_header(uint8_t *to, uint64_t time, uint32_t caplen, uint32_t datale
 /* ---- filters.c ----------------------------------------------------------------------------- */
 
 struct npf_filters *npf_filters_none(struct npf_host *host);
+/* With the lock. Exchange what packets must be in; the old one is the caller's to free. */
+int npf_install_match(struct npf_instance *instance, const struct npf_match *match);
 /* With the lock. */
 int npf_install_filter(struct npf_instance *instance, const struct npf_program *program);
+
+/* ---- sets.c --------------------------------------------------------------------------------- */
+
+/* NULL is fine. */
+void npf_sets_free(struct npf_host *host, const struct npf_match *match);
 
 /* ---- monitor.c: with the lock -------------------------------------------------------------- */
 

@@ -16,6 +16,7 @@ struct recipe {
 	const struct npf_program *filter;
 	uint32_t n_classes;
 	const struct npf_program *classes[NPF_MAX_CLASSES];
+	const struct npf_match *match;
 };
 
 static size_t recipe_size(const struct recipe *recipe)
@@ -58,6 +59,7 @@ static struct npf_filters *cook(struct npf_host *host, const struct recipe *reci
 		filters->set.classes[i] = &filters->programs[1 + i];
 	}
 	filters->set.n_classes = recipe->n_classes;
+	filters->set.match = recipe->match;
 	return filters;
 }
 
@@ -97,6 +99,23 @@ static const char *wrong_shape(const struct npf_program *program)
 	return NULL;
 }
 
+int npf_install_match(struct npf_instance *instance, const struct npf_match *match)
+{
+	const struct npf_filter_set *old = &instance->filters->set;
+	struct recipe recipe = { .filter = old->filter, .n_classes = old->n_classes, .match = match };
+	struct npf_filters *filters;
+	int err;
+
+	memcpy(recipe.classes, old->classes, sizeof(recipe.classes));
+	filters = cook(instance->host, &recipe);
+	if (!filters)
+		return npf_fail_host(instance, -ENOMEM, "installing the sets failed");
+	err = swap(instance, filters);
+	if (err)
+		discard(instance, filters);
+	return err;
+}
+
 /* ---- the filter ---------------------------------------------------------------------------- */
 
 static int check_filter(struct npf_instance *instance, const struct npf_filters *filters)
@@ -117,7 +136,9 @@ static int check_filter(struct npf_instance *instance, const struct npf_filters 
 int npf_install_filter(struct npf_instance *instance, const struct npf_program *program)
 {
 	const struct npf_filters *old = instance->filters;
-	struct recipe recipe = { .filter = program, .n_classes = old->set.n_classes };
+	struct recipe recipe = { .filter = program,
+				 .n_classes = old->set.n_classes,
+				 .match = old->set.match };
 	int err = npf_check_no_batch(instance);
 
 	if (err)
@@ -249,7 +270,9 @@ static int check_programs(struct npf_instance *instance, const struct npf_filter
 static int install_classes(struct npf_instance *instance, const struct npf_class *classes,
 			   uint32_t n)
 {
-	struct recipe recipe = { .filter = instance->filters->set.filter, .n_classes = n };
+	struct recipe recipe = { .filter = instance->filters->set.filter,
+				 .n_classes = n,
+				 .match = instance->filters->set.match };
 	int err = check_classes_shape(instance, classes, n);
 
 	if (err)

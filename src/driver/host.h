@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "driver/ring.h"
+#include "filter/sets.h"
 #include "npf/npf.h"
 
 struct npf_nic; /* one binding to one adapter; each host has its own */
@@ -23,6 +24,7 @@ struct npf_filter_set {
 	const struct npf_program *filter; /* NULL accepts all */
 	uint32_t n_classes;
 	const struct npf_program *classes[NPF_MAX_CLASSES]; /* length 0 accepts all */
+	const struct npf_match *match; /* what a packet must be in besides; NULL nothing */
 };
 
 struct npf_system_ops {
@@ -189,6 +191,12 @@ struct npf_code_ops {
 	int (*alloc)(struct npf_host *host, size_t size, struct npf_code *code, char *error);
 	/* Nobody enters it any more. */
 	void (*free)(struct npf_host *host, const struct npf_code *code);
+
+	/* Memory to compile in, for a while: not cleared, and kept for the next compilation,
+	 * because clearing it and giving it back would take longer than compiling. NULL when
+	 * memory is short. give_back takes NULL. */
+	void *(*borrow)(struct npf_host *host, size_t size);
+	void (*give_back)(struct npf_host *host, void *memory);
 };
 
 /* A host begins with this. */
@@ -204,6 +212,7 @@ struct npf_host {
 	 * nobody listens. */
 	void (*trace)(struct npf_host *host, const char *function, const char *what, bool begins);
 	const struct npf_code_ops *code; /* NULL: filters that run here are interpreted */
+	uint32_t features; /* of the processor, as npf_x86_features() says */
 };
 
 #define NPF_CLOCK_TRIES 8

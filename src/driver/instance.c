@@ -488,6 +488,7 @@ void npf_close_binding(struct npf_instance *instance)
 
 	npf_free_dump(instance);
 	close_nic(instance);
+	npf_sets_free(host, instance->filters->set.match);
 	npf_free(host, instance->filters, instance->filters->size);
 	npf_free(host, instance->cursors, cursors_size(instance));
 	npf_driver_unbind(instance);

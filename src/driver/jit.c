@@ -42,7 +42,6 @@ struct workshop {
 	struct npf_host *host;
 	struct npf_ir ir;
 	void *ir_space;
-	size_t ir_size;
 	void *space[2]; /* scalar, vector */
 	size_t size[2];
 	struct npf_x86_image image[2];
@@ -70,64 +69,60 @@ static int fail(char *error, int err, const char *sentence)
 
 /* ---- code ------------------------------------------------------------------------------------ */
 
-#define PASSES_SCALAR (NPF_PASS_DEFAULT | NPF_PASS_HEADER | NPF_PASS_FLATTEN)
-#define PASSES_VECTOR (NPF_PASS_DEFAULT)
+/* A copy for headers without options gains nothing here: an index costs no more than an offset. */
+#define PASSES NPF_PASS_DEFAULT
 
 static void clear_workshop(struct workshop *shop)
 {
-	npf_free(shop->host, shop->ir_space, shop->ir_size);
+	const struct npf_code_ops *ops = shop->host->code;
+
+	ops->give_back(shop->host, shop->ir_space);
 	for (int i = 0; i < 2; i++)
-		npf_free(shop->host, shop->space[i], shop->size[i]);
+		ops->give_back(shop->host, shop->space[i]);
 }
 
-static int build(struct workshop *shop, const struct npf_program *program, uint32_t passes)
+static int build(struct workshop *shop, const struct npf_program *program)
 {
+	size_t size = npf_ir_space(program->length);
 	int err;
 
-	if (!shop->ir_space) {
-		shop->ir_size = npf_ir_space(program->length);
-		shop->ir_space = npf_alloc(shop->host, shop->ir_size);
-	}
+	shop->ir_space = shop->host->code->borrow(shop->host, size);
 	if (!shop->ir_space)
 		return -ENOMEM;
-	err = npf_ir_build(&shop->ir, program, shop->ir_space, shop->ir_size);
+	err = npf_ir_build(&shop->ir, program, shop->ir_space, size);
 	if (!err)
-		npf_ir_optimise(&shop->ir, passes, NULL);
+		npf_ir_optimise(&shop->ir, PASSES, NULL);
 	return err;
 }
 
 static int make_room(struct workshop *shop, int i)
 {
 	shop->size[i] = npf_x86_space(&shop->ir);
-	shop->space[i] = npf_alloc(shop->host, shop->size[i]);
+	shop->space[i] = shop->host->code->borrow(shop->host, shop->size[i]);
 	return shop->space[i] ? 0 : -ENOMEM;
 }
 
-static int build_scalar(struct workshop *shop, const struct npf_program *program)
+static int build_scalar(struct workshop *shop)
 {
-	int err = build(shop, program, PASSES_SCALAR);
+	int err = make_room(shop, 0);
 
-	if (!err)
-		err = make_room(shop, 0);
 	return err ? err
 		   : npf_x86_scalar(&shop->ir, shop->space[0], shop->size[0], &shop->image[0]);
 }
 
-static uint32_t feature_for(uint32_t flags)
+static uint32_t feature_for(const struct npf_host *host, uint32_t flags)
 {
-	uint32_t features = npf_x86_features();
+	uint32_t features = host->features;
 
 	if (features & NPF_X86_AVX512 && !(flags & NPF_JIT_AVX2))
 		return NPF_X86_AVX512;
 	return features & NPF_X86_AVX2;
 }
 
-static int build_vector(struct workshop *shop, const struct npf_program *program, uint32_t feature)
+static int build_vector(struct workshop *shop, uint32_t feature)
 {
-	int err = build(shop, program, PASSES_VECTOR);
+	int err = make_room(shop, 1);
 
-	if (!err)
-		err = make_room(shop, 1);
 	if (!err)
 		err = npf_x86_vector(&shop->ir, feature, shop->space[1], shop->size[1],
 				     &shop->image[1]);
@@ -138,10 +133,12 @@ static int build_vector(struct workshop *shop, const struct npf_program *program
 /* Vectors are a gift: without them packets are looked at one by one. */
 static int build_all(struct workshop *shop, const struct npf_program *program, uint32_t flags)
 {
-	uint32_t feature = flags & NPF_JIT_BATCH ? feature_for(flags) : 0;
-	int err = build_scalar(shop, program);
+	uint32_t feature = flags & NPF_JIT_BATCH ? feature_for(shop->host, flags) : 0;
+	int err = build(shop, program);
 
-	if (!err && feature && build_vector(shop, program, feature) == -ENOMEM)
+	if (!err)
+		err = build_scalar(shop);
+	if (!err && feature && build_vector(shop, feature) == -ENOMEM)
 		err = -ENOMEM;
 	return err;
 }
@@ -369,10 +366,13 @@ int64_t bpf_to_x86(struct npf_host *host, const struct npf_program *program, uin
 
 	if (err)
 		return err;
-	if (vector && !feature_for(flags))
+	if (!host->code)
+		return fail(error, -ENOTSUP, "this host runs no generated code");
+	if (vector && !feature_for(host, flags))
 		return fail(error, -ENOTSUP, "this processor has no AVX2");
-	err = vector ? build_vector(&shop, program, feature_for(flags))
-		     : build_scalar(&shop, program);
+	err = build(&shop, program);
+	if (!err)
+		err = vector ? build_vector(&shop, feature_for(host, flags)) : build_scalar(&shop);
 	result = err;
 	if (!err) {
 		result = image->size;

@@ -121,12 +121,21 @@ static inline uint32_t run(const struct npf_program *program, const struct npf_j
 	return code->function(data, frame->wire_length, frame->length);
 }
 
+static inline bool is_in_sets(const struct npf_tap_env *env, const struct npf_user_filters *filters)
+{
+	const struct npf_match *match = filters->set->match;
+
+	return !match || npf_match_run(match, env->data, env->length);
+}
+
 static inline uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame *frame)
 {
 	const struct npf_user_filters *filters = env->tap->filters;
 
 	if (!filters)
 		return npf_filter_run(NULL, frame, env->data);
+	if (!is_in_sets(env, filters))
+		return 0;
 	return run(filters->set->filter, filters->filter, frame, env->data);
 }
 
@@ -135,6 +144,8 @@ static inline uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_fram
 	const struct npf_user_filters *filters = env->tap->filters;
 	uint64_t matched = 0;
 
+	if (filters && !is_in_sets(env, filters))
+		return 0;
 	for (uint32_t i = 0; filters && i < filters->set->n_classes; i++) {
 		const struct npf_program *class = filters->set->classes[i];
 

@@ -219,6 +219,16 @@ void npf_ir_to_dot(const struct npf_ir *ir, char *buffer, size_t size);
 #define NPF_PASS_CBPF ((NPF_PASS_DEFAULT | NPF_PASS_HEADER) & ~NPF_PASS_HOIST)
 int npf_ir_to_cbpf(const struct npf_ir *ir, struct npf_insn *insns, uint32_t *length);
 
+/*
+ * The form as C text with one function
+ *	uint32_t NAME(const uint8_t *packet, uint32_t wire_length, uint32_t length,
+ *		      const uint8_t *frame);
+ * packet: as on the wire, length bytes of it; frame: a struct npf_frame, which only programs of
+ * NPF_DIALECT_LINUX look at. Cut to size; npf_ir_c_space() is enough.
+ */
+size_t npf_ir_c_space(const struct npf_ir *ir);
+void npf_ir_to_c(const struct npf_ir *ir, const char *name, char *buffer, size_t size);
+
 /* Is key in set number set? */
 bool npf_ir_set_has(const struct npf_ir *ir, uint32_t set, uint32_t key);
 

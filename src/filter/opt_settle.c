@@ -207,29 +207,28 @@ static void write_block(struct settle *s, const struct npf_ir_block *old, struct
 
 /* ---- sets ----------------------------------------------------------------------------------- */
 
-static bool is_asked(const struct npf_ir *ir, uint32_t set)
+/* The sets that something asks, a bit for each; with names, those are given to them. */
+static uint64_t visit_sets(struct npf_ir *ir, const uint8_t *names)
 {
-	for (uint32_t i = 0; i < ir->n_blocks; i++) {
-		if (ir->blocks[i].end == NPF_IR_IF_IN && ir->blocks[i].imm == set)
-			return true;
-	}
-	for (uint32_t i = 0; i < ir->n_insns; i++) {
-		if (ir->insns[i].op == NPF_IR_IS_IN && ir->insns[i].imm == set)
-			return true;
-	}
-	return false;
-}
+	uint64_t asked = 0;
 
-static void rename_set(struct npf_ir *ir, uint32_t from, uint32_t to)
-{
 	for (uint32_t i = 0; i < ir->n_blocks; i++) {
-		if (ir->blocks[i].end == NPF_IR_IF_IN && ir->blocks[i].imm == from)
-			ir->blocks[i].imm = to;
+		struct npf_ir_block *block = &ir->blocks[i];
+
+		if (block->end != NPF_IR_IF_IN)
+			continue;
+		asked |= 1ull << block->imm;
+		block->imm = names ? names[block->imm] : block->imm;
 	}
 	for (uint32_t i = 0; i < ir->n_insns; i++) {
-		if (ir->insns[i].op == NPF_IR_IS_IN && ir->insns[i].imm == from)
-			ir->insns[i].imm = to;
+		struct npf_ir_insn *insn = &ir->insns[i];
+
+		if (insn->op != NPF_IR_IS_IN)
+			continue;
+		asked |= 1ull << insn->imm;
+		insn->imm = names ? names[insn->imm] : insn->imm;
 	}
+	return asked;
 }
 
 #define MAX_RENAMED 64u /* more sets than that are left as they are */
@@ -237,24 +236,29 @@ static void rename_set(struct npf_ir *ir, uint32_t from, uint32_t to)
 /* Sets that went into larger ones leave no gap. */
 static void drop_sets(struct npf_ir *ir)
 {
+	uint8_t names[MAX_RENAMED];
 	uint32_t n = 0, n_keys = 0;
+	uint64_t asked;
 
-	if (ir->n_sets > MAX_RENAMED)
+	if (!ir->n_sets || ir->n_sets > MAX_RENAMED)
 		return;
+	asked = visit_sets(ir, NULL);
 	for (uint32_t i = 0; i < ir->n_sets; i++) {
 		struct npf_ir_set set = ir->sets[i];
 		uint32_t numbers = set.is_range ? 2 * set.n : set.n;
 
-		if (!is_asked(ir, i))
+		if (!(asked >> i & 1))
 			continue;
-		memmove(ir->keys + n_keys, ir->keys + set.first, numbers * sizeof(*ir->keys));
+		if (set.first != n_keys)
+			memmove(ir->keys + n_keys, ir->keys + set.first,
+				numbers * sizeof(*ir->keys));
 		set.first = n_keys;
 		n_keys += numbers;
-		ir->sets[n] = set;
-		if (i != n)
-			rename_set(ir, i, n);
-		n++;
+		names[i] = (uint8_t)n;
+		ir->sets[n++] = set;
 	}
+	if (n != ir->n_sets)
+		visit_sets(ir, names);
 	ir->n_sets = n;
 	ir->n_keys = n_keys;
 }

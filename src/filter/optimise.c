@@ -10,19 +10,14 @@
 const char *npf_ir_pass_name(uint32_t i)
 {
 	static const char *const names[NPF_N_PASSES] = {
-		"fold", "number", "thread", "sets", "header", "merge", "checks", "dead", "flatten",
+		"fold",  "number", "thread", "sets",    "header",
+		"merge", "checks", "dead",   "flatten", "hoist",
 	};
 
 	return i < NPF_N_PASSES ? names[i] : NULL;
 }
 
 #define WALKS (NPF_PASS_FOLD | NPF_PASS_NUMBER | NPF_PASS_THREAD | NPF_PASS_CHECKS)
-
-static void walk(struct npf_opt *opt)
-{
-	if (opt->passes & WALKS)
-		npf_opt_walk(opt);
-}
 
 static void make_sets(struct npf_opt *opt)
 {
@@ -32,16 +27,18 @@ static void make_sets(struct npf_opt *opt)
 	npf_opt_sets(opt);
 }
 
-/* Splitting wants the blocks in order, and leaves them out of it. */
-static void specialise(struct npf_opt *opt)
+/* Copies and common ends are put in order, and looked at again: what they have in common with the
+ * rest may have become known, or a chain. */
+static void reshape(struct npf_opt *opt)
 {
-	if (!npf_opt_wants(opt, NPF_PASS_HEADER))
+	bool changed = npf_opt_wants(opt, NPF_PASS_HEADER) && npf_opt_header(opt);
+
+	if (npf_opt_wants(opt, NPF_PASS_MERGE))
+		changed |= npf_opt_merge(opt);
+	if (!changed)
 		return;
 	npf_opt_settle(opt);
-	if (!npf_opt_header(opt))
-		return;
-	npf_opt_settle(opt);
-	/* The length is a constant now, and must stand where constants stand, folding or not. */
+	/* A length is a constant now, and must stand where constants stand, folding or not. */
 	npf_opt_walk(opt);
 	make_sets(opt);
 }
@@ -52,11 +49,14 @@ void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *r
 
 	/* Long lists shrink before anything else looks at them. */
 	make_sets(&opt);
-	walk(&opt);
+	if (passes & WALKS)
+		npf_opt_walk(&opt);
 	make_sets(&opt);
-	specialise(&opt);
+	reshape(&opt);
 	if (npf_opt_wants(&opt, NPF_PASS_HOIST))
 		npf_opt_checks(&opt);
+	if (npf_opt_wants(&opt, NPF_PASS_FLATTEN))
+		npf_opt_flatten(&opt);
 	npf_opt_settle(&opt);
 	if (report)
 		memcpy(report->changed, opt.changed, sizeof(report->changed));

@@ -339,13 +339,22 @@ static void give_slot(struct emitter *e, uint16_t value)
 		e->slots[value] = e->n_slots++;
 }
 
+/* One operation on something cheap costs no more than a scratch word that is written and read. */
+static bool is_soon_done(const struct emitter *e, uint16_t value)
+{
+	const struct npf_ir_insn *insn = insn_of(e, value);
+	uint32_t k;
+
+	return is_cheap(e, value) || is_msh(e, value, &k) ||
+	       (insn->op >= NPF_IR_ADD && insn->b == NONE && is_cheap(e, insn->a));
+}
+
 /* Is it worth a scratch word, given that this block reads it? */
 static void note_use(struct emitter *e, uint16_t value, uint32_t block)
 {
 	const struct npf_ir_insn *insn;
-	uint32_t k;
 
-	if (value == NONE || is_cheap(e, value) || is_msh(e, value, &k))
+	if (value == NONE || is_soon_done(e, value))
 		return;
 	insn = insn_of(e, value);
 	if (insn->uses > 1 || e->homes[value] != block)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "engines.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine_x86.h"
 #include "filter/ir.h"
@@ -154,6 +156,90 @@ static void run_classic(void *prepared, struct engine_run *runs, uint32_t n)
 	}
 }
 
+/* ---- C text, compiled ----------------------------------------------------------------------- */
+
+struct compiled {
+	void *library;
+	uint32_t (*run)(const uint8_t *packet, uint32_t wire_length, uint32_t length,
+			const uint8_t *frame);
+};
+
+static const char *why_no_compiler(void)
+{
+	static int found = -1;
+
+	if (found < 0)
+		found = !system("cc --version >/dev/null 2>&1");
+	return found ? NULL : "there is no cc";
+}
+
+static void write_c(const struct form *form, const char *path)
+{
+	size_t size = npf_ir_c_space(&form->ir);
+	char *text = malloc(size);
+	FILE *file = fopen(path, "w");
+
+	if (!text || !file)
+		abort();
+	npf_ir_to_c(&form->ir, "filter", text, size);
+	if (fputs(text, file) < 0 || fclose(file))
+		abort();
+	free(text);
+}
+
+static void *prepare_c(const struct npf_program *program)
+{
+	struct form *form = make_form(program, NPF_PASS_DEFAULT | NPF_PASS_FLATTEN);
+	struct compiled *compiled = calloc(1, sizeof(*compiled));
+	char folder[] = "/tmp/npf-engine-XXXXXX";
+	char source[64], library[64], command[256];
+
+	if (!compiled || !mkdtemp(folder))
+		abort();
+	if (!form) {
+		free(compiled);
+		rmdir(folder);
+		return NULL;
+	}
+	snprintf(source, sizeof(source), "%s/filter.c", folder);
+	snprintf(library, sizeof(library), "%s/filter.so", folder);
+	snprintf(command, sizeof(command), "cc -O1 -w -shared -fPIC -o %s %s", library, source);
+	write_c(form, source);
+	drop_form(form);
+	if (system(command)) {
+		fprintf(stderr, "%s failed\n", command);
+		abort();
+	}
+	compiled->library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+	if (!compiled->library)
+		abort();
+	*(void **)&compiled->run = dlsym(compiled->library, "filter");
+	unlink(source);
+	unlink(library);
+	rmdir(folder);
+	return compiled;
+}
+
+static void run_c(void *prepared, struct engine_run *runs, uint32_t n)
+{
+	const struct compiled *compiled = prepared;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct npf_frame *frame = runs[i].frame;
+
+		runs[i].answer = compiled->run(runs[i].data, frame->wire_length, frame->length,
+					       (const uint8_t *)frame);
+	}
+}
+
+static void drop_c(void *prepared)
+{
+	struct compiled *compiled = prepared;
+
+	dlclose(compiled->library);
+	free(compiled);
+}
+
 const struct engine engines[] = {
 	FORM_ROW("form", plain),
 	FORM_ROW("form, fold", fold),
@@ -192,5 +278,70 @@ const struct engine engines[] = {
 		.run = run_classic,
 		.drop = free,
 	},
+	{
+		.name = "C text",
+		.one_of = 500,
+		.why_not = why_no_compiler,
+		.prepare = prepare_c,
+		.run = run_c,
+		.drop = drop_c,
+	},
 	{ .name = NULL },
 };
+
+/* ---- comparing ------------------------------------------------------------------------------ */
+
+#define SHOWN 20 /* disagreements that are told */
+
+uint32_t engine_mistakes;
+
+bool engine_is_wanted(const struct engine *engine)
+{
+	const char *only = getenv("NPF_ENGINE");
+
+	return (!only || !strcmp(only, engine->name)) && !engine->why_not();
+}
+
+bool engine_takes(const struct engine *engine, const struct npf_program *program)
+{
+	return engine->sees_frames || program->dialect == NPF_DIALECT_WIRE;
+}
+
+static void tell_program(const struct npf_program *program)
+{
+	for (uint32_t i = 0; i < program->length; i++) {
+		const struct npf_insn *insn = &program->insns[i];
+
+		fprintf(stderr, "\t{ 0x%02x, %u, %u, 0x%08x },\n", insn->code, insn->jt, insn->jf,
+			insn->k);
+	}
+}
+
+static void expect(const struct engine *engine, const char *name, const struct npf_program *program,
+		   const struct engine_run *run)
+{
+	struct npf_frame copy = *run->frame;
+	uint32_t expected = npf_filter_run(program, &copy, run->data);
+
+	if (run->answer == expected)
+		return;
+	if (!engine_mistakes)
+		tell_program(program);
+	if (engine_mistakes++ < SHOWN)
+		fprintf(stderr, "%s: %s: 0x%x instead of 0x%x\n", engine->name, name, run->answer,
+			expected);
+}
+
+bool engine_compare(const struct engine *engine, const char *name,
+		    const struct npf_program *program, struct engine_run *runs, uint32_t n)
+{
+	void *prepared = engine->prepare(program);
+
+	if (!prepared)
+		return false;
+	engine->run(prepared, runs, n);
+	for (uint32_t i = 0; i < n; i++)
+		expect(engine, name, program, &runs[i]);
+	engine->drop(prepared);
+	return true;
+}

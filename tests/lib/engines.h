@@ -38,4 +38,16 @@ struct engine {
 /* Ends with a row without a name. */
 extern const struct engine engines[];
 
+/* Can it run here, and did the user ($NPF_ENGINE, a name) not ask for another one only? */
+bool engine_is_wanted(const struct engine *engine);
+
+/* Does it understand the program's dialect? */
+bool engine_takes(const struct engine *engine, const struct npf_program *program);
+
+/* Run a program on packets through one engine and compare with the interpreter. False: it does not
+ * take the program. Disagreements are told on stderr and counted. */
+bool engine_compare(const struct engine *engine, const char *name,
+		    const struct npf_program *program, struct engine_run *runs, uint32_t n);
+extern uint32_t engine_mistakes;
+
 #endif

@@ -146,6 +146,8 @@ static int take_option(struct parser *parser, int option)
 {
 	struct npf_capture_options *options = &parser->options;
 
+	if (npf_set_options_has(option))
+		return npf_set_options_take(&options->sets, &npf_command_capture, option, optarg);
 	parser->live_only |= option < 256 ? strchr("iBQpU", option) != NULL
 					  : option != MICRO && option != NANO;
 	switch (option) {
@@ -205,6 +207,7 @@ static int parse(struct parser *parser, int argc, char **argv)
 		{ "micro", no_argument, NULL, MICRO },
 		{ "nano", no_argument, NULL, NANO },
 		{ "hook", required_argument, NULL, HOOK },
+		NPF_SET_LONG_OPTIONS,
 		{ NULL, 0, NULL, 0 },
 	};
 	int option, index = -1;
@@ -241,11 +244,14 @@ static int run(int argc, char **argv)
 	char *expression;
 	int code = parse(&parser, argc, argv);
 
-	if (code)
+	if (code) {
+		npf_set_options_free(&parser.options.sets);
 		return code;
+	}
 	expression = npf_join_words(argv + optind, argc - optind);
 	if (!expression || npf_signals_init()) {
 		free(expression);
+		npf_set_options_free(&parser.options.sets);
 		return npf_tool_fail(&npf_command_capture, EXIT_FAILED, "out of memory");
 	}
 	setlocale(LC_CTYPE, "");
@@ -253,6 +259,7 @@ static int run(int argc, char **argv)
 	code = parser.options.read ? npf_capture_offline(&npf_command_capture, &parser.options)
 				   : npf_capture_live(&npf_command_capture, &parser.options);
 	free(expression);
+	npf_set_options_free(&parser.options.sets);
 	return code;
 }
 
@@ -277,7 +284,7 @@ const struct npf_command npf_command_capture = {
 		"  -e, --link-header      show link-layer addresses\n"
 		"  -x, --hex              dump the bytes too\n"
 		"  -q, --quiet            show no packets, only the counts\n"
-		"limits:\n"
+		"selection, besides FILTER:\n" NPF_SET_HELP "limits:\n"
 		"  -c, --count N          stop after N packets\n"
 		"  -s, --snaplen BYTES    keep at most this much of each packet (default 262144)\n"
 		"buffering:\n"

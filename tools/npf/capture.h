@@ -7,6 +7,7 @@
 
 #include "expression/expression.h"
 #include "output.h"
+#include "set_options.h"
 
 struct npf_capture_options {
 	const char *adapter; /* NULL: pick one */
@@ -21,6 +22,7 @@ struct npf_capture_options {
 	enum npf_direction direction;
 	enum npf_hook hook;
 	struct npf_output_options output;
+	struct npf_set_options sets;
 };
 
 /* Both return an exit code. */

@@ -22,6 +22,11 @@ static int prepare(struct npf_session *session, const struct npf_capture_options
 				      options->direction);
 	int err;
 
+	if (!code && options->sets.n) {
+		err = npf_set_sets(session->instance, options->sets.sets, options->sets.n);
+		if (err)
+			code = npf_session_fail(session, err, "cannot install the sets");
+	}
 	if (!code)
 		code = npf_session_promiscuous(session, options->promiscuous);
 	if (code)

@@ -22,7 +22,8 @@ static int set_filter(pcap_t *handle, const char *expression)
 }
 
 /* What pcap_next_ex() said last: -2 at the end of the file. */
-static int copy_packets(pcap_t *handle, uint64_t count, struct npf_output *output)
+static int copy_packets(pcap_t *handle, const struct npf_match *sets, uint64_t count,
+			struct npf_output *output)
 {
 	struct pcap_pkthdr *header;
 	const u_char *data;
@@ -38,6 +39,8 @@ static int copy_packets(pcap_t *handle, uint64_t count, struct npf_output *outpu
 			.data = data,
 		};
 
+		if (sets && !npf_match_run(sets, data, header->caplen))
+			continue;
 		/* A savefile is written from where packets lie, and libpcap reuses the memory. */
 		if (!npf_output_packet(output, &packet) ||
 		    (output->file && !npf_output_batch_end(output)))
@@ -51,14 +54,20 @@ static int copy(const struct npf_command *command, const struct npf_capture_opti
 {
 	struct npf_output_options output_options = options->output;
 	struct npf_output output;
+	struct npf_match *sets;
 	int code, result;
 
 	output_options.link_type = npf_expression_link_type(pcap_datalink(handle));
 	output_options.snaplen = (uint32_t)pcap_snapshot(handle);
-	code = npf_output_open(&output, command, &output_options);
-	if (code)
+	code = npf_set_options_match(&options->sets, command, output_options.link_type, &sets);
+	if (!code)
+		code = npf_output_open(&output, command, &output_options);
+	if (code) {
+		npf_set_options_match_free(sets);
 		return code;
-	result = copy_packets(handle, options->count, &output);
+	}
+	result = copy_packets(handle, sets, options->count, &output);
+	npf_set_options_match_free(sets);
 	code = npf_output_close(&output);
 	if (result == -1 && !npf_signals_stopped())
 		return npf_tool_fail(command, EXIT_FAILED, "%s: %s", options->read,

@@ -14,6 +14,7 @@
 
 #include "expression/expression.h"
 #include "filter/filter.h"
+#include "set_options.h"
 #include "signals.h"
 #include "sink.h"
 #include "source.h"
@@ -28,12 +29,14 @@ struct options {
 	const char *in, *out; /* out NULL: only count */
 	char *expression;
 	bool count, invert, quiet;
+	struct npf_set_options sets;
 };
 
 /* The filter for one link type; a pcapng file may have several. */
 struct link_filter {
 	uint32_t link_type;
 	struct npf_compiled compiled;
+	struct npf_match *sets; /* NULL: none */
 };
 
 struct work {
@@ -85,7 +88,8 @@ static int make_filter(struct work *work, uint32_t link_type, struct link_filter
 	link->link_type = link_type;
 	work->n_links++;
 	*out = link;
-	return EXIT_OK;
+	return npf_set_options_match(&work->options.sets, &npf_command_filter, link_type,
+				     &link->sets);
 }
 
 static int find_filter(struct work *work, uint32_t link_type, struct link_filter **out)
@@ -100,8 +104,10 @@ static int find_filter(struct work *work, uint32_t link_type, struct link_filter
 
 static void free_filters(struct work *work)
 {
-	for (uint32_t i = 0; i < work->n_links; i++)
+	for (uint32_t i = 0; i < work->n_links; i++) {
 		npf_expression_free(&work->links[i].compiled);
+		npf_set_options_match_free(work->links[i].sets);
+	}
 }
 
 /* ---- a batch -------------------------------------------------------------------------------- */
@@ -112,6 +118,8 @@ static bool keeps(const struct work *work, const struct link_filter *link,
 	bool accepted = npf_bpf_filter(&link->compiled.program, piece->data, piece->len,
 				       piece->caplen) != 0;
 
+	if (accepted && link->sets)
+		accepted = npf_match_run(link->sets, piece->data, piece->caplen);
 	return accepted != work->options.invert;
 }
 
@@ -264,6 +272,8 @@ static int run_work(struct work *work)
 
 static int take_option(struct options *options, int option)
 {
+	if (npf_set_options_has(option))
+		return npf_set_options_take(&options->sets, &npf_command_filter, option, optarg);
 	switch (option) {
 	case 'c':
 		options->count = true;
@@ -285,6 +295,7 @@ static int parse(struct options *options, int argc, char **argv)
 		{ "count", no_argument, NULL, 'c' },
 		{ "invert", no_argument, NULL, 'v' },
 		{ "quiet", no_argument, NULL, 'q' },
+		NPF_SET_LONG_OPTIONS,
 		{ NULL, 0, NULL, 0 },
 	};
 	int option, code;
@@ -329,6 +340,7 @@ static int run(int argc, char **argv)
 	source_close(&work->source);
 	trace_fini(&work->trace);
 	free_filters(work);
+	npf_set_options_free(&work->options.sets);
 	free(work->options.expression);
 	free(work);
 	return code;
@@ -347,7 +359,7 @@ const struct npf_command npf_command_filter = {
 		"complete.\n\n"
 		"  -c, --count    write nothing, print the number of packets\n"
 		"  -v, --invert   the packets that FILTER rejects\n"
-		"  -q, --quiet    no progress, no counts\n\n"
+		"  -q, --quiet    no progress, no counts\n" NPF_SET_HELP "\n"
 		"When IN is damaged or cut short, OUT gets what comes before the damage and the exit "
 		"status\nis 1.\n\n"
 		"examples:\n"

@@ -72,29 +72,31 @@ static int make_file(size_t size)
 	return fd;
 }
 
-/* Both mappings, and no further ones to write. */
+/* One mapping to write, no further ones, and one to run: made behind the seal, it can never be made
+ * writable either. */
 static int map_file(struct npf_arena_region *region, int fd, char *error)
 {
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+	int err;
+
 	region->write = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (region->write == MAP_FAILED)
 		return tell(error, errno, "mapping memory to write");
+	if (fcntl(fd, F_ADD_SEALS, seals)) {
+		err = tell(error, errno, "sealing memory");
+		goto unmap;
+	}
 	region->run = mmap(NULL, region->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
 	if (region->run == MAP_FAILED) {
-		int err = tell(error, errno, "mapping memory to run");
-
-		munmap(region->write, region->size);
-		return err;
-	}
-	if (fcntl(fd, F_ADD_SEALS,
-		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)) {
-		int err = tell(error, errno, "sealing memory");
-
-		munmap(region->write, region->size);
-		munmap(region->run, region->size);
-		return err;
+		err = tell(error, errno, "mapping memory to run");
+		goto unmap;
 	}
 	memset(region->write, INT3, region->size);
 	return 0;
+
+unmap:
+	munmap(region->write, region->size);
+	return err;
 }
 
 static int fill_region(struct npf_arena_region *region, char *error)
@@ -288,6 +290,65 @@ static int alloc_locked(struct npf_arena *arena, size_t size, struct npf_code *c
 	return 0;
 }
 
+/* ---- memory to compile in -------------------------------------------------------------------- */
+
+/* The smallest that is large enough, NULL: none is. */
+static struct npf_arena_spare **find_spare(struct npf_arena *arena, size_t size)
+{
+	struct npf_arena_spare **best = NULL;
+
+	for (int i = 0; i < NPF_ARENA_SPARES; i++) {
+		struct npf_arena_spare **spare = &arena->spares[i];
+
+		if (*spare && (*spare)->size >= size && (!best || (*spare)->size < (*best)->size))
+			best = spare;
+	}
+	return best;
+}
+
+void *npf_arena_borrow(struct npf_arena *arena, size_t size)
+{
+	struct npf_arena_spare **found, *spare = NULL;
+
+	pthread_mutex_lock(&arena->lock);
+	found = find_spare(arena, size);
+	if (found) {
+		spare = *found;
+		*found = NULL;
+	}
+	pthread_mutex_unlock(&arena->lock);
+	if (!spare)
+		spare = malloc(sizeof(*spare) + size);
+	if (!spare)
+		return NULL;
+	if (!found)
+		spare->size = size;
+	return spare->memory;
+}
+
+/* The smallest gives way. */
+void npf_arena_give_back(struct npf_arena *arena, void *memory)
+{
+	struct npf_arena_spare *spare, **least = &arena->spares[0];
+
+	if (!memory)
+		return;
+	spare = (void *)((uint8_t *)memory - offsetof(struct npf_arena_spare, memory));
+	pthread_mutex_lock(&arena->lock);
+	for (int i = 0; i < NPF_ARENA_SPARES && *least; i++) {
+		if (!arena->spares[i] || arena->spares[i]->size < (*least)->size)
+			least = &arena->spares[i];
+	}
+	if (!*least || (*least)->size < spare->size) {
+		struct npf_arena_spare *excess = *least;
+
+		*least = spare;
+		spare = excess;
+	}
+	pthread_mutex_unlock(&arena->lock);
+	free(spare);
+}
+
 /* ---- the interface ------------------------------------------------------------------------- */
 
 void npf_arena_init(struct npf_arena *arena)
@@ -303,6 +364,8 @@ void npf_arena_fini(struct npf_arena *arena)
 		older = region->older;
 		free_region(region);
 	}
+	for (int i = 0; i < NPF_ARENA_SPARES; i++)
+		free(arena->spares[i]);
 	pthread_mutex_destroy(&arena->lock);
 }
 

@@ -19,8 +19,17 @@
  * it against the rules finds the old code, and not half of another filter. */
 #define NPF_ARENA_GRACE (1u << 20)
 
+/* Pieces of memory to compile in that are kept for the next time. */
+#define NPF_ARENA_SPARES 3
+
 struct npf_arena_region;
 struct npf_arena_slot;
+
+/* Stands before it. */
+struct npf_arena_spare {
+	size_t size;
+	_Alignas(16) uint8_t memory[];
+};
 
 struct npf_arena {
 	pthread_mutex_t lock;
@@ -29,6 +38,7 @@ struct npf_arena {
 	struct npf_arena_slot *oldest; /* given back, in that order */
 	struct npf_arena_slot **newest;
 	size_t waiting; /* bytes of these */
+	struct npf_arena_spare *spares[NPF_ARENA_SPARES];
 	bool can_sync;  /* the kernel makes all threads look at their instructions anew */
 };
 
@@ -41,5 +51,9 @@ void npf_arena_fini(struct npf_arena *arena);
 int npf_arena_alloc(struct npf_arena *arena, size_t size, struct npf_code *code, char *error);
 /* Nobody enters it any more. Any thread. */
 void npf_arena_free(struct npf_arena *arena, const struct npf_code *code);
+
+/* Memory that is not cleared, NULL when short. Any thread. */
+void *npf_arena_borrow(struct npf_arena *arena, size_t size);
+void npf_arena_give_back(struct npf_arena *arena, void *memory);
 
 #endif

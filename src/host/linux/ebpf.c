@@ -22,6 +22,7 @@
 
 #include "driver/tap_layout.h"
 #include "host/linux/bpf/geometry.h"
+#include "host/linux/set_maps.h"
 #include "npf.skel.h"
 
 /* The verifier follows variable offsets up to 512 MiB; a region with its slack stays below. */
@@ -253,17 +254,40 @@ static struct bpf_program *slot_program(const struct npf_ebpf *ebpf,
 	return bpf_object__find_program_by_name(tap->skel->obj, ebpf->programs[slot]);
 }
 
-static int load_spliced(struct bpf_program *program, const struct npf_filter_set *filters,
+/* The sets' maps that the tap was loaded with. */
+static void empty_maps(const struct npf_kernel_tap *tap, int fds[NPF_SET_MAPS])
+{
+	const struct npf_bpf *skel = tap->skel;
+
+	fds[0] = bpf_map__fd(skel->maps.rodata_shapes);
+	fds[1] = bpf_map__fd(skel->maps.set_0);
+	fds[2] = bpf_map__fd(skel->maps.set_1);
+	fds[3] = bpf_map__fd(skel->maps.set_2);
+	fds[4] = bpf_map__fd(skel->maps.set_3);
+}
+
+/* What a slot's program is made of. */
+struct recipe {
+	const struct npf_ebpf *ebpf;
+	const struct npf_kernel_tap *tap;
+	const struct npf_filter_set *filters;
+	struct npf_set_maps sets;
+};
+
+static int load_spliced(const struct recipe *recipe, struct bpf_program *program,
 			enum npf_ebpf_access access)
 {
+	int empty[NPF_SET_MAPS];
 	LIBBPF_OPTS(bpf_prog_load_opts, options);
 	struct bpf_insn *insns;
 	size_t n;
-	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program), filters,
-			     access, &insns, &n);
+	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program),
+			     recipe->filters, access, &insns, &n);
 
 	if (err)
 		return err;
+	empty_maps(recipe->tap, empty);
+	npf_set_maps_patch(insns, n, empty, &recipe->sets);
 
 	libbpf_print_fn_t printer = npf_linux_hush();
 	int fd = bpf_prog_load(bpf_program__type(program), bpf_program__name(program),
@@ -275,15 +299,14 @@ static int load_spliced(struct bpf_program *program, const struct npf_filter_set
 }
 
 /* Packets are read directly where that is allowed and the verifier can follow it. */
-static int load_filters(const struct npf_ebpf *ebpf, struct bpf_program *program,
-			const struct npf_filter_set *filters, char *error)
+static int load_filters(const struct recipe *recipe, struct bpf_program *program, char *error)
 {
 	int fd = -E2BIG;
 
-	if (ebpf->direct)
-		fd = load_spliced(program, filters, NPF_EBPF_DIRECT);
+	if (recipe->ebpf->direct)
+		fd = load_spliced(recipe, program, NPF_EBPF_DIRECT);
 	if (fd == -E2BIG || fd == -EACCES || fd == -EINVAL)
-		fd = load_spliced(program, filters, NPF_EBPF_COPY);
+		fd = load_spliced(recipe, program, NPF_EBPF_COPY);
 	if (fd == -E2BIG)
 		return npf_linux_error(error, fd,
 				       "the kernel refused the filter: it is too complex");
@@ -295,17 +318,16 @@ static int load_filters(const struct npf_ebpf *ebpf, struct bpf_program *program
 
 static bool any_filter(const struct npf_filter_set *filters)
 {
-	return filters && (filters->filter || filters->n_classes);
+	return filters && (filters->filter || filters->n_classes || filters->match);
 }
 
 /* The program for a slot: the tap's own, or one with filters, which the caller then owns. */
-static int slot_load(const struct npf_ebpf *ebpf, const struct npf_kernel_tap *tap, int slot,
-		     const struct npf_filter_set *filters, char *error)
+static int slot_load(const struct recipe *recipe, int slot, char *error)
 {
-	struct bpf_program *program = slot_program(ebpf, tap, slot);
+	struct bpf_program *program = slot_program(recipe->ebpf, recipe->tap, slot);
 
-	return any_filter(filters) ? load_filters(ebpf, program, filters, error)
-				   : bpf_program__fd(program);
+	return any_filter(recipe->filters) ? load_filters(recipe, program, error)
+					   : bpf_program__fd(program);
 }
 
 static void slot_unload(const struct npf_ebpf *ebpf, const struct npf_kernel_tap *tap, int slot,
@@ -319,11 +341,15 @@ static void slot_unload(const struct npf_ebpf *ebpf, const struct npf_kernel_tap
 static int exchange(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
 		    const struct npf_filter_set *filters, char *error)
 {
+	struct recipe recipe = { .ebpf = ebpf, .tap = tap, .filters = filters };
 	int next[NPF_EBPF_SLOTS] = { -1, -1 };
-	int loaded = 0, placed = 0, err = 0;
+	int loaded = 0, placed = 0, err;
 
+	err = npf_set_maps_make(filters ? filters->match : NULL, &recipe.sets);
+	if (err)
+		return npf_linux_error(error, err, "the kernel has no memory for these sets");
 	for (; loaded < ebpf->n_slots; loaded++) {
-		next[loaded] = slot_load(ebpf, tap, loaded, filters, error);
+		next[loaded] = slot_load(&recipe, loaded, error);
 		if (next[loaded] < 0) {
 			err = next[loaded];
 			goto unload;
@@ -339,6 +365,7 @@ static int exchange(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kerne
 			slot_unload(ebpf, ebpf->tap, i, ebpf->current[i]);
 		ebpf->current[i] = next[i];
 	}
+	npf_set_maps_close(&recipe.sets);
 	return 0;
 
 restore:
@@ -347,6 +374,7 @@ restore:
 unload:
 	while (loaded-- > 0)
 		slot_unload(ebpf, tap, loaded, next[loaded]);
+	npf_set_maps_close(&recipe.sets);
 	return err;
 }
 

@@ -3,6 +3,7 @@
  * The Linux host: the object itself, memory, the two clocks, parking, and texts for failures.
  * What it has open is the socket that hears of changes of the adapters, nothing more.
  */
+#include "filter/x86.h"
 #include "host/linux/linux.h"
 
 #include <errno.h>
@@ -146,7 +147,22 @@ static void free_code(struct npf_host *host, const struct npf_code *code)
 	npf_arena_free(&((struct npf_linux_host *)host)->arena, code);
 }
 
-static const struct npf_code_ops code_ops = { .alloc = alloc_code, .free = free_code };
+static void *borrow(struct npf_host *host, size_t size)
+{
+	return npf_arena_borrow(&((struct npf_linux_host *)host)->arena, size);
+}
+
+static void give_back(struct npf_host *host, void *memory)
+{
+	npf_arena_give_back(&((struct npf_linux_host *)host)->arena, memory);
+}
+
+static const struct npf_code_ops code_ops = {
+	.alloc = alloc_code,
+	.free = free_code,
+	.borrow = borrow,
+	.give_back = give_back,
+};
 
 /* ---- the object ---------------------------------------------------------------------------- */
 
@@ -174,6 +190,7 @@ struct npf_host *npf_host_linux(void)
 	host->base.workers = &npf_linux_workers;
 	host->base.trace = npf_linux_tracing() ? npf_linux_trace : NULL;
 	host->base.code = &code_ops;
+	host->base.features = npf_x86_features();
 	npf_arena_init(&host->arena);
 	host->monitor = npf_linux_monitor();
 	if (host->monitor < 0)

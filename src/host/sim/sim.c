@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "filter/x86.h"
 #include "host/sim/internal.h"
 
 int npf_sim_operation(struct npf_sim *sim)
@@ -131,7 +132,22 @@ static void free_code(struct npf_host *host, const struct npf_code *code)
 	npf_arena_free(&npf_sim_of(host)->arena, code);
 }
 
-static const struct npf_code_ops code_ops = { .alloc = alloc_code, .free = free_code };
+static void *borrow(struct npf_host *host, size_t size)
+{
+	return npf_arena_borrow(&npf_sim_of(host)->arena, size);
+}
+
+static void give_back(struct npf_host *host, void *memory)
+{
+	npf_arena_give_back(&npf_sim_of(host)->arena, memory);
+}
+
+static const struct npf_code_ops code_ops = {
+	.alloc = alloc_code,
+	.free = free_code,
+	.borrow = borrow,
+	.give_back = give_back,
+};
 
 static const struct npf_system_ops system_ops = {
 	.alloc = sim_alloc,
@@ -367,6 +383,7 @@ struct npf_host *npf_host_sim(uint32_t n_cpus)
 	sim->base.workers = &npf_sim_workers;
 	sim->disk_size = UINT64_MAX;
 	sim->base.code = &code_ops;
+	sim->base.features = npf_x86_features();
 	npf_arena_init(&sim->arena);
 	sim->n_cpus = n_cpus;
 	sim->sent_end = &sim->sent;

@@ -12,6 +12,7 @@
 
 #include "driver/tap_layout.h"
 #include "filter/frame.h"
+#include "filter/match.h"
 #include "host/linux/bpf/geometry.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -77,6 +78,64 @@ hidden_function uint64_t npf_classify(struct __sk_buff *skb, struct npf_frame *f
 
 	asm volatile("%0 = %1" : "=r"(mark) : "i"(NPF_CLASSIFY_MARK));
 	return mark == 0 ? skb->len + frame->length + *window : 0;
+}
+
+/* ---- sets of hosts, networks and ports ------------------------------------------------------ */
+
+/* Without sets, which is what the tap is loaded with; set_maps.c puts others in their place. All
+ * constants to the verifier, which leaves out what no set needs. */
+const volatile struct npf_match_shapes shapes SEC(".rodata.shapes");
+
+struct set_table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, 8);
+};
+struct set_table set_0 SEC(".maps");
+struct set_table set_1 SEC(".maps");
+struct set_table set_2 SEC(".maps");
+struct set_table set_3 SEC(".maps");
+
+struct npf_match_env {
+	struct __sk_buff *skb;
+};
+
+static inline __attribute__((always_inline)) int npf_match_load(struct npf_match_env *env,
+								uint32_t offset, void *to,
+								uint32_t size)
+{
+	return bpf_skb_load_bytes(env->skb, offset, to, size);
+}
+
+static inline __attribute__((always_inline)) const void *npf_match_table(struct npf_match_env *env,
+									 uint32_t i)
+{
+	uint32_t zero = 0;
+
+	switch (i) {
+	case 0:
+		return bpf_map_lookup_elem(&set_0, &zero);
+	case 1:
+		return bpf_map_lookup_elem(&set_1, &zero);
+	case 2:
+		return bpf_map_lookup_elem(&set_2, &zero);
+	default:
+		return bpf_map_lookup_elem(&set_3, &zero);
+	}
+}
+
+#define NPF_MATCH_CODE
+#include "filter/match.h"
+
+hidden_function uint32_t npf_in_sets(struct __sk_buff *skb)
+{
+	struct npf_match_env env = { .skb = skb };
+	const struct npf_match_shapes *mine = (const struct npf_match_shapes *)&shapes;
+
+	/* The compiler must not take what stands there now for what will. */
+	asm volatile("" : "+r"(mine));
+	return npf_match_packet(&env, mine);
 }
 
 /* ---- the primitives of tap.h --------------------------------------------------------------- */
@@ -209,11 +268,15 @@ env_function uint64_t npf_env_sender(struct npf_tap_env *env)
 
 env_function uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame *frame)
 {
+	if (shapes.n && !npf_in_sets(env->skb))
+		return 0;
 	return npf_filter(env->skb, frame, env->cpu->window);
 }
 
 env_function uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
 {
+	if (shapes.n && !npf_in_sets(env->skb))
+		return 0;
 	return npf_classify(env->skb, frame, env->cpu->window);
 }
 

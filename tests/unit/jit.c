@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Generated code: what it consists of, where it lies, what it reads, and what becomes of it. That it
+ * answers as the interpreter does is filter_engines' business.
+ */
+#include "lib/check.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <capstone/capstone.h>
+
+#include "filter/filter.h"
+#include "filter/x86.h"
+#include "host/common/arena.h"
+#include "lib/engine_x86.h"
+#include "lib/filter_random.h"
+#include "npf/npf.h"
+
+#define PAGE     4096u
+#define IMAGE    (1u << 20)
+#define PROGRAMS 3000
+#define LANES    16u
+
+static struct npf_host *host;
+
+static int open_host(void **state)
+{
+	(void)state;
+	host = npf_host_linux();
+	return host ? 0 : -1;
+}
+
+static int close_host(void **state)
+{
+	(void)state;
+	npf_host_linux_free(host);
+	return 0;
+}
+
+static struct npf_jit_filter *jit(const struct npf_program *program, uint32_t flags)
+{
+	struct npf_jit_filter *filter;
+	char error[NPF_ERROR_SIZE] = "";
+	int err = bpf_jitter(host, program, flags, &filter, error);
+
+	if (err)
+		fail_msg("%s", error);
+	return filter;
+}
+
+/* Accept packets whose byte 14 is n, and k bytes of them. */
+#define CHOOSE(n, k)                                                                               \
+	{                                                                                          \
+		INSN_LD_B(14), INSN_JEQ(n, 0, 1), INSN_RET(k), INSN_RET(0)                         \
+	}
+
+/* ---- what it consists of --------------------------------------------------------------------- */
+
+struct image {
+	uint8_t bytes[IMAGE];
+	bool starts[IMAGE]; /* an instruction begins here */
+	uint32_t size, code_size;
+};
+
+static void print_unknown(const struct image *image, size_t at)
+{
+	fprintf(stderr, "unknown instruction:");
+	for (size_t i = at; i < at + 12; i++)
+		fprintf(stderr, " %02x", image->bytes[i]);
+	fputc('\n', stderr);
+}
+
+/* The only one that capstone 4 does not know: vpshufb zmm, zmm, [rip + 32 bits]. */
+static size_t skip_known(const uint8_t *code, size_t size, size_t at, void *user)
+{
+	const uint8_t *insn = code + at;
+
+	(void)user;
+	if (size - at < 10 || insn[0] != 0x62 || (insn[1] & 3) != 2 || (insn[3] & 0x60) != 0x40 ||
+	    insn[4] != 0x00 || (insn[5] & 0xC7) != 0x05)
+		return 0;
+	return 10;
+}
+
+static csh open_capstone(void)
+{
+	cs_opt_skipdata skipdata = { .mnemonic = "vpshufb", .callback = skip_known };
+	csh capstone;
+
+	assert_int_equal(cs_open(CS_ARCH_X86, CS_MODE_64, &capstone), CS_ERR_OK);
+	cs_option(capstone, CS_OPT_DETAIL, CS_OPT_ON);
+	cs_option(capstone, CS_OPT_SKIPDATA_SETUP, (size_t)&skipdata);
+	cs_option(capstone, CS_OPT_SKIPDATA, CS_OPT_ON);
+	return capstone;
+}
+
+/* Everything before the data must be known instructions. */
+static cs_insn *disassemble(csh capstone, struct image *image, size_t *n)
+{
+	cs_insn *insns;
+	size_t end;
+
+	*n = cs_disasm(capstone, image->bytes, image->code_size, 0, 0, &insns);
+	assert_true(*n > 0);
+	end = insns[*n - 1].address + insns[*n - 1].size;
+	if (end != image->code_size)
+		print_unknown(image, end);
+	assert_int_equal(end, image->code_size);
+	memset(image->starts, 0, image->code_size);
+	for (size_t i = 0; i < *n; i++)
+		image->starts[insns[i].address] = true;
+	return insns;
+}
+
+/* Memory that is addressed relative to the instruction is a table of this image. */
+static void check_operand(const struct image *image, const cs_insn *insn, const cs_x86_op *op)
+{
+	int64_t at = (int64_t)insn->address + insn->size + op->mem.disp;
+
+	if (op->type != X86_OP_MEM || op->mem.base != X86_REG_RIP)
+		return;
+	assert_true(at >= image->code_size && at + op->size <= image->size);
+}
+
+static void check_insn(csh capstone, const struct image *image, const cs_insn *insn)
+{
+	const cs_x86 *x86;
+
+	if (!insn->id)
+		return; /* skip_known() */
+	x86 = &insn->detail->x86;
+	assert_false(cs_insn_group(capstone, insn, X86_GRP_CALL));
+	assert_false(cs_insn_group(capstone, insn, X86_GRP_INT));
+	assert_false(cs_insn_group(capstone, insn, X86_GRP_PRIVILEGE));
+	if (cs_insn_group(capstone, insn, X86_GRP_JUMP)) {
+		assert_int_equal(x86->operands[0].type, X86_OP_IMM);
+		assert_true((uint64_t)x86->operands[0].imm < image->code_size);
+		assert_true(image->starts[x86->operands[0].imm]);
+	}
+	for (uint8_t i = 0; i < x86->op_count; i++)
+		check_operand(image, insn, &x86->operands[i]);
+}
+
+/* The last instruction does not run into the data. */
+static void check_end(csh capstone, const cs_insn *last)
+{
+	assert_true(cs_insn_group(capstone, last, X86_GRP_RET) ||
+		    cs_insn_group(capstone, last, X86_GRP_JUMP));
+}
+
+static void check_image(csh capstone, struct image *image)
+{
+	size_t n;
+	cs_insn *insns = disassemble(capstone, image, &n);
+
+	for (size_t i = 0; i < n; i++)
+		check_insn(capstone, image, &insns[i]);
+	check_end(capstone, &insns[n - 1]);
+	cs_free(insns, n);
+}
+
+static bool translate(const struct npf_program *program, uint32_t flags, struct image *image)
+{
+	int64_t size = bpf_to_x86(host, program, flags, image->bytes, IMAGE, &image->code_size,
+				  NULL);
+
+	assert_true(size != -ENOSPC && size != -EINVAL && size != -ENOMEM && size <= IMAGE);
+	image->size = size < 0 ? 0 : (uint32_t)size;
+	return size > 0;
+}
+
+static void jumps_lead_to_instructions_inside(void **state)
+{
+	static const uint32_t flags[] = { 0, NPF_JIT_BATCH | NPF_JIT_AVX2, NPF_JIT_BATCH };
+	struct filter_random random = { .state = 20260101 };
+	struct npf_insn insns[FILTER_RANDOM_INSNS];
+	struct image *image = malloc(sizeof(*image));
+	struct npf_program program;
+	uint32_t seen = 0;
+	csh capstone = open_capstone();
+
+	(void)state;
+	assert_non_null(image);
+	for (int i = 0; i < PROGRAMS; i++) {
+		filter_random_program(&random, insns, &program);
+		for (size_t k = 0; k < N_OF(flags); k++) {
+			if (!translate(&program, flags[k], image))
+				continue;
+			check_image(capstone, image);
+			seen++;
+		}
+	}
+	assert_true(seen > PROGRAMS / 2);
+	cs_close(&capstone);
+	free(image);
+}
+
+/* Distances that no byte holds, in a program as long as they come. */
+static void long_programs_are_laid_out(void **state)
+{
+	struct npf_insn insns[NPF_MAX_INSNS] = { { 0 } };
+	const struct npf_program program = PROGRAM(insns);
+	struct image *image = malloc(sizeof(*image));
+	uint8_t packet[64] = { 0 };
+	csh capstone = open_capstone();
+
+	(void)state;
+	assert_non_null(image);
+	for (uint32_t i = 0; i + 2 < NPF_MAX_INSNS; i += 2) {
+		insns[i] = (struct npf_insn)INSN_LD_B(i / 2 % 48);
+		insns[i + 1] = (struct npf_insn){ .code = 0x25,
+						  .k = 200 + i % 50,
+						  .jt = i + 258 < NPF_MAX_INSNS ? 254 : 0 };
+	}
+	insns[NPF_MAX_INSNS - 2] = (struct npf_insn){ .code = 0x04, .k = 7 };
+	insns[NPF_MAX_INSNS - 1] = (struct npf_insn){ .code = 0x16 };
+	assert_true(translate(&program, 0, image));
+	check_image(capstone, image);
+	cs_close(&capstone);
+	free(image);
+
+	struct npf_jit_filter *filter = jit(&program, NPF_JIT_BATCH);
+
+	for (uint32_t i = 0; i < 256; i++) {
+		packet[i % 48] = (uint8_t)i;
+		assert_int_equal(npf_jit_run(filter, packet, 64, 64),
+				 npf_bpf_filter(&program, packet, 64, 64));
+	}
+	bpf_destroy_jit_filter(filter);
+}
+
+/* ---- where it lies --------------------------------------------------------------------------- */
+
+/* Mappings whose permissions have all of these letters; how many of them are ours. */
+static unsigned int count_maps(const char *letters, const char *name)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512], permissions[8];
+	unsigned int n = 0;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		bool all = sscanf(line, "%*s %7s", permissions) == 1;
+
+		for (const char *c = letters; *c; c++)
+			all = all && strchr(permissions, *c);
+		n += all && strstr(line, name);
+	}
+	fclose(maps);
+	return n;
+}
+
+static void no_page_is_writable_and_executable(void **state)
+{
+	struct npf_insn insns[] = CHOOSE(1, 9);
+	const struct npf_program program = PROGRAM(insns);
+	struct npf_jit_filter *filters[64];
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(filters); i++) {
+		filters[i] = jit(&program, NPF_JIT_BATCH);
+		assert_int_equal(count_maps("wx", "npf-code"), 0);
+	}
+	assert_true(count_maps("x", "npf-code") > 0);
+	assert_int_equal(count_maps("x", "npf-code"), count_maps("w", "npf-code"));
+	for (size_t i = 0; i < N_OF(filters); i++)
+		bpf_destroy_jit_filter(filters[i]);
+}
+
+/* The file behind it cannot be mapped for writing once more, nor the code be made writable. */
+static void code_is_sealed(void **state)
+{
+	struct npf_insn insns[] = CHOOSE(1, 9);
+	const struct npf_program program = PROGRAM(insns);
+	struct npf_jit_filter *filter = jit(&program, 0);
+	uintptr_t at;
+
+	(void)state;
+	memcpy(&at, &filter->function, sizeof(at));
+	assert_int_equal(at % 64, 0);
+	assert_int_equal(mprotect((void *)(at & ~(uintptr_t)(PAGE - 1)), PAGE,
+				  PROT_READ | PROT_WRITE | PROT_EXEC),
+			 -1);
+	bpf_destroy_jit_filter(filter);
+}
+
+static void freed_code_stays_for_a_while(void **state)
+{
+	struct npf_insn insns[] = CHOOSE(1, 9), others[] = CHOOSE(1, 10);
+	const struct npf_program program = PROGRAM(insns), other = PROGRAM(others);
+	struct npf_jit_filter *filter = jit(&program, 0);
+	uint32_t (*function)(const uint8_t *, uint32_t, uint32_t) = filter->function;
+	uint8_t packet[20] = { [14] = 1 };
+
+	(void)state;
+	bpf_destroy_jit_filter(filter);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(function(packet, 20, 20), 9);
+		bpf_destroy_jit_filter(jit(&other, 0));
+	}
+}
+
+static void code_memory_is_used_again(void **state)
+{
+	struct npf_insn insns[] = CHOOSE(1, 9);
+	const struct npf_program program = PROGRAM(insns);
+	uint8_t packet[20] = { [14] = 1 };
+
+	(void)state;
+	/* Each takes 64 bytes at least: sixteen times what waits to be used again. */
+	for (uint32_t i = 0; i < 16 * NPF_ARENA_GRACE / 64; i++) {
+		struct npf_jit_filter *filter = jit(&program, 0);
+
+		if (i % 1000 == 0)
+			assert_int_equal(npf_jit_run(filter, packet, 20, 20), 9);
+		bpf_destroy_jit_filter(filter);
+	}
+	assert_true(count_maps("x", "npf-code") <= 4);
+}
+
+/* ---- what it reads --------------------------------------------------------------------------- */
+
+/* A page between two that cannot be touched. */
+static uint8_t *guarded_page(void)
+{
+	uint8_t *pages = mmap(NULL, 3 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	assert_int_equal(mprotect(pages + PAGE, PAGE, PROT_READ | PROT_WRITE), 0);
+	return pages + PAGE;
+}
+
+static void free_page(uint8_t *page)
+{
+	munmap(page - PAGE, 3 * PAGE);
+}
+
+/* One program, packets of every length up to `most` that end, or begin, at the page's end. */
+static void run_at_the_edge(const struct npf_program *program, const struct npf_jit_filter *filter,
+			    uint8_t *page, uint32_t most, bool at_end)
+{
+	const uint8_t *packets[FILTER_RANDOM_BYTES + LANES];
+	uint32_t lengths[FILTER_RANDOM_BYTES + LANES], verdicts[FILTER_RANDOM_BYTES + LANES];
+	uint32_t n = most + 1;
+
+	for (uint32_t i = 0; i < n; i++) {
+		lengths[i] = i;
+		packets[i] = at_end ? page + PAGE - i : page;
+	}
+	npf_jit_run_batch(filter, packets, lengths, lengths, n, verdicts);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t expected = npf_bpf_filter(program, packets[i], i, i);
+
+		assert_int_equal(verdicts[i], expected);
+		assert_int_equal(npf_jit_run(filter, packets[i], i, i), expected);
+	}
+}
+
+static void reads_nothing_outside_the_packet(void **state)
+{
+	struct filter_random random = { .state = 4711 };
+	struct npf_insn insns[FILTER_RANDOM_INSNS];
+	struct npf_program program;
+	uint8_t *page = guarded_page();
+
+	(void)state;
+	for (uint32_t i = 0; i < PAGE; i++)
+		page[i] = (uint8_t)filter_random(&random, i % 3 ? 256 : 8);
+	for (int i = 0; i < PROGRAMS; i++) {
+		struct npf_jit_filter *filter;
+
+		filter_random_program(&random, insns, &program);
+		if (bpf_jitter(host, &program, NPF_JIT_BATCH | (i % 2 ? NPF_JIT_AVX2 : 0), &filter,
+			       NULL) == -ENOTSUP)
+			continue;
+		run_at_the_edge(&program, filter, page, FILTER_RANDOM_BYTES - 1, true);
+		run_at_the_edge(&program, filter, page, FILTER_RANDOM_BYTES - 1, false);
+		bpf_destroy_jit_filter(filter);
+	}
+	free_page(page);
+}
+
+/* ---- sets ------------------------------------------------------------------------------------ */
+
+/* Is the number at byte 0, of size bytes, one of the keys? */
+static struct npf_jit_filter *list_filter(const uint32_t *keys, uint32_t n, uint16_t load,
+					  uint32_t flags)
+{
+	struct npf_insn *insns = calloc(2 * n + 2, sizeof(*insns));
+	struct npf_program program = { .length = 2 * n + 2, .insns = insns };
+
+	assert_non_null(insns);
+	insns[0] = (struct npf_insn){ .code = load };
+	for (uint32_t i = 0; i < n; i++) {
+		insns[1 + 2 * i] = (struct npf_insn)INSN_JEQ(keys[i], 0, 1);
+		insns[2 + 2 * i] = (struct npf_insn)INSN_RET(77);
+	}
+	insns[2 * n + 1] = (struct npf_insn)INSN_RET(0);
+
+	struct npf_jit_filter *filter = jit(&program, flags);
+
+	free(insns);
+	return filter;
+}
+
+static bool is_key(const uint32_t *keys, uint32_t n, uint32_t value)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (keys[i] == value)
+			return true;
+	}
+	return false;
+}
+
+static void ask(const struct npf_jit_filter *filter, const uint32_t *keys, uint32_t n,
+		uint32_t value, bool half)
+{
+	uint8_t packet[4] = { (uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+			      (uint8_t)value };
+	const uint8_t *at = half ? packet + 2 : packet;
+	const uint8_t *packets[LANES];
+	uint32_t lengths[LANES], verdicts[LANES];
+	uint32_t expected = is_key(keys, n, half ? value & 0xFFFF : value) ? 77 : 0;
+
+	for (uint32_t i = 0; i < LANES; i++) {
+		packets[i] = at;
+		lengths[i] = half ? 2 : 4;
+	}
+	npf_jit_run_batch(filter, packets, lengths, lengths, LANES, verdicts);
+	assert_int_equal(verdicts[0], expected);
+	assert_int_equal(verdicts[LANES - 1], expected);
+	assert_int_equal(npf_jit_run(filter, at, 4, lengths[0]), expected);
+}
+
+static void try_list(uint32_t n, bool half, uint32_t flags)
+{
+	struct filter_random random = { .state = 99 + n };
+	uint32_t *keys = calloc(n, sizeof(*keys));
+	struct npf_jit_filter *filter;
+
+	assert_non_null(keys);
+	for (uint32_t i = 0; i < n; i++)
+		keys[i] = filter_random(&random, half ? 0x10000 : 0xFFFFFFFF);
+	filter = list_filter(keys, n, half ? 0x28 : 0x20, flags);
+	for (uint32_t i = 0; i < n; i++) {
+		ask(filter, keys, n, keys[i], half);
+		ask(filter, keys, n, keys[i] ^ 1u << i % 16, half);
+		ask(filter, keys, n, filter_random(&random, 0xFFFFFFFF), half);
+	}
+	bpf_destroy_jit_filter(filter);
+	free(keys);
+}
+
+static void lists_are_sets(void **state)
+{
+	static const uint32_t sizes[] = { 1, 2, 3, 4, 5, 8, 31, 32, 33, 100, 1000, 2000 };
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(sizes); i++) {
+		for (uint32_t k = 0; k < 4; k++)
+			try_list(sizes[i], k & 1, NPF_JIT_BATCH | (k & 2 ? NPF_JIT_AVX2 : 0));
+	}
+}
+
+/* ---- what becomes of it ---------------------------------------------------------------------- */
+
+struct runner {
+	pthread_t thread;
+	struct npf_jit_filter *filter;
+	uint32_t expected, wrong, ready;
+};
+
+/* Run it until the one share that is left is ours and given back. */
+static void *run_it(void *arg)
+{
+	struct runner *runner = arg;
+	uint8_t packet[20] = { [14] = 1 };
+
+	__atomic_store_n(&runner->ready, 1, __ATOMIC_RELEASE);
+	for (int i = 0; i < 20000; i++)
+		runner->wrong += runner->filter->function(packet, 20, 20) != runner->expected;
+	npf_jit_release(runner->filter);
+	return NULL;
+}
+
+static void start(struct runner *runner, uint32_t k)
+{
+	struct npf_insn insns[] = CHOOSE(1, k);
+	const struct npf_program program = PROGRAM(insns);
+
+	*runner = (struct runner){ .filter = jit(&program, 0), .expected = k };
+	npf_jit_hold(runner->filter);
+	assert_int_equal(pthread_create(&runner->thread, NULL, run_it, runner), 0);
+}
+
+static void is_destroyed_while_it_runs(void **state)
+{
+	struct npf_insn others[] = CHOOSE(2, 3);
+	const struct npf_program other = PROGRAM(others);
+	struct runner runners[3];
+
+	(void)state;
+	for (uint32_t round = 0; round < 20; round++) {
+		for (uint32_t i = 0; i < N_OF(runners); i++)
+			start(&runners[i], 100 + round * 10 + i);
+		for (uint32_t i = 0; i < N_OF(runners); i++) {
+			while (!__atomic_load_n(&runners[i].ready, __ATOMIC_ACQUIRE))
+				sched_yield();
+			bpf_destroy_jit_filter(runners[i].filter);
+		}
+		/* More than what waits: freed slots are used again meanwhile. */
+		for (int i = 0; i < 1000; i++)
+			bpf_destroy_jit_filter(jit(&other, 0));
+		for (uint32_t i = 0; i < N_OF(runners); i++) {
+			pthread_join(runners[i].thread, NULL);
+			assert_int_equal(runners[i].wrong, 0);
+		}
+	}
+}
+
+/* ---- where it may not be run ----------------------------------------------------------------- */
+
+/* From now on this system call fails when its third argument has all of these bits. */
+static bool forbid(uint32_t call, uint32_t bits)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, bits),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, bits, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { N_OF(insns), insns };
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* In a process of its own: 0 as it should be, 1 not, 77 the kernel forbids to forbid. */
+static int interpret_instead(uint32_t call, uint32_t bits)
+{
+	struct npf_insn insns[] = CHOOSE(1, 9);
+	const struct npf_program program = PROGRAM(insns);
+	const uint8_t packet[20] = { [14] = 1 }, *packets[20];
+	uint32_t lengths[20], verdicts[20];
+	struct npf_jit_filter *filter;
+
+	if (!forbid(call, bits))
+		return 77;
+	if (bpf_jitter(host, &program, NPF_JIT_BATCH, &filter, NULL))
+		return 1;
+	for (uint32_t i = 0; i < 20; i++) {
+		packets[i] = packet;
+		lengths[i] = i;
+	}
+	npf_jit_run_batch(filter, packets, lengths, lengths, 20, verdicts);
+
+	bool right = !filter->function && verdicts[14] == 0 && verdicts[15] == 9 &&
+		     npf_jit_run(filter, packet, 20, 20) == 9 &&
+		     strstr(npf_jit_engine(filter), "interpreter: ") == npf_jit_engine(filter) &&
+		     strstr(npf_jit_engine(filter), "cannot be run here");
+
+	bpf_destroy_jit_filter(filter);
+	return right ? 0 : 1;
+}
+
+static void try_forbidden(uint32_t call, uint32_t bits)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (!child) {
+		host = npf_host_linux();
+		_exit(host ? interpret_instead(call, bits) : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void is_interpreted_where_code_is_forbidden(void **state)
+{
+	(void)state;
+	try_forbidden(SYS_memfd_create, 0);
+	try_forbidden(SYS_mmap, PROT_EXEC);
+	try_forbidden(SYS_fcntl, 0);
+}
+
+static void refuses_what_it_cannot_do(void **state)
+{
+	static const struct npf_insn endless[] = { INSN_LD_B(0) };
+	static const struct npf_insn ancillary[] = { { .code = 0x20, .k = NPF_AD_PROTOCOL },
+						     { .code = 0x16 } };
+	const struct npf_program bad = PROGRAM(endless);
+	struct npf_program foreign = PROGRAM(ancillary);
+	struct npf_jit_filter *filter;
+	char error[NPF_ERROR_SIZE] = "";
+	uint32_t size;
+
+	(void)state;
+	foreign.dialect = NPF_DIALECT_LINUX;
+	assert_int_equal(bpf_jitter(host, &bad, 0, &filter, error), -EINVAL);
+	assert_non_null(strstr(error, "instruction 0"));
+	assert_null(filter);
+	assert_int_equal(bpf_jitter(host, &foreign, 0, &filter, error), -ENOTSUP);
+	assert_non_null(strstr(error, "ancillary"));
+	assert_null(filter);
+	assert_int_equal(bpf_to_x86(host, &bad, 0, NULL, 0, &size, error), -EINVAL);
+	assert_int_equal(bpf_to_x86(host, &foreign, 0, NULL, 0, &size, error), -ENOTSUP);
+	bpf_destroy_jit_filter(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(jumps_lead_to_instructions_inside),
+		cmocka_unit_test(long_programs_are_laid_out),
+		cmocka_unit_test(no_page_is_writable_and_executable),
+		cmocka_unit_test(code_is_sealed),
+		cmocka_unit_test(freed_code_stays_for_a_while),
+		cmocka_unit_test(code_memory_is_used_again),
+		cmocka_unit_test(reads_nothing_outside_the_packet),
+		cmocka_unit_test(lists_are_sets),
+		cmocka_unit_test(is_destroyed_while_it_runs),
+		cmocka_unit_test(is_interpreted_where_code_is_forbidden),
+		cmocka_unit_test(refuses_what_it_cannot_do),
+	};
+
+	if (engine_x86_why_not()) {
+		fprintf(stderr, "%s\n", engine_x86_why_not());
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, open_host, close_host);
+}
