@@ -237,28 +237,25 @@ static void format_latency(char *out, size_t size, uint64_t ns)
 		snprintf(out, size, "%.1f ms", (double)ns / 1e6);
 }
 
+/* What matters most stands first: a narrow window cuts the end off. */
 static void text_line(struct npf_dump_view *view, const struct npf_dump_sample *now)
 {
 	const struct npf_dump_status *status = &now->status;
 	uint64_t ns = now->time - view->before.time;
-	char packets[24], rate[24], bytes[24], speed[24], p50[24], p99[24], text[512];
+	char packets[24], rate[24], speed[24], slow[24], text[256];
+	double full = status->buffer_size
+			      ? 100.0 * (double)status->buffer_used / (double)status->buffer_size
+			      : 0.0;
 
 	npf_format_si(packets, sizeof(packets), (double)status->packets, "packets");
 	npf_format_si(rate, sizeof(rate),
 		      per_second(view->before.status.packets, status->packets, ns), "p/s");
-	npf_format_si(bytes, sizeof(bytes), (double)status->bytes, "B");
 	npf_format_si(speed, sizeof(speed),
 		      per_second(view->before.status.bytes, status->bytes, ns), "B/s");
-	format_latency(p50, sizeof(p50), status->write_p50);
-	format_latency(p99, sizeof(p99), status->write_p99);
+	format_latency(slow, sizeof(slow), status->write_p99);
 	snprintf(text, sizeof(text),
-		 "%s, %s  %s, %s  %" PRIu64
-		 " dropped  buffer %.0f %%  disk %s, 99 %%: %s  file %" PRIu64,
-		 packets, rate, bytes, speed, now->stats.dropped,
-		 status->buffer_size
-			 ? 100.0 * (double)status->buffer_used / (double)status->buffer_size
-			 : 0.0,
-		 p50, p99, status->files);
+		 "%s  %s  %s  %" PRIu64 " dropped  buffer %.0f %%  disk %s  file %" PRIu64, packets,
+		 rate, speed, now->stats.dropped, full, slow, status->files);
 	put_line(view, text);
 }
 
