@@ -102,6 +102,27 @@ static void put_disk(struct npf_json *json, const struct npf_dump_status *status
 	npf_json_unsigned(json, "write_ns_max", status->write_max);
 }
 
+/* Packets are taken from here on. */
+static void json_start(const struct npf_dump_view *view)
+{
+	const struct npf_session *session = view->session;
+	struct npf_json json;
+	char *text;
+	size_t size;
+
+	if (!begin_json(&json, &text, &size))
+		return;
+	npf_json_object(&json, NULL);
+	npf_json_string(&json, "type", "start");
+	npf_json_string(&json, "adapter", session->adapter.name);
+	npf_json_string(&json, "hook", npf_hook_name(npf_instance_hook(session->instance)));
+	npf_json_string(&json, "file", view->settings->files.path);
+	npf_json_unsigned(&json, "buffer_size", view->start.status.buffer_size);
+	npf_json_bool(&json, "direct", view->start.status.direct);
+	npf_json_object_end(&json);
+	end_json(&json, &text, &size);
+}
+
 static void json_line(const struct npf_dump_view *view, const struct npf_dump_sample *now)
 {
 	uint64_t ns = now->time - view->before.time;
@@ -265,6 +286,8 @@ void npf_dump_view_start(struct npf_dump_view *view, const struct npf_dump_sampl
 	char name[NPF_NAME_SIZE], size[32], path[256];
 
 	view->start = view->before = *start;
+	if (view->settings->json && npf_dump_view_interval(view))
+		json_start(view);
 	if (view->settings->quiet || view->settings->json)
 		return;
 	npf_clean_text(name, sizeof(name), session->adapter.name);
