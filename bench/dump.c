@@ -35,14 +35,16 @@ const struct dump_load dump_loads[N_DUMP_LOADS] = {
 	[DUMP_BEYOND] = { LONGEST_FRAME, LIVE_FRAMES },
 };
 
-/* FILE stands for the path of the file. The same buffer for all, 64 MiB. */
-static const char *const tcpdump[] = { "tcpdump", "-i",    "vb", "-n",   "-Z", "root",
-				       "-B",      "65536", "-w", "FILE", NULL };
-static const char *const dumpcap[] = { "dumpcap", "-q", "-i", "vb", "-B", "64", "-w", "FILE", NULL };
-static const char *const netsniff[] = { "netsniff-ng", "-s",          "-i",    "vb", "-o",
-					"FILE",        "--ring-size", "64MiB", NULL };
-static const char *const npf[] = { "NPF", "dump", "-i", "vb", "-B64M", "-w", "FILE", NULL };
-static const char *const npf_pcapng[] = { "NPF",      "dump",   "-i", "vb",   "-B64M",
+/* FILE stands for the path of the file. The same buffer for all, 256 MiB. */
+static const char *const tcpdump[] = { "tcpdump", "-i",     "vb", "-n",   "-Z", "root",
+				       "-B",      "262144", "-w", "FILE", NULL };
+static const char *const dumpcap[] = {
+	"dumpcap", "-q", "-i", "vb", "-B", "256", "-w", "FILE", NULL
+};
+static const char *const netsniff[] = { "netsniff-ng", "-s",          "-i",     "vb", "-o",
+					"FILE",        "--ring-size", "256MiB", NULL };
+static const char *const npf[] = { "NPF", "dump", "-i", "vb", "-B256M", "-w", "FILE", NULL };
+static const char *const npf_pcapng[] = { "NPF",      "dump",   "-i", "vb",   "-B256M",
 					  "--format", "pcapng", "-w", "FILE", NULL };
 
 const struct tool dump_tools[N_DUMPS] = {

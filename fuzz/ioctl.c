@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * An instance on the simulated host, used in an arbitrary way: control codes, filters, classes,
- * reads, batches, writes, frames, the passing of time. Nothing may crash, hang or leak, and the
+ * reads, batches, writes, dumps, frames, the passing of time. Nothing may crash, hang or leak, and the
  * counters must add up at the end.
  *
  * Input: steps of {operation, argument (4 bytes), n, n bytes}; the operations are the table below.
@@ -22,6 +22,7 @@
 #define STEP_HEADER 6
 #define MAX_STEPS   64 /* more only repeat */
 #define MAX_WRITES  8
+#define MAX_FILES   40 /* of one input */
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
@@ -29,6 +30,7 @@ struct world {
 	struct npf_host *host;
 	struct npf_driver *driver;
 	struct npf_instance *instance;
+	uint32_t files; /* that dumps have asked for */
 };
 
 struct step {
@@ -74,6 +76,7 @@ static void do_setting(struct world *world, const struct step *step)
 	static const uint32_t codes[] = {
 		NPF_BIOCISETLOBBEH, NPF_BIOCSMODE,         NPF_BIOCSMINTOCOPY,
 		NPF_BIOCSRTIMEOUT,  NPF_BIOCSETBUFFERSIZE, NPF_BIOCSTIMESTAMPMODE,
+		NPF_BIOCSMODE,
 	};
 	uint32_t code = codes[step->n % (sizeof(codes) / sizeof(codes[0]))];
 
@@ -182,9 +185,72 @@ static void do_fault(struct world *world, const struct step *step)
 	npf_sim_fail(world->host, step->argument % 8, -EIO);
 }
 
+/* Each file must be whole, however it ended. */
+static int next_file(void *arg, struct npf_dump_file *file, char error[NPF_ERROR_SIZE])
+{
+	struct world *world = arg;
+
+	(void)error;
+	world->files++;
+	if (world->files > MAX_FILES)
+		return 1;
+	file->fd = npf_sim_make_file(world->host, "dump");
+	return file->fd < 0 ? file->fd : 0;
+}
+
+static void file_done(void *arg, const struct npf_dump_file *file)
+{
+	struct world *world = arg;
+	const struct npf_sim_file *made = npf_sim_file(world->host, "dump");
+
+	check(made && made->number == file->fd && made->size == file->bytes && !made->opens);
+}
+
+static void do_dump(struct world *world, const struct step *step)
+{
+	struct npf_dump_options options = {
+		.size = sizeof(options),
+		.format = (enum npf_dump_format)(step->argument % 3),
+		.next = next_file,
+		.done = file_done,
+		.arg = world,
+		.file_packets = step->argument >> 2 & 15,
+		.file_bytes = step->argument >> 6 & 4095,
+		.file_ns = (step->argument >> 18 & 3) * 10000000,
+		.max_packets = step->argument >> 20 & 63,
+		.max_bytes = step->argument >> 26 ? 400 + (step->argument >> 26) * 300 : 0,
+	};
+
+	npf_sim_set_direct(world->host, step->n & 1);
+	npf_sim_set_disk(world->host, step->n & 2 ? step->n * 100u : UINT64_MAX);
+	npf_dump_start(world->instance, &options);
+}
+
+static void do_dump_order(struct world *world, const struct step *step)
+{
+	struct npf_dump_status status;
+
+	switch (step->argument % 4) {
+	case 0:
+		npf_dump_stop(world->instance);
+		break;
+	case 1:
+		npf_dump_rotate(world->instance);
+		break;
+	case 2:
+		npf_dump_prepare(world->instance, (enum npf_dump_format)(step->n & 3));
+		break;
+	default:
+		npf_io_control(world->instance, NPF_BIOCSETDUMPFILENAME, "name", 5, NULL, 0, NULL);
+	}
+	if (npf_dump_get_status(world->instance, &status))
+		return;
+	check(status.buffer_used <= status.buffer_size + 8192u || !status.buffer_size);
+}
+
 static void (*const operations[])(struct world *world, const struct step *step) = {
-	do_control, do_setting, do_filter,  do_classes, do_read,   do_batch,
-	do_write,   do_frame,   do_advance, do_stop,    do_unplug, do_fault,
+	do_control, do_setting, do_filter, do_classes, do_read,  do_batch, do_write,
+	do_frame,   do_advance, do_stop,   do_unplug,  do_fault, do_dump,  do_dump_order,
 };
 
 /* Take a step off the input; false at its end. */

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "tool.h"
 
@@ -85,7 +86,8 @@ static int put(struct npf_compress *compress, int to, size_t size, ZSTD_EndDirec
 
 		left = ZSTD_compressStream2(compress->context, &out, &in, directive);
 		if (ZSTD_isError(left))
-			return -ENOMEM; /* the only one that parameters of ours leave */
+			return ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation ? -ENOMEM
+										       : -EIO;
 		err = write_all(to, out.dst, out.pos);
 		if (err)
 			return err;
@@ -103,7 +105,8 @@ static int put_file(struct npf_compress *compress, int from, int to, uint64_t *r
 		return -errno;
 	posix_fadvise(from, 0, 0, POSIX_FADV_SEQUENTIAL);
 	ZSTD_CCtx_reset(compress->context, ZSTD_reset_session_only);
-	ZSTD_CCtx_setPledgedSrcSize(compress->context, (unsigned long long)status.st_size);
+	if (S_ISREG(status.st_mode))
+		ZSTD_CCtx_setPledgedSrcSize(compress->context, (unsigned long long)status.st_size);
 	for (;;) {
 		ssize_t n = read(from, compress->in, READ_SIZE);
 		int err;
