@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "expression/expression.h"
-#include "filter/filter.h"
 #include "set_options.h"
 #include "signals.h"
 #include "sink.h"
@@ -35,8 +34,16 @@ struct options {
 /* The filter for one link type; a pcapng file may have several. */
 struct link_filter {
 	uint32_t link_type;
-	struct npf_compiled compiled;
+	struct npf_jit_filter *filter;
 	struct npf_match *sets; /* NULL: none */
+};
+
+/* The packets of a batch as the engine takes them. */
+struct packets {
+	uint32_t n;
+	const uint8_t *data[TRACE_PIECES];
+	uint32_t len[TRACE_PIECES], caplen[TRACE_PIECES];
+	uint32_t verdicts[TRACE_PIECES];
 };
 
 struct work {
@@ -45,6 +52,8 @@ struct work {
 	struct sink sink;
 	struct trace trace;
 	struct trace_batch batch;
+	struct packets packets;
+	struct npf_host *host; /* memory that code may run from */
 	struct link_filter links[MOST_LINK_TYPES];
 	uint32_t n_links;
 	uint64_t kept;
@@ -75,13 +84,18 @@ static int fail_in(struct work *work, const char *why)
 static int make_filter(struct work *work, uint32_t link_type, struct link_filter **out)
 {
 	struct link_filter *link = &work->links[work->n_links];
+	struct npf_compiled compiled;
 	char error[NPF_ERROR_SIZE];
 	int err;
 
 	if (work->n_links == MOST_LINK_TYPES)
 		return fail_in(work, "more than 16 link types in one file");
 	err = npf_expression_compile_offline(work->options.expression, link_type,
-					     work->trace.swapped, &link->compiled, error);
+					     work->trace.swapped, &compiled, error);
+	if (!err) {
+		err = bpf_jitter(work->host, &compiled.program, NPF_JIT_BATCH, &link->filter, error);
+		npf_expression_free(&compiled);
+	}
 	if (err)
 		return npf_tool_fail(&npf_command_filter, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED,
 				     "filter: %s", error);
@@ -105,46 +119,63 @@ static int find_filter(struct work *work, uint32_t link_type, struct link_filter
 static void free_filters(struct work *work)
 {
 	for (uint32_t i = 0; i < work->n_links; i++) {
-		npf_expression_free(&work->links[i].compiled);
+		bpf_destroy_jit_filter(work->links[i].filter);
 		npf_set_options_match_free(work->links[i].sets);
 	}
 }
 
 /* ---- a batch -------------------------------------------------------------------------------- */
 
-static bool keeps(const struct work *work, const struct link_filter *link,
-		  const struct trace_piece *piece)
+/* A verdict for each packet of the batch. */
+static int judge(struct work *work)
 {
-	bool accepted = npf_bpf_filter(&link->compiled.program, piece->data, piece->len,
-				       piece->caplen) != 0;
+	const struct trace_batch *batch = &work->batch;
+	struct packets *packets = &work->packets;
+	struct link_filter *link = NULL;
+	int code;
 
-	if (accepted && link->sets)
-		accepted = npf_match_run(link->sets, piece->data, piece->caplen);
-	return accepted != work->options.invert;
+	packets->n = 0;
+	for (uint32_t i = 0; i < batch->n; i++) {
+		const struct trace_piece *piece = &batch->pieces[i];
+
+		if (!piece->data)
+			continue;
+		packets->data[packets->n] = piece->data;
+		packets->len[packets->n] = piece->len;
+		packets->caplen[packets->n++] = piece->caplen;
+	}
+	if (!packets->n)
+		return EXIT_OK;
+	code = find_filter(work, batch->link_type, &link);
+	if (code)
+		return code;
+	npf_jit_run_batch(link->filter, packets->data, packets->len, packets->caplen, packets->n,
+			  packets->verdicts);
+	for (uint32_t i = 0; link->sets && i < packets->n; i++) {
+		if (packets->verdicts[i] &&
+		    !npf_match_run(link->sets, packets->data[i], packets->caplen[i]))
+			packets->verdicts[i] = 0;
+	}
+	return EXIT_OK;
 }
 
 /* The packets that pass, and all that is no packet. */
 static int take_batch(struct work *work)
 {
-	struct trace_batch *batch = &work->batch;
-	struct link_filter *link = NULL;
+	const struct trace_batch *batch = &work->batch;
+	const uint32_t *verdict = work->packets.verdicts;
+	int code = judge(work);
 
-	for (uint32_t i = 0; i < batch->n; i++) {
+	for (uint32_t i = 0; i < batch->n && !code; i++) {
 		const struct trace_piece *piece = &batch->pieces[i];
 
-		if (piece->data) {
-			int code = link ? EXIT_OK : find_filter(work, batch->link_type, &link);
-
-			if (code)
-				return code;
-			if (!keeps(work, link, piece))
-				continue;
-			work->kept++;
-		}
+		if (piece->data && !*verdict++ != work->options.invert)
+			continue;
+		work->kept += piece->data != NULL;
 		if (work->options.out && sink_add(&work->sink, piece->at, piece->size))
-			return fail_out(work);
+			code = fail_out(work);
 	}
-	return EXIT_OK;
+	return code;
 }
 
 /* ---- the file ------------------------------------------------------------------------------- */
@@ -327,7 +358,9 @@ static int run(int argc, char **argv)
 	struct work *work = calloc(1, sizeof(*work));
 	int code;
 
-	if (!work || npf_signals_init()) {
+	if (work)
+		work->host = npf_host_linux();
+	if (!work || !work->host || npf_signals_init()) {
 		free(work);
 		return npf_tool_fail(&npf_command_filter, EXIT_FAILED, "out of memory");
 	}
@@ -340,6 +373,7 @@ static int run(int argc, char **argv)
 	source_close(&work->source);
 	trace_fini(&work->trace);
 	free_filters(work);
+	npf_host_linux_free(work->host);
 	npf_set_options_free(&work->options.sets);
 	free(work->options.expression);
 	free(work);
