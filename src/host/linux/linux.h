@@ -138,6 +138,8 @@ int npf_linux_link_up(struct npf_nic *nic);
 
 /* The results of transmit. */
 int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *what);
+/* Of struct npf_nic_ops. */
+void npf_linux_await(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_t value);
 
 /* ---- send_rule.c --------------------------------------------------------------------------- */
 
