@@ -103,6 +103,7 @@ struct npf_nic {
 	bool hiding;          /* own sends are hidden from the tap */
 	int monitor;          /* rtnetlink socket that hears of this adapter's end; in event */
 	uint32_t memberships; /* joined by sender, bit per PACKET_MR_* */
+	uint64_t crowded_until; /* only await's */
 	struct npf_fast fast; /* only transmit's and check_path's */
 };
 
