@@ -31,6 +31,7 @@
 #define LONG_ONES  4000
 #define PACED_NS   UINT64_C(2000000000)
 #define US         UINT64_C(1000)
+#define DRIFT_N    100   /* packets at either end that tell of drift */
 #define PACED_MOST 30000 /* ms that a paced run may take */
 
 enum { TRACE_ONE, TRACE_64, TRACE_1514, TRACE_GAPS, TRACE_MILLI, N_TRACES };
@@ -43,14 +44,12 @@ static const char *const send_one[] = { "NPF", "send", "-i",      "va", "--file"
 					"ONE", "-n",   "forever", NULL };
 static const char *const send_socket[] = { "NPF", "send",    "-i",     "va",     "--file", "ONE",
 					   "-n",  "forever", "--path", "socket", NULL };
-/* The same 64 bytes. Its default is the way past the queueing discipline. */
+/* Its default is the way past the queueing discipline. FRAME is what the others send. */
 static const char *const trafgen[] = {
-	"trafgen", "-o",
-	"va",      "--cpus",
-	"1",       "-n",
-	"0",       "{ 0x02, fill(0, 4), 0xfe, 0x02, fill(0, 4), 0x01, 0x08, 0x00, fill(0, 50) }",
-	NULL,
+	"trafgen", "-o", "va", "--cpus", "1", "-n", "0", "FRAME", NULL,
 };
+static const char *const tcpreplay_repeat[] = { "tcpreplay", "-q",       "-i",      "va",
+						"-t",        "--loop=0", "MANY-64", NULL };
 static const char *const tcpreplay_64[] = { TCPREPLAY, "-t", "--loop=0", "MANY-64", NULL };
 static const char *const tcpreplay_1514[] = { TCPREPLAY, "-t", "--loop=0", "MANY-1514", NULL };
 static const char *const replay_64[] = { REPLAY, "-t", "-l", "0", "MANY-64", NULL };
@@ -66,6 +65,8 @@ const struct injector rate_injectors[N_RATES] = {
 	[RATE_SEND] = { "npf send", "npf_send", 64, send_one },
 	[RATE_SEND_SOCKET] = { "npf send, by socket", "npf_send_socket", 64, send_socket },
 	[RATE_TRAFGEN] = { "trafgen", "trafgen", 64, trafgen },
+	[RATE_TCPREPLAY] = { "tcpreplay --topspeed", "tcpreplay_64_from_file", 64,
+			     tcpreplay_repeat },
 	[RATE_TCPREPLAY_64] = { "tcpreplay --topspeed -K", "tcpreplay_64", 64, tcpreplay_64 },
 	[RATE_REPLAY_64] = { "npf replay -t -K", "npf_replay_64", 64, replay_64 },
 	[RATE_REPLAY_64_SOCKET] = { "npf replay -t -K, by socket", "npf_replay_64_socket", 64,
@@ -89,6 +90,7 @@ struct inject {
 	void (*missing)(void *data, const char *label, const char *why);
 	void *data;
 	struct trace traces[N_TRACES];
+	char frame[64 * 6 + 8]; /* in trafgen's words */
 	bool broken_rate[N_RATES], broken_paced[N_PACED];
 };
 
@@ -105,6 +107,8 @@ static const char *resolve(const struct inject *inject, const char *word)
 {
 	if (!strcmp(word, "NPF"))
 		return inject->npf;
+	if (!strcmp(word, "FRAME"))
+		return inject->frame;
 	for (int i = 0; i < N_TRACES; i++) {
 		if (!strcmp(word, trace_names[i]))
 			return inject->traces[i].path;
@@ -264,6 +268,17 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* How far n packets are from their times, in the median, us. */
+static double offset(const uint64_t *wanted, const uint64_t *got, size_t n)
+{
+	double offsets[DRIFT_N];
+
+	for (size_t i = 0; i < n; i++)
+		offsets[i] = (double)(int64_t)(got[i] - wanted[i]) / 1e3;
+	qsort(offsets, n, sizeof(*offsets), by_value);
+	return offsets[n / 2];
+}
+
 static void judge_times(struct paced *paced, const uint64_t *wanted, size_t n, const uint64_t *got)
 {
 	double *errors = calloc(n, sizeof(*errors));
@@ -277,9 +292,8 @@ static void judge_times(struct paced *paced, const uint64_t *wanted, size_t n, c
 	qsort(errors, n - 1, sizeof(*errors), by_value);
 	series_add(&paced->p50, errors[(n - 1) / 2]);
 	series_add(&paced->p99, errors[(n - 1) * 99 / 100]);
-	series_add(&paced->drift,
-		   fabs((double)(int64_t)((got[n - 1] - got[0]) - (wanted[n - 1] - wanted[0]))) /
-			   1e3);
+	series_add(&paced->drift, fabs(offset(wanted + n - DRIFT_N, got + n - DRIFT_N, DRIFT_N) -
+				       offset(wanted, got, DRIFT_N)));
 	free(errors);
 }
 
@@ -291,7 +305,7 @@ static void compare_times(struct inject *inject, struct paced *paced, int captur
 
 	paced->wanted += n;
 	paced->arrived += arrived;
-	if (n > 2 && arrived == n)
+	if (n > 2 * DRIFT_N && arrived == n)
 		judge_times(paced, wanted, n, got);
 	free(wanted);
 	free(got);
@@ -360,8 +374,20 @@ static void measure_cpu(struct inject *inject, unsigned int p)
 
 /* ---- all together ---------------------------------------------------------------------------- */
 
+static void describe_frame(char *text)
+{
+	uint8_t frame[64];
+
+	sender_make_frame(frame, sizeof(frame));
+	text += sprintf(text, "{");
+	for (size_t i = 0; i < sizeof(frame); i++)
+		text += sprintf(text, "%s0x%02x", i ? ", " : " ", frame[i]);
+	strcpy(text, " }");
+}
+
 static void make_traces(struct inject *inject)
 {
+	describe_frame(inject->frame);
 	trace_distinct(&inject->traces[TRACE_ONE], 64, 1);
 	trace_distinct(&inject->traces[TRACE_64], 64, DISTINCT);
 	trace_distinct(&inject->traces[TRACE_1514], 1514, LONG_ONES);

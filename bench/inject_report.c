@@ -21,7 +21,7 @@ static const struct {
 	double least;
 	const char *unit;
 } races[] = {
-	{ "repeat, 64 B: npf send", RATE_SEND, RATE_TCPREPLAY_64, LEAST_REPEAT_TCPREPLAY,
+	{ "repeat, 64 B: npf send", RATE_SEND, RATE_TCPREPLAY, LEAST_REPEAT_TCPREPLAY,
 	  "x tcpreplay" },
 	{ "repeat, 64 B: npf send", RATE_SEND, RATE_TRAFGEN, LEAST_REPEAT_TRAFGEN, "x trafgen" },
 	{ "distinct packets, 64 B: npf replay", RATE_REPLAY_64, RATE_TCPREPLAY_64,
@@ -41,8 +41,8 @@ static void print_rates(const struct injection *injection, FILE *out)
 {
 	fprintf(out,
 		"\nInjection on one CPU: packets that the receiving device counted\n"
-		"%-32s%8s%10s%10s%10s%14s\n",
-		"", "bytes", "Mpps", "least", "most", "x tcpreplay");
+		"%-32s%8s%10s%10s%10s%17s\n",
+		"", "bytes", "Mpps", "least", "most", "x tcpreplay -K");
 	for (unsigned int r = 0; r < N_RATES; r++) {
 		const struct series *rate = &injection->rate[r];
 		double mpps = series_median(rate);
@@ -51,7 +51,7 @@ static void print_rates(const struct injection *injection, FILE *out)
 		if (isnan(mpps))
 			fprintf(out, "%10s\n", "-");
 		else
-			fprintf(out, "%10.2f%10.2f%10.2f%14.2f\n", mpps, series_min(rate),
+			fprintf(out, "%10.2f%10.2f%10.2f%17.2f\n", mpps, series_min(rate),
 				series_max(rate), mpps / series_median(&injection->rate[peer(r)]));
 	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * An instance on the simulated host, used in an arbitrary way: control codes, filters, classes,
- * reads, batches, writes, dumps, frames, the passing of time. Nothing may crash, hang or leak, and the
- * counters must add up at the end.
+ * reads, batches, writes, send queues, dumps, frames, the passing of time. Nothing may crash, hang or
+ * leak, and the counters must add up at the end.
  *
  * Input: steps of {operation, argument (4 bytes), n, n bytes}; the operations are the table below.
  *
@@ -147,6 +147,62 @@ static void do_write(struct world *world, const struct step *step)
 	free(frame);
 }
 
+static size_t count_sent(const struct world *world)
+{
+	size_t n = 0;
+
+	for (const struct npf_sim_sent *at = npf_sim_sent(world->host, 0); at; at = at->next)
+		n++;
+	return n;
+}
+
+/* What is returned is whole records, as many as went; a refusal has sent nothing. */
+static void do_queue(struct world *world, const struct step *step)
+{
+	uint8_t *queue = copy(step->bytes, step->n);
+	size_t before = count_sent(world), at = 0, records = 0;
+	int64_t n = npf_buffered_write(world->instance, queue, step->n, step->argument & 1);
+
+	check(n <= (int64_t)step->n);
+	for (; n > 0 && at < (size_t)n; records++) {
+		struct npf_sf_pkthdr header;
+
+		memcpy(&header, queue + at, sizeof(header));
+		at += sizeof(header) + header.caplen;
+	}
+	check(n <= 0 || at == (size_t)n);
+	check(count_sent(world) - before == records);
+	free(queue);
+}
+
+/* Frames of the step's bytes, at times around now. */
+static void do_frames(struct world *world, const struct step *step)
+{
+	uint8_t *bytes = copy(step->bytes, step->n);
+	struct npf_send_frame frames[8];
+	size_t before = count_sent(world), sent;
+	uint32_t times = step->argument;
+
+	for (size_t i = 0; i < 8; i++) {
+		uint64_t around = npf_send_clock(world->instance) + 1000 - (times >> 16);
+
+		frames[i] = (struct npf_send_frame){
+			.data = bytes,
+			.size = step->n > i ? step->n - i : 1,
+			.at = times >> i & 1 ? around + times % 1000 * i : 0,
+		};
+	}
+	npf_send_frames(world->instance, frames, step->n ? 1 + times % 8 : 0, &sent);
+	check(count_sent(world) - before == sent);
+	free(bytes);
+}
+
+static void do_stop_sending(struct world *world, const struct step *step)
+{
+	(void)step;
+	npf_stop_sending(world->instance);
+}
+
 static void do_frame(struct world *world, const struct step *step)
 {
 	uint32_t bits = step->argument;
@@ -249,8 +305,10 @@ static void do_dump_order(struct world *world, const struct step *step)
 }
 
 static void (*const operations[])(struct world *world, const struct step *step) = {
-	do_control, do_setting, do_filter, do_classes, do_read,  do_batch, do_write,
-	do_frame,   do_advance, do_stop,   do_unplug,  do_fault, do_dump,  do_dump_order,
+	do_control, do_setting, do_filter, do_classes, do_read,
+	do_batch,   do_write,   do_frame,  do_advance, do_stop,
+	do_unplug,  do_fault,   do_queue,  do_frames,  do_stop_sending,
+	do_dump,    do_dump_order,
 };
 
 /* Take a step off the input; false at its end. */
@@ -277,6 +335,12 @@ static bool take_step(struct world *world, const uint8_t **input, size_t *size)
 static void check_counters(struct world *world)
 {
 	struct npf_stats stats;
+	struct npf_send_stats sent;
+
+	check(npf_get_send_stats(world->instance, &sent) == 0);
+	check(sent.asked == sent.handed + sent.failed);
+	check(sent.handed == count_sent(world) && sent.confirmed <= sent.handed);
+	check(sent.late_p50 <= sent.late_p99 && sent.late_p99 <= sent.late_max);
 
 	check(npf_get_stats(world->instance, &stats) == 0);
 	check(stats.received >= stats.filtered + stats.captured + stats.dropped);

@@ -40,8 +40,8 @@ struct npf_system_ops {
 	 * async-signal-safe. */
 	void (*park)(struct npf_host *host, uint32_t *word, uint32_t value);
 	void (*unpark)(struct npf_host *host, uint32_t *word);
-	/* Return as soon as now() has reached time, to well below a microsecond, or *word is not
-	 * value any more (may return early otherwise, too). */
+	/* Sleep until now() has reached time, and as much longer as the host's timers are late, or
+	 * *word is not value any more (may return early otherwise, too). */
 	void (*sleep_until)(struct npf_host *host, uint64_t time, uint32_t *word, uint32_t value);
 };
 
@@ -109,6 +109,9 @@ struct npf_nic_ops {
 	 * the first frame, -ENOBUFS the queue is full at the moment, what the device answers. One
 	 * call at a time. */
 	int64_t (*transmit)(struct npf_nic *nic, struct npf_transmission *what);
+	/* Wait for a frame's time as system->sleep_until() does, but end to well below a microsecond
+	 * at it, with what the frame will go through still warm. Not beside transmit. */
+	void (*await)(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_t value);
 	/* Bytes of frames that went and have not left the adapter's queue yet. */
 	uint64_t (*unsent)(struct npf_nic *nic);
 	/* -ENODEV: gone. May run beside transmit. */

@@ -57,7 +57,7 @@ static int check_adapter(struct npf_instance *instance)
 static int wait_for(struct npf_instance *instance, uint64_t now, uint64_t time)
 {
 	if (time - now <= LOOK) {
-		sleep_until(instance, time);
+		instance->host->nic->await(instance->nic, time, &instance->sending.stop, 0);
 		return 0;
 	}
 	sleep_until(instance, now + LOOK);

@@ -108,7 +108,7 @@ static int check_record(struct npf_instance *instance, const struct queue *queue
 /* Of all records, those behind the span of a paced call included. */
 static int check_queue(struct npf_instance *instance, const struct queue *queue)
 {
-	size_t number = 0, size;
+	size_t number = 0, size = 0;
 	int err = 0;
 
 	for (size_t at = 0; at < queue->size && !err; at += size)

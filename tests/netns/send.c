@@ -778,6 +778,94 @@ static void tap_that_nobody_reads_confirms_what_it_took(void **state)
 	close(fd);
 }
 
+struct reader {
+	int fd;
+	uint64_t n; /* to read */
+	bool wrong;
+};
+
+/* Slower than any sender: the device's queue is full most of the time. */
+static void *read_slowly(void *arg)
+{
+	struct reader *reader = arg;
+	uint8_t frame[2048];
+
+	for (uint64_t i = 0; i < reader->n && !reader->wrong; i++) {
+		struct pollfd readable = { .fd = reader->fd, .events = POLLIN };
+		ssize_t size = poll(&readable, 1, PATIENCE_MS) == 1
+				       ? read(reader->fd, frame, sizeof(frame))
+				       : -1;
+		uint32_t sender;
+		uint64_t sequence;
+
+		reader->wrong = size != (ssize_t)small(i) ||
+				!net_flood_read(frame, (size_t)size, &sender, &sequence) ||
+				sequence != i;
+		if (i % 100 == 99)
+			usleep(500);
+	}
+	return NULL;
+}
+
+/* Frames that find the queue full are dropped, which these two ways know, frame by frame. */
+static void a_slow_receiver_gets_all_in_order(void **state)
+{
+	static const enum npf_send_path exact[] = { NPF_SEND_XSK, NPF_SEND_XDP };
+	struct bench *bench = *state;
+	uint64_t n = 20000;
+	size_t size;
+	uint8_t *queue = make_queue(0, n, small, &size);
+
+	for (size_t i = 0; i < N_OF(exact) && net_has_tun(); i++) {
+		struct reader reader = { .n = n };
+		struct npf_instance *tap;
+		pthread_t thread;
+
+		reader.fd = net_tun(&bench->net, NET_HERE, "t2", IFF_TAP | IFF_NO_PI);
+		tap = open_on(bench, NET_HERE, "t2", NPF_OPEN_SEND_ONLY);
+		if (take_path(tap, exact[i])) {
+			assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
+			assert_int_equal(npf_buffered_write(tap, queue, size, false), size);
+			pthread_join(thread, NULL);
+			assert_false(reader.wrong);
+			assert_int_equal(stats_of(tap).confirmed, n);
+			assert_int_equal(stats_of(tap).by_path[exact[i]], n);
+			assert_true(stats_of(tap).device_dropped > 0);
+		}
+		npf_close(tap);
+		close(reader.fd);
+	}
+	free(queue);
+}
+
+static void nobody_reads_and_nothing_more_is_claimed(void **state)
+{
+	static const enum npf_send_path exact[] = { NPF_SEND_XSK, NPF_SEND_XDP };
+	struct bench *bench = *state;
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	for (size_t i = 0; i < N_OF(exact) && net_has_tun(); i++) {
+		int fd = net_tun(&bench->net, NET_HERE, "t3", IFF_TAP | IFF_NO_PI);
+		struct npf_instance *tap = open_on(bench, NET_HERE, "t3", NPF_OPEN_SEND_ONLY);
+		struct pollfd readable = { .fd = fd, .events = POLLIN };
+		uint64_t arrived = 0;
+
+		if (take_path(tap, exact[i])) {
+			assert_int_equal(npf_set_write_repeat(tap, 100000), 0);
+			assert_int_equal(npf_write(tap, frame, sizeof(frame)), -ENOBUFS);
+			while (poll(&readable, 1, 0) == 1 &&
+			       read(fd, frame, sizeof(frame)) == sizeof(frame))
+				arrived++;
+			assert_true(arrived > 0);
+			assert_int_equal(stats_of(tap).handed, arrived);
+			assert_int_equal(stats_of(tap).confirmed, arrived);
+		}
+		npf_close(tap);
+		close(fd);
+	}
+}
+
 static void vlan_devices_send_tagged(void **state)
 {
 	struct bench *bench = *state;
@@ -879,6 +967,8 @@ int main(void)
 		SEND_TEST(loopback_sees_itself),
 		SEND_TEST(tun_sends_raw_packets),
 		SEND_TEST(tap_that_nobody_reads_confirms_what_it_took),
+		SEND_TEST(a_slow_receiver_gets_all_in_order),
+		SEND_TEST(nobody_reads_and_nothing_more_is_claimed),
 		SEND_TEST(vlan_devices_send_tagged),
 		SEND_TEST(a_repetition_can_be_stopped),
 		SEND_TEST(closing_ends_a_repetition),

@@ -96,10 +96,6 @@ static void unpark(struct npf_host *host, uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* Sleeping is for what is farther away: the timer's own delay fits into this in 99 of 100 cases,
- * and at a frame per millisecond so much spinning is a sixteenth of a CPU. */
-#define SPIN_NS 60000u
-
 /* The kernel may delay a timer by the thread's slack, 50 us unless told otherwise. It is told for
  * this one sleep only: the thread is the caller's. */
 static void sleep_roughly(uint32_t *word, uint32_t value, uint64_t time)
@@ -117,12 +113,8 @@ static void sleep_roughly(uint32_t *word, uint32_t value, uint64_t time)
 
 static void sleep_until(struct npf_host *host, uint64_t time, uint32_t *word, uint32_t value)
 {
-	uint64_t at;
-
-	while ((at = now(host)) < time && __atomic_load_n(word, __ATOMIC_ACQUIRE) == value) {
-		if (time - at > SPIN_NS)
-			sleep_roughly(word, value, time - SPIN_NS);
-	}
+	while (now(host) < time && __atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
+		sleep_roughly(word, value, time);
 }
 
 static const struct npf_system_ops system_ops = {

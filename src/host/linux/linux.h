@@ -111,6 +111,7 @@ struct npf_nic {
 	bool hiding;          /* own sends are hidden from the tap */
 	int monitor;          /* rtnetlink socket that hears of this adapter's end; in event */
 	uint32_t memberships; /* joined by sender, bit per PACKET_MR_* */
+	uint64_t crowded_until; /* only await's */
 	struct npf_fast fast; /* only transmit's and check_path's */
 };
 
@@ -146,6 +147,8 @@ int npf_linux_link_up(struct npf_nic *nic);
 
 /* The results of transmit. */
 int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *what);
+/* Of struct npf_nic_ops. */
+void npf_linux_await(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_t value);
 
 /* ---- send_rule.c --------------------------------------------------------------------------- */
 

@@ -314,6 +314,7 @@ const struct npf_nic_ops npf_linux_nic = {
 	.hide_own = hide_own,
 	.lost = lost,
 	.transmit = npf_linux_transmit,
+	.await = npf_linux_await,
 	.unsent = npf_linux_unsent,
 	.sent = npf_linux_sent,
 	.check_path = npf_linux_check_path,

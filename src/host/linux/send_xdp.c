@@ -60,8 +60,9 @@ static void *park_in_garage(void *arg)
 {
 	struct npf_xdp_sender *xdp = arg;
 	int program = bpf_program__fd(xdp->skel->progs.npf_send);
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_SKB_MODE);
+	LIBBPF_OPTS(bpf_link_create_opts, options);
 
+	options.flags = XDP_FLAGS_SKB_MODE;
 	if (unshare(CLONE_NEWNET))
 		return NULL;
 	xdp->garage = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -232,10 +233,15 @@ static int run(struct npf_xdp_sender *xdp, uint32_t length, uint32_t n, uint32_t
 {
 	static const uint8_t blank[NPF_SEND_LONGEST];
 	struct xdp_md context = { .data_end = length };
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = blank, .data_size_in = length,
-		    .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = (int)n,
-		    .flags = LIVE_FRAMES, .batch_size = batch);
+	LIBBPF_OPTS(bpf_test_run_opts, options);
 
+	options.data_in = blank;
+	options.data_size_in = length;
+	options.ctx_in = &context;
+	options.ctx_size_in = sizeof(context);
+	options.repeat = (int)n;
+	options.flags = LIVE_FRAMES;
+	options.batch_size = batch;
 	return bpf_prog_test_run_opts(bpf_program__fd(xdp->skel->progs.npf_send), &options);
 }
 

@@ -22,7 +22,7 @@
 #define CHUNK_SIZE 4096u /* bytes of the longest frame */
 #define N_FILL     2u    /* of a ring that we never use: nothing is received */
 #define BATCH      32u   /* what the kernel sends in one system call */
-#define TRIES      64    /* system calls without any progress */
+#define TRIES      64 /* system calls that skip what was taken back: some kernels skip one each */
 #define NOWHERE    UINT64_MAX
 
 struct ring {
@@ -175,8 +175,12 @@ static void reclaim(struct npf_xsk_sender *xsk)
 	uint32_t end = __atomic_load_n(xsk->done.producer, __ATOMIC_ACQUIRE);
 	uint32_t at = *xsk->done.consumer;
 
-	while (at != end)
-		xsk->free[xsk->n_free++] = addresses[at++ % N_CHUNKS];
+	for (; at != end; at++) {
+		uint64_t address = addresses[at % N_CHUNKS];
+
+		if (address != NOWHERE) /* newer kernels complete what was taken back as well */
+			xsk->free[xsk->n_free++] = address;
+	}
 	__atomic_store_n(xsk->done.consumer, end, __ATOMIC_RELEASE);
 }
 

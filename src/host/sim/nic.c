@@ -304,6 +304,13 @@ static int64_t nic_transmit(struct npf_nic *nic, struct npf_transmission *what)
 	return n ? (int64_t)n : err;
 }
 
+static void nic_await(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_t value)
+{
+	struct npf_host *host = &nic->sim->base;
+
+	host->system->sleep_until(host, time, word, value);
+}
+
 static uint64_t nic_unsent(struct npf_nic *nic)
 {
 	pthread_mutex_lock(&nic->sim->lock);
@@ -421,6 +428,7 @@ const struct npf_nic_ops npf_sim_nic = {
 	.hide_own = nic_hide_own,
 	.lost = nic_lost,
 	.transmit = nic_transmit,
+	.await = nic_await,
 	.unsent = nic_unsent,
 	.sent = nic_sent,
 	.check_path = nic_check_path,
