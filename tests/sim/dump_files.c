@@ -738,6 +738,39 @@ static void absurd_options_are_refused(void **state)
 	assert_int_equal(read_all(world, 60, 0), 3);
 }
 
+/* What needs privileges is done beforehand: the start makes no ring any more. */
+static void prepared_dump_needs_no_new_buffer(void **state)
+{
+	struct world *world = *state;
+	static struct files files;
+	struct npf_dump_options options = options_for(&files, world, NPF_DUMP_PCAPNG);
+	uint64_t before;
+
+	assert_fails(world->instance, npf_dump_prepare(world->instance, (enum npf_dump_format)3),
+		     -EINVAL);
+	for (int round = 0; round < 2; round++) {
+		options = options_for(&files, world, NPF_DUMP_PCAPNG);
+		assert_int_equal(npf_dump_prepare(world->instance, NPF_DUMP_PCAPNG), 0);
+		send_range(world, 0, 10, 100);
+		assert_int_equal(stats_of(world->instance).received, 0);
+		before = npf_sim_operations(world->host);
+		start(world, &options);
+		/* The adapter, the dump, its stage, its file and what that is, its worker twice. */
+		assert_int_equal(npf_sim_operations(world->host) - before, 7);
+		assert_fails(world->instance, npf_dump_prepare(world->instance, NPF_DUMP_PCAP),
+			     -EBUSY);
+		send_range(world, 10, 20, 100);
+		assert_int_equal(npf_dump_stop(world->instance), 0);
+		assert_int_equal(check_all(&files, 10).packets, 10);
+	}
+	assert_int_equal(npf_dump_prepare(world->instance, NPF_DUMP_PCAP), 0);
+	options = options_for(&files, world, NPF_DUMP_PCAPNG);
+	start(world, &options); /* of another format: it prepares by itself */
+	send_range(world, 0, 10, 100);
+	assert_int_equal(npf_dump_stop(world->instance), 0);
+	assert_int_equal(check_all(&files, 10).packets, 10);
+}
+
 static void one_dump_at_a_time(void **state)
 {
 	struct world *world = *state;
@@ -784,6 +817,7 @@ int main(void)
 		CAPTURING(every_fault_leaves_whole_files_cached),
 		CAPTURING(full_disk_ends_on_a_whole_record),
 		CAPTURING(absurd_options_are_refused),
+		CAPTURING(prepared_dump_needs_no_new_buffer),
 		CAPTURING(one_dump_at_a_time),
 	};
 
