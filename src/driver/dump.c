@@ -536,13 +536,13 @@ static int check_state(struct npf_instance *instance)
 	return err;
 }
 
-/* npf_dump_prepare() was here, and nothing has been stored since. */
+/* A stream into which nothing was ever stored: npf_dump_prepare() was here. */
 static bool is_prepared(const struct npf_instance *instance, uint32_t format)
 {
 	const struct npf_stream *stream = &instance->view.control->stream;
 
-	return instance->dumping && instance->stream_format == format && !instance->dump &&
-	       !__atomic_load_n(&stream->open, __ATOMIC_RELAXED);
+	return instance->dumping && instance->stream_format == format &&
+	       !__atomic_load_n(&stream->cursor, __ATOMIC_RELAXED);
 }
 
 int npf_dump_prepare(struct npf_instance *instance, enum npf_dump_format format)

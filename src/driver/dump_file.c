@@ -90,14 +90,17 @@ static void copy_to_stage(struct npf_dump *dump, uint32_t n)
 	release_to_tap(dump);
 }
 
-/* In phase: up to the end of the file's page. Else: what fits. */
+/* In phase: up to the end of the file's page. Else: what fits. Staged pages that are whole go first,
+ * in either case. */
 static int save_through_stage(struct npf_dump *dump, uint64_t end)
 {
 	uint64_t n = end - dump->head;
 	uint64_t room = NPF_DUMP_STAGE - dump->staged;
 
 	if (in_phase(dump))
-		room = -dump->out & (dump->alignment - 1);
+		room = dump->alignment - (dump->out & (dump->alignment - 1));
+	if (dump->staged && !(dump->staged & (dump->alignment - 1)))
+		room = 0;
 	copy_to_stage(dump, (uint32_t)(n < room ? n : room));
 	return empty_stage(dump);
 }
@@ -178,18 +181,25 @@ int npf_dump_save(struct npf_dump *dump, uint64_t end)
 			err = save_through_stage(dump, stop);
 		else if (pages)
 			err = save_pages(dump, pages);
+		else if (stop < end) /* in phase by chance, before the seam of another file */
+			err = save_through_stage(dump, stop);
 		else
 			return 0; /* less than a page: it waits for more */
 	}
 	return err;
 }
 
-/* What save left in the ring. */
+/* What save left in the ring: less than a page, which may end at the seam, and mark behind it. */
 static void stage_rest(struct npf_dump *dump)
 {
+	uint64_t end = dump->mark.position;
+
 	pass_seam(dump);
-	if (dump->head < dump->mark.position)
-		copy_to_stage(dump, (uint32_t)(dump->mark.position - dump->head));
+	if (has_seam(dump) && end > dump->seam_from)
+		end = dump->seam_from;
+	if (dump->head < end)
+		copy_to_stage(dump, (uint32_t)(end - dump->head));
+	pass_seam(dump);
 }
 
 int npf_dump_flush(struct npf_dump *dump)

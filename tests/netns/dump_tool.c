@@ -29,6 +29,13 @@
 #define MOST_LIST 512
 #define LOG       "said"
 
+/* The lowest byte of a frame's sequence number, as net_flood_frame() puts it. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define SEQUENCE_LOW 22u
+#else
+#define SEQUENCE_LOW 29u
+#endif
+
 static const char *npf; /* the program */
 static uint64_t frames = FRAMES;
 static struct net_world world; /* npf captures on va, frames come from vb */
@@ -426,6 +433,77 @@ static void limits(void **state)
 	assert_int_equal(said("the time asked for is over"), 1);
 }
 
+/* A number of the summary in JSON. */
+static uint64_t told(const char *key)
+{
+	char all[65536], pattern[64];
+	const char *at;
+	int fd = open(LOG, O_RDONLY);
+	ssize_t n = read(fd, all, sizeof(all) - 1);
+
+	close(fd);
+	all[n < 0 ? 0 : n] = '\0';
+	at = strstr(all, "\"type\":\"end\"");
+	snprintf(pattern, sizeof(pattern), "\"%s\":", key);
+	at = at ? strstr(at, pattern) : NULL;
+	if (!at)
+		fail_msg("the summary has no %s", key);
+	return strtoull(at + strlen(pattern), NULL, 10);
+}
+
+static uint64_t count_packets(const char *name)
+{
+	char error[PCAP_ERRBUF_SIZE];
+	pcap_t *pcap = pcap_open_offline(name, error);
+	struct pcap_pkthdr *header;
+	const u_char *data;
+	uint64_t n = 0;
+
+	if (!pcap)
+		fail_msg("%s: %s", name, error);
+	while (pcap_next_ex(pcap, &header, &data) == 1)
+		n++;
+	pcap_close(pcap);
+	return n;
+}
+
+/* What the summary says holds together, and is what the files hold. */
+static void assert_conserved(void)
+{
+	struct list list;
+	uint64_t packets = 0;
+
+	assert_int_equal(told("received"), told("filtered") + told("captured") + told("dropped"));
+	assert_int_equal(told("captured"), told("packets") + told("lost"));
+	find_files(&list, ".", ".pcap");
+	for (size_t i = 0; i < list.n; i++)
+		packets += count_packets(list.names[i]);
+	assert_int_equal(packets, told("packets"));
+}
+
+#define FRUGAL "-w c.pcap -B 64K --rotate-packets 700 --json --interval 1h "
+
+/* With a filter, a buffer that is too small, rotation and a limit nothing is unaccounted for. */
+static void conservation(void **state)
+{
+	pid_t pid = start_npf(-1, "dump -i va " FRUGAL "ether[%u] & 1 = 0", SEQUENCE_LOW);
+
+	(void)state;
+	WIRE_UNTIL(said("\"type\":\"start\""));
+	flood(frames);
+	ASSERT_CODE(stop(pid, SIGINT), EXIT_OK);
+	assert_int_equal(told("received"), frames);
+	assert_int_equal(told("filtered"), frames / 2);
+	assert_conserved();
+	assert_int_equal(system("rm -f *.pcap"), 0);
+	pid = start_npf(-1, "dump -i va -c 777 " FRUGAL "ether[%u] & 1 = 0", SEQUENCE_LOW);
+	WIRE_UNTIL(said("\"type\":\"start\""));
+	flood(frames);
+	ASSERT_CODE(end_of(pid), EXIT_OK);
+	assert_int_equal(told("packets"), 777);
+	assert_conserved();
+}
+
 /* The names of files and what is in them, compressed. */
 static void compressed(void **state)
 {
@@ -741,15 +819,25 @@ int main(int argc, char **argv)
 	const char *slow = getenv("NPF_TEST_PACKETS");
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(one_file),      TEST(by_packets),
-		TEST(by_size),       TEST(by_time),
-		TEST(ring_of_files), TEST(limits),
-		TEST(compressed),    TEST(signals),
-		TEST(killed),        TEST(repair_waits_for_the_dump),
-		TEST(adapter_goes),  TEST(older_file_stays_until_the_end),
-		TEST(pipes),         TEST(disk_full),
-		TEST(memory_disk),   TEST(directory_removed),
-		TEST(as_nobody),     TEST(planted),
+		TEST(one_file),
+		TEST(by_packets),
+		TEST(by_size),
+		TEST(by_time),
+		TEST(ring_of_files),
+		TEST(limits),
+		TEST(conservation),
+		TEST(compressed),
+		TEST(signals),
+		TEST(killed),
+		TEST(repair_waits_for_the_dump),
+		TEST(adapter_goes),
+		TEST(older_file_stays_until_the_end),
+		TEST(pipes),
+		TEST(disk_full),
+		TEST(memory_disk),
+		TEST(directory_removed),
+		TEST(as_nobody),
+		TEST(planted),
 	};
 
 	if (argc != 2) {

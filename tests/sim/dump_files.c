@@ -9,8 +9,9 @@
 
 #include <stdio.h>
 
-#define MOST_FILES 4000
-#define FAULT      (-EIO)
+#define MOST_FILES    4000
+#define RECORD_HEADER 16u
+#define FAULT         (-EIO)
 
 /* A provider of files "0", "1", ..., and what it learned. */
 struct files {
@@ -428,13 +429,17 @@ static uint32_t draw(uint64_t *seed, uint32_t n)
 	return (uint32_t)(*seed >> 33) % n;
 }
 
-static void send_burst(struct world *world, uint64_t *seed, uint32_t *number)
+/* grid: records whose sizes are multiples of it, so that files begin in phase by chance. */
+static void send_burst(struct world *world, uint64_t *seed, uint32_t *number, uint32_t grid)
 {
 	uint32_t n = draw(seed, 12) ? draw(seed, 30) : draw(seed, 300);
 	uint32_t most = 1 + draw(seed, 1500);
 
 	while (n--)
-		send_numbered(world, draw(seed, N_CPUS), 4 + draw(seed, most), (*number)++);
+		send_numbered(world, draw(seed, N_CPUS),
+			      grid ? grid * (1 + draw(seed, 3)) - RECORD_HEADER
+				   : 4 + draw(seed, most),
+			      (*number)++);
 }
 
 static void run_at_random(void **state, uint64_t seed)
@@ -443,6 +448,7 @@ static void run_at_random(void **state, uint64_t seed)
 	static struct files files;
 	struct npf_dump_options options = options_for(&files, world, draw(&seed, 3));
 	uint32_t number = 0;
+	uint32_t grid = draw(&seed, 2) ? 0 : 64u << draw(&seed, 4);
 
 	npf_sim_set_direct(world->host, draw(&seed, 4));
 	if (draw(&seed, 2))
@@ -457,7 +463,7 @@ static void run_at_random(void **state, uint64_t seed)
 		options.max_bytes = 1000 + draw(&seed, 900000);
 	start(world, &options);
 	for (int step = 0; step < 150 && files.n_done < MOST_FILES - 400; step++) {
-		send_burst(world, &seed, &number);
+		send_burst(world, &seed, &number, grid);
 		if (draw(&seed, 20) == 0)
 			npf_dump_rotate(world->instance);
 		if (draw(&seed, 3))
@@ -483,7 +489,7 @@ static void run_at_random(void **state, uint64_t seed)
 
 static void anything_at_random_adds_up(void **state)
 {
-	for (uint64_t seed = 1; seed <= 300; seed++) {
+	for (uint64_t seed = 1; seed <= 800; seed++) {
 		if (seed > 1)
 			assert_int_equal(world_teardown(state) || capturing_setup(state), 0);
 		run_at_random(state, seed);
@@ -732,6 +738,39 @@ static void absurd_options_are_refused(void **state)
 	assert_int_equal(read_all(world, 60, 0), 3);
 }
 
+/* What needs privileges is done beforehand: the start makes no ring any more. */
+static void prepared_dump_needs_no_new_buffer(void **state)
+{
+	struct world *world = *state;
+	static struct files files;
+	struct npf_dump_options options = options_for(&files, world, NPF_DUMP_PCAPNG);
+	uint64_t before;
+
+	assert_fails(world->instance, npf_dump_prepare(world->instance, (enum npf_dump_format)3),
+		     -EINVAL);
+	for (int round = 0; round < 2; round++) {
+		options = options_for(&files, world, NPF_DUMP_PCAPNG);
+		assert_int_equal(npf_dump_prepare(world->instance, NPF_DUMP_PCAPNG), 0);
+		send_range(world, 0, 10, 100);
+		assert_int_equal(stats_of(world->instance).received, 0);
+		before = npf_sim_operations(world->host);
+		start(world, &options);
+		/* The adapter, the dump, its stage, its file and what that is, its worker twice. */
+		assert_int_equal(npf_sim_operations(world->host) - before, 7);
+		assert_fails(world->instance, npf_dump_prepare(world->instance, NPF_DUMP_PCAP),
+			     -EBUSY);
+		send_range(world, 10, 20, 100);
+		assert_int_equal(npf_dump_stop(world->instance), 0);
+		assert_int_equal(check_all(&files, 10).packets, 10);
+	}
+	assert_int_equal(npf_dump_prepare(world->instance, NPF_DUMP_PCAP), 0);
+	options = options_for(&files, world, NPF_DUMP_PCAPNG);
+	start(world, &options); /* of another format: it prepares by itself */
+	send_range(world, 0, 10, 100);
+	assert_int_equal(npf_dump_stop(world->instance), 0);
+	assert_int_equal(check_all(&files, 10).packets, 10);
+}
+
 static void one_dump_at_a_time(void **state)
 {
 	struct world *world = *state;
@@ -778,6 +817,7 @@ int main(void)
 		CAPTURING(every_fault_leaves_whole_files_cached),
 		CAPTURING(full_disk_ends_on_a_whole_record),
 		CAPTURING(absurd_options_are_refused),
+		CAPTURING(prepared_dump_needs_no_new_buffer),
 		CAPTURING(one_dump_at_a_time),
 	};
 

@@ -403,8 +403,13 @@ static int replace(struct npf_nic *nic, struct npf_ebpf *ebpf,
 	err = exchange(nic, ebpf, tap, ebpf->filters, error);
 	if (err)
 		goto destroy_tap;
-	destroy(ebpf->tap);
+
+	struct npf_kernel_tap *old = ebpf->tap;
+
+	pthread_mutex_lock(&ebpf->lock);
 	ebpf->tap = tap;
+	pthread_mutex_unlock(&ebpf->lock);
+	destroy(old);
 	return 0;
 
 destroy_tap:
@@ -416,6 +421,7 @@ int npf_ebpf_open(struct npf_nic *nic, struct npf_ebpf *ebpf, char *error)
 {
 	struct npf_ring_geometry small;
 
+	pthread_mutex_init(&ebpf->lock, NULL);
 	npf_ring_cut(&small, 1, (uint32_t)libbpf_num_possible_cpus(), nic->adapter.max_receive);
 	return replace(nic, ebpf, &small, error);
 }
@@ -427,6 +433,7 @@ void npf_ebpf_close(struct npf_nic *nic, struct npf_ebpf *ebpf)
 		slot_unload(ebpf, ebpf->tap, i, ebpf->current[i]);
 	destroy(ebpf->tap);
 	ebpf->tap = NULL;
+	pthread_mutex_destroy(&ebpf->lock);
 }
 
 int npf_ebpf_set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
@@ -456,7 +463,9 @@ void npf_ebpf_clear(struct npf_nic *nic)
 {
 	struct npf_ebpf *ebpf = nic->hook_state;
 
+	pthread_mutex_lock(&ebpf->lock);
 	ring_buffer__consume(ebpf->tap->wakes);
+	pthread_mutex_unlock(&ebpf->lock);
 }
 
 int npf_ebpf_listen(struct npf_nic *nic, struct npf_event *event)

@@ -7,6 +7,7 @@
 #define NPF_LINUX_EBPF_H
 
 #include <bpf/libbpf.h>
+#include <pthread.h>
 
 #include "filter/ebpf.h"
 #include "host/linux/linux.h"
@@ -24,6 +25,7 @@ struct npf_ebpf {
 	int (*put)(struct npf_nic *nic, int slot, int program, char *error);
 	int attached[NPF_EBPF_SLOTS]; /* the hook's descriptors: links or sockets, -1 none */
 
+	pthread_mutex_t lock; /* tap, for the thread that lowers what it raised */
 	struct npf_kernel_tap *tap;
 	int current[NPF_EBPF_SLOTS]; /* programs in place; owned unless they are the tap's own */
 	const struct npf_filter_set *filters;
