@@ -23,6 +23,7 @@ _npf_options()
 {
 	case $1 in
 	list) echo --json --follow --help ;;
+	run) echo --trace --help ;;
 	capture)
 		echo --interface --no-promiscuous --direction --hook --read --write --nano --micro \
 			--packet-buffered --link-header --hex --quiet --count --snaplen --buffer \
@@ -39,7 +40,7 @@ _npf()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)) || { ((COMP_CWORD == 2)) && [[ $before == help ]]; }; then
-		mapfile -t COMPREPLY < <(compgen -W 'list capture stat doctor help' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list capture stat doctor run help' -- "$word")
 		return
 	fi
 	case $before in

@@ -12,10 +12,8 @@
 #include "tool.h"
 
 static const struct npf_command *const commands[] = {
-	&npf_command_list,
-	&npf_command_capture,
-	&npf_command_stat,
-	&npf_command_doctor,
+	&npf_command_list,   &npf_command_capture, &npf_command_stat,
+	&npf_command_doctor, &npf_command_run,
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
