@@ -13,10 +13,12 @@
 
 int wpcap_fail(pcap_t *p, int result, const char *format, ...)
 {
+	/* Where pcap_geterr() looks: libpcap shows its buffer, of the same size. */
+	char *to = p->real ? REAL(pcap_geterr)(p->real) : p->error;
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(p->error, sizeof(p->error), format, arguments);
+	vsnprintf(to, PCAP_ERRBUF_SIZE, format, arguments);
 	va_end(arguments);
 	return result;
 }
@@ -254,6 +256,7 @@ WPCAP_EXPORT int pcap_activate(pcap_t *p)
 				  "can't perform  operation on activated capture");
 	if (drives(p) && !pcap_activate_win32(p))
 		return 0;
+	wpcap_fail(p, 0, "%s", "");
 	return REAL(pcap_activate)(p->real);
 }
 

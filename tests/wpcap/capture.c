@@ -497,6 +497,7 @@ static void savefiles_are_written_and_read(void **in)
 	}
 	assert_int_equal(pcap_next_ex(offline, &header, &data), PCAP_ERROR_BREAK);
 	assert_int_equal(pcap_setbuff(offline, 1000), -1);
+	assert_string_equal(pcap_geterr(offline), "pcap_setbuff works on live captures only");
 	pcap_close(offline);
 	unlink(name);
 }
