@@ -96,6 +96,7 @@ DWORD FormatMessageA(DWORD flags, LPCVOID source, DWORD message, DWORD language,
 
 		/* There `buffer` is the address of the caller's pointer. */
 		memcpy(buffer, &copy, sizeof(copy));
+		/* cppcheck-suppress memleak ; the caller frees it with LocalFree() */
 		return copy ? (DWORD)n : 0;
 	}
 	if ((DWORD)n >= size) {

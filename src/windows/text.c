@@ -25,7 +25,9 @@ errno_t strncpy_s(char *to, size_t size, const char *from, size_t n)
 
 errno_t strcpy_s(char *to, size_t size, const char *from)
 {
-	return strncpy_s(to, size, from, from ? strlen(from) : 0);
+	size_t length = from ? strlen(from) : 0;
+
+	return strncpy_s(to, size, from, length);
 }
 
 errno_t strcat_s(char *to, size_t size, const char *from)

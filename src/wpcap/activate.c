@@ -53,7 +53,7 @@ static int set_link_type(pcap_t *p)
 	p->ifindex = adapter.index;
 	p->hatype = adapter.hatype;
 	p->link_type = type.LinkType == NdisMediumIP ? DLT_RAW : DLT_EN10MB;
-	p->adapter_dropped = adapter.rx_dropped;
+	p->adapter_dropped = wpcap_adapter_missed(p);
 	return 0;
 }
 
@@ -64,6 +64,11 @@ static BOOLEAN set_hw_filter(const pcap_t *p)
 	if (p->options.promiscuous)
 		bits = NDIS_PACKET_TYPE_PROMISCUOUS;
 	return PacketSetHwFilter(p->adapter, bits);
+}
+
+static BOOLEAN set_loopback(const pcap_t *p)
+{
+	return p->options.show_own || PacketSetLoopbackBehavior(p->adapter, NPF_DISABLE_LOOPBACK);
 }
 
 static BOOLEAN set_buffer(pcap_t *p)
@@ -90,7 +95,7 @@ static BOOLEAN set_timeout(const pcap_t *p)
 
 static int set_up(pcap_t *p)
 {
-	if (set_link_type(p) || !set_hw_filter(p))
+	if (set_link_type(p) || !set_hw_filter(p) || !set_loopback(p))
 		return -1;
 	p->packet = PacketAllocatePacket();
 	if (!p->packet || !set_buffer(p) || !set_min_to_copy(p))

@@ -11,7 +11,6 @@ static int check_live(pcap_t *p, const char *what)
 {
 	if (wpcap_is_live(p))
 		return 0;
-	/* libpcap's handle keeps its own text; this one is for who asks us. */
 	return wpcap_fail(p, -1, "%s works on live captures only", what);
 }
 

@@ -119,7 +119,8 @@ static int keep_filter(pcap_t *p, const struct bpf_program *filter)
 		return -1;
 	memcpy(copy, filter->bf_insns, filter->bf_len * sizeof(*copy));
 	free(p->filter.bf_insns);
-	p->filter = (struct bpf_program){ filter->bf_len, copy };
+	p->filter.bf_insns = copy;
+	p->filter.bf_len = filter->bf_len;
 	return 0;
 }
 

@@ -13,10 +13,12 @@
 
 int wpcap_fail(pcap_t *p, int result, const char *format, ...)
 {
+	/* Where pcap_geterr() looks: libpcap shows its buffer, of the same size. */
+	char *to = p->real ? REAL(pcap_geterr)(p->real) : p->error;
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(p->error, sizeof(p->error), format, arguments);
+	vsnprintf(to, PCAP_ERRBUF_SIZE, format, arguments);
 	va_end(arguments);
 	return result;
 }
@@ -144,7 +146,7 @@ WPCAP_EXPORT pcap_t *pcap_hopen_offline(intptr_t handle, char *errbuf)
 	int result = (p)->real ? (call) : PCAP_ERROR_ACTIVATED;                                    \
                                                                                                    \
 	if (!(p)->real)                                                                            \
-		wpcap_fail((p), 0, "can't perform operation on activated capture");                \
+		wpcap_fail((p), 0, "can't perform  operation on activated capture");               \
 	if (!result)                                                                               \
 		(p)->options.member = (value);                                                     \
 	return result
@@ -209,7 +211,7 @@ WPCAP_EXPORT int pcap_can_set_rfmon(pcap_t *p)
 {
 	if (p->real)
 		return REAL(pcap_can_set_rfmon)(p->real);
-	return wpcap_fail(p, PCAP_ERROR_ACTIVATED, "can't perform operation on activated capture");
+	return wpcap_fail(p, PCAP_ERROR_ACTIVATED, "can't perform  operation on activated capture");
 }
 
 WPCAP_EXPORT int pcap_list_tstamp_types(pcap_t *p, int **types)
@@ -251,9 +253,10 @@ WPCAP_EXPORT int pcap_activate(pcap_t *p)
 
 	if (!p->real)
 		return wpcap_fail(p, PCAP_ERROR_ACTIVATED,
-				  "can't perform operation on activated capture");
+				  "can't perform  operation on activated capture");
 	if (drives(p) && !pcap_activate_win32(p))
 		return 0;
+	wpcap_fail(p, 0, "%s", "");
 	return REAL(pcap_activate)(p->real);
 }
 
@@ -261,7 +264,8 @@ static void say(char *errbuf, const char *device, int status, const char *text)
 {
 	if (status == PCAP_ERROR)
 		snprintf(errbuf, PCAP_ERRBUF_SIZE, "%s: %.180s", device, text);
-	else if (text[0] && status != PCAP_WARNING)
+	else if (status == PCAP_ERROR_NO_SUCH_DEVICE || status == PCAP_ERROR_PERM_DENIED ||
+		 status == PCAP_ERROR_PROMISC_PERM_DENIED)
 		snprintf(errbuf, PCAP_ERRBUF_SIZE, "%s: %s (%.100s)", device,
 			 REAL(pcap_statustostr)(status), text);
 	else
@@ -310,7 +314,7 @@ WPCAP_EXPORT int pcap_datalink(pcap_t *p)
 
 WPCAP_EXPORT int pcap_datalink_ext(pcap_t *p)
 {
-	return p->real ? REAL(pcap_datalink_ext)(p->real) : p->link_type;
+	return p->real ? REAL(pcap_datalink_ext)(p->real) : 0;
 }
 
 WPCAP_EXPORT int pcap_list_datalinks(pcap_t *p, int **types)
@@ -445,6 +449,9 @@ WPCAP_EXPORT int pcap_inject(pcap_t *p, const void *frame, size_t size)
 
 	if (p->real)
 		return REAL(pcap_inject)(p->real, frame, size);
+	if (!size)
+		return wpcap_fail(p, PCAP_ERROR,
+				  "The number of bytes to be injected must not be zero");
 	sent = npf_write(p->instance, frame, size);
 	return sent < 0 ? wpcap_fail_adapter(p, PCAP_ERROR, "send") : (int)sent;
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "wpcap/wpcap.h"
@@ -304,13 +305,29 @@ void wpcap_keep_counters(pcap_t *p)
 	count(p, &p->received, &p->dropped, &p->lost);
 }
 
-static uint64_t adapter_dropped(pcap_t *p)
+/* rx_dropped would not do: there the kernel counts packets that no protocol wanted, too. */
+uint64_t wpcap_adapter_missed(const pcap_t *p)
 {
-	struct npf_adapter adapter;
+	unsigned long long missed = 0;
+	char path[128];
+	FILE *file;
 
-	if (npf_instance_adapter(p->instance, &adapter) || adapter.rx_dropped < p->adapter_dropped)
+	snprintf(path, sizeof(path), "/sys/class/net/%.32s/statistics/rx_missed_errors",
+		 p->adapter->Name);
+	file = fopen(path, "re");
+	if (!file)
 		return 0;
-	return adapter.rx_dropped - p->adapter_dropped;
+	if (fscanf(file, "%llu", &missed) != 1)
+		missed = 0;
+	fclose(file);
+	return missed;
+}
+
+static uint64_t adapter_dropped(const pcap_t *p)
+{
+	uint64_t now = wpcap_adapter_missed(p);
+
+	return now > p->adapter_dropped ? now - p->adapter_dropped : 0;
 }
 
 WPCAP_EXPORT int pcap_stats(pcap_t *p, struct pcap_stat *stats)

@@ -157,17 +157,6 @@ WPCAP_EXPORT int pcap_createsrcstr(char *source, int type, const char *host, con
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-static int apply(pcap_t *p, int flags, char *errbuf)
-{
-	if (!(flags & PCAP_OPENFLAG_NOCAPTURE_LOCAL))
-		return 0;
-	if (!wpcap_is_live(p))
-		return refuse(errbuf, "hiding own packets works on live captures on NPF only");
-	if (PacketSetLoopbackBehavior(p->adapter, NPF_DISABLE_LOOPBACK))
-		return 0;
-	return refuse(errbuf, PacketGetErrorText(p->adapter));
-}
-
 static pcap_t *open_local(const char *name, int snaplen, int flags, int ms, char *errbuf)
 {
 	pcap_t *p = pcap_create(name, errbuf);
@@ -180,12 +169,12 @@ static pcap_t *open_local(const char *name, int snaplen, int flags, int ms, char
 	pcap_set_timeout(p, ms);
 	if (flags & PCAP_OPENFLAG_MAX_RESPONSIVENESS)
 		pcap_set_immediate_mode(p, 1);
+	p->options.show_own = !(flags & PCAP_OPENFLAG_NOCAPTURE_LOCAL);
 	status = pcap_activate(p);
-	if (status >= 0 && !apply(p, flags, errbuf))
+	if (status >= 0)
 		return p;
-	if (status < 0)
-		snprintf(errbuf, PCAP_ERRBUF_SIZE, "%.60s: %s (%.100s)", name,
-			 pcap_statustostr(status), pcap_geterr(p));
+	snprintf(errbuf, PCAP_ERRBUF_SIZE, "%.60s: %s (%.100s)", name, pcap_statustostr(status),
+		 pcap_geterr(p));
 	pcap_close(p);
 	return NULL;
 }

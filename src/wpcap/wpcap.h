@@ -39,7 +39,8 @@ struct options {
 	int tstamp_type;
 	int precision;
 	int protocol;
-	bool promiscuous, rfmon, immediate, hide_own;
+	bool promiscuous, rfmon, immediate;
+	bool show_own; /* capture what this handle sends: as WinPcap, and not as libpcap */
 };
 
 struct pcap {
@@ -142,6 +143,8 @@ uint32_t wpcap_filter_here(pcap_t *p, const struct npf_packet *packet);
 
 /* Give back what was handed out, before anything that changes the buffer. */
 void wpcap_end_batch(pcap_t *p);
+/* What the adapter had no room for, since it exists. */
+uint64_t wpcap_adapter_missed(const pcap_t *p);
 /* Add what the driver counted to what went before, for its counters will restart. */
 void wpcap_keep_counters(pcap_t *p);
 

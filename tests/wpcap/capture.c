@@ -407,15 +407,21 @@ static void directions_are_told_apart(void **in)
 {
 	struct state *state = *in;
 	struct net_flood flood = { .side = NET_HERE, .name = "va", .length = LENGTH };
+	int near = net_sender(&state->net, NET_HERE, "va");
 	uint8_t frame[LENGTH];
 
 	assert_int_equal(pcap_setdirection(state->p, PCAP_D_OUT), 0);
 	send_far(state, 0, 1);
 	net_flood_frame(&flood, 8, frame);
+	/* Its own packets a handle does not see, as with libpcap. */
 	assert_int_equal(pcap_inject(state->p, frame, LENGTH), LENGTH);
-	assert_frames(state, 8, 1);
+	net_flood_frame(&flood, 9, frame);
+	net_send(near, frame, LENGTH);
+	assert_frames(state, 9, 1);
 	assert_int_equal(pcap_setdirection(state->p, PCAP_D_IN), 0);
 	assert_int_equal(pcap_sendpacket(state->p, frame, LENGTH), 0);
+	net_send(near, frame, LENGTH);
+	close(near);
 	send_far(state, 3, 1);
 	assert_frames(state, 3, 1);
 	assert_int_equal(pcap_setdirection(state->p, PCAP_D_INOUT), 0);
@@ -453,6 +459,7 @@ static void injection_has_errors(void **in)
 
 	assert_int_equal(pcap_inject(state->p, frame, sizeof(frame)), PCAP_ERROR);
 	assert_non_null(strstr(pcap_geterr(state->p), "send: "));
+	assert_int_equal(pcap_inject(state->p, frame, 0), PCAP_ERROR);
 	assert_int_equal(pcap_sendpacket(state->p, frame, -1), PCAP_ERROR);
 }
 
@@ -490,6 +497,7 @@ static void savefiles_are_written_and_read(void **in)
 	}
 	assert_int_equal(pcap_next_ex(offline, &header, &data), PCAP_ERROR_BREAK);
 	assert_int_equal(pcap_setbuff(offline, 1000), -1);
+	assert_string_equal(pcap_geterr(offline), "pcap_setbuff works on live captures only");
 	pcap_close(offline);
 	unlink(name);
 }

@@ -133,7 +133,7 @@ listen kernel_dump va "$work/dump" 3
 if ! missing kernel_dump "$work/out"; then
 	frames 10
 	listened
-	check kernel_dump done "$work/out"
+	check kernel_dump "^done" "$work/out"
 	"$samples/sample_savefile" read "$work/dump" >"$work/out" 2>&1
 	check kernel_dump '^100 bytes' "$work/out"
 fi

@@ -29,6 +29,7 @@ _npf_options()
 {
 	case $1 in
 	list) echo --json --follow --help ;;
+	run) echo --trace --help ;;
 	capture)
 		echo --interface --no-promiscuous --direction --hook --read --write --nano --micro \
 			--packet-buffered --link-header --hex --quiet --count --snaplen --buffer \
@@ -60,7 +61,7 @@ _npf()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)) || { ((COMP_CWORD == 2)) && [[ $before == help ]]; }; then
-		mapfile -t COMPREPLY < <(compgen -W 'list capture stat send replay dump repair doctor help' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list capture stat send replay dump repair run doctor help' -- "$word")
 		return
 	fi
 	case $before in

@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# run.sh NPF: what `npf run` runs is on NPF, or is told why it cannot be.
+set -eu
+npf=$1
+
+skip() {
+	echo "skipped: $*"
+	exit 77
+}
+command -v tcpdump >/dev/null || skip "tcpdump is not installed"
+! nm -D "$npf" | grep -q '__[at]san_init' || skip "nothing can be preloaded with this sanitizer"
+if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
+	unshare --net true 2>/dev/null || skip "network namespaces need root"
+	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
+fi
+ip link set lo up
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+	echo "run: $*"
+	exit 1
+}
+
+expect() { # exit code, pattern in what it says, arguments of npf run
+	local code=0 wanted=$1 pattern=$2
+	shift 2
+	"$npf" run "$@" >"$work/out" 2>&1 || code=$?
+	[ $code = "$wanted" ] || { cat "$work/out"; fail "exit $code, not $wanted: $*"; }
+	grep -qE -e "$pattern" "$work/out" || { cat "$work/out"; fail "no $pattern: $*"; }
+}
+
+expect 0 'libpcap version .*, on npf' -- tcpdump --version
+expect 0 'libpcap version .*, on npf' tcpdump --version
+expect 3 '^ok$' -- sh -c 'echo ok; exit 3'
+expect 127 'there is no program' -- nothing-of-that-name
+expect 126 'hostname: ' -- /etc/hostname
+expect 2 'which program' --
+expect 2 'unrecognized option' --nonsense
+NPF_LIBWPCAP=/nonexistent expect 1 'there is no /nonexistent' -- tcpdump --version
+
+# A capture through it: what it opened and closed tells that it was ours.
+"$npf" run --trace -- tcpdump -i lo -n -c 2 --immediate-mode 'udp port 9' >"$work/said" 2>&1 &
+pid=$!
+end=$((SECONDS + 20))
+while kill -0 $pid 2>/dev/null && [ $SECONDS -lt $end ]; do
+	(echo hello >/dev/udp/127.0.0.1/9) 2>/dev/null || true
+	sleep 0.05
+done
+wait $pid || { cat "$work/said"; fail "tcpdump"; }
+grep -q 'npf_open lo' "$work/said" || { cat "$work/said"; fail "not captured by NPF"; }
+grep -q 'npf_close' "$work/said" || fail "not closed"
+[ "$(grep -c 'UDP, length 6' "$work/said")" = 2 ] || { cat "$work/said"; fail "not two packets"; }

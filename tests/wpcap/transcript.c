@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a program of libpcap sees: this one is linked with libpcap and writes down every answer, so
+ * that differential.sh can compare what libpcap says with what libwpcap says in its place. Packets
+ * are its own, sent on one end of a veth pair and captured on the other.
+ */
+#include <errno.h>
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HERE   "va"
+#define THERE  "vb"
+#define FRAMES 5
+#define SIZE   100
+
+static char errbuf[PCAP_ERRBUF_SIZE];
+
+#define TELL(p, call) tell(#call, (call), p)
+
+static void tell(const char *what, int result, pcap_t *p)
+{
+	printf("%s = %d", what, result);
+	if (result < 0 && p)
+		printf(" (%s)", pcap_geterr(p));
+	puts("");
+}
+
+/* ---- handles ------------------------------------------------------------------------------- */
+
+static void tell_not_activated(void)
+{
+	pcap_t *p = pcap_create(HERE, errbuf);
+	struct bpf_program program;
+	struct pcap_stat stats;
+	int *types = NULL;
+
+	TELL(p, pcap_datalink(p));
+	TELL(p, pcap_snapshot(p));
+	TELL(p, pcap_stats(p, &stats));
+	TELL(p, pcap_inject(p, "x", 1));
+	TELL(p, pcap_dispatch(p, 1, NULL, NULL));
+	TELL(p, pcap_list_datalinks(p, &types));
+	TELL(p, pcap_compile(p, &program, "ip", 1, 0));
+	TELL(p, pcap_setdirection(p, PCAP_D_IN));
+	TELL(p, pcap_set_snaplen(p, 0));
+	TELL(p, pcap_set_timeout(p, -5));
+	TELL(p, pcap_set_buffer_size(p, -5));
+	TELL(p, pcap_set_tstamp_precision(p, 7));
+	TELL(p, pcap_set_tstamp_type(p, 77));
+	TELL(p, pcap_can_set_rfmon(p));
+	TELL(p, pcap_list_tstamp_types(p, &types));
+	pcap_close(p);
+}
+
+static void tell_failing(void)
+{
+	pcap_t *p = pcap_create("nothing", errbuf);
+	int status = pcap_activate(p);
+
+	printf("nothing: %d %s (%s)\n", status, pcap_statustostr(status), pcap_geterr(p));
+	pcap_close(p);
+	p = pcap_open_live("nothing", 100, 0, 10, errbuf);
+	printf("open_live nothing: %d (%s)\n", p != NULL, errbuf);
+	p = pcap_open_live("vdown", 100, 0, 10, errbuf);
+	printf("open_live vdown: %d (%s)\n", p != NULL, errbuf);
+	p = pcap_open_offline("/nonexistent", errbuf);
+	printf("offline: %d (%s)\n", p != NULL, errbuf);
+	p = pcap_create(HERE, errbuf);
+	TELL(p, pcap_set_rfmon(p, 1));
+	TELL(p, pcap_activate(p));
+	pcap_close(p);
+}
+
+static void tell_handle(const char *device)
+{
+	pcap_t *p = pcap_open_live(device, 200, 1, 50, errbuf);
+	struct bpf_program program;
+	int *types, n;
+
+	if (!p) {
+		printf("%s: %s\n", device, errbuf);
+		return;
+	}
+	printf("-- %s\n", device);
+	TELL(p, pcap_activate(p));
+	TELL(p, pcap_set_snaplen(p, 10));
+	TELL(p, pcap_set_rfmon(p, 0));
+	TELL(p, pcap_datalink(p));
+	TELL(p, pcap_datalink_ext(p));
+	TELL(p, pcap_snapshot(p));
+	TELL(p, pcap_is_swapped(p));
+	TELL(p, pcap_major_version(p));
+	TELL(p, pcap_minor_version(p));
+	TELL(p, pcap_get_tstamp_precision(p));
+	TELL(p, pcap_getnonblock(p, errbuf));
+	TELL(p, pcap_setnonblock(p, 1, errbuf));
+	TELL(p, pcap_getnonblock(p, errbuf));
+	n = pcap_list_datalinks(p, &types);
+	for (int i = 0; i < n; i++)
+		printf("link type %s\n", pcap_datalink_val_to_name(types[i]));
+	pcap_free_datalinks(types);
+	TELL(p, pcap_set_datalink(p, DLT_NULL));
+	TELL(p, pcap_set_datalink(p, 9999));
+	TELL(p, pcap_compile(p, &program, "garbage here", 1, 0));
+	TELL(p, pcap_compile(p, &program, "tcp port 99999", 1, 0));
+	TELL(p, pcap_compile(p, &program, "wlan type mgt", 1, 0));
+	TELL(p, pcap_compile(p, &program, "vlan 5 and tcp", 1, 0));
+	printf("%u instructions\n", program.bf_len);
+	TELL(p, pcap_setfilter(p, &program));
+	pcap_freecode(&program);
+	TELL(p, pcap_setfilter(p, &(struct bpf_program){ 0 }));
+	TELL(p, pcap_dispatch(p, -1, NULL, NULL));
+	printf("file %d, selectable %d, timeout %d\n", pcap_file(p) != NULL,
+	       pcap_get_selectable_fd(p) >= 0, pcap_get_required_select_timeout(p) != NULL);
+	pcap_close(p);
+}
+
+/* ---- packets ------------------------------------------------------------------------------- */
+
+static void see(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
+{
+	printf("packet %d: %u of %u, %02x\n", ++*(int *)user, header->caplen, header->len,
+	       data[header->caplen - 1]);
+}
+
+static void send_frames(pcap_t *p, int n)
+{
+	unsigned char frame[SIZE] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2,
+				      0,    0,    0,    0,    1,    0x88, 0xb5 };
+
+	for (int i = 0; i < n; i++) {
+		frame[14] = (unsigned char)i;
+		TELL(p, pcap_sendpacket(p, frame, SIZE));
+	}
+}
+
+static void tell_packets(int snaplen, const char *expression, int direction)
+{
+	pcap_t *p = pcap_open_live(HERE, snaplen, 1, 50, errbuf);
+	pcap_t *other = pcap_open_live(direction == PCAP_D_OUT ? HERE : THERE, 100, 0, 50, errbuf);
+	struct bpf_program program;
+	struct pcap_stat stats;
+	int n = 0;
+
+	printf("-- %d bytes, %s, direction %d\n", snaplen, expression, direction);
+	TELL(p, pcap_compile(p, &program, expression, 1, PCAP_NETMASK_UNKNOWN));
+	TELL(p, pcap_setfilter(p, &program));
+	pcap_freecode(&program);
+	TELL(p, pcap_setdirection(p, (pcap_direction_t)direction));
+	send_frames(other, FRAMES);
+	TELL(p, pcap_loop(p, FRAMES - 1, see, (u_char *)&n));
+	while (n < FRAMES) {
+		struct pcap_pkthdr *header;
+		const u_char *data;
+
+		if (pcap_next_ex(p, &header, &data) == 1)
+			see((u_char *)&n, header, data);
+	}
+	TELL(p, pcap_stats(p, &stats));
+	printf("dropped %u, by the interface %u\n", stats.ps_drop, stats.ps_ifdrop);
+	pcap_close(other);
+	pcap_close(p);
+}
+
+static void tell_devices(void)
+{
+	bpf_u_int32 net = 1, mask = 1;
+	pcap_if_t *devices;
+
+	tell("pcap_findalldevs", pcap_findalldevs(&devices, errbuf), NULL);
+	for (pcap_if_t *device = devices; device; device = device->next)
+		printf("device %s %s %x\n", device->name,
+		       device->description ? device->description : "-", device->flags);
+	pcap_freealldevs(devices);
+	tell("pcap_lookupnet", pcap_lookupnet("lo", &net, &mask, errbuf), NULL);
+	printf("%x %x\n", net, mask);
+	tell("pcap_lookupnet", pcap_lookupnet("nothing", &net, &mask, errbuf), NULL);
+	printf("%s\n", errbuf);
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	/* Which of the two it was, for differential.sh to take out. */
+	printf("library: %s\n", pcap_lib_version());
+	tell_not_activated();
+	tell_failing();
+	tell_devices();
+	tell_handle(HERE);
+	tell_handle("lo");
+	tell_handle("any");
+	tell_packets(65535, "ether proto 0x88b5", PCAP_D_INOUT);
+	tell_packets(60, "ether proto 0x88b5 and ether[14] < 9", PCAP_D_IN);
+	tell_packets(65535, "ether proto 0x88b5", PCAP_D_OUT);
+	return 0;
+}
