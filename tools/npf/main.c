@@ -17,6 +17,7 @@ static const struct npf_command *const commands[] = {
 	&npf_command_stat,
 	&npf_command_doctor,
 	&npf_command_filter,
+	&npf_command_bpf,
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

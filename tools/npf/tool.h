@@ -28,7 +28,7 @@ struct npf_command {
 };
 
 extern const struct npf_command npf_command_list, npf_command_capture, npf_command_stat,
-	npf_command_doctor, npf_command_filter;
+	npf_command_doctor, npf_command_filter, npf_command_bpf;
 
 /* "npf COMMAND: text" on stderr. Returns code, so that a caller can return it on. */
 int npf_tool_fail(const struct npf_command *command, int code, const char *format, ...)
