@@ -13,6 +13,9 @@ _npf_values()
 	case $1 in
 	-i | --interface) _npf_adapters ;;
 	--hook) echo auto tcx socket tpacket ;;
+	--stage)
+		echo cbpf form optimised cbpf-optimised ebpf ebpf-copy x86 vector c
+		;;
 	-Q | --direction) echo in out inout ;;
 	-B | --buffer) echo 1M 4M 16M 64M 256M 1G ;;
 	*) return 1 ;;
@@ -26,10 +29,12 @@ _npf_options()
 	capture)
 		echo --interface --no-promiscuous --direction --hook --read --write --nano --micro \
 			--packet-buffered --link-header --hex --quiet --count --snaplen --buffer \
-			--min-to-copy --timeout --immediate --help
+			--min-to-copy --timeout --immediate --hosts --nets --ports --help
 		;;
 	stat) echo --interface --no-promiscuous --interval --count --once --json --hook --help ;;
 	doctor) echo --interface --json --help ;;
+	filter) echo --count --invert --quiet --hosts --nets --ports --help ;;
+	bpf) echo --stage --passes --graph --check --link-type --program --json --help ;;
 	esac
 }
 
@@ -39,11 +44,11 @@ _npf()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)) || { ((COMP_CWORD == 2)) && [[ $before == help ]]; }; then
-		mapfile -t COMPREPLY < <(compgen -W 'list capture stat doctor help' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list capture stat doctor filter bpf help' -- "$word")
 		return
 	fi
 	case $before in
-	-w | --write | -r | --read)
+	-w | --write | -r | --read | --hosts | --nets | --ports | --graph | --check | -F | --program | filter)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;
