@@ -12,9 +12,9 @@
 
 struct scan {
 	struct npf_ebpf_places *places;
-	uint32_t owner[11];                  /* of each register, name + 1; 0 free */
+	uint32_t owner[11];                        /* of each register, name + 1; 0 free */
 	uint32_t slot_until[NPF_EBPF_STACK_SLOTS]; /* from then on free */
-	uint32_t start[11];                  /* of the owner */
+	uint32_t start[11];                        /* of the owner */
 };
 
 bool npf_ebpf_is_cheap(const struct npf_ebpf_places *places, uint32_t value)

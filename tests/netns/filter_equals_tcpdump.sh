@@ -77,8 +77,8 @@ printf '7\n90-99\n' >ports
 cp made.pcap own
 "$npf" filter own own udp 2>/dev/null && complain "the input was taken as output"
 cmp -s own made.pcap || complain "the input was changed"
-head -c 5000 made.pcap >cut
-"$npf" filter -q cut out 2>message
+head -c 5000 made.pcap >short.pcap
+"$npf" filter -q short.pcap out 2>message
 [ $? = 1 ] || complain "a file that is cut short: exit status"
 grep -q 'cut short after packet 85' message || complain "a file that is cut short: $(cat message)"
 [ "$("$npf" filter --count out)" = 85 ] || complain "what comes before the damage is not there"
