@@ -609,10 +609,10 @@ void npf_ir_count_uses(struct npf_ir *ir)
 
 		use(ir, block->a);
 		use(ir, block->b);
-		if (block->end != NPF_IR_RETURN)
-			use_args(ir, &block->edges[0]);
-		if (block->end > NPF_IR_GOTO)
-			use_args(ir, &block->edges[1]);
+		for (uint32_t side = 0; side < npf_ir_edges(block); side++) {
+			if (ir->blocks[block->edges[side].block].params)
+				use_args(ir, &block->edges[side]);
+		}
 	}
 }
 

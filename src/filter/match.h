@@ -84,19 +84,30 @@ struct npf_match_key {
 #define MATCH_MOST_TAGS    2
 #define MATCH_MOST_HEADERS 6 /* IPv6 extension headers */
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "these turn bytes around");
+
 NPF_MATCH_INLINE uint32_t match_be16(const uint8_t *at)
 {
-	return (uint32_t)at[0] << 8 | at[1];
+	uint16_t value;
+
+	__builtin_memcpy(&value, at, sizeof(value));
+	return __builtin_bswap16(value);
 }
 
 NPF_MATCH_INLINE uint32_t match_be32(const uint8_t *at)
 {
-	return match_be16(at) << 16 | match_be16(at + 2);
+	uint32_t value;
+
+	__builtin_memcpy(&value, at, sizeof(value));
+	return __builtin_bswap32(value);
 }
 
 NPF_MATCH_INLINE uint64_t match_be64(const uint8_t *at)
 {
-	return (uint64_t)match_be32(at) << 32 | match_be32(at + 4);
+	uint64_t value;
+
+	__builtin_memcpy(&value, at, sizeof(value));
+	return __builtin_bswap64(value);
 }
 
 /* ---- look-up -------------------------------------------------------------------------------- */
@@ -118,7 +129,8 @@ NPF_MATCH_INLINE uint64_t match_ipv4(const struct npf_match_shape *shape, const 
 		uint64_t half = 1ull << (step - 1), probe = at + half - 1;
 		uint64_t bound = bounds[probe & shape->bounds_mask];
 
-		at += half * (match_less(probe, end) & match_less(bound, (uint64_t)address + 1));
+		at += half &
+		      (0 - (match_less(probe, end) & match_less(bound, (uint64_t)address + 1)));
 	}
 	return at & 1;
 }
@@ -244,7 +256,7 @@ NPF_MATCH_INLINE void match_walk(struct npf_match_env *env, uint32_t next, uint3
 NPF_MATCH_INLINE void match_take_ipv6(struct npf_match_env *env, uint32_t offset,
 				      uint32_t wants_ports, struct npf_match_key *key)
 {
-	uint8_t header[40];
+	_Alignas(8) uint8_t header[40];
 
 	if (npf_match_load(env, offset, header, sizeof(header)))
 		return;
@@ -274,7 +286,8 @@ NPF_MATCH_INLINE void match_take(struct npf_match_env *env, const struct npf_mat
 				 struct npf_match_key *key)
 {
 	uint32_t offset = shapes->network_at, type;
-	uint8_t head[24]; /* an EtherType, or what is left of a tag, and the header of IPv4 */
+	_Alignas(8)
+		uint8_t head[24]; /* an EtherType, or what is left of a tag, and the header of IPv4 */
 
 	if (shapes->type_at == NPF_MATCH_NO_TYPE) {
 		if (npf_match_load(env, offset, head + 4, 20))

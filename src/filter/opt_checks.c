@@ -8,7 +8,8 @@
 
 #define NONE NPF_IR_NONE
 
-/* Returning 0 asks for any number of bytes. */
+/* Returning 0 asks for any number of bytes. A check for so many is taken for one of a byte less,
+ * which asks and shows less than it could. */
 #define ANY UINT32_MAX
 
 /* Bytes from the packet's begin, and from one value. */
@@ -59,13 +60,18 @@ static struct bytes asked_behind(const struct checks *c, const struct npf_ir_blo
 	}
 }
 
+static uint32_t some(uint32_t bytes)
+{
+	return bytes == ANY ? ANY - 1 : bytes;
+}
+
 static void raise(struct checks *c, struct npf_ir_insn *insn, uint32_t *asked)
 {
 	if (insn->imm < *asked) {
 		insn->imm = *asked;
 		npf_opt_count(c->opt, NPF_PASS_HOIST);
 	}
-	*asked = insn->imm;
+	*asked = some(insn->imm);
 }
 
 /* Let a check ask for what is asked behind it as well. */
@@ -112,7 +118,7 @@ static bool is_shown(const struct npf_ir_insn *insn, const struct bytes *shown)
 static void show(const struct npf_ir_insn *insn, struct bytes *shown)
 {
 	if (insn->a == NONE) {
-		shown->plain = insn->imm;
+		shown->plain = some(insn->imm);
 	} else {
 		shown->base = insn->a;
 		shown->imm = insn->imm;

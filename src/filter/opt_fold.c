@@ -303,14 +303,12 @@ static void fold_address(const struct npf_ir_insn *insns, struct npf_ir_insn *in
 	insn->a = is_sum ? base->a : NONE;
 }
 
-static bool is_same(const struct npf_ir_insn *x, const struct npf_ir_insn *y)
-{
-	return x->op == y->op && x->a == y->a && x->b == y->b && x->imm == y->imm;
-}
-
 void npf_opt_fold(struct npf_opt *opt, const struct npf_ir_insn *insns, struct npf_ir_insn *insn)
 {
-	struct npf_ir_insn before = *insn;
+	/* One by one: a copy of what was just written in parts would wait for it. */
+	uint32_t imm = insn->imm;
+	uint16_t a = insn->a, b = insn->b;
+	uint8_t op = insn->op;
 
 	if (insn->op >= NPF_IR_ADD && insn->op <= NPF_IR_RSH)
 		fold_pair(insns, insn);
@@ -318,7 +316,7 @@ void npf_opt_fold(struct npf_opt *opt, const struct npf_ir_insn *insns, struct n
 		fold_address(insns, insn);
 	else if (insn->op == NPF_IR_NEG && insns[insn->a].op == NPF_IR_CONST)
 		become_constant(insn, 0 - insns[insn->a].imm);
-	if (!is_same(&before, insn))
+	if (op != insn->op || a != insn->a || b != insn->b || imm != insn->imm)
 		npf_opt_count(opt, NPF_PASS_FOLD);
 }
 
@@ -489,7 +487,9 @@ static void fold_condition(const struct npf_ir *ir, const struct npf_ir_insn *in
 void npf_opt_fold_end(struct npf_opt *opt, const struct npf_ir *ir, const struct npf_ir_insn *insns,
 		      struct npf_ir_block *block)
 {
-	struct npf_ir_block before = *block;
+	uint32_t imm = block->imm;
+	uint16_t a = block->a, b = block->b;
+	uint8_t end = block->end;
 
 	if (block->end > NPF_IR_GOTO) {
 		fold_condition(ir, insns, block);
@@ -498,7 +498,6 @@ void npf_opt_fold_end(struct npf_opt *opt, const struct npf_ir *ir, const struct
 		block->imm = insns[block->a].imm;
 		block->a = NONE;
 	}
-	if (before.end != block->end || before.a != block->a || before.imm != block->imm ||
-	    before.b != block->b)
+	if (end != block->end || a != block->a || b != block->b || imm != block->imm)
 		npf_opt_count(opt, NPF_PASS_FOLD);
 }

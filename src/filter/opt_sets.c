@@ -398,6 +398,7 @@ struct group {
 struct chain {
 	uint16_t first;
 	uint32_t n_links;
+	uint32_t n_followed; /* of them, keys that follow_keys() found */
 	uint32_t n_groups;
 	struct group groups[MAX_VALUES];
 	struct npf_ir_edge in;  /* where a question leads that holds */
@@ -447,7 +448,10 @@ static void follow_keys(struct sets *s, struct chain *chain, uint16_t value)
 		collect(s, block->imm, block->imm);
 		group->n++;
 		chain->n_links++;
+		chain->n_followed++;
 		chain->out = block->edges[1];
+		/* A second question about one value: the chain will be rewritten. */
+		s->arrivals[number] = 0;
 	}
 }
 
@@ -463,6 +467,7 @@ static bool find_chain(struct sets *s, uint16_t number, uint32_t side, struct ch
 		return false;
 	chain->first = number;
 	chain->n_links = 0;
+	chain->n_followed = 0;
 	chain->n_groups = 0;
 	chain->in = block->edges[side];
 	chain->out = block->edges[1 - side];
@@ -543,7 +548,8 @@ static bool rewrite(struct sets *s, const struct chain *chain)
 		if (!conclude(s, &conditions[i]))
 			return false;
 	}
-	forget_links(s, chain);
+	if (chain->n_followed + 1 < chain->n_links)
+		forget_links(s, chain);
 	for (uint32_t i = 0; i < chain->n_groups; i++) {
 		const struct group *group = &chain->groups[i];
 		struct npf_ir_edge next = chain->out;

@@ -539,33 +539,47 @@ static bool look_ahead(struct walk *w, uint16_t here, struct way *way)
 	return keeps_to_itself(w, block);
 }
 
-static bool go_along(const struct walk *w, struct way *way, const struct npf_ir_edge *edge)
+/* The way that leads on along the edge of the block that this way leads to. */
+static bool go_along(const struct walk *w, const struct way *way, const struct npf_ir_edge *edge,
+		     struct way *on)
 {
-	struct way on = { .to = edge->block, .n = w->ir->blocks[edge->block].params };
+	uint16_t n = w->ir->blocks[edge->block].params;
 
-	if (on.n > MAX_LOCALS)
+	if (n > MAX_LOCALS)
 		return false;
-	for (uint32_t i = 0; i < on.n; i++)
-		on.locals[i] = substituted(w, way, w->ir->args[edge->args + i]);
-	*way = on;
+	for (uint32_t i = 0; i < n; i++)
+		on->locals[i] = substituted(w, way, w->ir->args[edge->args + i]);
+	on->to = edge->block;
+	on->n = n;
 	return true;
+}
+
+static void copy_way(struct way *to, const struct way *from)
+{
+	to->to = from->to;
+	to->n = from->n;
+	for (uint32_t i = 0; i < from->n; i++)
+		to->locals[i] = from->locals[i];
 }
 
 /* Which side does the block that the way leads to take? Negative: that is not known. */
 static int side_taken(struct walk *w, const struct npf_ir_block *from, int side,
 		      const struct way *way)
 {
-	struct npf_ir_block asked = w->ir->blocks[way->to];
+	const struct npf_ir_block *block = &w->ir->blocks[way->to];
+	/* The edges tell which way folding turned the condition. */
+	struct npf_ir_block asked = {
+		.end = block->end,
+		.a = substituted(w, way, block->a),
+		.b = substituted(w, way, block->b),
+		.imm = block->imm,
+		.edges = { { .block = 0 }, { .block = 1 } },
+	};
 	struct npf_opt silent = { 0 };
 	enum answer answer;
 
 	if (asked.end == NPF_IR_GOTO)
 		return 0;
-	/* The edges tell which way folding turned the condition. */
-	asked.edges[0].block = 0;
-	asked.edges[1].block = 1;
-	asked.a = substituted(w, way, asked.a);
-	asked.b = substituted(w, way, asked.b);
 	npf_opt_fold_end(&silent, w->ir, w->insns, &asked);
 	if (asked.end == NPF_IR_GOTO)
 		return asked.edges[0].block;
@@ -580,15 +594,18 @@ static void thread(struct walk *w, const struct npf_ir_block *from, int side, st
 {
 	for (uint32_t i = 0; i < MAX_HOPS; i++) {
 		const struct npf_ir_block *block = &w->ir->blocks[way->to];
-		struct way ahead = *way;
+		struct way ahead, on;
 		int taken;
 
-		if (block->end == NPF_IR_RETURN || !look_ahead(w, number_of(w, from), &ahead))
+		if (block->end == NPF_IR_RETURN)
+			return;
+		copy_way(&ahead, way);
+		if (!look_ahead(w, number_of(w, from), &ahead))
 			return;
 		taken = side_taken(w, from, side, &ahead);
-		if (taken < 0 || !go_along(w, &ahead, &block->edges[taken]))
+		if (taken < 0 || !go_along(w, &ahead, &block->edges[taken], &on))
 			return;
-		*way = ahead;
+		copy_way(way, &on);
 		npf_opt_count(w->opt, NPF_PASS_THREAD);
 	}
 }
@@ -604,8 +621,9 @@ static bool begin_way(const struct walk *w, struct way *way, const struct npf_ir
 	return true;
 }
 
-static void lead(struct walk *w, struct npf_ir_block *from, uint32_t side, uint16_t to,
-		 const uint16_t *args, uint32_t n)
+/* An edge to an old block, which takes n arguments: their place. */
+static uint16_t *lead(struct walk *w, struct npf_ir_block *from, uint32_t side, uint16_t to,
+		      uint32_t n)
 {
 	struct npf_ir_edge *edge = &from->edges[side];
 
@@ -613,33 +631,35 @@ static void lead(struct walk *w, struct npf_ir_block *from, uint32_t side, uint1
 	edge->unused = w->waiting[to];
 	edge->args = w->n_args;
 	w->waiting[to] = (uint16_t)(number_of(w, from) * 2 + side);
-	memcpy(w->args + w->n_args, args, n * sizeof(*args));
 	w->n_args += n;
+	return w->args + edge->args;
 }
 
-/* The edge as it is, for blocks with more parameters than a way can carry. */
+/* The edge as it is. */
 static void lead_plainly(struct walk *w, struct npf_ir_block *from, uint32_t side,
 			 const struct npf_ir_edge *edge)
 {
-	uint16_t args[UINT8_MAX];
 	uint32_t n = w->ir->blocks[edge->block].params;
+	uint16_t *args = lead(w, from, side, edge->block, n);
 
 	for (uint32_t i = 0; i < n; i++)
 		args[i] = w->map[w->ir->args[edge->args + i]];
-	lead(w, from, side, edge->block, args, n);
 }
 
 static void walk_edge(struct walk *w, struct npf_ir_block *from, uint32_t side,
 		      const struct npf_ir_edge *edge)
 {
 	struct way way;
+	uint16_t *args;
 
 	if (!npf_opt_wants(w->opt, NPF_PASS_THREAD) || !begin_way(w, &way, edge)) {
 		lead_plainly(w, from, side, edge);
 		return;
 	}
 	thread(w, from, (int)side, &way);
-	lead(w, from, side, way.to, way.locals, way.n);
+	args = lead(w, from, side, way.to, way.n);
+	for (uint32_t i = 0; i < way.n; i++)
+		args[i] = way.locals[i];
 }
 
 static bool is_same_way(const struct walk *w, const struct npf_ir_edge *x,

@@ -47,8 +47,9 @@ void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *r
 {
 	struct npf_opt opt = { .ir = ir, .passes = passes };
 
-	/* Long lists shrink before anything else looks at them. */
-	make_sets(&opt);
+	/* Long lists shrink before anything else looks at them. Uses are right as they are. */
+	if (passes & NPF_PASS_SETS)
+		npf_opt_sets(&opt);
 	if (passes & WALKS)
 		npf_opt_walk(&opt);
 	make_sets(&opt);

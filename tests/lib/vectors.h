@@ -1,49 +1,43 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Filter programs with packets and expected answers, from files that are not part of this tree:
- *
- *	case  NAME free text          one record, up to its "end"
- *	tags  WORD WORD ...
- *	i     CODE JT JF K            an instruction; CODE and K hexadecimal
- *	p     WIRELEN BUFLEN HEX      a packet; "-": no bytes, HEX may be shorter than BUFLEN
- *	r     RET                     what the packet above must give, hexadecimal
- *	reject                        the program must be refused
+ * Vector files (tools/npf/vectors.h) that are not part of this tree.
  */
 #ifndef VECTORS_H
 #define VECTORS_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-#include "npf/bpf.h"
-
-struct vector_run {
-	uint32_t wire_length;
-	uint32_t length;
-	uint8_t *data; /* length bytes; those the file does not give are zero */
-	uint32_t expected;
-};
-
-struct vector {
-	char name[64];
-	char tags[128]; /* " WORD WORD " */
-	bool reject;
-	uint32_t n_insns;
-	struct npf_insn *insns;
-	uint32_t n_runs;
-	struct vector_run *runs;
-};
-
-struct vectors {
-	size_t n;
-	struct vector *list;
-};
+#include "../../tools/npf/vectors.h"
 
 /* Read bpf/FILE of the directory $NPF_TESTDATA. 0, -ENOENT: there is none, other negative errno
  * values: it cannot be read or understood. */
-int vectors_load(const char *file, struct vectors *vectors);
-void vectors_free(struct vectors *vectors);
+static inline int vectors_load(const char *file, struct vectors *vectors)
+{
+	const char *dir = getenv("NPF_TESTDATA");
+	char path[4096];
+	int err;
 
-bool vector_has_tag(const struct vector *vector, const char *tag);
+	if (!dir || !*dir)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "%s/bpf/%s", dir, file);
+	err = npf_vectors_read(path, vectors);
+	if (err == -EBADMSG)
+		fprintf(stderr, "%s:%lu: not understood\n", path, vectors->line);
+	if (err)
+		npf_vectors_free(vectors);
+	return err;
+}
+
+static inline void vectors_free(struct vectors *vectors)
+{
+	npf_vectors_free(vectors);
+}
+
+static inline bool vector_has_tag(const struct vector *vector, const char *tag)
+{
+	return npf_vector_has_tag(vector, tag);
+}
 
 #endif

@@ -16,6 +16,9 @@ _npf_values()
 	--path) echo auto socket xsk xdp ;;
 	-n | --repeat) echo forever ;;
 	--rate) echo 10kpps 100Mbps ;;
+	--stage)
+		echo cbpf form optimised cbpf-optimised ebpf ebpf-copy x86 vector c
+		;;
 	-Q | --direction) echo in out inout ;;
 	--format) echo pcap pcap-ns pcapng ;;
 	--compress) echo zstd zstd:1 zstd:9 zstd:19 ;;
@@ -33,7 +36,7 @@ _npf_options()
 	capture)
 		echo --interface --no-promiscuous --direction --hook --read --write --nano --micro \
 			--packet-buffered --link-header --hex --quiet --count --snaplen --buffer \
-			--min-to-copy --timeout --immediate --help
+			--min-to-copy --timeout --immediate --hosts --nets --ports --help
 		;;
 	stat) echo --interface --no-promiscuous --interval --count --once --json --hook --help ;;
 	send)
@@ -52,6 +55,8 @@ _npf_options()
 			--json --help
 		;;
 	repair) echo --check --output --rename --force --json --help ;;
+	filter) echo --count --invert --quiet --hosts --nets --ports --help ;;
+	bpf) echo --stage --passes --graph --check --link-type --program --json --help ;;
 	esac
 }
 
@@ -61,11 +66,13 @@ _npf()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)) || { ((COMP_CWORD == 2)) && [[ $before == help ]]; }; then
-		mapfile -t COMPREPLY < <(compgen -W 'list capture stat send replay dump repair run doctor help' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list capture stat send replay dump repair filter bpf run \
+			doctor help' -- "$word")
 		return
 	fi
 	case $before in
-	-w | --write | -r | --read | --file)
+	-w | --write | -r | --read | --file | --hosts | --nets | --ports | --graph | --check | -F | \
+		--program | filter)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;

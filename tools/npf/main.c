@@ -22,6 +22,7 @@ static const struct npf_command *const commands[] = {
 	&npf_command_repair,
 	&npf_command_doctor,
 	&npf_command_filter,
+	&npf_command_bpf,
 	&npf_command_run,
 };
 /* clang-format on */

@@ -35,7 +35,7 @@ struct npf_command {
 
 extern const struct npf_command npf_command_list, npf_command_capture, npf_command_stat,
 	npf_command_send, npf_command_replay, npf_command_repair, npf_command_doctor,
-	npf_command_filter, npf_command_dump, npf_command_run;
+	npf_command_filter, npf_command_dump, npf_command_run, npf_command_bpf;
 
 /* Of a savefile that is not complete; it gets its final name by losing this. */
 #define NPF_PART_SUFFIX ".part"

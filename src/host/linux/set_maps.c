@@ -12,11 +12,13 @@
 /* The verifier reads the shapes as constants: nobody may write them any more. */
 static int make_shapes(const struct npf_match *match)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_RDONLY_PROG);
+	LIBBPF_OPTS(bpf_map_create_opts, options);
 	const uint32_t zero = 0;
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "npf_shapes", sizeof(zero),
-				sizeof(match->shapes), 1, &options);
+	int fd;
 
+	options.map_flags = BPF_F_RDONLY_PROG;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "npf_shapes", sizeof(zero), sizeof(match->shapes),
+			    1, &options);
 	if (fd < 0)
 		return fd;
 	if (bpf_map_update_elem(fd, &zero, &match->shapes, BPF_ANY) || bpf_map_freeze(fd)) {
@@ -31,11 +33,13 @@ static int make_shapes(const struct npf_match *match)
 /* Tables may be longer than what one call is willing to copy. */
 static int make_table(const void *table, size_t size)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "npf_set", sizeof(uint32_t), (uint32_t)size, 1,
-				&options);
+	LIBBPF_OPTS(bpf_map_create_opts, options);
 	void *memory;
+	int fd;
 
+	options.map_flags = BPF_F_MMAPABLE;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "npf_set", sizeof(uint32_t), (uint32_t)size, 1,
+			    &options);
 	if (fd < 0)
 		return fd;
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -11,19 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static FILE *open_file(const char *file)
-{
-	const char *dir = getenv("NPF_TESTDATA");
-	char path[4096];
-
-	if (!dir || !*dir) {
-		errno = ENOENT;
-		return NULL;
-	}
-	snprintf(path, sizeof(path), "%s/bpf/%s", dir, file);
-	return fopen(path, "r");
-}
-
 /* One more, zeroed entry at the end of an array; NULL: no memory, the array is as it was. */
 static void *append(void *array, uint32_t *n, size_t size)
 {
@@ -122,9 +109,9 @@ static int read_line(struct vectors *vectors, const char *line)
 	}
 }
 
-int vectors_load(const char *file, struct vectors *vectors)
+int npf_vectors_read(const char *file, struct vectors *vectors)
 {
-	FILE *stream = open_file(file);
+	FILE *stream = fopen(file, "re");
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t length;
@@ -135,18 +122,15 @@ int vectors_load(const char *file, struct vectors *vectors)
 		return -errno;
 	while (!err && (length = getline(&line, &size, stream)) > 0) {
 		line[strcspn(line, "\r\n")] = '\0';
+		vectors->line++;
 		err = read_line(vectors, line);
-		if (err)
-			fprintf(stderr, "%s: not understood: %s\n", file, line);
 	}
 	free(line);
 	fclose(stream);
-	if (err)
-		vectors_free(vectors);
 	return err;
 }
 
-void vectors_free(struct vectors *vectors)
+void npf_vectors_free(struct vectors *vectors)
 {
 	for (size_t i = 0; i < vectors->n; i++) {
 		struct vector *vector = &vectors->list[i];
@@ -160,7 +144,7 @@ void vectors_free(struct vectors *vectors)
 	*vectors = (struct vectors){ 0 };
 }
 
-bool vector_has_tag(const struct vector *vector, const char *tag)
+bool npf_vector_has_tag(const struct vector *vector, const char *tag)
 {
 	char padded[64];
 

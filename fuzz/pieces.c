@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Any bytes as a savefile: no byte beside them is read, pieces follow each other without a gap, and
+ * the end comes. Input: the file.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../tools/npf/pieces.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(int holds)
+{
+	if (!holds)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct trace_batch batch;
+	struct trace trace;
+	size_t at = 0, need;
+	int64_t taken;
+
+	trace_init(&trace);
+	do {
+		const uint8_t *next = data + at;
+
+		taken = trace_take(&trace, next, size - at, &batch, &need);
+		for (uint32_t i = 0; i < batch.n; i++) {
+			const struct trace_piece *piece = &batch.pieces[i];
+
+			check(piece->at == next && piece->size > 0);
+			check(!piece->data || piece->data + piece->caplen <= next + piece->size);
+			next += piece->size;
+		}
+		check(taken < 0 ? next == data + at + need : next == data + at + taken);
+		at += taken > 0 ? (size_t)taken : 0;
+		check(at <= size);
+	} while (taken > 0);
+	check(taken == 0 || trace.error[0]);
+	check(taken < 0 || size - at == 0 || trace_end(&trace, size - at)[0]);
+	trace_fini(&trace);
+	return 0;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Savefiles taken apart: pcap in both byte orders, pcapng with several interfaces and sections, in
+ * bites of any size, and what is damaged.
+ */
+#include "lib/check.h"
+
+#include <stdio.h>
+
+#include "../../tools/npf/pieces.h"
+
+struct image {
+	uint8_t bytes[4096];
+	size_t n;
+	bool swapped;
+};
+
+static void put32(struct image *image, uint32_t value)
+{
+	value = image->swapped ? __builtin_bswap32(value) : value;
+	memcpy(image->bytes + image->n, &value, sizeof(value));
+	image->n += sizeof(value);
+}
+
+static void put16(struct image *image, uint16_t value)
+{
+	value = image->swapped ? __builtin_bswap16(value) : value;
+	memcpy(image->bytes + image->n, &value, sizeof(value));
+	image->n += sizeof(value);
+}
+
+static void put_data(struct image *image, uint32_t caplen, uint8_t fill)
+{
+	memset(image->bytes + image->n, fill, caplen);
+	image->n += caplen;
+}
+
+/* Packets of 0, 7, 14, ... bytes. */
+static void make_pcap(struct image *image, uint32_t magic, bool swapped, uint32_t packets)
+{
+	*image = (struct image){ .swapped = swapped };
+	put32(image, magic);
+	put16(image, 2);
+	put16(image, 4);
+	put32(image, 0);
+	put32(image, 0);
+	put32(image, 65535);
+	put32(image, 101);
+	for (uint32_t i = 0; i < packets; i++) {
+		put32(image, 1000 + i);
+		put32(image, i);
+		put32(image, 7 * i);
+		put32(image, 7 * i + 1);
+		put_data(image, 7 * i, (uint8_t)i);
+	}
+}
+
+static void put_section(struct image *image, bool swapped)
+{
+	image->swapped = swapped;
+	put32(image, 0x0A0D0D0A);
+	put32(image, 28);
+	put32(image, 0x1A2B3C4D);
+	put16(image, 1);
+	put16(image, 0);
+	put32(image, 0xFFFFFFFF);
+	put32(image, 0xFFFFFFFF);
+	put32(image, 28);
+}
+
+static void put_interface(struct image *image, uint16_t link_type, uint32_t snaplen)
+{
+	put32(image, 1);
+	put32(image, 20);
+	put16(image, link_type);
+	put16(image, 0);
+	put32(image, snaplen);
+	put32(image, 20);
+}
+
+static void put_packet(struct image *image, uint32_t interface, uint32_t caplen, uint8_t fill)
+{
+	uint32_t padded = (caplen + 3) & ~3u;
+
+	put32(image, 6);
+	put32(image, 32 + padded);
+	put32(image, interface);
+	put32(image, 1);
+	put32(image, 2);
+	put32(image, caplen);
+	put32(image, caplen + 5);
+	put_data(image, padded, fill);
+	put32(image, 32 + padded);
+}
+
+static void put_simple(struct image *image, uint32_t length, uint32_t held)
+{
+	uint32_t padded = (held + 3) & ~3u;
+
+	put32(image, 3);
+	put32(image, 16 + padded);
+	put32(image, length);
+	put_data(image, padded, 9);
+	put32(image, 16 + padded);
+}
+
+/* What the packets were, as text that can be compared: link type, lengths, first byte. */
+struct found {
+	uint32_t n;
+	uint64_t bytes, sum;
+	char error[160];
+};
+
+/* Hand over the bytes in bites, each on the heap at its exact length. */
+static struct found walk(const struct image *image, size_t bite)
+{
+	static struct trace_batch batch;
+	struct found found = { 0 };
+	struct trace trace;
+	size_t at = 0, need = 1;
+	int64_t taken = 0;
+
+	trace_init(&trace);
+	while (taken >= 0 && image->n - at >= need) {
+		size_t n = need < bite ? bite : need;
+		uint8_t *copy;
+
+		if (n > image->n - at)
+			n = image->n - at;
+		copy = malloc(n);
+		assert_non_null(copy);
+		memcpy(copy, image->bytes + at, n);
+		taken = trace_take(&trace, copy, n, &batch, &need);
+		for (uint32_t i = 0; i < batch.n; i++) {
+			const struct trace_piece *piece = &batch.pieces[i];
+
+			assert_true(piece->at >= copy && piece->at + piece->size <= copy + n);
+			found.bytes += piece->size;
+			if (!piece->data)
+				continue;
+			assert_true(piece->data + piece->caplen <= piece->at + piece->size);
+			found.n++;
+			found.sum = found.sum * 31 + batch.link_type;
+			found.sum = found.sum * 31 + piece->caplen;
+			found.sum = found.sum * 31 + piece->len;
+			found.sum = found.sum * 31 + (piece->caplen ? piece->data[0] : 0);
+		}
+		free(copy);
+		assert_true(taken || need > n); /* or it would not go on */
+		at += taken > 0 ? (size_t)taken : 0;
+		need = need ? need : 1;
+	}
+	snprintf(found.error, sizeof(found.error), "%s",
+		 taken < 0 ? trace.error : trace_end(&trace, image->n - at));
+	trace_fini(&trace);
+	return found;
+}
+
+static struct found walk_all_ways(const struct image *image)
+{
+	struct found whole = walk(image, sizeof(image->bytes));
+
+	for (size_t bite = 1; bite < 100; bite++) {
+		struct found found = walk(image, bite);
+
+		assert_int_equal(found.n, whole.n);
+		assert_int_equal(found.bytes, whole.bytes);
+		assert_int_equal(found.sum, whole.sum);
+		assert_string_equal(found.error, whole.error);
+	}
+	return whole;
+}
+
+static void takes_pcap(void **state)
+{
+	static const uint32_t magics[] = { 0xA1B2C3D4, 0xA1B23C4D };
+	uint64_t sum = 0;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct image image;
+		struct found found;
+
+		make_pcap(&image, magics[i % 2], i / 2, 20);
+		found = walk_all_ways(&image);
+		assert_string_equal(found.error, "");
+		assert_int_equal(found.n, 20);
+		assert_int_equal(found.bytes, image.n);
+		assert_true(!i || found.sum == sum);
+		sum = found.sum;
+	}
+}
+
+static void takes_pcapng(void **state)
+{
+	struct image image = { 0 };
+	struct found found;
+
+	(void)state;
+	put_section(&image, false);
+	put_interface(&image, 1, 0);
+	put_interface(&image, 101, 0);
+	put_packet(&image, 0, 10, 1);
+	put_packet(&image, 1, 13, 2);
+	put_packet(&image, 0, 0, 3);
+	put_section(&image, true); /* the interfaces of the first are forgotten */
+	put_interface(&image, 113, 12);
+	put_packet(&image, 0, 21, 4);
+	put_simple(&image, 30, 12);
+	found = walk_all_ways(&image);
+	assert_string_equal(found.error, "");
+	assert_int_equal(found.n, 5);
+	assert_int_equal(found.bytes, image.n);
+}
+
+static void check_damage(const struct image *image, uint32_t packets, const char *error)
+{
+	struct found found = walk_all_ways(image);
+
+	assert_int_equal(found.n, packets);
+	if (!strstr(found.error, error))
+		fail_msg("'%s' instead of '%s'", found.error, error);
+}
+
+static void names_the_damage(void **state)
+{
+	struct image image;
+
+	(void)state;
+	make_pcap(&image, 0xA1B2C3D4, false, 5);
+	image.n -= 3;
+	check_damage(&image, 4, "cut short after packet 4");
+	image.n = 20;
+	check_damage(&image, 0, "ends within its header");
+	image.n = 0;
+	check_damage(&image, 0, "is empty");
+	make_pcap(&image, 0xA1B2C3D4, false, 2);
+	memset(image.bytes + 24 + 16 + 8, 0xFF, 4);
+	check_damage(&image, 1, "packet 2 at byte 40 claims 4294967295 bytes");
+	make_pcap(&image, 0x12345678, false, 1);
+	check_damage(&image, 0, "neither pcap nor pcapng");
+	make_pcap(&image, 0xA1B2C3D4, false, 1);
+	image.bytes[4] = 1;
+	check_damage(&image, 0, "only 2.4 is read");
+
+	image.n = 0;
+	put_section(&image, false);
+	put_interface(&image, 1, 0);
+	put_packet(&image, 1, 4, 1);
+	check_damage(&image, 0, "is of interface 1");
+	image.n -= 36;
+	put_packet(&image, 0, 4, 1);
+	image.bytes[image.n - 1] = 1;
+	check_damage(&image, 0, "its sizes differ");
+	image.n -= 36;
+	put32(&image, 6);
+	put32(&image, 7);
+	put32(&image, 0);
+	check_damage(&image, 0, "claims 7 bytes");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_pcap),
+		cmocka_unit_test(takes_pcapng),
+		cmocka_unit_test(names_the_damage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

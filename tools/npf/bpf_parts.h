@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The parts of npf bpf.
+ */
+#ifndef NPF_TOOL_BPF_PARTS_H
+#define NPF_TOOL_BPF_PARTS_H
+
+#include <stdio.h>
+
+#include "filter/ir.h"
+#include "tool.h"
+
+/* ---- bpf_listing.c: instructions as text, one a line ---------------------------------------- */
+
+void npf_list_cbpf(FILE *out, const struct npf_insn *insns, uint32_t n);
+struct npf_ebpf_insn;
+void npf_list_ebpf(FILE *out, const struct npf_ebpf_insn *insns, uint32_t n);
+/* The number of instructions. */
+uint32_t npf_list_x86(FILE *out, const uint8_t *code, size_t size);
+
+/* ---- bpf_check.c ---------------------------------------------------------------------------- */
+
+/* Run a file of vectors through every engine of user space: an exit code. */
+int npf_bpf_check(const struct npf_command *command, const char *file);
+
+#endif
