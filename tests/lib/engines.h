@@ -17,6 +17,7 @@ struct engine_run {
 	const struct npf_frame *frame;
 	const uint8_t *data;
 	uint32_t answer;
+	bool skipped; /* set by an engine that does not answer every packet of many */
 };
 
 struct engine {

@@ -4,7 +4,7 @@
 # npf filter against tcpdump -r -w: the same bytes for the traces of $NPF_TESTDATA and for made-up
 # ones; packed files and pipes; what must be refused. Argument: npf.
 set -u
-npf=$1
+npf=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
