@@ -442,14 +442,14 @@ enum npf_send_path {
  * AUTO takes them only while there is none that should see the frames (no packet socket, no tcx or
  * clsact program) and no queueing discipline that would shape them, and looks again every few
  * milliseconds. Frames with a time go by socket. A path that is set here is obeyed
- * whoever captures: -ENOTSUP when this adapter cannot, and npf_error() says why.
+ * whoever captures: -ENOTSUP or -EPERM when that cannot be, and npf_error() says why.
  */
 int npf_set_send_path(struct npf_instance *instance, enum npf_send_path path);
 /* The one last used; NPF_SEND_AUTO before anything was sent. */
 enum npf_send_path npf_get_send_path(const struct npf_instance *instance);
-/* Would AUTO take this path for many frames at once, now? 0, or -ENOTSUP (the adapter, the kernel
- * or a privilege), -EBUSY (somebody would miss the frames) and why as a sentence, which may be
- * NULL. Sends nothing. */
+/* Would AUTO take this path for many frames at once, now? 0, or -ENOTSUP (adapter or kernel), -EPERM
+ * (a capability), -EBUSY (somebody would miss the frames) and why as a sentence, which may be NULL.
+ * Sends nothing, so a driver that takes no frames this way shows only when sending. */
 int npf_check_send_path(struct npf_instance *instance, enum npf_send_path path,
 			char reason[NPF_ERROR_SIZE]);
 /* "auto", "socket", "xsk", "xdp". */

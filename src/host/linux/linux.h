@@ -108,11 +108,11 @@ struct npf_nic {
 	/* What own sends go through instead while they are hidden; -1: the same. Owned by the hook.
 	 * The kernel never loops a socket's sends back to itself. */
 	int hidden_sender;
-	bool hiding;          /* own sends are hidden from the tap */
-	int monitor;          /* rtnetlink socket that hears of this adapter's end; in event */
-	uint32_t memberships; /* joined by sender, bit per PACKET_MR_* */
+	bool hiding;            /* own sends are hidden from the tap */
+	int monitor;            /* rtnetlink socket that hears of this adapter's end; in event */
+	uint32_t memberships;   /* joined by sender, bit per PACKET_MR_* */
 	uint64_t crowded_until; /* only await's */
-	struct npf_fast fast; /* only transmit's and check_path's */
+	struct npf_fast fast;   /* only transmit's and check_path's */
 };
 
 /* ---- adapters.c, ethtool.c ----------------------------------------------------------------- */
