@@ -305,10 +305,9 @@ static void do_dump_order(struct world *world, const struct step *step)
 }
 
 static void (*const operations[])(struct world *world, const struct step *step) = {
-	do_control, do_setting, do_filter, do_classes, do_read,
-	do_batch,   do_write,   do_frame,  do_advance, do_stop,
-	do_unplug,  do_fault,   do_queue,  do_frames,  do_stop_sending,
-	do_dump,    do_dump_order,
+	do_control, do_setting, do_filter,       do_classes, do_read,       do_batch,
+	do_write,   do_frame,   do_advance,      do_stop,    do_unplug,     do_fault,
+	do_queue,   do_frames,  do_stop_sending, do_dump,    do_dump_order,
 };
 
 /* Take a step off the input; false at its end. */

@@ -102,7 +102,9 @@ static const char *wrong_shape(const struct npf_program *program)
 int npf_install_match(struct npf_instance *instance, const struct npf_match *match)
 {
 	const struct npf_filter_set *old = &instance->filters->set;
-	struct recipe recipe = { .filter = old->filter, .n_classes = old->n_classes, .match = match };
+	struct recipe recipe = { .filter = old->filter,
+				 .n_classes = old->n_classes,
+				 .match = match };
 	struct npf_filters *filters;
 	int err;
 

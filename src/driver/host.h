@@ -215,7 +215,7 @@ struct npf_host {
 	 * nobody listens. */
 	void (*trace)(struct npf_host *host, const char *function, const char *what, bool begins);
 	const struct npf_code_ops *code; /* NULL: filters that run here are interpreted */
-	uint32_t features; /* of the processor, as npf_x86_features() says */
+	uint32_t features;               /* of the processor, as npf_x86_features() says */
 };
 
 #define NPF_CLOCK_TRIES 8

@@ -397,6 +397,7 @@ static uint32_t shuffle_control(struct npf_x86_lanes *g, uint32_t from, uint32_t
 	uint8_t *control;
 
 	if (*label)
+		/* cppcheck-suppress identicalInnerCondition */
 		return *label;
 	control = npf_x86_add_data(g->as, n, n, label);
 	for (uint32_t i = 0; control && i < n; i++) {
