@@ -345,7 +345,7 @@ static uint64_t earlier(uint64_t due, uint64_t now, uint64_t at)
 /* When to look again, the incomplete page being on the disk in time. 0: a write failed. */
 static uint64_t come_back(struct npf_dump *dump)
 {
-	uint64_t now = dump->now - dump->offset;
+	uint64_t now = dump->now > dump->offset ? dump->now - dump->offset : 1; /* 0 is no time */
 	uint64_t due = now + PERIOD;
 
 	if (!arm(dump))

@@ -171,6 +171,20 @@ static void item_14_packets_before_the_name_are_in_it(void **state)
 	assert_int_equal(check_file(world, "a", 0), 20);
 }
 
+/* The clock of a machine may begin anywhere, and the first packets be there before it moves. */
+static void item_14_no_time_is_special(void **state)
+{
+	struct world *world = *state;
+
+	begin(world, "a");
+	for (uint32_t i = 0; i < 60; i++)
+		send_numbered(world, 0, 900, i);
+	npf_sim_advance(world->host, 0);
+	assert_int_equal(world_now(world), 0);
+	assert_int_equal(is_ended(world), 0);
+	assert_true(file_of(world, "a")->size > 32768);
+}
+
 static void item_14_closing_flushes(void **state)
 {
 	struct world *world = *state;
@@ -558,6 +572,7 @@ int main(void)
 		CAPTURING(item_14_filter_and_cut_apply),
 		CAPTURING(item_14_stamps_are_of_the_arrival),
 		CAPTURING(item_14_packets_before_the_name_are_in_it),
+		CAPTURING(item_14_no_time_is_special),
 		CAPTURING(item_14_closing_flushes),
 		CAPTURING(item_14_a_packet_is_not_kept_longer_than_a_second),
 		CAPTURING(item_14_no_file_exceeds_its_bytes),
