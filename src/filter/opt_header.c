@@ -8,7 +8,8 @@
  *	x = n << 2                          n == 5 ─► copy, x = 20
  *	... load x + 14 ...                   └ x = n << 2 ... load x + 14 ...
  *
- * Constant offsets are what socket filters in the kernel are fast at, and share bounds checks.
+ * Constant offsets are what socket filters in the kernel are fast at, and they share bounds checks.
+ * One length at a time: the caller comes again for the next.
  */
 #include <string.h>
 
@@ -53,12 +54,26 @@ static bool is_base(const struct npf_ir *ir, uint16_t value)
 	return false;
 }
 
-/* The first length that something is loaded behind, NONE: there is none. */
+/* Was the program split by this length? */
+static bool is_asked(const struct npf_ir *ir, uint16_t nibble)
+{
+	for (uint32_t i = 0; i < ir->n_blocks; i++) {
+		const struct npf_ir_block *block = &ir->blocks[i];
+
+		if (block->end == NPF_IR_IF_EQ && block->a == nibble && block->imm == WORDS)
+			return true;
+	}
+	return false;
+}
+
+/* The first length that something is loaded behind, NONE: there is none, or all are split by. */
 static uint16_t find_length(const struct npf_ir *ir)
 {
 	for (uint32_t i = 0; i < ir->n_insns; i++) {
-		if (is_length(ir, &ir->insns[i]))
-			return is_base(ir, (uint16_t)i) ? (uint16_t)i : NONE;
+		const struct npf_ir_insn *insn = &ir->insns[i];
+
+		if (is_length(ir, insn) && is_base(ir, (uint16_t)i) && !is_asked(ir, insn->a))
+			return (uint16_t)i;
 	}
 	return NONE;
 }

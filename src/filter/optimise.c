@@ -27,17 +27,26 @@ static void make_sets(struct npf_opt *opt)
 	npf_opt_sets(opt);
 }
 
+#define MAX_SPLITS 3u /* by header lengths */
+
 /* Copies and common ends are put in order, and looked at again: what they have in common with the
  * rest may have become known, or a chain. */
 static void reshape(struct npf_opt *opt)
 {
-	bool changed = npf_opt_wants(opt, NPF_PASS_HEADER) && npf_opt_header(opt);
+	bool changed = false;
 
-	if (npf_opt_wants(opt, NPF_PASS_MERGE))
-		changed |= npf_opt_merge(opt);
+	for (uint32_t i = 0; i < MAX_SPLITS && npf_opt_wants(opt, NPF_PASS_HEADER); i++) {
+		if (!npf_opt_header(opt))
+			break;
+		npf_opt_settle(opt);
+		changed = true;
+	}
+	if (npf_opt_wants(opt, NPF_PASS_MERGE) && npf_opt_merge(opt)) {
+		npf_opt_settle(opt);
+		changed = true;
+	}
 	if (!changed)
 		return;
-	npf_opt_settle(opt);
 	/* A length is a constant now, and must stand where constants stand, folding or not. */
 	npf_opt_walk(opt);
 	make_sets(opt);
