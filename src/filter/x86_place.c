@@ -22,7 +22,7 @@ static uint32_t at_insn(uint32_t block, uint32_t insn)
 	return 2 * (block + insn);
 }
 
-static uint32_t at_end(const struct npf_x86_gen *g, uint32_t block)
+uint32_t npf_x86_at_end(const struct npf_x86_gen *g, uint32_t block)
 {
 	const struct npf_ir_block *b = &g->ir->blocks[block];
 
@@ -111,7 +111,7 @@ static void use_edge(struct npf_x86_gen *g, const struct npf_ir_edge *edge, uint
 static void look_at_end(struct npf_x86_gen *g, uint32_t number)
 {
 	const struct npf_ir_block *block = &g->ir->blocks[number];
-	uint32_t at = at_end(g, number);
+	uint32_t at = npf_x86_at_end(g, number);
 
 	for (uint32_t i = 0; i < npf_x86_edges(block); i++)
 		use_edge(g, &block->edges[i], at);
@@ -263,6 +263,11 @@ static void choose_registers(struct npf_x86_gen *g)
 		g->allocatable |= 1u << NPF_R9;
 	if (!g->wants_sets)
 		g->allocatable |= 1u << STEP | 1u << TABLE;
+	/* Chains do not divide. */
+	g->live = g->wants_sets ? NPF_R8 : TABLE;
+	g->hit = g->wants_sets ? NPF_R9 : STEP;
+	if (g->has_chains)
+		g->allocatable &= ~(1u << g->live | 1u << g->hit);
 	if (!g->wants_wire)
 		g->allocatable |= 1u << WIRE;
 }
@@ -292,6 +297,7 @@ bool npf_x86_place(struct npf_x86_gen *g)
 	}
 	if (!look_at_all(g))
 		return false;
+	npf_x86_keep_for_chains(g);
 	place_all(g);
 	return true;
 }

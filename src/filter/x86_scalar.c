@@ -160,16 +160,16 @@ static void load(struct npf_x86_gen *g, uint16_t value, int to)
 	}
 }
 
-static void need(struct npf_x86_gen *g, const struct npf_ir_insn *insn)
+void npf_x86_need(struct npf_x86_gen *g, uint16_t base, uint32_t imm, uint32_t short_of)
 {
-	if (insn->a == NPF_IR_NONE) {
-		npf_x86_alu_imm(g->as, EXT_CMP, npf_x86_reg(g->length), insn->imm);
-		npf_x86_jump_if(g->as, NPF_CC_B, g->fail);
+	if (base == NPF_IR_NONE) {
+		npf_x86_alu_imm(g->as, EXT_CMP, npf_x86_reg(g->length), imm);
+		npf_x86_jump_if(g->as, NPF_CC_B, short_of);
 		return;
 	}
-	add_64(g, fetched(g, insn->a, NPF_RAX), insn->imm);
+	add_64(g, fetched(g, base, NPF_RAX), imm);
 	npf_x86_op(g->as, CMP64, NPF_RAX, npf_x86_reg(g->length));
-	npf_x86_jump_if(g->as, NPF_CC_A, g->fail);
+	npf_x86_jump_if(g->as, NPF_CC_A, short_of);
 }
 
 static void nonzero(struct npf_x86_gen *g, const struct npf_ir_insn *insn)
@@ -280,7 +280,8 @@ static enum npf_x86_cc look_in_chain(struct npf_x86_gen *g, const struct npf_x86
 		int reg = i ? TABLE : NPF_RCX;
 
 		if (set->is_range) {
-			npf_x86_op(g->as, 0x8D, STEP, npf_x86_at(NPF_RAX, -(int32_t)set->lo[i]));
+			npf_x86_op(g->as, 0x8D, STEP,
+				   npf_x86_at(NPF_RAX, (int32_t)(0 - set->lo[i])));
 			npf_x86_alu_imm(g->as, EXT_CMP, npf_x86_reg(STEP), set->width[i]);
 		} else {
 			npf_x86_alu_imm(g->as, EXT_CMP, npf_x86_reg(NPF_RAX), set->lo[i]);
@@ -421,9 +422,8 @@ static void compare_value(struct npf_x86_gen *g, uint8_t end, uint16_t a, uint16
 		npf_x86_op(g->as, ALU_LOAD(EXT_CMP), left, npf_x86_reg(right));
 }
 
-/* Set the flags; the condition code that means true. */
-static enum npf_x86_cc compare(struct npf_x86_gen *g, uint8_t end, uint16_t a, uint16_t b,
-			       uint32_t imm)
+enum npf_x86_cc npf_x86_compare(struct npf_x86_gen *g, uint8_t end, uint16_t a, uint16_t b,
+				uint32_t imm)
 {
 	if (end == NPF_IR_IF_IN)
 		return look_in_set(g, a, imm);
@@ -445,7 +445,8 @@ static enum npf_x86_cc compare(struct npf_x86_gen *g, uint8_t end, uint16_t a, u
 
 static void condition(struct npf_x86_gen *g, const struct npf_ir_insn *insn, int to)
 {
-	enum npf_x86_cc cc = compare(g, npf_x86_condition(insn->op), insn->a, insn->b, insn->imm);
+	enum npf_x86_cc cc = npf_x86_compare(g, npf_x86_condition(insn->op), insn->a, insn->b,
+					     insn->imm);
 
 	npf_x86_op(g->as, SETCC(cc), 0, npf_x86_reg(NPF_RAX));
 	npf_x86_op(g->as, MOVZX_BYTE, to, npf_x86_reg(NPF_RAX));
@@ -484,13 +485,13 @@ static void compute(struct npf_x86_gen *g, uint16_t value, int to)
 	}
 }
 
-static void do_insn(struct npf_x86_gen *g, uint16_t value)
+void npf_x86_do_insn(struct npf_x86_gen *g, uint16_t value)
 {
 	const struct npf_ir_insn *insn = npf_x86_insn(g, value);
 	const struct npf_x86_value *v = &g->values[value];
 
 	if (insn->op == NPF_IR_NEED)
-		need(g, insn);
+		npf_x86_need(g, insn->a, insn->imm, g->fail);
 	else if (insn->op == NPF_IR_NONZERO)
 		nonzero(g, insn);
 	if (!npf_x86_has_place(g, value) || insn->op == NPF_IR_PARAM)
@@ -575,6 +576,11 @@ static void do_moves(struct npf_x86_gen *g, uint32_t n)
 	}
 }
 
+void npf_x86_give_arguments(struct npf_x86_gen *g, const struct npf_ir_edge *edge)
+{
+	do_moves(g, list_moves(g, edge));
+}
+
 static bool only_returns(const struct npf_x86_gen *g, uint32_t block)
 {
 	const struct npf_ir_block *b = &g->ir->blocks[block];
@@ -582,7 +588,7 @@ static bool only_returns(const struct npf_x86_gen *g, uint32_t block)
 	return b->end == NPF_IR_RETURN && b->a == NPF_IR_NONE && !b->count;
 }
 
-static void leave(struct npf_x86_gen *g)
+void npf_x86_leave(struct npf_x86_gen *g)
 {
 	static const uint8_t ret = 0xC3;
 
@@ -603,13 +609,13 @@ static void place_block(struct npf_x86_gen *g, uint32_t block)
 static void return_number(struct npf_x86_gen *g, uint32_t number)
 {
 	npf_x86_mov_imm(g->as, NPF_RAX, number);
-	leave(g);
+	npf_x86_leave(g);
 }
 
 /* Follow an edge whose turn it is; next: the block that will be written behind. */
 static void follow(struct npf_x86_gen *g, const struct npf_ir_edge *edge, uint32_t next)
 {
-	do_moves(g, list_moves(g, edge));
+	npf_x86_give_arguments(g, edge);
 	if (edge->block == next)
 		return;
 	if (!only_returns(g, edge->block)) {
@@ -638,13 +644,13 @@ static void choose_number(struct npf_x86_gen *g, enum npf_x86_cc cc, uint32_t ye
 	npf_x86_op_imm(g->as, MOV_IMM, 0, npf_x86_reg(NPF_RAX), no, 4);
 	npf_x86_op_imm(g->as, MOV_IMM, 0, npf_x86_reg(NPF_RCX), yes, 4);
 	npf_x86_op(g->as, CMOV(cc), NPF_RAX, npf_x86_reg(NPF_RCX));
-	leave(g);
+	npf_x86_leave(g);
 }
 
 static void branch(struct npf_x86_gen *g, const struct npf_ir_block *block, uint32_t next)
 {
 	const struct npf_ir_edge *yes = &block->edges[0], *no = &block->edges[1];
-	enum npf_x86_cc cc = compare(g, block->end, block->a, block->b, block->imm);
+	enum npf_x86_cc cc = npf_x86_compare(g, block->end, block->a, block->b, block->imm);
 
 	if (only_returns(g, yes->block) && only_returns(g, no->block)) {
 		choose_number(g, cc, g->ir->blocks[yes->block].imm, g->ir->blocks[no->block].imm);
@@ -672,7 +678,7 @@ static void end_block(struct npf_x86_gen *g, const struct npf_ir_block *block, u
 		return_number(g, block->imm);
 	} else {
 		fetch(g, block->a, NPF_RAX);
-		leave(g);
+		npf_x86_leave(g);
 	}
 }
 
@@ -705,8 +711,10 @@ static void write_blocks(struct npf_x86_gen *g)
 		const struct npf_ir_block *block = &g->ir->blocks[b];
 
 		place_block(g, b);
+		if (g->chains[b].n)
+			npf_x86_write_chain(g, b);
 		for (uint32_t i = 0; i < block->count; i++)
-			do_insn(g, (uint16_t)(block->first + i));
+			npf_x86_do_insn(g, (uint16_t)(block->first + i));
 		end_block(g, block, next_block(g, b));
 	}
 }
@@ -744,7 +752,12 @@ int npf_x86_scalar(const struct npf_ir *ir, void *space, size_t size, struct npf
 	g->stubs = npf_x86_take(&room, 2 * ir->n_blocks * sizeof(*g->stubs));
 	g->moves = npf_x86_take(&room, ir->n_insns * sizeof(*g->moves));
 	g->sets = npf_x86_take(&room, 3 * ir->n_sets * sizeof(*g->sets));
+	g->chains = npf_x86_take(&room, ir->n_blocks * sizeof(*g->chains));
+	g->in_chain = npf_x86_take(&room, ir->n_blocks * sizeof(*g->in_chain));
+	g->entries = npf_x86_take(&room, ir->n_blocks * sizeof(*g->entries));
 	g->set_work = room.set_work;
+	memset(g->in_chain, 0, ir->n_blocks * sizeof(*g->in_chain));
+	npf_x86_plan_chains(g);
 	if (!npf_x86_place(g))
 		return -ENOTSUP;
 	memset(g->placed, 0, ir->n_blocks * sizeof(*g->placed));

@@ -34,6 +34,12 @@ struct npf_x86_stub {
 	const struct npf_ir_edge *edge;
 };
 
+/* A run of blocks that can be computed without branches; see x86_chain.c. */
+struct npf_x86_chain {
+	uint32_t n;      /* blocks, 0: none begins here */
+	uint32_t number; /* that it returns when it does not return 0 */
+};
+
 struct npf_x86_gen {
 	const struct npf_ir *ir;
 	struct npf_x86_asm *as;
@@ -52,6 +58,11 @@ struct npf_x86_gen {
 	uint32_t *starts;     /* of values */
 	uint32_t *slot_end;   /* when a slot is free again */
 	uint32_t n_slots;
+	struct npf_x86_chain *chains; /* of blocks */
+	bool *in_chain;               /* blocks */
+	uint32_t *entries;            /* of blocks: edges that lead there */
+	int live, hit;                /* registers of chains */
+	bool has_chains;
 	bool wants_wire, wants_sets, divides, indexes;
 };
 
@@ -74,6 +85,32 @@ static inline uint8_t npf_x86_condition(uint8_t op)
 /* Has a value a place of its own? Others are constants, unused, or computed where they are used. */
 bool npf_x86_has_place(const struct npf_x86_gen *g, uint32_t value);
 
+/* ---- x86_scalar.c ---------------------------------------------------------------------------- */
+
+void npf_x86_do_insn(struct npf_x86_gen *g, uint16_t value);
+/* Set the flags; the condition code that means true. */
+enum npf_x86_cc npf_x86_compare(struct npf_x86_gen *g, uint8_t end, uint16_t a, uint16_t b,
+				uint32_t imm);
+/* Jump to short_of unless a packet holds imm bytes behind a base (NPF_IR_NONE: none). */
+void npf_x86_need(struct npf_x86_gen *g, uint16_t base, uint32_t imm, uint32_t short_of);
+/* Move what an edge brings to where its block expects it. */
+void npf_x86_give_arguments(struct npf_x86_gen *g, const struct npf_ir_edge *edge);
+/* Return what is in eax. */
+void npf_x86_leave(struct npf_x86_gen *g);
+
+/* ---- x86_chain.c ----------------------------------------------------------------------------- */
+
+/* Find the chains. */
+void npf_x86_plan_chains(struct npf_x86_gen *g);
+/* Let values live as long as chains may ask for them. */
+void npf_x86_keep_for_chains(struct npf_x86_gen *g);
+/* Write the chain that begins with a block; what comes next is the ordinary way. */
+void npf_x86_write_chain(struct npf_x86_gen *g, uint32_t first);
+
+/* ---- x86_place.c ----------------------------------------------------------------------------- */
+
+/* The position of a block's end, in the count that lives are measured in. */
+uint32_t npf_x86_at_end(const struct npf_x86_gen *g, uint32_t block);
 /* Decide where every value lies. false: the program reads what is not in the packet. */
 bool npf_x86_place(struct npf_x86_gen *g);
 
