@@ -63,17 +63,21 @@ int npf_send(struct xdp_md *ctx)
 	if (size < NPF_SEND_SHORTEST || size > NPF_SEND_LONGEST)
 		return fail(-EINVAL);
 
-	long change = (long)size - (long)bpf_xdp_get_buff_len(ctx);
+	/* Copies have the length that was asked for. */
+	if (!state.repeat) {
+		long change = (long)size - (long)bpf_xdp_get_buff_len(ctx);
 
-	if (change && bpf_xdp_adjust_tail(ctx, (int)change))
-		return fail(-EMSGSIZE);
+		if (change && bpf_xdp_adjust_tail(ctx, (int)change))
+			return fail(-EMSGSIZE);
+	}
 	if (bpf_xdp_store_bytes(ctx, 0, record->data, size))
 		return fail(-EMSGSIZE);
 	if (bpf_redirect_map(&device, 0, XDP_DROP) != XDP_REDIRECT)
 		return fail(-ENODEV);
 	if (!state.repeat)
 		state.next = at + NPF_SEND_RECORD(size);
-	state.task = bpf_get_current_task();
+	if (!state.task)
+		state.task = bpf_get_current_task();
 	state.queued++;
 	return XDP_REDIRECT;
 }
