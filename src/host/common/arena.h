@@ -39,7 +39,7 @@ struct npf_arena {
 	struct npf_arena_slot **newest;
 	size_t waiting; /* bytes of these */
 	struct npf_arena_spare *spares[NPF_ARENA_SPARES];
-	bool can_sync;  /* the kernel makes all threads look at their instructions anew */
+	bool can_sync; /* the kernel makes all threads look at their instructions anew */
 };
 
 void npf_arena_init(struct npf_arena *arena);
