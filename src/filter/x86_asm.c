@@ -39,15 +39,32 @@ void npf_x86_bytes(struct npf_x86_asm *as, const uint8_t *bytes, uint32_t n)
 	as->code_size += n;
 }
 
-/* One instruction under construction. */
+/* One instruction under construction, in its place: there is room for the longest. */
 struct encoding {
-	uint8_t bytes[24];
-	unsigned int n;
+	uint8_t *start, *at;
 };
+
+/* What does not fit is written over and over again at the end of the memory. */
+static struct encoding begin(struct npf_x86_asm *as)
+{
+	uint32_t at = as->code_size;
+
+	if (as->memory.code_capacity - at < NPF_X86_LONGEST) {
+		as->full = true;
+		at = as->memory.code_capacity - NPF_X86_LONGEST;
+	}
+	return (struct encoding){ as->memory.code + at, as->memory.code + at };
+}
+
+static void end(struct npf_x86_asm *as, const struct encoding *e)
+{
+	if (!as->full)
+		as->code_size += (uint32_t)(e->at - e->start);
+}
 
 static void put(struct encoding *e, uint32_t byte)
 {
-	e->bytes[e->n++] = (uint8_t)byte;
+	*e->at++ = (uint8_t)byte;
 }
 
 static void put_le(struct encoding *e, uint32_t value, unsigned int n)
@@ -138,7 +155,7 @@ static void put_operand(struct npf_x86_asm *as, struct encoding *e, int reg,
 		return;
 	}
 	put(e, low << 3 | 5);
-	add_fixup(as, (struct npf_x86_fixup){ .at = as->code_size + e->n,
+	add_fixup(as, (struct npf_x86_fixup){ .at = as->code_size + (uint32_t)(e->at - e->start),
 					      .label = operand->label,
 					      .cc = NPF_X86_DATA,
 					      .tail = (uint8_t)tail });
@@ -186,14 +203,14 @@ static void put_opcode(struct encoding *e, uint32_t op)
 void npf_x86_op_imm(struct npf_x86_asm *as, uint32_t op, int reg, struct npf_x86_operand operand,
 		    uint32_t imm, unsigned int imm_size)
 {
-	struct encoding e = { .n = 0 };
+	struct encoding e = begin(as);
 
 	put_legacy_prefix(&e, op);
 	put_rex(&e, op, reg, &operand);
 	put_opcode(&e, op);
 	put_operand(as, &e, reg, &operand, false, imm_size);
 	put_le(&e, imm, imm_size);
-	npf_x86_bytes(as, e.bytes, e.n);
+	end(as, &e);
 }
 
 void npf_x86_op(struct npf_x86_asm *as, uint32_t op, int reg, struct npf_x86_operand operand)
@@ -212,7 +229,7 @@ void npf_x86_alu_imm(struct npf_x86_asm *as, int extension, struct npf_x86_opera
 
 void npf_x86_mov_imm(struct npf_x86_asm *as, int reg, uint32_t imm)
 {
-	struct encoding e = { .n = 0 };
+	struct encoding e = begin(as);
 
 	if (!imm) {
 		npf_x86_op(as, 0x31, reg, npf_x86_reg(reg));
@@ -222,7 +239,7 @@ void npf_x86_mov_imm(struct npf_x86_asm *as, int reg, uint32_t imm)
 		put(&e, 0x41);
 	put(&e, 0xB8 | ((uint32_t)reg & 7));
 	put_le(&e, imm, 4);
-	npf_x86_bytes(as, e.bytes, e.n);
+	end(as, &e);
 }
 
 static void put_vex_prefix(struct encoding *e, uint32_t op, int reg, int second,
@@ -240,14 +257,14 @@ static void put_vex_prefix(struct encoding *e, uint32_t op, int reg, int second,
 void npf_x86_vex(struct npf_x86_asm *as, uint32_t op, int reg, int second,
 		 struct npf_x86_operand operand, int imm)
 {
-	struct encoding e = { .n = 0 };
+	struct encoding e = begin(as);
 
 	put_vex_prefix(&e, op, reg, second, &operand);
 	put(&e, op);
 	put_operand(as, &e, reg, &operand, false, imm >= 0);
 	if (imm >= 0)
 		put(&e, (uint32_t)imm);
-	npf_x86_bytes(as, e.bytes, e.n);
+	end(as, &e);
 }
 
 static void put_evex_prefix(struct encoding *e, uint32_t op, int reg, int second,
@@ -272,14 +289,14 @@ static void put_evex_prefix(struct encoding *e, uint32_t op, int reg, int second
 void npf_x86_evex(struct npf_x86_asm *as, uint32_t op, int reg, int second,
 		  struct npf_x86_operand operand, int mask, bool zero, int imm)
 {
-	struct encoding e = { .n = 0 };
+	struct encoding e = begin(as);
 
 	put_evex_prefix(&e, op, reg, second, &operand, mask, zero);
 	put(&e, op);
 	put_operand(as, &e, reg, &operand, true, imm >= 0);
 	if (imm >= 0)
 		put(&e, (uint32_t)imm);
-	npf_x86_bytes(as, e.bytes, e.n);
+	end(as, &e);
 }
 
 /* ---- labels and data ----------------------------------------------------------------------- */
@@ -304,20 +321,25 @@ void npf_x86_bind(struct npf_x86_asm *as, uint32_t label)
 
 void npf_x86_jump(struct npf_x86_asm *as, uint32_t label)
 {
-	static const uint8_t code[JMP_LONG] = { 0xE9 };
+	struct encoding e = begin(as);
 
 	add_fixup(as, (struct npf_x86_fixup){
 			      .at = as->code_size, .label = label, .cc = NPF_X86_ALWAYS });
-	npf_x86_bytes(as, code, sizeof(code));
+	put(&e, 0xE9);
+	put_le(&e, 0, 4);
+	end(as, &e);
 }
 
 void npf_x86_jump_if(struct npf_x86_asm *as, enum npf_x86_cc cc, uint32_t label)
 {
-	const uint8_t code[JCC_LONG] = { 0x0F, (uint8_t)(0x80 | cc) };
+	struct encoding e = begin(as);
 
 	add_fixup(as,
 		  (struct npf_x86_fixup){ .at = as->code_size, .label = label, .cc = (int16_t)cc });
-	npf_x86_bytes(as, code, sizeof(code));
+	put(&e, 0x0F);
+	put(&e, 0x80 | (uint32_t)cc);
+	put_le(&e, 0, 4);
+	end(as, &e);
 }
 
 uint8_t *npf_x86_add_data(struct npf_x86_asm *as, uint32_t n, uint32_t alignment, uint32_t *label)

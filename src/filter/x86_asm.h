@@ -121,6 +121,9 @@ struct npf_x86_constant {
 	uint32_t value, n, label;
 };
 
+#define NPF_X86_LONGEST 32u /* bytes that an instruction takes at most, and some */
+
+/* Room for one instruction at least. */
 struct npf_x86_memory {
 	uint8_t *code, *data;
 	struct npf_x86_fixup *fixups;

@@ -283,40 +283,49 @@ static void keep_operands(struct npf_x86_gen *g, const struct npf_ir_block *bloc
 	}
 }
 
-static uint32_t last_of(const struct npf_x86_gen *g, uint32_t first)
+/* The blocks of a chain, in their order. How many. */
+static uint32_t list_blocks(const struct npf_x86_gen *g, uint32_t first,
+			    uint32_t blocks[MOST_BLOCKS])
 {
 	struct walk walk = { .block = first, .join = NPF_IR_NONE };
+	uint32_t n = g->chains[first].n;
 
-	for (uint32_t i = 0; i + 1 < g->chains[first].n; i++)
-		follow_step(g, &walk);
-	return walk.block;
+	for (uint32_t i = 0; i < n; i++) {
+		blocks[i] = walk.block;
+		if (i + 1 < n)
+			follow_step(g, &walk);
+	}
+	return n;
+}
+
+static void keep_for_chain(struct npf_x86_gen *g, uint32_t first)
+{
+	const struct npf_ir_block *head = &g->ir->blocks[first];
+	uint32_t blocks[MOST_BLOCKS], n = list_blocks(g, first, blocks);
+
+	for (uint32_t i = 0; i < n; i++)
+		keep_operands(g, &g->ir->blocks[blocks[i]], head->first + head->params,
+			      npf_x86_at_end(g, blocks[n - 1]) + 1);
 }
 
 void npf_x86_keep_for_chains(struct npf_x86_gen *g)
 {
-	for (uint32_t b = 0; b < g->ir->n_blocks; b++) {
-		const struct npf_ir_block *head = &g->ir->blocks[b];
-		struct walk walk = { .block = b, .join = NPF_IR_NONE };
-
-		for (uint32_t n = g->chains[b].n; n--;) {
-			keep_operands(g, &g->ir->blocks[walk.block], head->first + head->params,
-				      npf_x86_at_end(g, last_of(g, b)) + 1);
-			if (n)
-				follow_step(g, &walk);
-		}
+	for (uint32_t b = 0; b < g->ir->n_blocks && g->has_chains; b++) {
+		if (g->chains[b].n)
+			keep_for_chain(g, b);
 	}
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* The largest guard of the chain for a base. */
-static uint32_t most_needed(const struct npf_x86_gen *g, uint32_t first, uint16_t base)
+/* The largest guard of some blocks for a base. */
+static uint32_t most_needed(const struct npf_x86_gen *g, const uint32_t *blocks, uint32_t n,
+			    uint16_t base)
 {
-	struct walk walk = { .block = first, .join = NPF_IR_NONE };
 	uint32_t most = 0;
 
-	for (uint32_t n = g->chains[first].n; n--;) {
-		const struct npf_ir_block *block = &g->ir->blocks[walk.block];
+	for (; n--; blocks++) {
+		const struct npf_ir_block *block = &g->ir->blocks[*blocks];
 
 		for (uint32_t i = block->first; i < (uint32_t)block->first + block->count; i++) {
 			const struct npf_ir_insn *insn = &g->ir->insns[i];
@@ -324,8 +333,6 @@ static uint32_t most_needed(const struct npf_x86_gen *g, uint32_t first, uint16_
 			if (insn->op == NPF_IR_NEED && insn->a == base && insn->imm > most)
 				most = insn->imm;
 		}
-		if (n)
-			follow_step(g, &walk);
 	}
 	return most;
 }
@@ -359,16 +366,20 @@ static void and_number(struct npf_x86_gen *g, uint32_t number)
 	npf_x86_leave(g);
 }
 
-static void write_insns(struct npf_x86_gen *g, const struct npf_ir_block *block, uint32_t first,
-			uint32_t ordinary)
+/* A base is guarded once for all that is behind it in the chain. */
+static void write_insns(struct npf_x86_gen *g, const uint32_t *blocks, uint32_t n, uint32_t ordinary)
 {
+	const struct npf_ir_block *block = &g->ir->blocks[*blocks];
+
 	for (uint32_t i = block->first; i < (uint32_t)block->first + block->count; i++) {
 		const struct npf_ir_insn *insn = &g->ir->insns[i];
 
 		if (insn->op != NPF_IR_NEED)
 			npf_x86_do_insn(g, (uint16_t)i);
-		else if (insn->a != NPF_IR_NONE)
-			npf_x86_need(g, insn->a, most_needed(g, first, insn->a), ordinary);
+		else if (insn->a != NPF_IR_NONE && g->guarded != insn->a)
+			npf_x86_need(g, insn->a, most_needed(g, blocks, n, insn->a), ordinary);
+		if (insn->op == NPF_IR_NEED && insn->a != NPF_IR_NONE)
+			g->guarded = insn->a;
 	}
 }
 
@@ -402,9 +413,11 @@ static void write_step(struct npf_x86_gen *g, const struct walk *walk, enum step
 void npf_x86_write_chain(struct npf_x86_gen *g, uint32_t first)
 {
 	struct walk walk = { .block = first, .join = NPF_IR_NONE };
-	uint32_t ordinary = npf_x86_label(g->as), least = most_needed(g, first, NPF_IR_NONE);
+	uint32_t blocks[MOST_BLOCKS], n = list_blocks(g, first, blocks), i = 0;
+	uint32_t ordinary = npf_x86_label(g->as), least = most_needed(g, blocks, n, NPF_IR_NONE);
 	bool live = false;
 
+	g->guarded = NPF_IR_NONE;
 	if (least)
 		npf_x86_need(g, NPF_IR_NONE, least, ordinary);
 	for (;;) {
@@ -414,7 +427,8 @@ void npf_x86_write_chain(struct npf_x86_gen *g, uint32_t first)
 		uint32_t next;
 		bool holds;
 
-		write_insns(g, block, first, ordinary);
+		write_insns(g, blocks + i, n - i, ordinary);
+		i++;
 		step = step_of(g, &walk, &next, &holds);
 		if (step != STEP_GO_ON) {
 			cc = npf_x86_compare(g, block->end, block->a, block->b, block->imm);

@@ -392,20 +392,19 @@ void npf_x86_lanes_gather(struct npf_x86_lanes *g, int to, int base, int32_t at)
 /* The control that brings each word's bytes from..from+size-1 to the low end, the last lowest. */
 static uint32_t shuffle_control(struct npf_x86_lanes *g, uint32_t from, uint32_t size)
 {
-	uint32_t *label = &g->shuffles[from][size];
-	uint32_t n = npf_x86_lane_bytes(g);
+	uint32_t label = g->shuffles[from][size], n = npf_x86_lane_bytes(g);
 	uint8_t *control;
 
-	if (*label)
-		/* cppcheck-suppress identicalInnerCondition */
-		return *label;
-	control = npf_x86_add_data(g->as, n, n, label);
+	if (label)
+		return label;
+	control = npf_x86_add_data(g->as, n, n, &label);
+	g->shuffles[from][size] = label;
 	for (uint32_t i = 0; control && i < n; i++) {
 		uint32_t byte = i % 4;
 
 		control[i] = (uint8_t)(byte < size ? i % 16 / 4 * 4 + from + size - 1 - byte : 0x80);
 	}
-	return *label;
+	return label;
 }
 
 void npf_x86_lanes_extract(struct npf_x86_lanes *g, int to, struct npf_x86_operand word,

@@ -62,6 +62,7 @@ struct npf_x86_gen {
 	bool *in_chain;               /* blocks */
 	uint32_t *entries;            /* of blocks: edges that lead there */
 	int live, hit;                /* registers of chains */
+	uint16_t guarded;             /* base that the chain has checked last */
 	bool has_chains;
 	bool wants_wire, wants_sets, divides, indexes;
 };

@@ -60,6 +60,8 @@ struct findings {
 	int jit; /* 0, 1, 2; -1 not known */
 	bool btf;
 	uint64_t memlock; /* bytes, UINT64_MAX unlimited */
+	bool native;      /* filters run as machine code in this process */
+	char engine[NPF_ERROR_SIZE];
 	char program[PATH_MAX];
 	bool direct; /* dumps here are written past the page cache */
 	char why_not_direct[96];
@@ -132,6 +134,20 @@ static int read_jit(void)
 		value = -1;
 	fclose(file);
 	return value;
+}
+
+/* What runs a filter where the kernel does not: savefiles, the tpacket hook. */
+static void look_at_engine(struct findings *findings, struct npf_host *host)
+{
+	static const struct npf_insn accept = { .code = 0x06, .k = UINT32_MAX };
+	static const struct npf_program program = { .length = 1, .insns = &accept };
+	struct npf_jit_filter *filter;
+
+	if (bpf_jitter(host, &program, NPF_JIT_BATCH, &filter, findings->engine))
+		return;
+	findings->native = filter->function;
+	snprintf(findings->engine, sizeof(findings->engine), "%s", npf_jit_engine(filter));
+	bpf_destroy_jit_filter(filter);
 }
 
 static void look_around(struct findings *findings)
@@ -266,6 +282,8 @@ static void tell_kernel(const struct npf_terminal *terminal, const struct findin
 	tell(terminal, findings->btf, "BTF",
 	     findings->btf ? "/sys/kernel/btf/vmlinux" : "the kernel was built without it");
 	tell(terminal, true, "locked memory", memory);
+	tell_line(terminal, findings->native ? NPF_GREEN : NPF_YELLOW,
+		  findings->native ? "ok" : "?", "own filters", findings->engine);
 }
 
 static void tell_disk(const struct npf_terminal *terminal, const struct findings *findings)
@@ -362,6 +380,7 @@ static void print_json(const struct findings *findings, int code)
 	else
 		npf_json_bool(&json, "bpf_jit", findings->jit);
 	npf_json_bool(&json, "btf", findings->btf);
+	npf_json_string(&json, "engine", findings->engine);
 	if (findings->memlock == UINT64_MAX)
 		npf_json_string(&json, "memlock", NULL);
 	else
@@ -414,6 +433,7 @@ static int run(int argc, char **argv)
 	if (code)
 		return code;
 	look_around(&findings);
+	look_at_engine(&findings, session.host);
 	try_hooks(&findings, session.driver);
 	try_sending(&findings, session.driver);
 	npf_session_end(&session);
