@@ -227,19 +227,20 @@ static unsigned int judge(const struct engine_run *run, struct verdict verdicts[
 	double libpcap = geometric_mean(run, LIBPCAP), compiler = geometric_mean(run, COMPILER);
 	double scalar = geometric_mean(run, SCALAR), batch = geometric_mean(run, BATCH);
 	const struct verdict all[] = {
-		{ "scalar, of libpcap's", scalar / libpcap, 0.34, "x" },
-		{ "scalar, of gcc -O3's", scalar / compiler, 0.88, "x" },
-		{ "batch, of gcc -O3's", batch / compiler, 0.43, "x" },
-		{ "scalar, the worst filter, of gcc -O3's", worst_ratio(run, SCALAR), 1.10, "x" },
+		{ "scalar, of libpcap's", scalar / libpcap, 0.34, "x", false },
+		{ "scalar, of gcc -O3's", scalar / compiler, 0.88, "x", false },
+		{ "batch, of gcc -O3's", batch / compiler, 0.43, "x", false },
+		{ "scalar, the worst filter, of gcc -O3's", worst_ratio(run, SCALAR), 1.10, "x",
+		  false },
 		{ "23 ports, of one port's",
 		  median_of(run, "23 tcp ports", SCALAR) / median_of(run, "tcp port 80", SCALAR),
-		  1.3, "x" },
+		  1.3, "x", false },
 		{ "1000 hosts, of one host's",
 		  median_of(run, "1000 hosts in a list", SCALAR) /
 			  median_of(run, "1 host in a list", SCALAR),
-		  1.5, "x" },
-		{ "compiling 30 instructions or less", worst_compile(run, 1, 30), 5, "us" },
-		{ "compiling a list of 1000", worst_compile(run, 1000, 4096), 50, "us" },
+		  1.5, "x", false },
+		{ "compiling 30 instructions or less", worst_compile(run, 1, 30), 5, "us", false },
+		{ "compiling a list of 1000", worst_compile(run, 1000, 4096), 50, "us", false },
 	};
 
 	memcpy(verdicts, all, sizeof(all));
