@@ -15,6 +15,8 @@
 
 #include "bench.h"
 #include "engine.h"
+#include "kernel.h"
+#include "savefile.h"
 
 #define QUIET         0.05 /* share of all CPUs that others may use */
 #define SHARE         0.80 /* of its CPU that a sender should have */
@@ -89,6 +91,7 @@ struct bench {
 	struct sender sender;
 	struct results results;
 	const char *npf, *json, *traces;
+	struct savefile_options savefile;
 };
 
 /* ---- help for all --------------------------------------------------------------------------- */
@@ -354,13 +357,16 @@ static void usage(FILE *out)
 	      "  -r, --rounds N     interleaved rounds (default 5)\n"
 	      "  -m, --ms N         length of a burst in ms (default 300)\n"
 	      "  -p, --phases LIST  of c(ost) r(eader) s(tatistics) i(nstances) (in)j(ection) d(ump)\n"
-	      "                     e(ngine) (default crsijde); e alone needs no root\n"
+	      "                     e(ngine) (default crsijdefk); k: filters in the (k)ernel,\n"
+	      "                     f: save(f)iles; e and f need no root\n"
 	      "  -t, --traces DIR   Ethernet traces for e beside the synthetic mix (default:\n"
 	      "                     $NPF_TESTDATA/pcaps)\n"
 	      "      --dump-dir DIR     where dumps are written, on the disk to measure\n"
 	      "                         (default .)\n"
 	      "      --dump-rounds N    rounds of the dump (default 3)\n"
 	      "      --dump-ms N        length of its bursts in ms (default 1500)\n"
+	      "      --file-dir DIR     where savefiles are made and filtered (default /dev/shm)\n"
+	      "      --file-mib N       size of the savefile (default 1024)\n"
 	      "  -o, --output FILE  write the results as JSON\n",
 	      out);
 }
@@ -375,7 +381,7 @@ static unsigned int number(const char *text, unsigned int min, unsigned int max)
 	return (unsigned int)value;
 }
 
-enum { DUMP_DIR = 256, DUMP_ROUNDS, DUMP_MS };
+enum { DUMP_DIR = 256, DUMP_ROUNDS, DUMP_MS, FILE_DIR, FILE_MIB };
 
 static void parse(struct bench *bench, int argc, char **argv)
 {
@@ -388,6 +394,8 @@ static void parse(struct bench *bench, int argc, char **argv)
 		{ "dump-dir", required_argument, NULL, DUMP_DIR },
 		{ "dump-rounds", required_argument, NULL, DUMP_ROUNDS },
 		{ "dump-ms", required_argument, NULL, DUMP_MS },
+		{ "file-dir", required_argument, NULL, FILE_DIR },
+		{ "file-mib", required_argument, NULL, FILE_MIB },
 		{ "traces", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -412,13 +420,17 @@ static void parse(struct bench *bench, int argc, char **argv)
 			bench->results.dump_rounds = number(optarg, 1, MAX_ROUNDS);
 		else if (option == DUMP_MS)
 			bench->results.dump_ms = number(optarg, 100, 60000);
+		else if (option == FILE_DIR)
+			bench->savefile.directory = optarg;
+		else if (option == FILE_MIB)
+			bench->savefile.mib = number(optarg, 16, 1u << 20);
 		else if (option == 't')
 			bench->traces = optarg;
 		else
 			usage(option == 'h' ? stdout : stderr), exit(option == 'h' ? 0 : 2);
 	}
 	phases = bench->results.phases;
-	if (optind < argc || strspn(phases, "crsijde") != strlen(phases))
+	if (optind < argc || strspn(phases, "crsijdefk") != strlen(phases))
 		usage(stderr), exit(2);
 }
 
@@ -454,19 +466,46 @@ static char *usual_traces(void)
 	return folder;
 }
 
-/* Its values go to a file of their own: what.json, what.engine.json. */
-static void measure_engine(const struct bench *bench)
+/* Some phases have a file of their own for their values: what.json, what.engine.json. */
+static char *own_json(const struct bench *bench, const char *phase)
 {
-	char *usual = usual_traces(), *json = NULL;
 	const char *base = bench->json ? bench->json : "", *dot = strrchr(base, '.');
 	int stem = dot ? (int)(dot - base) : (int)strlen(base);
+	char *json = NULL;
 
-	if (bench->json && asprintf(&json, "%.*s.engine.json", stem, base) < 0)
+	if (bench->json && asprintf(&json, "%.*s.%s.json", stem, base, phase) < 0)
 		err(1, "%s", base);
+	return json;
+}
+
+static void measure_engine(const struct bench *bench)
+{
+	char *usual = usual_traces(), *json = own_json(bench, "engine");
+
 	engine_bench(bench->traces ? bench->traces : usual, ENGINE_ROUNDS * bench->results.rounds,
 		     stdout, json);
 	free(json);
 	free(usual);
+}
+
+static void measure_savefile(struct bench *bench)
+{
+	char *json = own_json(bench, "savefile");
+
+	bench->savefile.npf = bench->npf;
+	bench->savefile.rounds = bench->results.rounds;
+	savefile_bench(&bench->savefile, stdout, json);
+	free(json);
+}
+
+static void measure_kernel(struct bench *bench)
+{
+	const struct kernel_options options = { &bench->world, &bench->sender, bench->npf,
+						bench->results.rounds, bench->results.ms };
+	char *json = own_json(bench, "kernel");
+
+	kernel_bench(&options, stdout, json);
+	free(json);
 }
 
 static void warn_of_noise(const struct results *results)
@@ -483,25 +522,32 @@ static void warn_of_noise(const struct results *results)
 int main(int argc, char **argv)
 {
 	static struct bench bench = { .npf = "npf",
-				      .results = { .phases = "crsijde",
+				      .results = { .phases = "crsijdefk",
 						   .rounds = 5,
 						   .ms = 300,
 						   .dump_directory = ".",
 						   .dump_file_system = "",
 						   .dump_rounds = 3,
 						   .dump_ms = 1500,
-						   .sender_share = 1 } };
+						   .sender_share = 1 },
+				      .savefile = { .directory = "/dev/shm", .mib = 1024 } };
 
 	parse(&bench, argc, argv);
 	if (strchr(bench.results.phases, 'e'))
 		measure_engine(&bench);
-	if (!strcmp(bench.results.phases, "e"))
+	if (strchr(bench.results.phases, 'f'))
+		measure_savefile(&bench);
+	if (!strpbrk(bench.results.phases, "crsijdk"))
 		return 0;
 	/* A shell that is killed must not leave us behind. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	bench.results.busy = world_busy();
 	world_create(&bench.world);
 	sender_create(&bench.sender, &bench.world);
+	if (strchr(bench.results.phases, 'k'))
+		measure_kernel(&bench);
+	if (!strpbrk(bench.results.phases, "crsijd"))
+		return 0;
 	measure(&bench);
 	report_print(&bench.results, stdout);
 	fflush(stdout);
