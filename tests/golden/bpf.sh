@@ -6,7 +6,7 @@
 # change of the optimiser or of a back end has to change the texts on purpose:
 # NPF_GOLDEN_UPDATE=1 writes them anew.
 set -eu
-npf=$1
+npf=$(realpath "$1")
 stages=(form optimised cbpf-optimised ebpf ebpf-copy c)
 status=0
 cd "$(dirname "$0")/bpf"
