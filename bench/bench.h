@@ -179,9 +179,20 @@ enum {
 	COST_NPF,           /* one per hook from here */
 	COST_NPF_END = COST_NPF + 3,
 	COST_STAT = COST_NPF_END,
+	COST_RUN_TCPDUMP, /* on libwpcap */
+	COST_DUMPCAP,
+	COST_RUN_DUMPCAP,
 	N_COSTS
 };
-enum { READER_TCPDUMP, READER_DUMPCAP, READER_NETSNIFF, READER_NPF, N_READERS = READER_NPF + 3 };
+enum {
+	READER_TCPDUMP,
+	READER_DUMPCAP,
+	READER_NETSNIFF,
+	READER_NPF, /* one per hook from here */
+	READER_RUN_TCPDUMP = READER_NPF + 3,
+	READER_RUN_DUMPCAP,
+	N_READERS
+};
 enum { MONITOR_ALL, MONITOR_FILTER, MONITOR_STANDARD, N_MONITORS };
 /* Loads of the dump: what the machine can send, and more than a disk takes. */
 enum { DUMP_SMALL, DUMP_LARGE, DUMP_LARGE_SOCKET, DUMP_BEYOND, N_DUMP_LOADS };
@@ -314,7 +325,7 @@ struct verdict {
 	const char *unit;
 	bool at_least; /* the limit is the least, not the most */
 };
-#define MAX_VERDICTS 48
+#define MAX_VERDICTS 64
 
 /* Fills verdicts and returns how many. */
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS]);

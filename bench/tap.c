@@ -28,11 +28,14 @@
 const size_t frame_sizes[N_SIZES] = { 64, 1514 };
 
 /* The same buffer for all, 16 MiB. -Z keeps tcpdump from changing its user. */
-#define TCPDUMP     "tcpdump", "-i", "vb", "-n", "-Z", "root", "-w", "/dev/null"
-#define NPF(hook)   "NPF", "capture", "-i", "vb", "-q", "-w", "/dev/null", "-B16M", "--hook", hook
-#define NPF_STAT    "NPF", "stat", "-i", "vb", "--interval", "1000", "--json"
-#define REJECT      "tcp port 80"
-#define PCAP_REPORT "# packets captured", "# packets dropped"
+#define TCPDUMP        "tcpdump", "-i", "vb", "-n", "-Z", "root", "-w", "/dev/null"
+#define DUMPCAP        "dumpcap", "-q", "-i", "vb", "-w", "/dev/null", "-B", "16"
+#define NPF_RUN        "NPF", "run", "--"
+#define NPF(hook)      "NPF", "capture", "-i", "vb", "-q", "-w", "/dev/null", "-B16M", "--hook", hook
+#define NPF_STAT       "NPF", "stat", "-i", "vb", "--interval", "1000", "--json"
+#define REJECT         "tcp port 80"
+#define PCAP_REPORT    "# packets captured", "# packets dropped"
+#define DUMPCAP_REPORT "Packets captured: #", "/# (pcap:"
 
 static const char *const tcpdump[] = { TCPDUMP, "-B", "16384", NULL };
 static const char *const tcpdump_small[] = { TCPDUMP, NULL };
@@ -44,9 +47,9 @@ static const char *const npf_reject[] = { NPF("auto"), REJECT, NULL };
 static const char *const npf_stat[] = { NPF_STAT, NULL };
 static const char *const npf_stat_all[] = { NPF_STAT, "all=", NULL };
 static const char *const npf_stat_udp[] = { NPF_STAT, "udp=udp", NULL };
-static const char *const dumpcap[] = {
-	"dumpcap", "-q", "-i", "vb", "-w", "/dev/null", "-B", "16", NULL,
-};
+static const char *const dumpcap[] = { DUMPCAP, NULL };
+static const char *const run_tcpdump[] = { NPF_RUN, TCPDUMP, "-B", "16384", NULL };
+static const char *const run_dumpcap[] = { NPF_RUN, DUMPCAP, NULL };
 static const char *const netsniff[] = {
 	"netsniff-ng", "-s", "-i", "vb", "-o", "/dev/null", "--ring-size", "16MiB", NULL,
 };
@@ -60,16 +63,21 @@ const struct tool cost_tools[N_COSTS] = {
 	[COST_NPF + 1] = { "npf capture, socket", "npf_socket", npf_socket, PCAP_REPORT },
 	[COST_NPF + 2] = { "npf capture, tpacket", "npf_tpacket", npf_tpacket, PCAP_REPORT },
 	[COST_STAT] = { "npf stat, one filter", "npf_stat", npf_stat_udp, NULL, NULL },
+	[COST_RUN_TCPDUMP] = { "tcpdump by npf run", "run_tcpdump", run_tcpdump, PCAP_REPORT },
+	[COST_DUMPCAP] = { "dumpcap", "dumpcap", dumpcap, DUMPCAP_REPORT },
+	[COST_RUN_DUMPCAP] = { "dumpcap by npf run", "run_dumpcap", run_dumpcap, DUMPCAP_REPORT },
 };
 
 const struct tool reader_tools[N_READERS] = {
 	[READER_TCPDUMP] = { "tcpdump", "tcpdump", tcpdump, PCAP_REPORT },
-	[READER_DUMPCAP] = { "dumpcap", "dumpcap", dumpcap, "Packets captured: #", "/# (pcap:" },
+	[READER_DUMPCAP] = { "dumpcap", "dumpcap", dumpcap, DUMPCAP_REPORT },
 	[READER_NETSNIFF] = { "netsniff-ng", "netsniff", netsniff, "#  packets passed filter",
 			      "#  packets failed filter" },
 	[READER_NPF] = { "npf capture, tcx", "npf_tcx", npf_tcx, PCAP_REPORT },
 	[READER_NPF + 1] = { "npf capture, socket", "npf_socket", npf_socket, PCAP_REPORT },
 	[READER_NPF + 2] = { "npf capture, tpacket", "npf_tpacket", npf_tpacket, PCAP_REPORT },
+	[READER_RUN_TCPDUMP] = { "tcpdump by npf run", "run_tcpdump", run_tcpdump, PCAP_REPORT },
+	[READER_RUN_DUMPCAP] = { "dumpcap by npf run", "run_dumpcap", run_dumpcap, DUMPCAP_REPORT },
 };
 
 const struct tool monitor_tools[N_MONITORS] = {

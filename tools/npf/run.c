@@ -16,6 +16,7 @@
 #include "tool.h"
 
 #define LIBRARY "libwpcap.so.0"
+#define DROP_IN "npf-libpcap"
 
 /* As env(1) and shells have it. */
 #define EXIT_CANNOT_RUN 126
@@ -52,7 +53,7 @@ static bool find_library(char path[PATH_MAX])
 
 	if (named) {
 		snprintf(path, PATH_MAX, "%s", named);
-		return readable(path);
+		return strchr(path, '/') && readable(path);
 	}
 	if (beside(path))
 		return true;
@@ -60,18 +61,36 @@ static bool find_library(char path[PATH_MAX])
 	return readable(path);
 }
 
-/* Before what the environment preloads already. */
-static int preload(const char *library)
+/* Before what the environment has there already. */
+static int put_before(const char *variable, const char *first)
 {
-	const char *others = getenv("LD_PRELOAD");
+	const char *others = getenv(variable);
 	char *all;
 	int err;
 
-	if (asprintf(&all, "%s%s%s", library, others && *others ? ":" : "", others ? others : "") <
-	    0)
+	if (asprintf(&all, "%s%s%s", first, others && *others ? ":" : "", others ? others : "") < 0)
 		return -1;
-	err = setenv("LD_PRELOAD", all, 1);
+	err = setenv(variable, all, 1);
 	free(all);
+	return err;
+}
+
+/*
+ * Programs that load libpcap by its name while they run look into the handle that they got, not for
+ * who was first: beside the library is a folder in which it has that name.
+ */
+static int preload(const char *library)
+{
+	int length = (int)(strrchr(library, '/') - library);
+	char *folder;
+	int err;
+
+	if (asprintf(&folder, "%.*s/" DROP_IN, length, library) < 0)
+		return -1;
+	err = put_before("LD_PRELOAD", library);
+	if (!err && readable(folder))
+		err = put_before("LD_LIBRARY_PATH", folder);
+	free(folder);
 	return err;
 }
 

@@ -1,0 +1,265 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# programs.sh NPF TRAFFIC: installed programs say through `npf run` what they say on libpcap, and both
+# say what the traffic was. Those that listen hear the same traffic at the same time on both; those
+# that ask do so one after the other. Programs that are not installed are skipped by name.
+#
+# NPF_TEST_PROGRAMS="tcpdump nmap" limits them.
+#
+# shellcheck disable=SC2317 # functions that are called by name
+set -eu
+npf=$1
+traffic=(taskset -c 0 /usr/bin/python3 "$2")
+
+skip() {
+	echo "skipped: $*"
+	exit 77
+}
+! nm -D "$npf" | grep -q '__[at]san_init' || skip "nothing can be preloaded with this sanitizer"
+[ -x /usr/bin/python3 ] || skip "no python3 to make traffic with"
+if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
+	unshare --net true 2>/dev/null || skip "network namespaces need root"
+	NPF_IN_NAMESPACE=1 exec unshare --net --pid --fork --kill-child --mount-proc "$0" "$@"
+fi
+PATH=$PATH:/usr/sbin:/sbin
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" # for programs that give up being root
+
+# ---- the world ----------------------------------------------------------------------------------
+
+silence() { # no packets that nobody asked for
+	[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+}
+silence
+unshare --net sleep 600 &
+there=$!
+until [ "$(readlink "/proc/$there/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do :; done
+inside="nsenter --net=/proc/$there/ns/net"
+$inside bash -c "$(declare -f silence); silence"
+ip link set lo up
+ip link add va address 02:00:00:00:00:0a type veth \
+	peer name vb address 02:00:00:00:00:0b netns "$there"
+ip address add 192.0.2.1/24 dev va
+ip link set va up
+$inside ip address add 192.0.2.2/24 dev vb
+$inside ip link set vb up
+# Neighbours that are known ask nobody at a time of their own.
+ip neighbour replace 192.0.2.2 lladdr 02:00:00:00:00:0b dev va nud permanent
+$inside ip neighbour replace 192.0.2.1 lladdr 02:00:00:00:00:0a dev vb nud permanent
+$inside "${traffic[@]}" serve >"$work/serve" &
+
+status=0
+ran=0
+failed() { # program, why
+	echo "FAIL  $*"
+	status=1
+}
+
+wait_for() { # description, command...
+	local end=$((SECONDS + 30)) what=$1
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || {
+			echo "in vain: $what" >&2
+			return 1
+		}
+		sleep 0.05
+	done
+}
+wait_for "the server" grep -q serving "$work/serve"
+
+# Is it there, and wanted?
+have() { # program
+	case " ${NPF_TEST_PROGRAMS:-$1} " in
+	*" $1 "*) ;;
+	*) return 1 ;;
+	esac
+	case $1 in
+	scapy) /usr/bin/python3 -c "import scapy" 2>/dev/null ;;
+	*) command -v "$1" >/dev/null ;;
+	esac && return
+	echo "skip  $1: not installed"
+	return 1
+}
+
+# ---- programs that listen -----------------------------------------------------------------------
+
+listening=()
+declare -A started file_of known_of
+
+taps() { # packet sockets there are
+	tail -n +2 /proc/net/packet | wc -l
+}
+
+more_taps() {
+	[ "$(taps)" -gt "$before" ]
+}
+
+# NPF alone keeps the list of packet sockets open. A trace would tell as well, but tshark reads what
+# dumpcap writes to standard error.
+on_npf() {
+	local of=${started[$name.npf]} fd
+	for fd in $(sessions | awk -v session="$of" '$2 == session { print "/proc/" $1 "/fd" }'); do
+		find "$fd" -lname '*/net/packet' 2>/dev/null | grep -q . && return
+	done
+	return 1
+}
+
+# Processes: number, session, ticks of CPU time.
+sessions() {
+	cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^\([0-9]*\) .*) /\1 /' |
+		awk '{ print $1, $5, $13 + $14 }'
+}
+
+# CPU time of everything that the program started, in ticks.
+spent() { # session
+	sessions | awk -v session="$1" '$2 == session { sum += $3 } END { print sum + 0 }'
+}
+
+# Nothing left to do before it waits for packets.
+calm() { # session
+	local earlier now
+	earlier=$(spent "$1")
+	for _ in 1 2 3; do
+		sleep 0.1
+		now=$(spent "$1")
+		[ "$now" = "$earlier" ] || return 1
+	done
+}
+
+start() { # side command...
+	local side=$1 path=$work/$name.$1
+	shift
+	mkdir "$path"
+	chmod 777 "$path"
+	(cd "$path" && exec setsid "$@" >out 2>err </dev/null) &
+	started[$name.$side]=$!
+}
+
+# When all was heard, file has what matches known: "the-end", or what the program makes of it.
+listen() { # name file known command...
+	name=$1
+	have "$name" || return 0
+	file_of[$name]=$2
+	known_of[$name]=$3
+	shift 3
+	before=$(taps)
+	start libpcap "$@"
+	wait_for "$name on libpcap" more_taps || failed "$name" "does not listen on libpcap"
+	start npf "$npf" run -- "$@"
+	wait_for "$name on NPF" on_npf || {
+		failed "$name" "is not on NPF"
+	}
+	listening+=("$name")
+	wait_for "$name rests" calm "${started[$name.libpcap]}" || true
+	wait_for "$name rests" calm "${started[$name.npf]}" || true
+}
+
+heard() { # side
+	# shellcheck disable=SC2086 # a pattern may name the file
+	grep -qaE -e "${known_of[$name]}" "$work/$name.$1/"${file_of[$name]} 2>/dev/null
+}
+
+stop() { # side
+	kill -TERM "${started[$name.$1]}" 2>/dev/null || true
+	wait "${started[$name.$1]}" 2>/dev/null || true
+}
+
+# What a program says, without what differs between two runs of it: in the file "text".
+plain() { # side
+	local path=$work/$name.$1
+	case $name in
+	dumpcap) tcpdump -n -e -t -XX -r "$path/all.pcapng" 2>/dev/null ;;
+	tcpflow) (cd "$path" && for flow in *.[0-9]*-*; do echo "$flow"; cat "$flow"; done) ;;
+	p0f) sed 's/^\[[^]]*\] //' "$path/log" ;;
+	*) cat "$path/out" ;;
+	esac >"$path/text"
+}
+
+compare() { # name
+	name=$1
+	ran=$((ran + 1))
+	plain libpcap
+	plain npf
+	[ -s "$work/$name.libpcap/text" ] || { failed "$name" "says nothing on libpcap"; return; }
+	if diff "$work/$name.libpcap/text" "$work/$name.npf/text" >"$work/diff"; then
+		echo "ok    $name: $(wc -l <"$work/$name.npf/text") lines are the same"
+	else
+		failed "$name" "differs on NPF:"
+		head -n 20 "$work/diff"
+		tail -n 5 "$work/$name.npf/err"
+	fi
+}
+
+listen tcpdump out the-end tcpdump -i va -n -e -vv -A -t -l
+listen dumpcap all.pcapng the-end dumpcap -q -i va -w all.pcapng
+listen tshark out '^49' tshark -i va -n -l -T fields -e frame.len \
+	-e ip.src -e ip.dst -e udp.srcport -e tcp.srcport -e tcp.flags -e data.data
+listen ngrep out the-end ngrep -q -l -d va -W byline '' udp
+listen tcpflow '192*' 'known answer' tcpflow -i va
+listen p0f log 'mod=http response' p0f -i va -o log
+listen scapy out the-end /usr/bin/python3 -u -c '
+from scapy.all import conf, sniff
+conf.use_pcap = True
+sniff(iface="va", filter="udp port 7", prn=lambda packet: print(bytes(packet)), store=0)'
+
+if [ ${#listening[@]} -gt 0 ]; then
+	"${traffic[@]}" talk
+	for name in "${listening[@]}"; do
+		wait_for "$name hears all on libpcap" heard libpcap || failed "$name" "on libpcap"
+		wait_for "$name hears all on NPF" heard npf || failed "$name" "is deaf on NPF"
+	done
+	for name in "${listening[@]}"; do
+		stop libpcap
+		stop npf
+	done
+	for name in "${listening[@]}"; do
+		compare "$name"
+	done
+fi
+
+# ---- programs that ask --------------------------------------------------------------------------
+
+ask() { # name known sed-script command...
+	local known=$2 script=$3 side
+	name=$1
+	have "$name" || return 0
+	ran=$((ran + 1))
+	shift 3
+	for side in libpcap npf; do
+		mkdir "$work/$name.$side"
+		local run=()
+		[ $side = libpcap ] || run=("$npf" run --trace --)
+		timeout 60 "${run[@]}" "$@" >"$work/out" 2>"$work/$name.$side/err" </dev/null || {
+			cat "$work/out" "$work/$name.$side/err"
+			failed "$name" "exit code $? on $side"
+			return
+		}
+		sed -E "$script" "$work/out" >"$work/$name.$side/text"
+		grep -qE "$known" "$work/$name.$side/text" || {
+			cat "$work/out"
+			failed "$name" "no $known on $side"
+			return
+		}
+	done
+	grep -q 'npf_open va' "$work/$name.npf/err" || failed "$name" "is not on NPF"
+	if diff "$work/$name.libpcap/text" "$work/$name.npf/text"; then
+		echo "ok    $name: $(wc -l <"$work/$name.npf/text") lines are the same"
+	else
+		failed "$name" "differs on NPF"
+	fi
+	rm -rf "$work/$name".*
+}
+
+times='s/ in [0-9.]+ seconds.*//; s/[0-9.]+s latency/latency/; s/^Starting.*//; s/^Ending.*//; s/^Stats.*//'
+ask nmap '^80/tcp +open' "$times" nmap -n -sS -p 79-82 192.0.2.2
+ask nmap '^7/udp +open' "$times" nmap -n -sU -p 7 --data-string hello 192.0.2.2
+ask nmap '2 hosts up|Host is up' "$times" nmap -n -sn -PR 192.0.2.2-3
+ask arp-scan '192.0.2.2.*02:00:00:00:00:0b' "$times" arp-scan -I va -r 2 -t 200 192.0.2.0/29
+ask netdiscover '192.0.2.2 +02:00:00:00:00:0b' "$times" netdiscover -i va -P -N -r 192.0.2.0/24
+
+[ $ran -gt 0 ] || skip "none of the programs is installed"
+echo "$ran programs"
+exit $status

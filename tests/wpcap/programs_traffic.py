@@ -1,0 +1,54 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Traffic that is known, for programs.sh: serve | talk."""
+import socket
+import sys
+import threading
+
+SERVER = '192.0.2.2'
+BODY = b'known answer\n'
+REPLY = b'HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n' % len(BODY) + BODY
+
+
+def serve_web():
+    listener = socket.create_server((SERVER, 80))
+    while True:
+        peer, _ = listener.accept()
+        if peer.recv(4096):
+            peer.sendall(REPLY)
+        peer.close()
+
+
+def serve():
+    echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    echo.bind((SERVER, 7))
+    threading.Thread(target=serve_web, daemon=True).start()
+    print('serving', flush=True)
+    while True:
+        data, peer = echo.recvfrom(4096)
+        echo.sendto(data, peer)
+
+
+def ask(text):
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.settimeout(5)
+    client.bind(('192.0.2.1', 4000))
+    client.sendto(text, (SERVER, 7))
+    assert client.recv(4096) == text
+    client.close()
+
+
+def talk():
+    for number in range(20):
+        ask(b'hello %d ' % number + b'x' * 60 * number)
+    client = socket.create_connection((SERVER, 80))
+    client.sendall(b'GET /known HTTP/1.0\r\nHost: npf.example\r\n\r\n')
+    said = b''
+    while piece := client.recv(4096):
+        said += piece
+    assert said == REPLY
+    client.close()
+    ask(b'the-end')
+
+
+{'serve': serve, 'talk': talk}[sys.argv[1]]()
