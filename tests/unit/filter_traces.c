@@ -69,7 +69,7 @@ static uint32_t one_of(struct maker *m, const uint32_t *list, uint32_t n)
 					     : filter_random(&m->random, UINT32_MAX);
 }
 
-static void put(struct maker *m, uint32_t size, uint32_t value)
+static void put(struct maker *m, uint32_t size, uint64_t value)
 {
 	while (size--)
 		m->data[m->at++] = (uint8_t)(value >> 8 * size);
