@@ -9,8 +9,8 @@
 #
 # shellcheck disable=SC2317 # functions that are called by name
 set -eu
-npf=$1
-traffic=(taskset -c 0 /usr/bin/python3 "$2")
+npf=$(realpath "$1")
+traffic=(taskset -c 0 /usr/bin/python3 "$(realpath "$2")")
 
 skip() {
 	echo "skipped: $*"
@@ -68,7 +68,7 @@ wait_for() { # description, command...
 		sleep 0.05
 	done
 }
-wait_for "the server" grep -q serving "$work/serve"
+wait_for "the server" grep -qs serving "$work/serve"
 
 # Is it there, and wanted?
 have() { # program
