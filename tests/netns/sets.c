@@ -6,6 +6,8 @@
  */
 #include "netns/wire.h"
 
+#include <sys/utsname.h>
+
 #include "filter/sets.h"
 
 #define BUFFER     (1u << 20)
@@ -157,6 +159,19 @@ static void send_and_compare(struct wire *wire, const struct npf_match *match)
 	assert_in_range(hits, match ? 10 : N_FRAMES, match ? N_FRAMES - 10 : N_FRAMES);
 }
 
+/* The verifier of 6.1 refuses the tables' look-up (CAVEATS.md). */
+static int install(struct wire *wire, const struct npf_set *sets, uint32_t n)
+{
+	int err = npf_set_sets(wire->instance, sets, n);
+	struct utsname kernel;
+
+	if (err == -EACCES && !uname(&kernel) && strverscmp(kernel.release, "6.6") < 0) {
+		print_message("Linux %s refuses sets in its packet sockets\n", kernel.release);
+		skip();
+	}
+	return err;
+}
+
 static void keeps_what_is_in_the_sets(void **state)
 {
 	struct wire *wire = wire_of(state);
@@ -177,7 +192,7 @@ static void keeps_what_is_in_the_sets(void **state)
 		struct npf_match match;
 
 		build(&match, sets[i], n);
-		if (npf_set_sets(wire->instance, sets[i], n))
+		if (install(wire, sets[i], n))
 			fail_msg("%s", npf_error(wire->instance));
 		send_and_compare(wire, &match);
 		for (uint32_t k = 0; k < match.shapes.n; k++)
@@ -197,7 +212,7 @@ static void a_failure_changes_nothing(void **state)
 	seed = 0x5E7502;
 	build(&match, &good, 1);
 	assert_int_equal(npf_set_buffer(wire->instance, BUFFER), 0);
-	assert_int_equal(npf_set_sets(wire->instance, &good, 1), 0);
+	assert_int_equal(install(wire, &good, 1), 0);
 	assert_int_equal(npf_set_sets(wire->instance, &none, 1), -EINVAL);
 	assert_non_null(strstr(npf_error(wire->instance), "set number 0"));
 	assert_int_equal(npf_set_sets(wire->instance, many, N_OF(many)), -EINVAL);
