@@ -497,7 +497,8 @@ uint64_t npf_send_clock(const struct npf_instance *instance);
 void npf_stop_sending(struct npf_instance *instance);
 
 /* Wait until what was handed over has left the adapter's queue (NPF_WaitEndOfBufferedWrite), at
- * most ns. npf_buffered_write() and npf_close() do this by themselves. -ETIMEDOUT, -EINTR. */
+ * most ns. npf_buffered_write() and npf_close() do this by themselves, for a second at most.
+ * -ETIMEDOUT, -EINTR. */
 int npf_wait_sent(struct npf_instance *instance, uint64_t ns);
 
 enum npf_send_failure {

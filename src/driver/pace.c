@@ -198,6 +198,23 @@ int npf_do_job(struct npf_instance *instance, struct npf_job *job)
 	return say_how_many(instance, job, err);
 }
 
+void npf_drain_last(struct npf_instance *instance, uint64_t ns)
+{
+	struct npf_host *host = instance->host;
+	uint32_t *word = &instance->sending.stop;
+	uint64_t began = npf_now(instance);
+
+	while (host->nic->unsent(instance->nic)) {
+		uint64_t now = npf_now(instance);
+
+		if (now - began >= ns)
+			return;
+		/* The word says "close" already: what it is now ends no sleep. */
+		host->system->sleep_until(host, now + PAUSE, word,
+					  __atomic_load_n(word, __ATOMIC_ACQUIRE));
+	}
+}
+
 /* The original waited 256 times 100 ms; what drains at all drains within the caller's limit. */
 int npf_drain(struct npf_instance *instance, uint64_t ns)
 {

@@ -17,9 +17,6 @@
 #define WINDOW       4096u
 #define WINDOW_PACED 64u
 
-/* What has not left the adapter after so long is not waited for. */
-#define DRAIN_NS NPF_NS_PER_S
-
 #define US_PER_S 1000000
 
 struct queue {
@@ -191,7 +188,7 @@ static int send_all(struct npf_instance *instance, struct queue *queue)
 	npf_free(instance->host, frames, most * sizeof(*frames));
 	/* What does not leave in time is told by npf_get_send_stats(). */
 	if (!err)
-		npf_drain(instance, DRAIN_NS);
+		npf_drain(instance, NPF_DRAIN_NS);
 	return err;
 }
 

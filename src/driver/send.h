@@ -19,6 +19,9 @@ struct npf_instance;
 #define NPF_STOP_ASKED 0x1u /* npf_stop_sending(): ends one send */
 #define NPF_STOP_CLOSE 0x2u /* cleanup has begun: ends all */
 
+/* What has not left the adapter after so long is not waited for. */
+#define NPF_DRAIN_NS NPF_NS_PER_S
+
 #define NPF_LATE_LIMIT 100000u /* ns, unless the caller sets another */
 
 /* Lateness in ns: exact below 16, then 16 steps to each doubling. */
@@ -81,6 +84,8 @@ int64_t npf_write_queue(struct npf_instance *instance, const void *queue, size_t
 int npf_do_job(struct npf_instance *instance, struct npf_job *job);
 /* Until the adapter's queue holds nothing of ours, at most ns. -ETIMEDOUT, -EINTR, -ECANCELED. */
 int npf_drain(struct npf_instance *instance, uint64_t ns);
+/* The same for who closes and is alone: no stop ends it. */
+void npf_drain_last(struct npf_instance *instance, uint64_t ns);
 
 /* ---- send_stats.c --------------------------------------------------------------------------- */
 

@@ -573,6 +573,33 @@ static void frames_that_are_held_back_are_waited_for(void **state)
 	queue_end(&queue);
 }
 
+static void close_waits_for_frames_that_are_held_back(void **state)
+{
+	struct world *world = *state;
+	uint8_t frame[60] = { 0 };
+	struct npf_instance *instance;
+
+	assert_int_equal(npf_open(world->driver, "eth0", NULL, &instance, NULL), 0);
+	assert_int_equal(npf_write(instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_hold(world->host, "eth0", 100);
+	assert_int_equal(npf_sim_at(world->host, 300 * MS, let_go, world), 0);
+	npf_stop_sending(instance);
+	npf_close(instance);
+	assert_true(world_now(world) >= 300 * MS && world_now(world) < 301 * MS);
+}
+
+static void close_does_not_wait_for_ever(void **state)
+{
+	struct world *world = *state;
+	struct npf_instance *instance;
+
+	assert_int_equal(npf_open(world->driver, "eth0", NULL, &instance, NULL), 0);
+	npf_sim_hold(world->host, "eth0", 100);
+	npf_close(instance);
+	assert_true(world_now(world) >= S && world_now(world) < S + MS);
+	npf_sim_hold(world->host, "eth0", 0);
+}
+
 /* ---- frames with times ---------------------------------------------------------------------- */
 
 static void frames_go_at_their_times_or_at_once(void **state)
@@ -804,6 +831,8 @@ int main(void)
 		IN_WORLD(a_full_queue_is_waited_for),
 		IN_WORLD(a_queue_that_stays_full_is_an_error),
 		IN_WORLD(frames_that_are_held_back_are_waited_for),
+		IN_WORLD(close_waits_for_frames_that_are_held_back),
+		IN_WORLD(close_does_not_wait_for_ever),
 		IN_WORLD(frames_go_at_their_times_or_at_once),
 		IN_WORLD(lateness_is_told_to_a_sixteenth),
 		IN_WORLD(what_the_adapter_did_not_count_is_not_confirmed),
