@@ -182,20 +182,30 @@ static int say_how_many(struct npf_instance *instance, const struct npf_job *job
 	return npf_fail(instance, err, doing);
 }
 
-int npf_do_job(struct npf_instance *instance, struct npf_job *job)
+int npf_work_off(struct npf_instance *instance, struct npf_job *job)
 {
 	int err = 0;
 
-	npf_count_asked(instance, job->n - job->sent);
 	while (job->sent < job->n && !err) {
 		err = stopped(instance);
 		if (!err)
 			err = send_next(instance, job);
 	}
+	return err;
+}
+
+int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int err)
+{
 	if (!err)
 		return 0;
 	npf_count_failed(instance, job->n - job->sent, err);
 	return say_how_many(instance, job, err);
+}
+
+int npf_do_job(struct npf_instance *instance, struct npf_job *job)
+{
+	npf_count_asked(instance, job->n);
+	return npf_end_job(instance, job, npf_work_off(instance, job));
 }
 
 void npf_drain_last(struct npf_instance *instance, uint64_t ns)

@@ -82,6 +82,10 @@ int64_t npf_write_queue(struct npf_instance *instance, const void *queue, size_t
 /* Send what is left of a job. job->sent is right whatever is returned; the sentence says how many
  * went of how many. */
 int npf_do_job(struct npf_instance *instance, struct npf_job *job);
+/* Its parts, for who has not all frames at hand at once: send what is left, uncounted; and for the
+ * whole, whose frames were counted as asked before, count what did not go and say so. Returns err. */
+int npf_work_off(struct npf_instance *instance, struct npf_job *job);
+int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int err);
 /* Until the adapter's queue holds nothing of ours, at most ns. -ETIMEDOUT, -EINTR, -ECANCELED. */
 int npf_drain(struct npf_instance *instance, uint64_t ns);
 /* The same for who closes and is alone: no stop ends it. */

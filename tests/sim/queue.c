@@ -430,6 +430,35 @@ static void a_queue_ends_when_the_adapter_goes_down(void **state)
 	expect_error_for_rest(*state, bring_down, -ENETDOWN, NPF_SEND_FAILED_DOWN);
 }
 
+/* More frames than are looked up at once, paced or not: all were asked for, and all but those that
+ * went have failed. */
+static void every_record_of_a_queue_is_asked_for(void **state)
+{
+	enum { PACED = 200, FAST = 9000, WENT = 30 };
+	struct world *world = *state;
+
+	for (int sync = 0; sync < 2; sync++) {
+		size_t n = sync ? PACED : FAST;
+		struct npf_send_stats stats;
+		struct queue queue;
+
+		queue_begin(&queue);
+		for (size_t i = 0; i < n; i++)
+			queue_add(&queue, 0, 0, 20);
+		assert_int_equal(npf_reset_send_stats(world->instance), 0);
+		npf_sim_set_room(world->host, "eth0", WENT);
+		assert_int_equal(npf_buffered_write(world->instance, queue.bytes, queue.size, sync),
+				 (int64_t)WENT * (20 + NPF_SF_PKTHDR_SIZE));
+		stats = send_stats(world);
+		assert_int_equal(stats.asked, n);
+		assert_int_equal(stats.handed, WENT);
+		assert_int_equal(stats.failed_by[NPF_SEND_FAILED_FULL], n - WENT);
+		assert_non_null(strstr(npf_error(world->instance),
+				       sync ? "after 30 of 200 frames" : "after 30 of 9000 frames"));
+		queue_end(&queue);
+	}
+}
+
 /* The caller comes with the rest at once: it hears of the stop, and only then may go on. */
 static void a_stop_is_told_once(void **state)
 {
@@ -824,6 +853,7 @@ int main(void)
 		IN_WORLD(only_tagged_frames_may_be_four_bytes_longer),
 		IN_WORLD(item_13_a_queue_ends_when_the_adapter_goes),
 		IN_WORLD(a_queue_ends_when_the_adapter_goes_down),
+		IN_WORLD(every_record_of_a_queue_is_asked_for),
 		IN_WORLD(a_stop_is_told_once),
 		IN_WORLD(a_stop_waits_for_the_next_send),
 		IN_WORLD(a_stop_ends_a_long_wait),
