@@ -31,8 +31,9 @@ struct npf_instance;
 struct npf_send_counters {
 	struct npf_send_stats stats; /* without what is computed when asked for */
 	uint64_t late[NPF_LATE_BUCKETS];
-	struct npf_sent_counters first, last; /* of the adapter: before the first frame, and now */
-	bool began;                           /* first is known */
+	struct npf_sent_counters last;  /* the adapter's, as last seen */
+	struct npf_sent_counters risen; /* by so much since the first frame */
+	bool began;                     /* last is known */
 };
 
 struct npf_sending {
@@ -48,6 +49,7 @@ struct npf_sending {
 	uint32_t max_untagged; /* of any other */
 	uint32_t min_frame;
 
+	struct npf_lock look_lock; /* one look at the adapter's counters at a time */
 	struct npf_lock stats_lock;
 	struct npf_send_counters counters;
 };

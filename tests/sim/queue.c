@@ -709,6 +709,57 @@ static void what_the_adapter_did_not_count_is_not_confirmed(void **state)
 	assert_int_equal(send_stats(world).confirmed, 50);
 }
 
+/* As a driver does that is reset. */
+static void an_adapter_may_count_from_zero_again(void **state)
+{
+	struct world *world = *state;
+	struct npf_adapter *adapter = npf_sim_adapter(world->host, "eth0");
+	uint8_t frame[60] = { 0 };
+	struct npf_send_stats stats;
+
+	adapter->tx_packets = 1000;
+	assert_int_equal(npf_set_write_repeat(world->instance, 50), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_drop_sent(world->host, "eth0", 20);
+	send_stats(world);
+	adapter->tx_packets = 0;
+	stats = send_stats(world);
+	assert_int_equal(stats.confirmed, 30);
+	assert_int_equal(stats.device_dropped, 20);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_drop_sent(world->host, "eth0", 10);
+	stats = send_stats(world);
+	assert_int_equal(stats.handed, 100);
+	assert_int_equal(stats.confirmed, 70);
+	assert_int_equal(stats.device_dropped, 30);
+}
+
+static void reset_stats(void *arg)
+{
+	assert_int_equal(npf_reset_send_stats(((struct world *)arg)->instance), 0);
+}
+
+/* Behind the fourth of ten. */
+static void counters_are_reset_amid_a_send(void **state)
+{
+	struct world *world = *state;
+	struct npf_send_stats stats;
+	struct queue queue;
+
+	queue_begin(&queue);
+	for (int32_t i = 0; i < 10; i++)
+		queue_add(&queue, 0, 1000 * i, 60);
+	assert_int_equal(npf_sim_at(world->host, 3500 * US, reset_stats, world), 0);
+	assert_int_equal(npf_buffered_write(world->instance, queue.bytes, queue.size, true),
+			 queue.size);
+	stats = send_stats(world);
+	assert_int_equal(stats.asked, 6);
+	assert_int_equal(stats.handed, 6);
+	assert_int_equal(stats.confirmed, 6);
+	assert_int_equal(stats.paced, 6);
+	queue_end(&queue);
+}
+
 static void paths_are_obeyed_or_refused(void **state)
 {
 	struct world *world = *state;
@@ -866,6 +917,8 @@ int main(void)
 		IN_WORLD(frames_go_at_their_times_or_at_once),
 		IN_WORLD(lateness_is_told_to_a_sixteenth),
 		IN_WORLD(what_the_adapter_did_not_count_is_not_confirmed),
+		IN_WORLD(an_adapter_may_count_from_zero_again),
+		IN_WORLD(counters_are_reset_amid_a_send),
 		IN_WORLD(paths_are_obeyed_or_refused),
 		IN_WORLD(an_instance_that_only_sends_taps_nothing),
 		IN_WORLD(item_10_writers_follow_each_other),
