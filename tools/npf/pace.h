@@ -42,4 +42,8 @@ void npf_schedule_pass(struct npf_schedule *schedule);
 /* ns after the start at which the next packet is due; never less than before. */
 uint64_t npf_schedule_next(struct npf_schedule *schedule, uint64_t time, uint32_t length);
 
+/* Times in ns; the greatest number when they do not fit: later than everything, never earlier. */
+uint64_t npf_time_add(uint64_t a, uint64_t b);
+uint64_t npf_time_of(uint64_t seconds, uint64_t ns);
+
 #endif
