@@ -175,6 +175,19 @@ static void far_times_stay_far(void **state)
 	}
 }
 
+/* The first packet behind a plan must still be ahead when the next is made, late as timers are. */
+static void plans_overlap(void **state)
+{
+	const uint64_t late = 50000000;
+
+	(void)state;
+	for (uint64_t now = 1; now < UINT64_C(1) << 62; now *= 2) {
+		assert_true(npf_plan_again(now) > now);
+		assert_true(npf_plan_again(now) + late < npf_plan_until(now));
+	}
+	assert_true(npf_plan_until(UINT64_MAX) == UINT64_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +200,7 @@ int main(void)
 		cmocka_unit_test(rounds_follow_without_a_seam),
 		cmocka_unit_test(short_rounds),
 		cmocka_unit_test(far_times_stay_far),
+		cmocka_unit_test(plans_overlap),
 	};
 
 	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);

@@ -94,6 +94,16 @@ uint64_t npf_time_of(uint64_t seconds, uint64_t ns)
 	return npf_time_add(seconds > UINT64_MAX / SECOND ? UINT64_MAX : seconds * SECOND, ns);
 }
 
+uint64_t npf_plan_until(uint64_t now)
+{
+	return npf_time_add(now, NPF_PLAN_NS);
+}
+
+uint64_t npf_plan_again(uint64_t now)
+{
+	return npf_time_add(now, NPF_PLAN_NS / 2);
+}
+
 /* ---- schedule -------------------------------------------------------------------------------- */
 
 void npf_schedule_init(struct npf_schedule *schedule, struct npf_pace pace)
