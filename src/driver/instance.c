@@ -485,6 +485,7 @@ void npf_close_binding(struct npf_instance *instance)
 	if (!begin_unbinding(instance))
 		return;
 	drain(host, &instance->binding, NPF_UNBINDING);
+	npf_drain_last(instance, NPF_DRAIN_NS);
 
 	npf_free_dump(instance);
 	close_nic(instance);

@@ -182,20 +182,47 @@ static int say_how_many(struct npf_instance *instance, const struct npf_job *job
 	return npf_fail(instance, err, doing);
 }
 
-int npf_do_job(struct npf_instance *instance, struct npf_job *job)
+int npf_work_off(struct npf_instance *instance, struct npf_job *job)
 {
 	int err = 0;
 
-	npf_count_asked(instance, job->n - job->sent);
 	while (job->sent < job->n && !err) {
 		err = stopped(instance);
 		if (!err)
 			err = send_next(instance, job);
 	}
+	return err;
+}
+
+int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int err)
+{
 	if (!err)
 		return 0;
 	npf_count_failed(instance, job->n - job->sent, err);
 	return say_how_many(instance, job, err);
+}
+
+int npf_do_job(struct npf_instance *instance, struct npf_job *job)
+{
+	npf_count_asked(instance, job->n);
+	return npf_end_job(instance, job, npf_work_off(instance, job));
+}
+
+void npf_drain_last(struct npf_instance *instance, uint64_t ns)
+{
+	struct npf_host *host = instance->host;
+	uint32_t *word = &instance->sending.stop;
+	uint64_t began = npf_now(instance);
+
+	while (host->nic->unsent(instance->nic)) {
+		uint64_t now = npf_now(instance);
+
+		if (now - began >= ns)
+			return;
+		/* The word says "close" already: what it is now ends no sleep. */
+		host->system->sleep_until(host, now + PAUSE, word,
+					  __atomic_load_n(word, __ATOMIC_ACQUIRE));
+	}
 }
 
 /* The original waited 256 times 100 ms; what drains at all drains within the caller's limit. */

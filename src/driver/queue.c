@@ -17,15 +17,14 @@
 #define WINDOW       4096u
 #define WINDOW_PACED 64u
 
-/* What has not left the adapter after so long is not waited for. */
-#define DRAIN_NS NPF_NS_PER_S
-
 #define US_PER_S 1000000
 
 struct queue {
 	const uint8_t *data;
 	size_t size; /* bytes to go out */
 	size_t at;   /* bytes whose frames went, a record's border */
+	size_t n;    /* records to go out */
+	size_t sent; /* records that went */
 	bool sync;
 	uint64_t start;  /* when the first record is due, ns */
 	uint64_t latest; /* when any record so far is, ns */
@@ -106,13 +105,13 @@ static int check_record(struct npf_instance *instance, const struct queue *queue
 }
 
 /* Of all records, those behind the span of a paced call included. */
-static int check_queue(struct npf_instance *instance, const struct queue *queue)
+static int check_queue(struct npf_instance *instance, struct queue *queue)
 {
-	size_t number = 0, size = 0;
+	size_t size = 0;
 	int err = 0;
 
 	for (size_t at = 0; at < queue->size && !err; at += size)
-		err = check_record(instance, queue, at, ++number, &size);
+		err = check_record(instance, queue, at, ++queue->n, &size);
 	return err;
 }
 
@@ -121,12 +120,14 @@ static int check_queue(struct npf_instance *instance, const struct queue *queue)
 static void cut_to_span(struct queue *queue)
 {
 	int64_t from = whole_seconds(queue->first);
+	size_t n = 0;
 
-	for (size_t at = 0; at < queue->size;) {
+	for (size_t at = 0; at < queue->size; n++) {
 		struct npf_sf_pkthdr header = header_at(queue, at);
 
 		if (whole_seconds(stamp_us(&header)) - from > 1) {
 			queue->size = at;
+			queue->n = n;
 			return;
 		}
 		at += HEADER + header.caplen;
@@ -170,10 +171,11 @@ static int send_window(struct npf_instance *instance, struct queue *queue,
 		       struct npf_send_frame *frames, size_t most)
 {
 	struct npf_job job = { .frames = frames, .n = fill_window(queue, frames, most) };
-	int err = npf_do_job(instance, &job);
+	int err = npf_work_off(instance, &job);
 
 	for (size_t i = 0; i < job.sent; i++)
 		queue->at += HEADER + frames[i].size;
+	queue->sent += job.sent;
 	return err;
 }
 
@@ -185,14 +187,18 @@ static int send_all(struct npf_instance *instance, struct queue *queue)
 
 	if (!frames)
 		return npf_fail_host(instance, -ENOMEM, "sending a queue failed");
+	npf_count_asked(instance, queue->n);
 	queue->start = npf_now(instance);
 	while (queue->at < queue->size && !err)
 		err = send_window(instance, queue, frames, most);
 	npf_free(instance->host, frames, most * sizeof(*frames));
 	/* What does not leave in time is told by npf_get_send_stats(). */
 	if (!err)
-		npf_drain(instance, DRAIN_NS);
-	return err;
+		npf_drain(instance, NPF_DRAIN_NS);
+
+	struct npf_job whole = { .n = queue->n, .sent = queue->sent };
+
+	return npf_end_job(instance, &whole, err);
 }
 
 static int send_queue(struct npf_instance *instance, struct queue *queue)

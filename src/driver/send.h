@@ -19,6 +19,9 @@ struct npf_instance;
 #define NPF_STOP_ASKED 0x1u /* npf_stop_sending(): ends one send */
 #define NPF_STOP_CLOSE 0x2u /* cleanup has begun: ends all */
 
+/* What has not left the adapter after so long is not waited for. */
+#define NPF_DRAIN_NS NPF_NS_PER_S
+
 #define NPF_LATE_LIMIT 100000u /* ns, unless the caller sets another */
 
 /* Lateness in ns: exact below 16, then 16 steps to each doubling. */
@@ -28,8 +31,9 @@ struct npf_instance;
 struct npf_send_counters {
 	struct npf_send_stats stats; /* without what is computed when asked for */
 	uint64_t late[NPF_LATE_BUCKETS];
-	struct npf_sent_counters first, last; /* of the adapter: before the first frame, and now */
-	bool began;                           /* first is known */
+	struct npf_sent_counters last;  /* the adapter's, as last seen */
+	struct npf_sent_counters risen; /* by so much since the first frame */
+	bool began;                     /* last is known */
 };
 
 struct npf_sending {
@@ -45,6 +49,7 @@ struct npf_sending {
 	uint32_t max_untagged; /* of any other */
 	uint32_t min_frame;
 
+	struct npf_lock look_lock; /* one look at the adapter's counters at a time */
 	struct npf_lock stats_lock;
 	struct npf_send_counters counters;
 };
@@ -79,8 +84,14 @@ int64_t npf_write_queue(struct npf_instance *instance, const void *queue, size_t
 /* Send what is left of a job. job->sent is right whatever is returned; the sentence says how many
  * went of how many. */
 int npf_do_job(struct npf_instance *instance, struct npf_job *job);
+/* Its parts, for who has not all frames at hand at once: send what is left, uncounted; and for the
+ * whole, whose frames were counted as asked before, count what did not go and say so. Returns err. */
+int npf_work_off(struct npf_instance *instance, struct npf_job *job);
+int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int err);
 /* Until the adapter's queue holds nothing of ours, at most ns. -ETIMEDOUT, -EINTR, -ECANCELED. */
 int npf_drain(struct npf_instance *instance, uint64_t ns);
+/* The same for who closes and is alone: no stop ends it. */
+void npf_drain_last(struct npf_instance *instance, uint64_t ns);
 
 /* ---- send_stats.c --------------------------------------------------------------------------- */
 

@@ -74,22 +74,35 @@ static void unlock(struct npf_instance *instance)
 	npf_lock_release(instance->host, &instance->sending.stats_lock);
 }
 
-/* Asked without the lock: it takes the time of many frames. An adapter that has gone tells nothing;
- * what was known stays. */
+/* A driver that was reset counts from zero again: what is below the last look has not risen. */
+static uint64_t rise(uint64_t from, uint64_t to)
+{
+	return to > from ? to - from : 0;
+}
+
+static void take_look(struct npf_send_counters *counters, const struct npf_sent_counters *now)
+{
+	if (counters->began) {
+		counters->risen.packets += rise(counters->last.packets, now->packets);
+		counters->risen.dropped += rise(counters->last.dropped, now->dropped);
+	}
+	counters->last = *now;
+	counters->began = true;
+}
+
+/* Asked without the lock of the counting: it takes the time of many frames. An adapter that has
+ * gone tells nothing; what was known stays. */
 static void look_at_adapter(struct npf_instance *instance)
 {
+	struct npf_lock *looking = &instance->sending.look_lock;
 	struct npf_sent_counters now;
 
-	if (instance->host->nic->sent(instance->nic, &now))
-		return;
-
-	struct npf_send_counters *counters = lock(instance);
-
-	counters->last = now;
-	if (!counters->began)
-		counters->first = now;
-	counters->began = true;
-	unlock(instance);
+	npf_lock_take(instance->host, looking);
+	if (!instance->host->nic->sent(instance->nic, &now)) {
+		take_look(lock(instance), &now);
+		unlock(instance);
+	}
+	npf_lock_release(instance->host, looking);
 }
 
 static bool has_begun(struct npf_instance *instance)
@@ -177,8 +190,8 @@ static void compute(struct npf_instance *instance, struct npf_send_stats *stats)
 	struct npf_send_counters *counters = lock(instance);
 
 	*stats = counters->stats;
-	stats->confirmed = least(stats->handed, counters->last.packets - counters->first.packets);
-	stats->device_dropped = counters->last.dropped - counters->first.dropped;
+	stats->confirmed = least(stats->handed, counters->risen.packets);
+	stats->device_dropped = counters->risen.dropped;
 	stats->late_p50 = percentile(counters, 50);
 	stats->late_p99 = percentile(counters, 99);
 	unlock(instance);
@@ -195,13 +208,28 @@ int npf_get_send_stats(struct npf_instance *instance, struct npf_send_stats *sta
 	return 0;
 }
 
+/* Frames that a send is still about stay asked for: they will be counted as handed or failed. */
+static void forget(struct npf_send_counters *counters)
+{
+	const struct npf_send_stats *stats = &counters->stats;
+	uint64_t under_way = stats->asked - stats->handed - stats->failed;
+
+	*counters = (struct npf_send_counters){
+		.stats = { .asked = under_way },
+		.last = counters->last,
+		.began = counters->began && under_way,
+	};
+}
+
 int npf_reset_send_stats(struct npf_instance *instance)
 {
 	int err = npf_enter(instance);
 
 	if (err)
 		return err;
-	*lock(instance) = (struct npf_send_counters){ 0 };
+	if (has_begun(instance))
+		look_at_adapter(instance);
+	forget(lock(instance));
 	unlock(instance);
 	npf_stop_using_open_instance(instance);
 	return 0;

@@ -430,6 +430,35 @@ static void a_queue_ends_when_the_adapter_goes_down(void **state)
 	expect_error_for_rest(*state, bring_down, -ENETDOWN, NPF_SEND_FAILED_DOWN);
 }
 
+/* More frames than are looked up at once, paced or not: all were asked for, and all but those that
+ * went have failed. */
+static void every_record_of_a_queue_is_asked_for(void **state)
+{
+	enum { PACED = 200, FAST = 9000, WENT = 30 };
+	struct world *world = *state;
+
+	for (int sync = 0; sync < 2; sync++) {
+		size_t n = sync ? PACED : FAST;
+		struct npf_send_stats stats;
+		struct queue queue;
+
+		queue_begin(&queue);
+		for (size_t i = 0; i < n; i++)
+			queue_add(&queue, 0, 0, 20);
+		assert_int_equal(npf_reset_send_stats(world->instance), 0);
+		npf_sim_set_room(world->host, "eth0", WENT);
+		assert_int_equal(npf_buffered_write(world->instance, queue.bytes, queue.size, sync),
+				 (int64_t)WENT * (20 + NPF_SF_PKTHDR_SIZE));
+		stats = send_stats(world);
+		assert_int_equal(stats.asked, n);
+		assert_int_equal(stats.handed, WENT);
+		assert_int_equal(stats.failed_by[NPF_SEND_FAILED_FULL], n - WENT);
+		assert_non_null(strstr(npf_error(world->instance),
+				       sync ? "after 30 of 200 frames" : "after 30 of 9000 frames"));
+		queue_end(&queue);
+	}
+}
+
 /* The caller comes with the rest at once: it hears of the stop, and only then may go on. */
 static void a_stop_is_told_once(void **state)
 {
@@ -573,6 +602,33 @@ static void frames_that_are_held_back_are_waited_for(void **state)
 	queue_end(&queue);
 }
 
+static void close_waits_for_frames_that_are_held_back(void **state)
+{
+	struct world *world = *state;
+	uint8_t frame[60] = { 0 };
+	struct npf_instance *instance;
+
+	assert_int_equal(npf_open(world->driver, "eth0", NULL, &instance, NULL), 0);
+	assert_int_equal(npf_write(instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_hold(world->host, "eth0", 100);
+	assert_int_equal(npf_sim_at(world->host, 300 * MS, let_go, world), 0);
+	npf_stop_sending(instance);
+	npf_close(instance);
+	assert_true(world_now(world) >= 300 * MS && world_now(world) < 301 * MS);
+}
+
+static void close_does_not_wait_for_ever(void **state)
+{
+	struct world *world = *state;
+	struct npf_instance *instance;
+
+	assert_int_equal(npf_open(world->driver, "eth0", NULL, &instance, NULL), 0);
+	npf_sim_hold(world->host, "eth0", 100);
+	npf_close(instance);
+	assert_true(world_now(world) >= S && world_now(world) < S + MS);
+	npf_sim_hold(world->host, "eth0", 0);
+}
+
 /* ---- frames with times ---------------------------------------------------------------------- */
 
 static void frames_go_at_their_times_or_at_once(void **state)
@@ -651,6 +707,57 @@ static void what_the_adapter_did_not_count_is_not_confirmed(void **state)
 	assert_int_equal(stats.by_path[NPF_SEND_SOCKET], 50);
 	npf_sim_remove_adapter(world->host, "eth0");
 	assert_int_equal(send_stats(world).confirmed, 50);
+}
+
+/* As a driver does that is reset. */
+static void an_adapter_may_count_from_zero_again(void **state)
+{
+	struct world *world = *state;
+	struct npf_adapter *adapter = npf_sim_adapter(world->host, "eth0");
+	uint8_t frame[60] = { 0 };
+	struct npf_send_stats stats;
+
+	adapter->tx_packets = 1000;
+	assert_int_equal(npf_set_write_repeat(world->instance, 50), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_drop_sent(world->host, "eth0", 20);
+	send_stats(world);
+	adapter->tx_packets = 0;
+	stats = send_stats(world);
+	assert_int_equal(stats.confirmed, 30);
+	assert_int_equal(stats.device_dropped, 20);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_drop_sent(world->host, "eth0", 10);
+	stats = send_stats(world);
+	assert_int_equal(stats.handed, 100);
+	assert_int_equal(stats.confirmed, 70);
+	assert_int_equal(stats.device_dropped, 30);
+}
+
+static void reset_stats(void *arg)
+{
+	assert_int_equal(npf_reset_send_stats(((struct world *)arg)->instance), 0);
+}
+
+/* Behind the fourth of ten. */
+static void counters_are_reset_amid_a_send(void **state)
+{
+	struct world *world = *state;
+	struct npf_send_stats stats;
+	struct queue queue;
+
+	queue_begin(&queue);
+	for (int32_t i = 0; i < 10; i++)
+		queue_add(&queue, 0, 1000 * i, 60);
+	assert_int_equal(npf_sim_at(world->host, 3500 * US, reset_stats, world), 0);
+	assert_int_equal(npf_buffered_write(world->instance, queue.bytes, queue.size, true),
+			 queue.size);
+	stats = send_stats(world);
+	assert_int_equal(stats.asked, 6);
+	assert_int_equal(stats.handed, 6);
+	assert_int_equal(stats.confirmed, 6);
+	assert_int_equal(stats.paced, 6);
+	queue_end(&queue);
 }
 
 static void paths_are_obeyed_or_refused(void **state)
@@ -797,6 +904,7 @@ int main(void)
 		IN_WORLD(only_tagged_frames_may_be_four_bytes_longer),
 		IN_WORLD(item_13_a_queue_ends_when_the_adapter_goes),
 		IN_WORLD(a_queue_ends_when_the_adapter_goes_down),
+		IN_WORLD(every_record_of_a_queue_is_asked_for),
 		IN_WORLD(a_stop_is_told_once),
 		IN_WORLD(a_stop_waits_for_the_next_send),
 		IN_WORLD(a_stop_ends_a_long_wait),
@@ -804,9 +912,13 @@ int main(void)
 		IN_WORLD(a_full_queue_is_waited_for),
 		IN_WORLD(a_queue_that_stays_full_is_an_error),
 		IN_WORLD(frames_that_are_held_back_are_waited_for),
+		IN_WORLD(close_waits_for_frames_that_are_held_back),
+		IN_WORLD(close_does_not_wait_for_ever),
 		IN_WORLD(frames_go_at_their_times_or_at_once),
 		IN_WORLD(lateness_is_told_to_a_sixteenth),
 		IN_WORLD(what_the_adapter_did_not_count_is_not_confirmed),
+		IN_WORLD(an_adapter_may_count_from_zero_again),
+		IN_WORLD(counters_are_reset_amid_a_send),
 		IN_WORLD(paths_are_obeyed_or_refused),
 		IN_WORLD(an_instance_that_only_sends_taps_nothing),
 		IN_WORLD(item_10_writers_follow_each_other),

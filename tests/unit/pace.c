@@ -145,6 +145,49 @@ static void short_rounds(void **state)
 	assert_int_equal(npf_schedule_next(&schedule, 100, 60), 100);
 }
 
+/* What does not fit is later than everything: a wrapped time would go at once. */
+static void far_times_stay_far(void **state)
+{
+	const uint64_t gap = UINT64_C(4000000000) * 1000000000u;
+	struct npf_schedule schedule;
+
+	(void)state;
+	assert_true(npf_time_add(UINT64_MAX - 1, 1) == UINT64_MAX);
+	assert_true(npf_time_add(UINT64_MAX, UINT64_MAX) == UINT64_MAX);
+	assert_int_equal(npf_time_add(3, 4), 7);
+	assert_int_equal(npf_time_of(3, 4), UINT64_C(3000000004));
+	assert_true(npf_time_of(UINT64_MAX / 1000, 0) == UINT64_MAX);
+	assert_true(npf_time_of(UINT64_MAX / 1000000000u, 999999999) == UINT64_MAX);
+
+	npf_schedule_init(&schedule, (struct npf_pace){ NPF_PACE_RECORDED, 1 });
+	assert_int_equal(npf_schedule_next(&schedule, 0, 60), 0);
+	assert_true(npf_schedule_next(&schedule, gap, 60) == UINT64_MAX);
+
+	npf_schedule_init(&schedule, (struct npf_pace){ NPF_PACE_RECORDED, MILLION });
+	for (uint64_t round = 0, least = 0; round < 20; round++) {
+		uint64_t due;
+
+		npf_schedule_next(&schedule, 0, 60);
+		due = npf_schedule_next(&schedule, gap, 60);
+		assert_true(due >= least);
+		least = due;
+		npf_schedule_pass(&schedule);
+	}
+}
+
+/* The first packet behind a plan must still be ahead when the next is made, late as timers are. */
+static void plans_overlap(void **state)
+{
+	const uint64_t late = 50000000;
+
+	(void)state;
+	for (uint64_t now = 1; now < UINT64_C(1) << 62; now *= 2) {
+		assert_true(npf_plan_again(now) > now);
+		assert_true(npf_plan_again(now) + late < npf_plan_until(now));
+	}
+	assert_true(npf_plan_until(UINT64_MAX) == UINT64_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +199,8 @@ int main(void)
 		cmocka_unit_test(time_stamps),
 		cmocka_unit_test(rounds_follow_without_a_seam),
 		cmocka_unit_test(short_rounds),
+		cmocka_unit_test(far_times_stay_far),
+		cmocka_unit_test(plans_overlap),
 	};
 
 	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);

@@ -82,6 +82,28 @@ bool npf_parse_rate(const char *text, struct npf_pace *pace)
 	return false;
 }
 
+/* ---- times ----------------------------------------------------------------------------------- */
+
+uint64_t npf_time_add(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+uint64_t npf_time_of(uint64_t seconds, uint64_t ns)
+{
+	return npf_time_add(seconds > UINT64_MAX / SECOND ? UINT64_MAX : seconds * SECOND, ns);
+}
+
+uint64_t npf_plan_until(uint64_t now)
+{
+	return npf_time_add(now, NPF_PLAN_NS);
+}
+
+uint64_t npf_plan_again(uint64_t now)
+{
+	return npf_time_add(now, NPF_PLAN_NS / 2);
+}
+
 /* ---- schedule -------------------------------------------------------------------------------- */
 
 void npf_schedule_init(struct npf_schedule *schedule, struct npf_pace pace)
@@ -105,7 +127,7 @@ static uint64_t recorded(struct npf_schedule *schedule, uint64_t time)
 		schedule->backwards++;
 	else
 		schedule->last = time;
-	return scale(schedule->before + (schedule->last - schedule->first), MILLION,
+	return scale(npf_time_add(schedule->before, schedule->last - schedule->first), MILLION,
 		     schedule->pace.millionths);
 }
 
@@ -114,7 +136,8 @@ void npf_schedule_pass(struct npf_schedule *schedule)
 	uint64_t span = schedule->last - schedule->first;
 
 	if (schedule->taken > 1)
-		schedule->before += span + span / (schedule->taken - 1);
+		schedule->before = npf_time_add(schedule->before,
+						npf_time_add(span, span / (schedule->taken - 1)));
 	schedule->taken = 0;
 }
 

@@ -42,4 +42,14 @@ void npf_schedule_pass(struct npf_schedule *schedule);
 /* ns after the start at which the next packet is due; never less than before. */
 uint64_t npf_schedule_next(struct npf_schedule *schedule, uint64_t time, uint32_t length);
 
+/* Times in ns; the greatest number when they do not fit: later than everything, never earlier. */
+uint64_t npf_time_add(uint64_t a, uint64_t b);
+uint64_t npf_time_of(uint64_t seconds, uint64_t ns);
+
+/* Sending in pieces: up to when one call plans, and when to look again if nothing is due by then.
+ * That is so early that a packet just behind the plan is still well ahead however late timers are. */
+#define NPF_PLAN_NS UINT64_C(200000000)
+uint64_t npf_plan_until(uint64_t now);
+uint64_t npf_plan_again(uint64_t now);
+
 #endif

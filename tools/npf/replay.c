@@ -39,7 +39,7 @@ static int send_all(struct npf_sending *sending, struct npf_feed *feed)
 		if (!start)
 			start = npf_send_clock(sending->session.instance) + (paced ? LEAD : 0);
 		for (size_t i = 0; paced && i < batch->n; i++)
-			batch->frames[i].at += start;
+			batch->frames[i].at = npf_time_add(batch->frames[i].at, start);
 		if (npf_sending_frames(sending, batch->frames, batch->n, batch->done))
 			return 0;
 	}

@@ -172,7 +172,7 @@ static void fill_chunk(struct chunk *chunk, size_t n, struct npf_schedule *sched
 			make_frame(options, frame, link_type, at);
 		out->data = at ? at : frame->bytes;
 		out->size = frame->size;
-		out->at = options->pace.kind == NPF_PACE_TOP ? 0 : start + due;
+		out->at = options->pace.kind == NPF_PACE_TOP ? 0 : npf_time_add(start, due);
 	}
 }
 

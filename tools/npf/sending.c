@@ -14,7 +14,7 @@
 #include "send_report.h"
 #include "signals.h"
 
-#define AHEAD        UINT64_C(200000000)  /* ns that one call plans for */
+#define SHOWN        UINT64_C(200000000)  /* ns that a call may take where somebody watches */
 #define DRAIN        UINT64_C(2000000000) /* ns for what is in the adapter's queue */
 #define DEFAULT_LATE UINT64_C(100000)
 #define MOST_LATE_US UINT64_C(3600000000)
@@ -160,8 +160,8 @@ int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame 
 	int err = 0;
 
 	while (n && !err && !npf_sending_stopped(sending)) {
-		uint64_t until = npf_send_clock(instance) + AHEAD;
-		size_t due = due_by(frames, n, until), sent = 0;
+		uint64_t now = npf_send_clock(instance);
+		size_t due = due_by(frames, n, npf_plan_until(now)), sent = 0;
 
 		if (due) {
 			err = npf_send_frames(instance, frames, due, &sent);
@@ -169,7 +169,7 @@ int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame 
 			n -= sent;
 			sending->packets += sent;
 		} else {
-			npf_signals_wait(-1, until);
+			npf_signals_wait(-1, npf_plan_again(now));
 		}
 		err = note(sending, err);
 		sending->share = share < 0 ? share : share - per_frame * (double)n;
@@ -189,9 +189,9 @@ static uint64_t next_copies(const struct npf_sending *sending, uint64_t copies, 
 {
 	if (!sending->progress.terminal.tty)
 		return MOST_COPIES;
-	if (ns < AHEAD)
+	if (ns < SHOWN)
 		return least(copies * 2, MOST_COPIES);
-	return ns > 4 * AHEAD && copies > 1 ? copies / 2 : copies;
+	return ns > 4 * SHOWN && copies > 1 ? copies / 2 : copies;
 }
 
 void npf_sending_repeat(struct npf_sending *sending, const void *frame, size_t size, uint64_t copies)

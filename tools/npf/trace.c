@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "expression/expression.h"
+#include "pace.h"
 
 #define STREAM_SIZE (256u << 10)
 
@@ -144,8 +145,8 @@ int npf_trace_next(struct npf_trace *trace, struct npf_packet *packet, char erro
 			continue;
 		}
 		*packet = (struct npf_packet){
-			.time = (uint64_t)header->ts.tv_sec * 1000000000u +
-				(uint64_t)header->ts.tv_usec,
+			.time = npf_time_of((uint64_t)header->ts.tv_sec,
+					    (uint64_t)header->ts.tv_usec),
 			.caplen = header->caplen,
 			.len = header->len,
 			.data = data,
