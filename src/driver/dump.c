@@ -366,7 +366,7 @@ static void set_limits(struct npf_dump *dump, const struct npf_dump_options *opt
 	dump->file_packets = or_never(options->file_packets);
 	dump->file_ns = or_never(options->file_ns);
 	dump->flush_ns = options->flush_ns ? options->flush_ns : DEFAULT_FLUSH;
-	dump->deadline = options->max_ns ? dump->now + options->max_ns : NPF_NEVER;
+	dump->deadline = npf_dump_later(dump->now, or_never(options->max_ns));
 }
 
 /* Memory that writes without a page cache can take begins on a page. */

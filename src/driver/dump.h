@@ -32,6 +32,12 @@
 
 #define NPF_NEVER UINT64_MAX
 
+/* Some time later; NPF_NEVER where no clock gets to. */
+static inline uint64_t npf_dump_later(uint64_t time, uint64_t ns)
+{
+	return ns < NPF_NEVER - time ? time + ns : NPF_NEVER;
+}
+
 /* What the thread is to do; a higher order replaces a lower. */
 enum {
 	NPF_ORDER_HOLD, /* wait, nothing is set up yet */

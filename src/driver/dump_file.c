@@ -269,7 +269,7 @@ static uint64_t file_end(const struct npf_dump *dump)
 {
 	if (dump->given.until)
 		return dump->given.until;
-	return dump->file_ns == NPF_NEVER ? NPF_NEVER : dump->given.time + dump->file_ns;
+	return npf_dump_later(dump->given.time, dump->file_ns);
 }
 
 int npf_open_dump_file(struct npf_dump *dump, uint64_t first)

@@ -278,7 +278,7 @@ static uint64_t end_dump(struct npf_dump *dump, enum npf_dump_end end, bool keep
 		stop_storing(dump);
 	if (dump->file)
 		npf_close_dump_file(dump, end);
-	if (dump->error && end == NPF_DUMP_STOPPED)
+	if (dump->error && (end == NPF_DUMP_STOPPED || end == NPF_DUMP_GONE))
 		end = npf_dump_failure(dump);
 	if (dump->closed) {
 		uint64_t all = dump->taken + npf_stream_records(&dump->mark, &dump->final);

@@ -333,15 +333,16 @@ static int open_single(struct npf_dump_files *files, uint64_t time, char error[N
 				    "a symbolic link, which is not followed; name the file itself");
 		if (S_ISDIR(status.st_mode))
 			return tell(-EISDIR, error, path, NULL);
+		/* Before it is opened: a pipe without a reader would hold us for ever. */
+		if (is_planted(files, &status))
+			return tell(-EPERM, error, path,
+				    "a file of somebody else, in a directory that everybody may "
+				    "write to; remove it or take another name");
 		if (!S_ISREG(status.st_mode)) {
 			fd = open_special(files, name, error);
 			*name = '\0';
 			return fd;
 		}
-		if (is_planted(files, &status))
-			return tell(-EPERM, error, path,
-				    "a file of somebody else, in a directory that everybody may "
-				    "write to; remove it or take another name");
 		files->replace = true;
 	}
 	fd = create(files, name);

@@ -124,6 +124,12 @@ static int open_existing(const char *path, char *error)
 				       "%.150s belongs to somebody else: choose another name",
 				       path);
 	}
+	if (status.st_nlink != 1) {
+		close(fd);
+		return npf_linux_error(error, -EMLINK,
+				       "%.150s has other names (hard links): choose another name",
+				       path);
+	}
 	if (ftruncate(fd, 0)) {
 		int err = -errno;
 

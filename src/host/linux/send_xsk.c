@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "host/linux/linux.h"
@@ -132,12 +133,21 @@ static int give_up(struct npf_nic *nic, int err)
 			  : err == -EBUSY    ? "another program sends or receives by AF_XDP here"
 			  : err == -ENETDOWN ? "the adapter is down"
 			  : err == -EAFNOSUPPORT ? "this kernel has no AF_XDP"
-			  : err == -ENOBUFS      ? "AF_XDP needs more locked memory (ulimit -l)"
-						 : "this adapter or kernel cannot send by AF_XDP";
+			  : err == -ENOSYS  ? "AF_XDP does not tell before Linux 6.17 what it sent"
+			  : err == -ENOBUFS ? "AF_XDP needs more locked memory (ulimit -l)"
+					    : "this adapter or kernel cannot send by AF_XDP";
 
 	nic->fast.xsk_error = err == -EPERM ? err : -ENOTSUP;
 	snprintf(nic->fast.xsk_reason, sizeof(nic->fast.xsk_reason), "%s", why);
 	return nic->fast.xsk_error;
+}
+
+/* Older kernels do not publish how far they came when a frame is dropped: what went would go twice. */
+static bool counts_well(void)
+{
+	struct utsname kernel;
+
+	return !uname(&kernel) && strverscmp(kernel.release, "6.17") >= 0;
 }
 
 static int prepare(struct npf_nic *nic)
@@ -147,6 +157,10 @@ static int prepare(struct npf_nic *nic)
 
 	if (!xsk)
 		return give_up(nic, -ENOMEM);
+	if (!counts_well()) {
+		free(xsk);
+		return give_up(nic, -ENOSYS);
+	}
 	for (uint32_t i = 0; i < N_CHUNKS; i++)
 		xsk->free[xsk->n_free++] = (uint64_t)i * CHUNK_SIZE;
 	err = make(nic, xsk);
