@@ -11,8 +11,9 @@
 #define MOST_BYTES     (1u << 30)
 
 /* How long to wait for a CPU that is inside the tap. It leaves within a microsecond unless its
- * (virtual) processor was taken away; after this many looks delivery goes before order. */
-#define PATIENCE (1u << 18)
+ * (virtual) processor was taken away, which lasts some milliseconds; after this many looks delivery
+ * goes before order. */
+#define PATIENCE (1u << 22)
 
 static uint32_t power_of_two_above(uint32_t n)
 {
