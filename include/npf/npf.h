@@ -330,7 +330,9 @@ struct npf_dump_file {
 	int fd;         /* empty, open for writing (better: for both), at its start; the caller's */
 	uint64_t until; /* first packet stamped then or later goes to the next file; 0: file_ns */
 	/* For done() to know. */
-	uint64_t bytes;   /* the file's size, header included */
+	/* The file's size, header included. It is longer when its end is no whole packet and could
+	 * not be cut off: some quotas refuse even that. */
+	uint64_t bytes;
 	uint64_t packets; /* in it */
 	uint64_t dropped; /* lost since the dump began, before this file's last packet */
 	uint64_t ended;   /* ns since 1970 */
@@ -360,12 +362,15 @@ struct npf_dump_options {
 
 	/* Limits, 0: none. Those of a file need next(). Bytes are sizes of files: headers count.
 	 * A packet that alone exceeds file_bytes gets a file of its own. Time is that of the packets'
-	 * stamps; a file whose time has passed ends without waiting for a packet. */
+	 * stamps, by a clock that nobody sets; a file whose time has passed ends without waiting for
+	 * a packet. */
 	uint64_t file_bytes, file_packets, file_ns;
 	uint64_t max_bytes, max_packets, max_ns;
 
-	uint64_t flush_ns; /* a packet is in the file after this at the latest; 0: one second */
-	bool buffered;     /* write through the page cache even where that could be avoided */
+	/* A packet is in the file after this at the latest, and so often the disk is asked to keep
+	 * what is there, without waiting for it; 0: one second. */
+	uint64_t flush_ns;
+	bool buffered; /* write through the page cache even where that could be avoided */
 
 	uint32_t snaplen; /* for the header: the most the filter keeps; 0: everything */
 	/* pcapng: options of its headers, NULL where not wanted. */

@@ -43,6 +43,8 @@ static const char *meaning(int err)
 		return "the file is as large as it can be there; limit the size of the files";
 	case EIO:
 		return "the disk failed; see the kernel's log";
+	case EBUSY:
+		return "somebody else writes the file, or repairs it";
 	case EPIPE:
 		return "the program that was reading has gone";
 	case ETIMEDOUT:
@@ -65,6 +67,19 @@ int npf_dump_fail_host(struct npf_dump *dump, int err, const char *doing)
 	if (!known)
 		npf_text_add_signed(&text, -(int64_t)err);
 	return npf_dump_fail(dump, err, sentence);
+}
+
+void npf_dump_explain(struct npf_dump *dump, const char *more)
+{
+	char before[NPF_ERROR_SIZE];
+	struct npf_text text;
+
+	npf_lock_take(dump->host, &dump->text_lock);
+	memcpy(before, dump->message, sizeof(before));
+	npf_text_init(&text, dump->message, sizeof(dump->message));
+	npf_text_add(&text, before);
+	npf_text_add(&text, more);
+	npf_lock_release(dump->host, &dump->text_lock);
 }
 
 enum npf_dump_end npf_dump_failure(const struct npf_dump *dump)
@@ -366,7 +381,7 @@ static void set_limits(struct npf_dump *dump, const struct npf_dump_options *opt
 	dump->file_packets = or_never(options->file_packets);
 	dump->file_ns = or_never(options->file_ns);
 	dump->flush_ns = options->flush_ns ? options->flush_ns : DEFAULT_FLUSH;
-	dump->deadline = npf_dump_later(dump->now, or_never(options->max_ns));
+	dump->deadline = npf_dump_later(dump->now - dump->offset, or_never(options->max_ns));
 }
 
 /* Memory that writes without a page cache can take begins on a page. */
@@ -416,7 +431,7 @@ static int fill_dump(struct npf_instance *instance, struct npf_dump *dump,
 	dump->next = options->next;
 	dump->done = options->done;
 	dump->arg = options->arg;
-	dump->offset = npf_time_offset(instance);
+	dump->offset = dump->offset_before = npf_time_offset(instance);
 	dump->now = npf_now(instance) + dump->offset;
 	dump->flush_at = NPF_NEVER;
 	set_limits(dump, options);
@@ -702,6 +717,27 @@ int npf_limit_dump(struct npf_instance *instance, uint32_t bytes, uint32_t packe
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+/* The running dump ends, and the stream goes on. What went wrong at its very end nobody has heard
+ * of, and would not any more once the other dump has taken its place. */
+static int hand_over(struct npf_instance *instance)
+{
+	const struct npf_dump *old = runs(instance) ? instance->dump : NULL;
+
+	end_running(instance, NPF_ORDER_CUT);
+	return old && old->error ? npf_fail(instance, old->error, old->message) : 0;
+}
+
+/* All that can fail comes first; the old file is complete before the first byte goes to the new one,
+ * which may be the same. */
 int npf_dump_to(struct npf_instance *instance, const char *path)
 {
 	struct npf_dump_options options = {
@@ -719,12 +755,21 @@ int npf_dump_to(struct npf_instance *instance, const char *path)
 	if (!instance->buffer_size)
 		return npf_fail(instance, -EINVAL,
 				"there is no buffer; set its size (BIOCSETBUFFERSIZE) first");
-	/* The old file is complete before the new one, which may be the same, is touched. */
-	end_running(instance, NPF_ORDER_CUT);
-	if ((err = make_dump(instance, &options, &dump)) || (err = npf_start_dump(instance, dump))) {
-		free_dump(dump);
-		return err;
-	}
+	if ((err = make_dump(instance, &options, &dump)))
+		goto free_it;
+	dump->again = runs(instance) && instance->dump->path &&
+		      same_text(instance->dump->path, path);
+	if ((err = npf_start_dump(instance, dump)))
+		goto free_it;
+	if ((err = hand_over(instance)))
+		goto quit_it;
 	launch(instance, dump);
 	return 0;
+
+quit_it:
+	quit(dump);
+	npf_update_readiness(instance);
+free_it:
+	free_dump(dump);
+	return err;
 }

@@ -69,12 +69,13 @@ struct npf_dump {
 	void *arg;
 	uint64_t max_bytes, max_packets, file_bytes, file_packets; /* NPF_NEVER: none */
 	uint64_t file_ns;                                          /* NPF_NEVER: none */
-	uint64_t deadline; /* of all, ns since 1970; NPF_NEVER: none */
+	uint64_t deadline; /* of all, ns of now(); NPF_NEVER: none */
 	uint64_t flush_ns;
 	uint64_t lateness; /* ns from a packet's stamp to its record, at most */
 	uint32_t header_size, trailer_size;
 	uint8_t *header; /* in the allocation */
 	char *path;      /* in it too; NULL: next */
+	bool again;      /* the dump before, which ends first, writes to the same path */
 
 	uint32_t order; /* NPF_ORDER_* */
 	uint32_t hurry; /* 1: the end was ordered */
@@ -83,10 +84,12 @@ struct npf_dump {
 	/* The thread's: the file. */
 	struct npf_file *file; /* NULL: none at the moment */
 	struct npf_dump_file given;
-	uint64_t given_until;
+	uint64_t until; /* when it ends: ns of now() for our own limit; NPF_NEVER: it has none */
 	uint32_t alignment;
 	uint64_t out;                   /* offset of the byte at head */
 	uint64_t stored;                /* bytes that are in the file */
+	uint64_t synced;                /* and which of them the disk was asked to keep */
+	uint64_t sync_at;               /* when it is asked next */
 	struct npf_dump_place safe;     /* the last that is in the file surely */
 	struct npf_dump_place previous; /* the mark before the last one */
 	uint8_t *stage;                 /* aligned; the staged bytes before out */
@@ -106,6 +109,7 @@ struct npf_dump {
 	uint64_t taken;                    /* records below mark since the dump began */
 	uint64_t base_packets, base_bytes; /* of the files before this one */
 	uint64_t offset;                   /* wall clock minus monotonic */
+	uint64_t offset_before;            /* of the step before: what is pending may be of then */
 	uint32_t arm;
 
 	/* The status: written by the thread, read by anybody, number by number. */
@@ -132,6 +136,8 @@ static inline void npf_dump_set(uint64_t *number, uint64_t value)
 /* Note what went wrong; the first error stays. Returns err. */
 int npf_dump_fail(struct npf_dump *dump, int err, const char *sentence);
 int npf_dump_fail_host(struct npf_dump *dump, int err, const char *doing);
+/* Add to that. */
+void npf_dump_explain(struct npf_dump *dump, const char *more);
 /* What that makes of the dump. */
 enum npf_dump_end npf_dump_failure(const struct npf_dump *dump);
 

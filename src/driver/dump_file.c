@@ -36,6 +36,20 @@ static void note_latency(struct npf_dump *dump, uint64_t ns)
 		npf_dump_set(&dump->write_max, ns);
 }
 
+static void note_directness(struct npf_dump *dump)
+{
+	const char *why = dump->host->files->why_not_direct(dump->file);
+
+	npf_lock_take(dump->host, &dump->text_lock);
+	for (size_t i = 0; i + 1 < sizeof(dump->why_not_direct); i++) {
+		dump->why_not_direct[i] = why ? *why : 0;
+		if (why && *why)
+			why++;
+	}
+	npf_lock_release(dump->host, &dump->text_lock);
+	__atomic_store_n(&dump->is_direct, !why, __ATOMIC_RELAXED);
+}
+
 int npf_write_dump_file(struct npf_dump *dump, const void *data, size_t size, uint64_t offset)
 {
 	const struct npf_host *host = dump->host;
@@ -48,6 +62,8 @@ int npf_write_dump_file(struct npf_dump *dump, const void *data, size_t size, ui
 		dump->stored = offset + written;
 		dump->flush_at = NPF_NEVER;
 	}
+	if (dump->is_direct && host->files->why_not_direct(dump->file))
+		note_directness(dump);
 	return err ? npf_dump_fail_host(dump, err, "writing the dump failed") : 0;
 }
 
@@ -222,24 +238,10 @@ static int take_file(struct npf_dump *dump, char *error)
 	const struct npf_file_ops *ops = dump->host->files;
 
 	if (dump->path)
-		return ops->create(dump->host, dump->path, dump->direct, &dump->hurry, &dump->file,
-				   error);
+		return ops->create(dump->host, dump->path, dump->again, dump->direct, &dump->hurry,
+				   &dump->file, error);
 	return ops->adopt(dump->host, dump->given.fd, dump->direct, &dump->hurry, &dump->file,
 			  error);
-}
-
-static void note_directness(struct npf_dump *dump)
-{
-	const char *why = dump->host->files->why_not_direct(dump->file);
-
-	npf_lock_take(dump->host, &dump->text_lock);
-	for (size_t i = 0; i + 1 < sizeof(dump->why_not_direct); i++) {
-		dump->why_not_direct[i] = why ? *why : 0;
-		if (why && *why)
-			why++;
-	}
-	npf_lock_release(dump->host, &dump->text_lock);
-	__atomic_store_n(&dump->is_direct, !why, __ATOMIC_RELAXED);
 }
 
 static int ask_for_file(struct npf_dump *dump, uint64_t first)
@@ -264,12 +266,15 @@ static int ask_for_file(struct npf_dump *dump, uint64_t first)
 	return err;
 }
 
-/* Whichever ends first. */
+/* Of our own limit. A packet that was stamped before the wall clock was set back seems to be of the
+ * future: then it counts from now. */
 static uint64_t file_end(const struct npf_dump *dump)
 {
+	uint64_t now = dump->now - dump->offset, begun = dump->given.time - dump->offset;
+
 	if (dump->given.until)
-		return dump->given.until;
-	return npf_dump_later(dump->given.time, dump->file_ns);
+		return NPF_NEVER;
+	return npf_dump_later(begun > now + NPF_NS_PER_S ? now : begun, dump->file_ns);
 }
 
 int npf_open_dump_file(struct npf_dump *dump, uint64_t first)
@@ -278,13 +283,13 @@ int npf_open_dump_file(struct npf_dump *dump, uint64_t first)
 
 	if (err)
 		return err;
-	dump->given_until = file_end(dump);
+	dump->until = file_end(dump);
 	dump->alignment = dump->host->files->alignment(dump->file);
 	note_directness(dump);
 	memcpy(dump->stage, dump->header, dump->header_size);
 	dump->staged = dump->header_size;
 	dump->out = dump->header_size;
-	dump->stored = 0;
+	dump->stored = dump->synced = 0;
 	dump->safe = dump->previous = (struct npf_dump_place){ .offset = dump->header_size };
 	npf_dump_set(&dump->files, dump->files + 1);
 	npf_dump_set(&dump->file_size, dump->header_size);
@@ -402,14 +407,21 @@ static uint64_t end_cut(struct npf_dump *dump)
 	struct npf_dump_place place = { 0 };
 	uint8_t trailer[NPF_DUMP_TRAILER];
 	size_t written;
+	int err;
 
 	if (dump->previous.offset <= dump->stored)
 		dump->safe = dump->previous;
 	if (dump->stored >= dump->header_size)
 		place = last_whole_record(dump);
 	count_file(dump, place.offset, place.packets);
-	if (ops->truncate(dump->file, place.offset))
-		return dump->stored; /* a pipe: it is gone */
+	err = ops->truncate(dump->file, place.offset);
+	if (err == -ESPIPE)
+		return dump->stored; /* it is gone */
+	if (err) {
+		npf_dump_explain(dump, "; nor could what follows the last whole packet be cut "
+				       "off, which npf repair does");
+		return place.offset;
+	}
 
 	uint32_t n = place.offset ? put_trailer(dump, trailer) : 0;
 

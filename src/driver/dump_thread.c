@@ -67,6 +67,14 @@ struct limits {
 	uint64_t deadline, until;
 };
 
+/* The stamp from which on a packet lies behind a time of now(). */
+static uint64_t stamp_of(const struct npf_dump *dump, uint64_t time)
+{
+	uint64_t offset = dump->offset > dump->offset_before ? dump->offset : dump->offset_before;
+
+	return npf_dump_later(offset, time);
+}
+
 static void get_limits(const struct npf_dump *dump, struct limits *limits)
 {
 	*limits = (struct limits){
@@ -74,8 +82,8 @@ static void get_limits(const struct npf_dump *dump, struct limits *limits)
 		.all_packets = left_of(&dump->max_packets, dump->base_packets),
 		.bytes = limit(&dump->file_bytes),
 		.packets = limit(&dump->file_packets),
-		.deadline = dump->deadline,
-		.until = dump->given_until,
+		.deadline = stamp_of(dump, dump->deadline),
+		.until = dump->given.until ? dump->given.until : stamp_of(dump, dump->until),
 	};
 }
 
@@ -113,21 +121,39 @@ static bool ends_before(const struct npf_dump *dump, const struct limits *limits
 	return false;
 }
 
-/* And behind the last one that there is? */
+/* When the file's time is over, ns of now(). */
+static uint64_t end_of_file(const struct npf_dump *dump)
+{
+	if (!dump->given.until)
+		return dump->until;
+	return dump->given.until > dump->offset ? dump->given.until - dump->offset : 0;
+}
+
+/* And behind the last one that there is? By the clock that nobody sets. */
 static bool ends_here(const struct npf_dump *dump, const struct limits *limits, uint64_t packets,
 		      struct cut *cut)
 {
-	uint64_t now = dump->now > dump->lateness ? dump->now - dump->lateness : 0;
+	uint64_t now = dump->now - dump->offset;
 
+	now = now > dump->lateness ? now - dump->lateness : 0;
 	if (packets >= limits->all_packets)
 		return cut_here(cut, NPF_DUMP_PACKETS, true);
-	if (now >= limits->deadline)
+	if (now >= dump->deadline)
 		return cut_here(cut, NPF_DUMP_TIME, true);
 	if (packets >= limits->packets)
 		return cut_here(cut, NPF_DUMP_PACKETS, false);
-	if (now >= limits->until && may_end_empty(dump, packets))
+	if (now >= end_of_file(dump) && may_end_empty(dump, packets))
 		return cut_here(cut, NPF_DUMP_TIME, false);
 	return false;
+}
+
+/* Nor does anything that there is come to a limit of time. */
+static bool in_time(const struct npf_dump *dump)
+{
+	uint64_t later = dump->later - dump->offset;
+
+	return later < dump->deadline && later < dump->until &&
+	       (!dump->given.until || stamp_of(dump, later) < dump->given.until);
 }
 
 /* No record up to the end can come to a limit. */
@@ -136,10 +162,9 @@ static bool far_away(const struct npf_dump *dump, const struct limits *limits,
 {
 	uint64_t packets = dump->file_count + npf_stream_records(&dump->mark, end);
 	uint64_t bytes = npf_dump_offset(dump, end->position) + dump->trailer_size;
-	uint64_t time = limits->deadline < limits->until ? limits->deadline : limits->until;
 
 	return packets < limits->packets && packets < limits->all_packets &&
-	       bytes <= limits->bytes && bytes <= limits->all_bytes && dump->later < time;
+	       bytes <= limits->bytes && bytes <= limits->all_bytes && in_time(dump);
 }
 
 /* The kernel's half wrote it, and only it can write there. */
@@ -280,6 +305,8 @@ static uint64_t end_dump(struct npf_dump *dump, enum npf_dump_end end, bool keep
 		npf_close_dump_file(dump, end);
 	if (dump->error && (end == NPF_DUMP_STOPPED || end == NPF_DUMP_GONE))
 		end = npf_dump_failure(dump);
+	if (dump->error) /* nobody takes over from here */
+		stop_storing(dump);
 	if (dump->closed) {
 		uint64_t all = dump->taken + npf_stream_records(&dump->mark, &dump->final);
 
@@ -342,16 +369,26 @@ static uint64_t earlier(uint64_t due, uint64_t now, uint64_t at)
 	return at > now ? at : now;
 }
 
+/* Once a while for all files: the complete ones are their owner's. */
+static void sync_now_and_then(struct npf_dump *dump, uint64_t now)
+{
+	if (!dump->file || dump->stored == dump->synced || now < dump->sync_at)
+		return;
+	dump->sync_at = now + dump->flush_ns;
+	if (!dump->host->files->sync(dump->file))
+		dump->synced = dump->stored;
+}
+
 /* When to look again, the incomplete page being on the disk in time. 0: a write failed. */
 static uint64_t come_back(struct npf_dump *dump)
 {
 	uint64_t now = dump->now > dump->offset ? dump->now - dump->offset : 1; /* 0 is no time */
 	uint64_t due = now + PERIOD;
 
+	sync_now_and_then(dump, now);
 	if (!arm(dump))
 		return now;
-	if (dump->deadline != NPF_NEVER)
-		due = earlier(due, now, dump->deadline - dump->offset + dump->lateness);
+	due = earlier(due, now, npf_dump_later(dump->deadline, dump->lateness));
 	if (!dump->file)
 		return due;
 	if (dump->stored >= dump->file_size)
@@ -361,8 +398,8 @@ static uint64_t come_back(struct npf_dump *dump)
 	if (now >= dump->flush_at && npf_dump_flush(dump))
 		return 0;
 	due = earlier(due, now, dump->flush_at);
-	if (dump->given_until != NPF_NEVER && may_end_empty(dump, dump->file_count))
-		due = earlier(due, now, dump->given_until - dump->offset + dump->lateness);
+	if (may_end_empty(dump, dump->file_count))
+		due = earlier(due, now, npf_dump_later(end_of_file(dump), dump->lateness));
 	return due;
 }
 
@@ -373,6 +410,7 @@ static void follow_clock(struct npf_dump *dump)
 	struct npf_instance *instance = dump->instance;
 	uint32_t mode = __atomic_load_n(&instance->timestamp_mode, __ATOMIC_RELAXED);
 
+	dump->offset_before = dump->offset;
 	if (mode == NPF_TIMESTAMP_SINGLE_SYNC)
 		dump->offset = instance->driver->time_base;
 	else

@@ -138,12 +138,14 @@ struct npf_file; /* where a dump goes; each host has its own */
  * the last, partial page again once that has grown. Used by one thread at a time.
  */
 struct npf_file_ops {
-	/* By path: created with mode 0600, or emptied if it is a regular file of the same user and
-	 * no symbolic link. By descriptor: empty, and its owner's; it outlives the file. direct:
-	 * without page cache where possible. *hurry: once not 0, writes do not wait long for the
-	 * reader of a pipe. error as with npf_nic_ops.open. */
-	int (*create)(struct npf_host *host, const char *path, bool direct, const uint32_t *hurry,
-		      struct npf_file **file, char *error);
+	/* By path: created with mode 0600, or taken over if it is a regular file of the same user
+	 * and no symbolic link; the first write empties it. again: this path's file is ours
+	 * already, and closed before the first write to the new one. By descriptor: empty, and its
+	 * owner's; it outlives the file. direct: without page cache where possible. *hurry: once
+	 * not 0, writes do not wait long for the reader of a pipe. -EBUSY: somebody writes it or
+	 * repairs it. error as with npf_nic_ops.open. */
+	int (*create)(struct npf_host *host, const char *path, bool again, bool direct,
+		      const uint32_t *hurry, struct npf_file **file, char *error);
 	int (*adopt)(struct npf_host *host, int fd, bool direct, const uint32_t *hurry,
 		     struct npf_file **file, char *error);
 	/* Leave it as it is; close what was created. */
@@ -151,7 +153,7 @@ struct npf_file_ops {
 
 	/* What memory, offset and size of fast writes are multiples of; 1: no matter. Constant. */
 	uint32_t (*alignment)(struct npf_file *file);
-	/* Why there is a page cache, NULL: there is none. */
+	/* Why there is a page cache, NULL: there is none. A write may find out that there is. */
 	const char *(*why_not_direct)(struct npf_file *file);
 
 	/* All of it, at an offset up to the end. Other than by alignment it is slow, and right all
@@ -163,6 +165,9 @@ struct npf_file_ops {
 	int (*read)(struct npf_file *file, void *data, size_t size, uint64_t offset);
 	/* -ESPIPE where what is written cannot be taken back. */
 	int (*truncate)(struct npf_file *file, uint64_t size);
+	/* What was written so far shall outlive a power cut, soon: nobody waits for it. -EBUSY: the
+	 * time before it has not come to its end yet. */
+	int (*sync)(struct npf_file *file);
 };
 
 struct npf_worker; /* a thread that serves one binding */
@@ -172,11 +177,13 @@ struct npf_worker; /* a thread that serves one binding */
 struct npf_worker_ops {
 	/* Call step(arg) again and again: now, after wake(), when the tap wakes (which from now on
 	 * is for the worker, no longer raising the readers' level), and at the time that it
-	 * returned, ns of now(). Until it returns NPF_WORKER_DONE. Never two calls at once. */
+	 * returned, ns of now(). Until it returns NPF_WORKER_DONE. Never two calls at once. A
+	 * second worker takes the wake-ups from the first, which is joined before it. */
 	int (*start)(struct npf_nic *nic, uint64_t (*step)(void *arg), void *arg,
 		     struct npf_worker **worker);
 	void (*wake)(struct npf_worker *worker); /* any thread */
-	/* Wait until it is done, free it. The tap's wake-ups are the readers' again. */
+	/* Wait until it is done, free it. The tap's wake-ups, if they were its own, are the
+	 * readers' again. */
 	void (*join)(struct npf_worker *worker);
 };
 

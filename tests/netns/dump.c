@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -96,6 +97,25 @@ static void start(struct wire *wire, const struct npf_dump_options *options)
 		fail_msg("%s", npf_error(wire->instance));
 }
 
+static int into_descriptor(void *arg, struct npf_dump_file *file, char error[NPF_ERROR_SIZE])
+{
+	(void)error;
+	file->fd = *(int *)arg;
+	return 0;
+}
+
+static void start_into(struct wire *wire, int *fd)
+{
+	struct npf_dump_options options = {
+		.size = sizeof(options),
+		.format = NPF_DUMP_PCAP_NS,
+		.next = into_descriptor,
+		.arg = fd,
+	};
+
+	start(wire, &options);
+}
+
 static struct npf_dump_status status_of(struct wire *wire)
 {
 	struct npf_dump_status status;
@@ -156,18 +176,22 @@ static void check_frame(const struct savefile *save, uint32_t length, struct con
 	contents->packets++;
 }
 
-static uint64_t check_contents(const char *path, uint32_t length, struct contents *contents)
+/* whole: bytes of it that are to be whole, 0: all. */
+static uint64_t check_contents(const char *path, uint32_t length, uint64_t whole,
+			       struct contents *contents)
 {
 	struct mapping mapping = map_file(path);
 	uint64_t before = contents->packets;
+	size_t size = whole ? whole : mapping.size;
 	struct savefile save;
 
 	if (!mapping.size)
 		return 0; /* there was no room for its header */
-	savefile_open(&save, mapping.data, mapping.size);
+	assert_true(size <= mapping.size);
+	savefile_open(&save, mapping.data, size);
 	while (savefile_next(&save))
 		check_frame(&save, length, contents);
-	contents->bytes += mapping.size;
+	contents->bytes += size;
 	unmap_file(&mapping);
 	return contents->packets - before;
 }
@@ -176,11 +200,13 @@ static struct contents check_files(struct wire *wire, const struct files *files,
 {
 	struct npf_dump_status status = status_of(wire);
 	struct contents contents = { 0 };
+	bool uncut = strstr(status.message, "npf repair");
 
 	assert_int_equal(files->asked, files->n_done);
 	assert_int_equal(status.files, files->n_done);
 	for (uint32_t i = 0; i < files->n_done; i++) {
-		assert_int_equal(check_contents(file_path(files, i), length, &contents),
+		assert_int_equal(check_contents(file_path(files, i), length,
+						uncut ? files->done[i].bytes : 0, &contents),
 				 files->done[i].packets);
 		unlink(file_path(files, i));
 	}
@@ -383,20 +409,39 @@ static bool mount_tmpfs(const char *place)
 	return !mount("none", place, "tmpfs", 0, "size=4m");
 }
 
-static bool mount_ext4(const char *place)
+/* A file system in a file; make: what makes it, of the file. */
+static bool mount_image(const char *place, unsigned int mib, const char *make)
 {
 	char command[1400];
 
 	mkdir(place, 0700);
 	snprintf(command, sizeof(command),
-		 "truncate -s 16M %s/image && mkfs.ext4 -q -O ^has_journal %s/image "
-		 ">/dev/null 2>&1 && mount -o loop %s/image %s 2>/dev/null",
-		 directory, directory, directory, place);
+		 "cd %s && rm -f image && truncate -s %uM image && %s image >/dev/null 2>&1 && "
+		 "mount -o loop image %s 2>/dev/null",
+		 directory, mib, make, place);
 	return !system(command);
 }
 
-/* More than it has room for: whole files, the cause, and not one packet unaccounted for. */
-static void fill(struct wire *wire, const char *place, bool direct)
+static void unmount_image(const char *place)
+{
+	umount2(place, MNT_DETACH);
+	rmdir(place);
+	unlink(path_of("image"));
+}
+
+static const char plain_ext4[] = "mkfs.ext4 -q -O ^has_journal";
+
+static void run_here(const char *command)
+{
+	char text[400];
+
+	snprintf(text, sizeof(text), "cd %s && %s", directory, command);
+	assert_int_equal(system(text), 0);
+}
+
+/* More than it has room for: whole files, the cause, and not one packet unaccounted for. meanwhile:
+ * a command that makes trouble once the dump goes. */
+static void fill(struct wire *wire, const char *place, bool direct, int err, const char *meanwhile)
 {
 	static const struct plan plan = { .size = 1514, .n_senders = 1 };
 	static struct files files;
@@ -405,16 +450,18 @@ static void fill(struct wire *wire, const char *place, bool direct)
 	files.place = place;
 	options.file_bytes = 1 << 20;
 	start(wire, &options);
+	if (meanwhile)
+		run_here(meanwhile);
 	send_flood(wire, &plan, 20000);
 	assert_true(wire_becomes_readable(npf_poll_fd(wire->instance)));
-	assert_int_equal(npf_dump_stop(wire->instance), -ENOSPC);
+	assert_int_equal(npf_dump_stop(wire->instance), err);
 
 	struct npf_dump_status status = status_of(wire);
 	struct npf_stats stats = wire_stats(wire->instance);
 	struct contents contents = check_files(wire, &files, 1514);
 
-	assert_int_equal(status.end, NPF_DUMP_FULL);
-	assert_int_equal(status.error, -ENOSPC);
+	assert_int_equal(status.end, err == -EIO ? NPF_DUMP_FAILED : NPF_DUMP_FULL);
+	assert_int_equal(status.error, err);
 	assert_int_equal(status.direct, direct);
 	assert_true(strlen(status.message) > 10);
 	assert_int_equal(stats.received, contents.packets + status.lost + stats.dropped);
@@ -434,7 +481,7 @@ static void full_tmpfs(void **state)
 		print_message("tmpfs cannot be mounted\n");
 		skip();
 	}
-	fill(wire, place, false);
+	fill(wire, place, false, -ENOSPC, NULL);
 	umount(place);
 	rmdir(place);
 }
@@ -445,14 +492,118 @@ static void full_ext4(void **state)
 	char place[300];
 
 	snprintf(place, sizeof(place), "%s", path_of("ext4"));
-	if (!mount_ext4(place)) {
+	if (!mount_image(place, 16, plain_ext4)) {
 		print_message("a file system in a file cannot be mounted\n");
 		skip();
 	}
-	fill(wire, place, true);
+	fill(wire, place, true, -ENOSPC, NULL);
+	unmount_image(place);
+}
+
+/* What is written behind the new end of the device is an I/O error. */
+static void failing_disk(void **state)
+{
+	struct wire *wire = wire_of(state);
+	char place[300];
+
+	snprintf(place, sizeof(place), "%s", path_of("failing"));
+	if (!mount_image(place, 64, plain_ext4)) {
+		print_message("a file system in a file cannot be mounted\n");
+		skip();
+	}
+	fill(wire, place, true, -EIO,
+	     "truncate -s 14M image && losetup -c $(losetup -n -O NAME -j image)");
+	unmount_image(place);
+}
+
+/* btrfs refuses even to cut a file then: it is longer than what is whole of it, and that is told. */
+static void quota_used_up(void **state)
+{
+	struct wire *wire = wire_of(state);
+	char place[300], command[1024];
+
+	snprintf(place, sizeof(place), "%s", path_of("quota"));
+	if (!mount_image(place, 256, "mkfs.btrfs -q")) {
+		print_message("btrfs cannot be mounted\n");
+		skip();
+	}
+	snprintf(command, sizeof(command),
+		 "{ btrfs quota enable %s && btrfs qgroup limit 8M %s; } >/dev/null 2>&1", place,
+		 place);
+	if (system(command)) {
+		print_message("btrfs has no quotas here\n");
+		unmount_image(place);
+		skip();
+	}
+	fill(wire, place, true, -EDQUOT, NULL);
+	unmount_image(place);
+}
+
+/* It takes the flag, and copies all the same. */
+static void disk_that_only_seems_direct(void **state)
+{
+	struct wire *wire = wire_of(state);
+	char place[300], path[320];
+	struct npf_dump_options options = { .size = sizeof(options), .path = path };
+
+	snprintf(place, sizeof(place), "%s", path_of("journal"));
+	snprintf(path, sizeof(path), "%s/a", place);
+	if (!mount_image(place, 32, "mkfs.ext4 -q image && tune2fs -o journal_data")) {
+		print_message("a file system in a file cannot be mounted\n");
+		skip();
+	}
+	start(wire, &options);
+	assert_false(status_of(wire).direct);
+	assert_true(strlen(status_of(wire).why_not_direct) > 5);
+	assert_int_equal(npf_dump_stop(wire->instance), 0);
+	unmount_image(place);
+}
+
+/* Behind what is in a file already, as by >>: it stays, and what has no room is taken back. */
+static void appended(struct wire *wire, const char *path, int err, uint64_t least)
+{
+	static const struct plan plan = { .size = 1514, .n_senders = 1 };
+	struct contents contents = { 0 };
+	struct savefile save;
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	assert_int_equal(write(fd, "before", 6), 6);
+	start_into(wire, &fd);
+	send_flood(wire, &plan, 5000);
+	if (err)
+		assert_true(wire_becomes_readable(npf_poll_fd(wire->instance)));
+	assert_int_equal(npf_dump_stop(wire->instance), err);
+	close(fd);
+
+	struct mapping mapping = map_file(path);
+
+	assert_memory_equal(mapping.data, "before", 6);
+	savefile_open(&save, mapping.data + 6, mapping.size - 6);
+	while (savefile_next(&save)) /* which wants whole records */
+		check_frame(&save, 1514, &contents);
+	assert_int_equal(contents.packets, status_of(wire).packets);
+	assert_int_equal(status_of(wire).bytes, mapping.size - 6);
+	assert_true(contents.packets + wire_stats(wire->instance).dropped >= least);
+	unmap_file(&mapping);
+	unlink(path);
+}
+
+static void appended_to_a_file(void **state)
+{
+	struct wire *wire = wire_of(state);
+	char place[300], path[320];
+
+	appended(wire, path_of("appended"), 0, 5000);
+	snprintf(place, sizeof(place), "%s", path_of("tmpfs"));
+	snprintf(path, sizeof(path), "%s/a", place);
+	if (!mount_tmpfs(place)) {
+		print_message("tmpfs cannot be mounted\n");
+		skip();
+	}
+	/* All but the page at the end, or a record. */
+	appended(wire, path, -ENOSPC, ((4u << 20) - 4096 - 1530) / 1530);
 	umount(place);
 	rmdir(place);
-	unlink(path_of("image"));
 }
 
 static void largest_file(void **state)
@@ -476,7 +627,7 @@ static void largest_file(void **state)
 	assert_int_equal(npf_dump_stop(wire->instance), -EFBIG);
 	setrlimit(RLIMIT_FSIZE, &old);
 	assert_int_equal(status_of(wire).end, NPF_DUMP_FAILED);
-	assert_int_equal(check_contents(options.path, 1514, &contents), status_of(wire).packets);
+	assert_int_equal(check_contents(options.path, 1514, 0, &contents), status_of(wire).packets);
 	unlink(options.path);
 }
 
@@ -516,6 +667,49 @@ static void names_that_are_somebody_elses(void **state)
 	unlink(link);
 }
 
+/* npf repair, and any other dump, keep off a file that is being written. */
+static void file_is_locked(void **state)
+{
+	struct wire *wire = wire_of(state);
+	char a[300], b[300];
+	int fd, other;
+
+	snprintf(a, sizeof(a), "%s", path_of("a"));
+	snprintf(b, sizeof(b), "%s", path_of("b"));
+	fd = open(a, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	other = open(b, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "old", 3), 3);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	refuse(wire, a, -EBUSY);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 3);
+	assert_int_equal(flock(fd, LOCK_UN), 0);
+
+	/* The manual's way; the second time under the same name. */
+	assert_int_equal(npf_set_mode(wire->instance, NPF_MODE_DUMP), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(npf_io_control(wire->instance, NPF_BIOCSETDUMPFILENAME, a,
+						strlen(a) + 1, NULL, 0, NULL),
+				 0);
+		WIRE_UNTIL(lseek(fd, 0, SEEK_END) == 24);
+		assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), -1);
+	}
+	/* One that is taken changes nothing. */
+	assert_int_equal(flock(other, LOCK_EX), 0);
+	assert_int_equal(npf_io_control(wire->instance, NPF_BIOCSETDUMPFILENAME, b, strlen(b) + 1,
+					NULL, 0, NULL),
+			 -EBUSY);
+	wire_send_plain(wire, 0, 10, 100);
+	wire_received(wire->instance, 10);
+	assert_int_equal(npf_dump_stop(wire->instance), 0);
+	assert_int_equal(status_of(wire).packets, 10);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 24 + 10 * 116);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	close(fd);
+	close(other);
+	unlink(a);
+	unlink(b);
+}
+
 /* ---- ends ---------------------------------------------------------------------------------- */
 
 static void adapter_goes(void **state)
@@ -536,25 +730,6 @@ static void adapter_goes(void **state)
 
 	assert_int_equal(stats.received, 20000);
 	assert_int_equal(check_files(wire, &files, 300).packets + stats.dropped, 20000);
-}
-
-static int into_a_pipe(void *arg, struct npf_dump_file *file, char error[NPF_ERROR_SIZE])
-{
-	(void)error;
-	file->fd = *(int *)arg;
-	return 0;
-}
-
-static void start_into(struct wire *wire, int *fd)
-{
-	struct npf_dump_options options = {
-		.size = sizeof(options),
-		.format = NPF_DUMP_PCAP_NS,
-		.next = into_a_pipe,
-		.arg = fd,
-	};
-
-	start(wire, &options);
 }
 
 static void pipe_gets_all(void **state)
@@ -587,7 +762,7 @@ static void pipe_gets_all(void **state)
 
 	struct npf_stats stats = wire_stats(wire->instance);
 
-	assert_int_equal(check_contents(path_of("piped"), 300, &contents) + stats.dropped, 20000);
+	assert_int_equal(check_contents(path_of("piped"), 300, 0, &contents) + stats.dropped, 20000);
 	unlink(path_of("piped"));
 }
 
@@ -704,7 +879,12 @@ int main(void)
 		{ "direction", direction_is_told },
 		{ "a full tmpfs", full_tmpfs },
 		{ "a full ext4", full_ext4 },
+		{ "a failing disk", failing_disk },
+		{ "a quota", quota_used_up },
+		{ "a disk that seems direct", disk_that_only_seems_direct },
+		{ "appended to a file", appended_to_a_file },
 		{ "the largest file", largest_file },
+		{ "locks", file_is_locked },
 		{ "names", names_that_are_somebody_elses },
 		{ "the adapter goes", adapter_goes },
 		{ "a pipe", pipe_gets_all },

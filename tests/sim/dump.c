@@ -214,6 +214,71 @@ static void item_14_a_packet_is_not_kept_longer_than_a_second(void **state)
 	assert_int_equal(check_file(world, "a", 0), 100);
 }
 
+/* The disk is asked for what is there about once a second, and only when there is more. */
+static void item_14_disk_is_asked_to_keep_it(void **state)
+{
+	struct world *world = *state;
+	const struct npf_sim_file *file;
+
+	begin(world, "a");
+	npf_sim_advance(world->host, 200 * MS);
+	file = file_of(world, "a");
+	assert_int_equal(file->syncs, 1);
+	assert_int_equal(file->synced, FILE_HEADER);
+	for (uint32_t i = 0; i < 1000; i++) {
+		send_numbered(world, 0, 1400, i);
+		npf_sim_advance(world->host, 10 * MS);
+	}
+	npf_sim_advance(world->host, 2500 * MS);
+	assert_in_range(file->syncs, 10, 13);
+	assert_int_equal(file->synced, file->size);
+	assert_int_equal(file->size, FILE_HEADER + 1000 * (RECORD_HEADER + 1400));
+	npf_sim_advance(world->host, 60000 * MS);
+	assert_in_range(file->syncs, 10, 13);
+	npf_cleanup(world->instance);
+}
+
+/* A busy disk is asked again later, and nobody waits. */
+static void item_14_disk_that_is_busy_is_asked_again(void **state)
+{
+	struct world *world = *state;
+	const struct npf_sim_file *file;
+
+	begin(world, "a");
+	npf_sim_advance(world->host, 200 * MS);
+	file = file_of(world, "a");
+	send_range(world, 0, 5);
+	npf_sim_fail(world->host, 2, -EBUSY); /* after the write */
+	npf_sim_advance(world->host, 1300 * MS);
+	assert_int_equal(file->syncs, 1);
+	npf_sim_advance(world->host, 1100 * MS);
+	assert_int_equal(file->syncs, 2);
+	assert_int_equal(file->synced, file->size);
+	npf_cleanup(world->instance);
+	assert_int_equal(check_file(world, "a", 0), 5);
+}
+
+static void page_cache_that_is_used_after_all_is_told(void **state)
+{
+	struct world *world = *state;
+	struct npf_dump_status status;
+
+	begin(world, "a");
+	send_range(world, 0, 100);
+	npf_sim_advance(world->host, 1200 * MS);
+	assert_int_equal(npf_dump_get_status(world->instance, &status), 0);
+	assert_true(status.direct);
+	assert_string_equal(status.why_not_direct, "");
+	npf_sim_set_direct(world->host, false);
+	send_range(world, 100, 200);
+	npf_sim_advance(world->host, 1200 * MS);
+	assert_int_equal(npf_dump_get_status(world->instance, &status), 0);
+	assert_false(status.direct);
+	assert_true(strlen(status.why_not_direct) > 5);
+	npf_cleanup(world->instance);
+	assert_int_equal(check_file(world, "a", 0), 200);
+}
+
 /* ---- item 14: limits ----------------------------------------------------------------------- */
 
 /* Bytes of a file with the first n frames. */
@@ -367,6 +432,103 @@ static void item_14_same_name_begins_anew(void **state)
 	send_range(world, 50, 60);
 	npf_cleanup(world->instance);
 	assert_int_equal(check_file(world, "a", 50), 10);
+}
+
+/* Everything that another name needs fails in turn: the dump before goes on as if nothing had been
+ * asked, or ends with an error that is told; no packet is unaccounted for. */
+static bool second_name_with_fault(void **state, uint64_t nth, const char *second)
+{
+	struct world *world = *state;
+	struct npf_dump_status status;
+	struct npf_stats stats;
+
+	begin(world, "a");
+	send_range(world, 0, 21);
+	for (uint32_t i = 21; i < 30; i++)
+		send_numbered(world, 0, length_of(i), i);
+
+	uint64_t before = npf_sim_operations(world->host);
+
+	npf_sim_fail(world->host, nth, -EIO);
+
+	int err = set_name(world, second);
+	bool met = npf_sim_operations(world->host) - before >= nth;
+
+	npf_sim_fail(world->host, 0, 0);
+	assert_true(!err || strlen(npf_error(world->instance)) > 10);
+	assert_int_equal(npf_dump_get_status(world->instance, &status), 0);
+	for (uint32_t i = 30; i < 40; i++)
+		send_numbered(world, 0, length_of(i), i);
+	npf_sim_advance(world->host, 1200 * MS);
+	stats = stats_of(world->instance);
+	if (err && status.end == NPF_DUMP_RUNNING) {
+		assert_int_equal(status.error, 0);
+		npf_cleanup(world->instance);
+		assert_int_equal(check_file(world, "a", 0), 40);
+		return met;
+	}
+	if (err) { /* its own end failed */
+		assert_int_equal(err, -EIO);
+		assert_int_equal(status.error, -EIO);
+		assert_int_equal(status.end, NPF_DUMP_FAILED);
+		assert_int_equal(is_ended(world), 1);
+		assert_true(readable(world));
+		assert_int_equal(stats.received, 30);
+		assert_int_equal(stats.captured, 30);
+		assert_int_equal(status.packets + status.lost, 30);
+		assert_int_equal(check_file(world, "a", 0), status.packets);
+		assert_int_equal(set_name(world, "c"), 0);
+		send_range(world, 40, 45);
+		npf_cleanup(world->instance);
+		assert_int_equal(check_file(world, "c", 40), 5);
+		return met;
+	}
+	npf_cleanup(world->instance);
+	assert_int_equal(check_file(world, second, 30), 10);
+	return met;
+}
+
+static void second_name_with_every_fault(void **state, const char *second)
+{
+	uint64_t nth = 1;
+
+	while (second_name_with_fault(state, nth, second)) {
+		assert_int_equal(world_teardown(state) || capturing_setup(state), 0);
+		nth++;
+	}
+	assert_true(nth > 6);
+}
+
+static void item_14_second_name_fails_and_changes_nothing(void **state)
+{
+	second_name_with_every_fault(state, "b");
+}
+
+static void item_14_same_name_fails_and_changes_nothing(void **state)
+{
+	second_name_with_every_fault(state, "a");
+}
+
+/* A file that exists is emptied by its first byte, not by a call that fails. */
+static void item_14_name_that_fails_empties_nothing(void **state)
+{
+	struct world *world = *state;
+
+	begin(world, "b");
+	send_range(world, 0, 5);
+	assert_int_equal(npf_set_mode(world->instance, NPF_MODE_CAPT), 0);
+	begin(world, "a");
+	send_range(world, 0, 7);
+	/* Up to the worker, when the file is open already. */
+	for (uint64_t nth = 1; nth <= 7; nth++) {
+		npf_sim_fail(world->host, nth, -EIO);
+		assert_true(set_name(world, "b") < 0);
+		npf_sim_fail(world->host, 0, 0);
+		assert_int_equal(is_ended(world), 0);
+		assert_int_equal(check_file(world, "b", 0), 5);
+	}
+	npf_cleanup(world->instance);
+	assert_int_equal(check_file(world, "a", 0), 7);
 }
 
 static void item_14_name_wants_dump_mode_and_a_buffer(void **state)
@@ -575,6 +737,9 @@ int main(void)
 		CAPTURING(item_14_no_time_is_special),
 		CAPTURING(item_14_closing_flushes),
 		CAPTURING(item_14_a_packet_is_not_kept_longer_than_a_second),
+		CAPTURING(item_14_disk_is_asked_to_keep_it),
+		CAPTURING(item_14_disk_that_is_busy_is_asked_again),
+		CAPTURING(page_cache_that_is_used_after_all_is_told),
 		CAPTURING(item_14_no_file_exceeds_its_bytes),
 		CAPTURING(item_14_packets_are_limited_exactly),
 		CAPTURING(item_14_limits_can_follow_the_name),
@@ -583,6 +748,9 @@ int main(void)
 		CAPTURING(item_14_second_name_goes_on_without_loss),
 		CAPTURING(item_14_second_name_after_a_limit),
 		CAPTURING(item_14_same_name_begins_anew),
+		CAPTURING(item_14_second_name_fails_and_changes_nothing),
+		CAPTURING(item_14_same_name_fails_and_changes_nothing),
+		CAPTURING(item_14_name_that_fails_empties_nothing),
 		CAPTURING(item_14_name_wants_dump_mode_and_a_buffer),
 		CAPTURING(item_14_name_is_terminated),
 		CAPTURING(item_14_read_waits_and_returns_nothing),

@@ -114,6 +114,15 @@ static void note_failure(struct npf_dump_files *files, const struct job *job, co
 	pthread_mutex_unlock(&files->lock);
 }
 
+/* Its end is no whole packet, and could not be cut off. */
+static bool is_uncut(const struct job *job)
+{
+	struct stat status;
+
+	return !fstat(job->file.fd, &status) && S_ISREG(status.st_mode) &&
+	       (uint64_t)status.st_size > job->file.bytes;
+}
+
 static int give_name(const struct npf_dump_files *files, const struct job *job)
 {
 	char part[sizeof(job->name) + sizeof(NPF_PART_SUFFIX)];
@@ -122,6 +131,8 @@ static int give_name(const struct npf_dump_files *files, const struct job *job)
 	/* Not even the header could be written. */
 	if (!job->file.bytes)
 		return unlinkat(files->directory, part, 0) ? -errno : 0;
+	if (is_uncut(job))
+		return 0;
 	if (renameat2(files->directory, part, files->directory, job->name,
 		      files->replace ? 0 : RENAME_NOREPLACE))
 		return -errno;

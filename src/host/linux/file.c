@@ -8,8 +8,10 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -20,14 +22,21 @@
 
 /* A pipe takes this much at once or says that it would wait. */
 #define PIPE_STEP 4096u
+#define FILE_STEP (1u << 20)
 #define LOOK_MS   100 /* how often a sleeping writer looks whether it is to hurry, */
 #define PATIENCE  20  /* and how many looks without progress it then waits for */
 
 struct npf_file {
+	struct npf_linux_host *host;
 	int fd;
-	int flags; /* of the descriptor as it came */
+	int reader; /* the same file, where fd is for writing only; -1: not needed yet */
+	int flags;  /* of the descriptor as it came */
 	bool owned;
+	bool to_lock, to_empty; /* before the first write */
+	bool regular;
 	bool in_sequence;
+	uint64_t base;  /* what stood in the file before, in sequence */
+	uint64_t end;   /* bytes that were written */
 	bool direct;    /* may be written past the page cache */
 	bool direct_on; /* and the descriptor's flag says so now */
 	bool aligned;   /* was direct at first */
@@ -49,17 +58,39 @@ static int switch_direct(struct npf_file *file, bool on)
 	return 0;
 }
 
+/* Some take the flag and copy all the same, or refuse what is not aligned to more than a page. The
+ * kernel tells since 6.1. */
+static const char *why_not_ever(int fd)
+{
+#ifdef STATX_DIOALIGN
+	struct statx what;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &what) || !(what.stx_mask & STATX_DIOALIGN))
+		return NULL;
+	if (!what.stx_dio_mem_align || !what.stx_dio_offset_align)
+		return "the file system cannot, for this file";
+	if (what.stx_dio_mem_align > PAGE || what.stx_dio_offset_align > PAGE)
+		return "the file system wants larger pieces than a page";
+#else
+	(void)fd;
+#endif
+	return NULL;
+}
+
 static const char *try_direct(struct npf_file *file, bool wanted)
 {
+	const char *why = why_not_ever(file->fd);
 	struct statfs system;
 
 	if (!wanted)
 		return "it was asked for";
 	if (file->in_sequence)
-		return "this is no regular file";
+		return file->regular ? "it is appended to a file" : "this is no regular file";
 	/* Newer ones take the flag, and copy all the same. */
 	if (!fstatfs(file->fd, &system) && system.f_type == TMPFS_MAGIC)
 		return "tmpfs has no disk";
+	if (why)
+		return why;
 	if (switch_direct(file, true))
 		return "the file system cannot";
 	file->direct = true;
@@ -67,12 +98,20 @@ static const char *try_direct(struct npf_file *file, bool wanted)
 	return NULL;
 }
 
-static struct npf_file *new_file(int fd, bool owned, const uint32_t *hurry)
+static struct npf_file *new_file(struct npf_host *host, int fd, bool owned, const uint32_t *hurry)
 {
 	struct npf_file *file = calloc(1, sizeof(*file));
 
-	if (file)
-		*file = (struct npf_file){ .fd = fd, .owned = owned, .hurry = hurry };
+	if (!file)
+		return NULL;
+	*file = (struct npf_file){
+		.host = (struct npf_linux_host *)host,
+		.fd = fd,
+		.reader = -1,
+		.owned = owned,
+		.hurry = hurry,
+		.regular = true,
+	};
 	return file;
 }
 
@@ -81,29 +120,36 @@ static int adopt(struct npf_host *host, int fd, bool direct, const uint32_t *hur
 {
 	struct stat status;
 	int flags = fcntl(fd, F_GETFL);
+	off_t at;
 
-	(void)host;
 	if (flags < 0 || fstat(fd, &status))
 		return npf_linux_error(error, -errno, "descriptor %d cannot be written to: %s", fd,
 				       strerror(errno));
 	if ((flags & O_ACCMODE) == O_RDONLY)
 		return npf_linux_error(error, -EBADF, "descriptor %d is open for reading only", fd);
 
-	struct npf_file *file = new_file(fd, false, hurry);
+	struct npf_file *file = new_file(host, fd, false, hurry);
 
 	if (!file)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
+	at = lseek(fd, 0, SEEK_CUR);
 	file->flags = flags;
-	file->in_sequence = !S_ISREG(status.st_mode) || status.st_size || flags & O_APPEND ||
-			    lseek(fd, 0, SEEK_CUR);
+	file->regular = S_ISREG(status.st_mode) && at >= 0;
+	file->in_sequence = !file->regular || status.st_size || flags & O_APPEND || at;
+	file->base = (uint64_t)(flags & O_APPEND ? status.st_size : at);
 	file->why_not = try_direct(file, direct);
 	*out = file;
 	return 0;
 }
 
-/* A file that exists is emptied only if it is surely this user's: in a directory that others may
+static bool is_locked(int fd)
+{
+	return flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+}
+
+/* A file that exists is taken only if it is surely this user's: in a directory that others may
  * write to, somebody could have put it, or a link, in the place of the name. */
-static int open_existing(const char *path, char *error)
+static int open_existing(const char *path, bool again, char *error)
 {
 	int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat status;
@@ -130,56 +176,86 @@ static int open_existing(const char *path, char *error)
 				       "%.150s has other names (hard links): choose another name",
 				       path);
 	}
-	if (ftruncate(fd, 0)) {
-		int err = -errno;
-
+	if (!again && is_locked(fd)) {
 		close(fd);
-		return npf_linux_error(error, err, "emptying %.150s failed: %s", path,
-				       strerror(-err));
+		return npf_linux_error(error, -EBUSY,
+				       "somebody else writes %.150s, or repairs it: choose another "
+				       "name",
+				       path);
 	}
 	return fd;
 }
 
-static int open_path(const char *path, char *error)
+/* Who writes a file holds a lock on it: npf repair then leaves it alone. */
+static int open_path(const char *path, bool again, bool *existed, char *error)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
 	int fd = open(path, flags, S_IRUSR | S_IWUSR);
 
-	if (fd >= 0)
+	*existed = fd < 0 && errno == EEXIST;
+	if (*existed)
+		return open_existing(path, again, error);
+	if (fd >= 0) {
+		flock(fd, LOCK_EX | LOCK_NB);
 		return fd;
-	if (errno == EEXIST)
-		return open_existing(path, error);
+	}
 	return npf_linux_error(error, -errno, "creating %.150s failed: %s", path, strerror(errno));
 }
 
-static int create(struct npf_host *host, const char *path, bool direct, const uint32_t *hurry,
-		  struct npf_file **out, char *error)
+static int create(struct npf_host *host, const char *path, bool again, bool direct,
+		  const uint32_t *hurry, struct npf_file **out, char *error)
 {
-	int fd = open_path(path, error);
+	bool existed;
+	int fd = open_path(path, again, &existed, error);
 
-	(void)host;
 	if (fd < 0)
 		return fd;
 
-	struct npf_file *file = new_file(fd, true, hurry);
+	struct npf_file *file = new_file(host, fd, true, hurry);
 
 	if (!file) {
 		close(fd);
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	}
 	file->flags = fcntl(fd, F_GETFL);
+	file->to_empty = existed;
+	file->to_lock = existed && again;
 	file->why_not = try_direct(file, direct);
 	*out = file;
 	return 0;
 }
 
+static void give_back(struct npf_file *file)
+{
+	fcntl(file->fd, F_SETFL, file->flags);
+	/* Whoever writes to it next does so behind us. */
+	if (file->regular && !file->in_sequence)
+		lseek(file->fd, (off_t)file->end, SEEK_SET);
+}
+
 static void close_file(struct npf_file *file)
 {
+	if (file->owned && file->end)
+		npf_syncer_add(&file->host->syncer, file->fd, true);
 	if (file->owned)
 		close(file->fd);
 	else
-		fcntl(file->fd, F_SETFL, file->flags);
+		give_back(file);
+	if (file->reader >= 0)
+		close(file->reader);
 	free(file);
+}
+
+/* What stood there before goes when something comes in its place. */
+static int take_over(struct npf_file *file)
+{
+	if (file->to_lock && is_locked(file->fd))
+		return -EBUSY;
+	file->to_lock = false;
+	if (file->to_empty && ftruncate(file->fd, 0))
+		return -errno;
+	file->to_empty = false;
+	return 0;
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
@@ -216,14 +292,16 @@ static int wait_for_room(struct npf_file *file)
 static int write_in_sequence(struct npf_file *file, const uint8_t *data, size_t size,
 			     size_t *written)
 {
+	const size_t step = file->regular ? FILE_STEP : PIPE_STEP;
+
 	while (*written < size) {
 		size_t left = size - *written;
-		int err = wait_for_room(file);
+		int err = file->regular ? 0 : wait_for_room(file);
 
 		if (err)
 			return err;
 
-		ssize_t n = write(file->fd, data + *written, left < PIPE_STEP ? left : PIPE_STEP);
+		ssize_t n = write(file->fd, data + *written, left < step ? left : step);
 
 		if (n >= 0)
 			*written += (size_t)n;
@@ -241,12 +319,9 @@ static bool can_go_directly(const struct npf_file *file, const void *data, size_
 	return file->direct && !(((uintptr_t)data | size | offset) & (PAGE - 1));
 }
 
-static int write_file(struct npf_file *file, const void *data, size_t size, uint64_t offset,
-		      size_t *written)
+static int write_at(struct npf_file *file, const void *data, size_t size, uint64_t offset,
+		    size_t *written)
 {
-	*written = 0;
-	if (file->in_sequence)
-		return write_in_sequence(file, data, size, written);
 	while (*written < size) {
 		const uint8_t *from = (const uint8_t *)data + *written;
 		bool direct = can_go_directly(file, from, size - *written, offset + *written);
@@ -269,14 +344,44 @@ static int write_file(struct npf_file *file, const void *data, size_t size, uint
 	return 0;
 }
 
+static int write_file(struct npf_file *file, const void *data, size_t size, uint64_t offset,
+		      size_t *written)
+{
+	int err = take_over(file);
+
+	*written = 0;
+	if (err)
+		return err;
+	err = file->in_sequence ? write_in_sequence(file, data, size, written)
+				: write_at(file, data, size, offset, written);
+	if (offset + *written > file->end)
+		file->end = offset + *written;
+	return err;
+}
+
+/* A shell's > and >> open for writing only. */
+static int reading_end(struct npf_file *file)
+{
+	char path[32];
+
+	if ((file->flags & O_ACCMODE) == O_RDWR)
+		return file->fd;
+	if (file->reader < 0) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+		file->reader = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	return file->reader;
+}
+
 static int read_file(struct npf_file *file, void *data, size_t size, uint64_t offset)
 {
 	size_t done = 0;
-	int err = file->in_sequence ? -ESPIPE : switch_direct(file, false);
+	int err = file->regular ? switch_direct(file, false) : -ESPIPE;
+	int fd = err ? -1 : reading_end(file);
 
+	offset += file->base;
 	while (!err && done < size) {
-		ssize_t n = pread(file->fd, (uint8_t *)data + done, size - done,
-				  (off_t)(offset + done));
+		ssize_t n = pread(fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
 
 		if (n > 0)
 			done += (size_t)n;
@@ -286,11 +391,33 @@ static int read_file(struct npf_file *file, void *data, size_t size, uint64_t of
 	return err;
 }
 
+/* In sequence: unless somebody else has written behind us. */
+static bool can_be_cut(const struct npf_file *file)
+{
+	struct stat status;
+
+	return !file->in_sequence || (file->regular && !fstat(file->fd, &status) &&
+				      (uint64_t)status.st_size == file->base + file->end);
+}
+
 static int truncate_file(struct npf_file *file, uint64_t size)
 {
-	if (file->in_sequence)
+	off_t end = (off_t)(file->base + size);
+	int err = take_over(file);
+
+	if (err)
+		return err;
+	if (!can_be_cut(file))
 		return -ESPIPE;
-	return ftruncate(file->fd, (off_t)size) ? -errno : 0;
+	if (ftruncate(file->fd, end) || (file->in_sequence && lseek(file->fd, end, SEEK_SET) < 0))
+		return -errno;
+	file->end = size;
+	return 0;
+}
+
+static int sync_file(struct npf_file *file)
+{
+	return file->regular ? npf_syncer_add(&file->host->syncer, file->fd, false) : 0;
 }
 
 const struct npf_file_ops npf_linux_files = {
@@ -302,4 +429,5 @@ const struct npf_file_ops npf_linux_files = {
 	.write = write_file,
 	.read = read_file,
 	.truncate = truncate_file,
+	.sync = sync_file,
 };

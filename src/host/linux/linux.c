@@ -184,6 +184,7 @@ struct npf_host *npf_host_linux(void)
 	host->base.code = &code_ops;
 	host->base.features = npf_x86_features();
 	npf_arena_init(&host->arena);
+	npf_syncer_init(&host->syncer);
 	host->monitor = npf_linux_monitor();
 	if (host->monitor < 0)
 		host->monitor = -1;
@@ -200,6 +201,7 @@ void npf_host_linux_free(struct npf_host *base)
 		return;
 	if (host->monitor >= 0)
 		close(host->monitor);
+	npf_syncer_fini(&host->syncer);
 	npf_arena_fini(&host->arena);
 	free(host);
 }

@@ -10,7 +10,8 @@
  *   send_xdp.c      ... live frames of an XDP program
  *   send_rule.c     who would miss frames that go a way that captures do not see
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
- *   file.c          files of a dump; worker.c the thread that writes them
+ *   file.c          files of a dump; worker.c the thread that writes them, sync.c the one that
+ *                   brings them to the disk
  *   ebpf.c          the kernel's tap: load, ring maps, filters; splice.c puts a filter into it
  *   trace.c         tells of functions that begin and end (NPF_TRACE)
  *   hook_tcx.c      where it is attached ...
@@ -21,13 +22,27 @@
 #ifndef NPF_LINUX_H
 #define NPF_LINUX_H
 
+#include <pthread.h>
+
 #include "driver/host.h"
 #include "host/common/arena.h"
+
+#define NPF_SYNC_QUEUE 8u
+
+struct npf_syncer {
+	pthread_mutex_t lock; /* for all that follows */
+	pthread_cond_t changed;
+	pthread_t thread;
+	bool started, ending;
+	int queue[NPF_SYNC_QUEUE]; /* descriptors; the first is being synced */
+	unsigned int first, n;
+};
 
 struct npf_linux_host {
 	struct npf_host base;
 	int monitor; /* rtnetlink socket, member of the link group; -1 when it could not be made */
 	struct npf_arena arena; /* filters that run in this process */
+	struct npf_syncer syncer;
 };
 
 /* ---- event.c ------------------------------------------------------------------------------- */
@@ -187,6 +202,15 @@ extern const struct npf_nic_ops npf_linux_nic;
 
 extern const struct npf_file_ops npf_linux_files;
 extern const struct npf_worker_ops npf_linux_workers;
+
+/* ---- sync.c -------------------------------------------------------------------------------- */
+
+void npf_syncer_init(struct npf_syncer *syncer);
+void npf_syncer_fini(struct npf_syncer *syncer);
+/* Sync what was written to a file until now, soon; the descriptor stays the caller's. -EBUSY: the
+ * sync before has not ended, which does not matter to the last one of a file. */
+int npf_syncer_add(struct npf_syncer *syncer, int fd, bool last);
+
 /* ---- trace.c ------------------------------------------------------------------------------- */
 
 /* Does the environment ask for the trace? */

@@ -64,6 +64,7 @@ static int start(struct npf_nic *nic, uint64_t (*step)(void *arg), void *arg,
 		 struct npf_worker **out)
 {
 	struct npf_worker *worker = calloc(1, sizeof(*worker));
+	struct npf_event *before = nic->tapped;
 	int err;
 
 	if (!worker)
@@ -82,7 +83,7 @@ static int start(struct npf_nic *nic, uint64_t (*step)(void *arg), void *arg,
 	if (!err)
 		return 0;
 
-	listen_to(nic, &nic->event);
+	listen_to(nic, before);
 fini_event:
 	npf_event_fini(&worker->event);
 free_worker:
@@ -98,7 +99,8 @@ static void wake(struct npf_worker *worker)
 static void join(struct npf_worker *worker)
 {
 	pthread_join(worker->thread, NULL);
-	listen_to(worker->nic, &worker->nic->event);
+	if (worker->nic->tapped == &worker->event)
+		listen_to(worker->nic, &worker->nic->event);
 	npf_event_fini(&worker->event);
 	free(worker);
 }

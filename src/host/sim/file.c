@@ -12,6 +12,7 @@ struct npf_file {
 	struct npf_sim *sim;
 	struct npf_sim_file *file;
 	uint32_t alignment;
+	bool to_empty; /* before the first write */
 };
 
 static struct npf_sim_file *find(const struct npf_sim *sim, const char *path)
@@ -64,6 +65,14 @@ static int open_file(struct npf_sim *sim, struct npf_sim_file *file, bool direct
 	return 0;
 }
 
+static void shrink(struct npf_sim *sim, struct npf_sim_file *file, uint64_t size)
+{
+	if (size >= file->size)
+		return;
+	sim->disk_used -= file->size - size;
+	file->size = size;
+}
+
 static int create_locked(struct npf_sim *sim, const char *path, bool direct, struct npf_file **out)
 {
 	int err = npf_sim_operation(sim);
@@ -75,16 +84,18 @@ static int create_locked(struct npf_sim *sim, const char *path, bool direct, str
 		file = new_file(sim, path);
 	if (!file)
 		return -ENOMEM;
-	sim->disk_used -= file->size;
-	file->size = 0;
-	return open_file(sim, file, direct, out);
+	err = open_file(sim, file, direct, out);
+	if (!err)
+		(*out)->to_empty = true;
+	return err;
 }
 
-static int create(struct npf_host *host, const char *path, bool direct, const uint32_t *hurry,
-		  struct npf_file **out, char *error)
+static int create(struct npf_host *host, const char *path, bool again, bool direct,
+		  const uint32_t *hurry, struct npf_file **out, char *error)
 {
 	struct npf_sim *sim = npf_sim_of(host);
 
+	(void)again;
 	(void)hurry;
 	pthread_mutex_lock(&sim->lock);
 	int err = create_locked(sim, path, direct, out);
@@ -137,7 +148,7 @@ static uint32_t alignment(struct npf_file *handle)
 
 static const char *why_not_direct(struct npf_file *handle)
 {
-	return handle->alignment == 1 ? "it is simulated so" : NULL;
+	return handle->alignment == 1 || handle->sim->no_direct ? "it is simulated so" : NULL;
 }
 
 /* ---- writing and reading ------------------------------------------------------------------- */
@@ -195,6 +206,11 @@ static int write_locked(struct npf_file *handle, const void *data, size_t size, 
 {
 	struct npf_sim_file *file = handle->file;
 	int err = npf_sim_operation(handle->sim);
+
+	if (handle->to_empty)
+		shrink(handle->sim, file, 0);
+	handle->to_empty = false;
+
 	size_t n = fitting(handle->sim, file, err ? size / 2 : size, offset);
 
 	if (offset > file->size || !reserve(file, offset + size))
@@ -240,9 +256,20 @@ static int truncate_file(struct npf_file *handle, uint64_t size)
 	pthread_mutex_lock(&handle->sim->lock);
 	int err = npf_sim_operation(handle->sim);
 
-	if (!err && size < file->size) {
-		handle->sim->disk_used -= file->size - size;
-		file->size = size;
+	if (!err)
+		shrink(handle->sim, file, size);
+	pthread_mutex_unlock(&handle->sim->lock);
+	return err;
+}
+
+static int sync_file(struct npf_file *handle)
+{
+	pthread_mutex_lock(&handle->sim->lock);
+	int err = npf_sim_operation(handle->sim);
+
+	if (!err) {
+		handle->file->syncs++;
+		handle->file->synced = handle->file->size;
 	}
 	pthread_mutex_unlock(&handle->sim->lock);
 	return err;
@@ -257,6 +284,7 @@ const struct npf_file_ops npf_sim_files = {
 	.write = write_file,
 	.read = read_file,
 	.truncate = truncate_file,
+	.sync = sync_file,
 };
 
 /* ---- for tests ----------------------------------------------------------------------------- */

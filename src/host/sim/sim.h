@@ -96,6 +96,8 @@ struct npf_sim_file {
 	uint8_t *data;
 	size_t size, capacity;
 	uint32_t writes, direct_writes; /* of these, by alignment: past the cache */
+	uint32_t syncs;
+	size_t synced; /* size at the last of them */
 };
 
 /* NULL: there is none. */

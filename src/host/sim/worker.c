@@ -65,7 +65,8 @@ static void join(struct npf_worker *worker)
 	pthread_mutex_lock(&nic->sim->lock);
 	while (!worker->done)
 		npf_sim_run_worker(worker);
-	nic->worker = NULL;
+	if (nic->worker == worker)
+		nic->worker = NULL;
 	host->system->free(host, worker, sizeof(*worker));
 	pthread_mutex_unlock(&nic->sim->lock);
 }
