@@ -3,15 +3,21 @@
 #include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "wpcap/wpcap.h"
 
 #define LARGEST_SNAPLEN 262144
-#define DEFAULT_BUFFER  (4 << 20)
 
-/* Wake the reader for so much, unless time passes first. */
-#define MIN_TO_COPY  65536
-#define BUFFER_SHARE 8 /* and for no more than this part of the buffer */
+/* Unless the program says: a part of the machine's memory, between libpcap's 2 MiB and these. */
+#define LEAST_BUFFER (2 << 20)
+#define MOST_BUFFER  (16 << 20)
+#define MEMORY_SHARE 256
+
+/* Wake the reader for so much of the buffer, and no more, unless time passes first. A wake-up costs
+ * the sender as much as some twenty packets. */
+#define BUFFER_SHARE 8
+#define MIN_TO_COPY  (1 << 20)
 
 /* A timeout of 0 promises nothing; packets do not wait for ever though. */
 #define FLUSH_MS 10
@@ -71,14 +77,28 @@ static BOOLEAN set_loopback(const pcap_t *p)
 	return p->options.show_own || PacketSetLoopbackBehavior(p->adapter, NPF_DISABLE_LOOPBACK);
 }
 
-static BOOLEAN set_buffer(pcap_t *p)
+static int usual_buffer(void)
 {
-	if (p->options.buffer_size <= 0)
-		p->options.buffer_size = DEFAULT_BUFFER;
-	return PacketSetBuff(p->adapter, p->options.buffer_size);
+	long share = sysconf(_SC_PHYS_PAGES) / MEMORY_SHARE * sysconf(_SC_PAGESIZE);
+
+	if (share < LEAST_BUFFER)
+		return LEAST_BUFFER;
+	return share < MOST_BUFFER ? (int)share : MOST_BUFFER;
 }
 
-static BOOLEAN set_min_to_copy(const pcap_t *p)
+static BOOLEAN set_buffer(pcap_t *p)
+{
+	if (p->options.buffer_size > 0)
+		return PacketSetBuff(p->adapter, p->options.buffer_size);
+	for (int bytes = usual_buffer(); bytes >= LEAST_BUFFER; bytes /= 2) {
+		p->options.buffer_size = bytes;
+		if (PacketSetBuff(p->adapter, bytes))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+BOOLEAN wpcap_set_min_to_copy(const pcap_t *p)
 {
 	int bytes = p->options.buffer_size / BUFFER_SHARE;
 
@@ -98,7 +118,7 @@ static int set_up(pcap_t *p)
 	if (set_link_type(p) || !set_hw_filter(p) || !set_loopback(p))
 		return -1;
 	p->packet = PacketAllocatePacket();
-	if (!p->packet || !set_buffer(p) || !set_min_to_copy(p))
+	if (!p->packet || !set_buffer(p) || !wpcap_set_min_to_copy(p))
 		return -1;
 	if (p->options.snaplen <= 0 || p->options.snaplen > LARGEST_SNAPLEN)
 		p->options.snaplen = LARGEST_SNAPLEN;

@@ -30,7 +30,7 @@ WPCAP_EXPORT int pcap_setbuff(pcap_t *p, int bytes)
 	if (answer(p, PacketSetBuff(p->adapter, bytes), "setting the buffer failed"))
 		return -1;
 	p->options.buffer_size = bytes;
-	return 0;
+	return answer(p, p->min_to_copy_set || wpcap_set_min_to_copy(p), "setting MinToCopy failed");
 }
 
 WPCAP_EXPORT int pcap_setuserbuffer(pcap_t *p, int bytes)
@@ -44,7 +44,10 @@ WPCAP_EXPORT int pcap_setmintocopy(pcap_t *p, int bytes)
 {
 	if (check_live(p, "pcap_setmintocopy"))
 		return -1;
-	return answer(p, PacketSetMinToCopy(p->adapter, bytes), "setting MinToCopy failed");
+	if (answer(p, PacketSetMinToCopy(p->adapter, bytes), "setting MinToCopy failed"))
+		return -1;
+	p->min_to_copy_set = true;
+	return 0;
 }
 
 WPCAP_EXPORT HANDLE pcap_getevent(pcap_t *p)
@@ -68,11 +71,6 @@ WPCAP_EXPORT int pcap_setmode(pcap_t *p, int mode)
 	return p->mode == MODE_STAT ? answer(p, PacketSetReadTimeout(p->adapter, ms),
 					     "setting the interval failed")
 				    : 0;
-}
-
-WPCAP_EXPORT struct pcap_samp *pcap_setsampling(pcap_t *p)
-{
-	return &p->sampling;
 }
 
 /* ---- statistics ---------------------------------------------------------------------------- */

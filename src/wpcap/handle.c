@@ -382,9 +382,13 @@ WPCAP_EXPORT FILE *pcap_file(pcap_t *p)
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
+/* The driver's own: to ask the read event, which has joined it, takes the kernel longer. Programs
+ * that wait before every packet notice. */
 static int descriptor(const pcap_t *p)
 {
-	return NPF_HANDLE_DESCRIPTOR(PacketGetReadEvent(p->adapter));
+	int fd = npf_poll_fd(p->instance);
+
+	return fd >= 0 ? fd : NPF_HANDLE_DESCRIPTOR(PacketGetReadEvent(p->adapter));
 }
 
 WPCAP_EXPORT int pcap_fileno(pcap_t *p)

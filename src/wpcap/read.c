@@ -12,10 +12,10 @@
 
 #define NS_PER_S  1000000000u
 #define NS_PER_US 1000u
-#define NS_PER_MS 1000000u
 
-/* With pcap_next() a batch ends after so many: the room of what was read is wanted. */
-#define LONGEST_WALK 256
+/* A batch ends after this part of the buffer: the room of what was read is wanted. */
+#define WALK_SHARE 4
+#define OVERHEAD   32 /* of a packet there, about */
 
 /* Without a bound: as many as there are. */
 #define ALL (-1)
@@ -31,17 +31,18 @@ void wpcap_end_batch(pcap_t *p)
 	p->walked = 0;
 }
 
-static bool readable(const pcap_t *p)
+static bool readable(pcap_t *p)
 {
-	struct pollfd event = { .fd = NPF_HANDLE_DESCRIPTOR(p->adapter->ReadEvent),
-				.events = POLLIN };
+	struct pollfd event = { .fd = pcap_get_selectable_fd(p), .events = POLLIN };
 
 	return poll(&event, 1, 0) > 0;
 }
 
+/* Asked for every packet: a look costs less than an exchange. */
 static bool was_broken(pcap_t *p)
 {
-	return __atomic_exchange_n(&p->broken, 0, __ATOMIC_ACQ_REL);
+	return __atomic_load_n(&p->broken, __ATOMIC_RELAXED) &&
+	       __atomic_exchange_n(&p->broken, 0, __ATOMIC_ACQ_REL);
 }
 
 static int fail_read(pcap_t *p, int64_t err)
@@ -69,6 +70,8 @@ static int begin_batch(pcap_t *p)
 	if (pending < 0)
 		return fail_read(p, pending);
 	p->batch = pending > 0;
+	p->lasting = false;
+	p->longest_walk = (uint32_t)p->options.buffer_size / WALK_SHARE + 1;
 	return p->batch;
 }
 
@@ -81,22 +84,6 @@ static struct timeval time_of(const pcap_t *p, uint64_t ns)
 	if (p->options.precision != PCAP_TSTAMP_PRECISION_NANO)
 		part /= NS_PER_US;
 	return (struct timeval){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)part };
-}
-
-static bool sample(pcap_t *p, uint64_t time)
-{
-	const struct pcap_samp *sampling = &p->sampling;
-
-	if (sampling->method == PCAP_SAMP_1_EVERY_N) {
-		if (++p->sampled < (uint32_t)(sampling->value > 0 ? sampling->value : 1))
-			return false;
-		p->sampled = 0;
-	} else if (sampling->method == PCAP_SAMP_FIRST_AFTER_N_MS) {
-		if (time < p->sample_after)
-			return false;
-		p->sample_after = time + (uint64_t)sampling->value * NS_PER_MS;
-	}
-	return true;
 }
 
 /* What the driver could not filter or cut. */
@@ -114,16 +101,16 @@ static bool wanted(pcap_t *p, struct npf_packet *packet)
 	}
 	if (packet->caplen > most)
 		packet->caplen = most;
-	return p->sampling.method == PCAP_SAMP_NOSAMP || sample(p, packet->time);
+	return !wpcap_is_sampled(p) || wpcap_sample(p, packet->time);
 }
 
-/* The next packet of the open batch that is wanted. */
+/* The next packet of the batch that is wanted; none when none is open. */
 static bool next_packet(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
 {
 	struct npf_packet packet;
 
-	while (npf_batch_next(p->instance, &packet)) {
-		p->walked++;
+	while (p->walked < p->longest_walk && npf_batch_next(p->instance, &packet)) {
+		p->walked += packet.caplen + OVERHEAD;
 		if (!wanted(p, &packet))
 			continue;
 		header->ts = time_of(p, packet.time);
@@ -177,20 +164,34 @@ static int dispatch_record(pcap_t *p, pcap_handler callback, u_char *user)
 	return result;
 }
 
-/* ---- with a callback ----------------------------------------------------------------------- */
+/* ---- many --------------------------------------------------------------------------------- */
 
+/* While a batch is open the descriptor stays as it is. */
+static bool lasts(pcap_t *p)
+{
+	if (!p->lasting)
+		p->lasting = readable(p);
+	return p->lasting;
+}
+
+/* Hand out up to count packets of the batch. It ends with its last; before that it stays open for the
+ * next call, if who waits for the descriptor will learn of it. */
 static int walk(pcap_t *p, int count, pcap_handler callback, u_char *user)
 {
 	struct pcap_pkthdr header;
 	const u_char *data;
 	int n = 0;
 
-	while ((count == ALL || n < count) && next_packet(p, &header, &data)) {
+	while (next_packet(p, &header, &data)) {
 		callback(user, &header, data);
 		n++;
-		if (__atomic_load_n(&p->broken, __ATOMIC_RELAXED))
+		if (n == count || __atomic_load_n(&p->broken, __ATOMIC_RELAXED)) {
+			if (lasts(p))
+				return n;
 			break;
+		}
 	}
+	wpcap_end_batch(p);
 	return n;
 }
 
@@ -202,29 +203,30 @@ static int dispatch(pcap_t *p, int count, pcap_handler callback, u_char *user)
 		return dispatch_record(p, callback, user);
 	if (was_broken(p))
 		return PCAP_ERROR_BREAK;
-	if (!p->batch) {
+	n = p->batch ? walk(p, count, callback, user) : 0;
+	if (!n) {
 		int begun = begin_batch(p);
 
 		if (begun <= 0)
 			return begun;
+		n = walk(p, count, callback, user);
 	}
-	n = walk(p, count, callback, user);
-	/* What is left makes the descriptor readable again. */
-	wpcap_end_batch(p);
-	return n ? n : (was_broken(p) ? PCAP_ERROR_BREAK : 0);
+	return n || !was_broken(p) ? n : PCAP_ERROR_BREAK;
 }
+
+/* ---- with a callback ----------------------------------------------------------------------- */
 
 WPCAP_EXPORT int pcap_dispatch(pcap_t *p, int count, pcap_handler callback, u_char *user)
 {
 	if (p->real)
-		return REAL(pcap_dispatch)(p->real, count, callback, user);
+		return wpcap_real_dispatch(p, count, callback, user);
 	return dispatch(p, count > 0 ? count : ALL, callback, user);
 }
 
 WPCAP_EXPORT int pcap_loop(pcap_t *p, int count, pcap_handler callback, u_char *user)
 {
 	if (p->real)
-		return REAL(pcap_loop)(p->real, count, callback, user);
+		return wpcap_real_loop(p, count, callback, user);
 	for (;;) {
 		int n = dispatch(p, count > 0 ? count : ALL, callback, user);
 
@@ -250,31 +252,29 @@ WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
 
 static int next(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
 {
+	int begun;
+
 	if (p->mode == MODE_STAT)
 		return read_record(p, header, data);
-	for (;;) {
-		int begun;
-
-		if (was_broken(p))
-			return PCAP_ERROR_BREAK;
-		if (p->batch && p->walked < LONGEST_WALK && next_packet(p, header, data))
-			return 1;
-		wpcap_end_batch(p);
-		begun = begin_batch(p);
-		if (begun <= 0)
-			return begun;
-		if (next_packet(p, header, data))
-			return 1;
-		/* None of them was wanted. */
-		wpcap_end_batch(p);
-		return 0;
-	}
+	if (was_broken(p))
+		return PCAP_ERROR_BREAK;
+	if (p->batch && next_packet(p, header, data))
+		return 1;
+	wpcap_end_batch(p);
+	begun = begin_batch(p);
+	if (begun <= 0)
+		return begun;
+	if (next_packet(p, header, data))
+		return 1;
+	/* None of them was wanted. */
+	wpcap_end_batch(p);
+	return 0;
 }
 
 WPCAP_EXPORT int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **header, const u_char **data)
 {
 	if (p->real)
-		return REAL(pcap_next_ex)(p->real, header, data);
+		return wpcap_real_next_ex(p, header, data);
 	*header = &p->header;
 	return next(p, &p->header, data);
 }
@@ -284,7 +284,7 @@ WPCAP_EXPORT const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *header)
 	const u_char *data;
 
 	if (p->real)
-		return REAL(pcap_next)(p->real, header);
+		return wpcap_real_next(p, header);
 	return next(p, header, &data) == 1 ? data : NULL;
 }
 

@@ -14,7 +14,7 @@
  *   forward.c     what needs no handle
  *   handle.c      handles: create, options, close, and what both kinds answer
  *   activate.c    opening on NPF, in the steps of the original
- *   read.c        packets: loop, dispatch, next
+ *   read.c        packets: loop, dispatch, next; sampling.c some of them only
  *   filter.c      compiling and installing; filter_here.c filtering what was read
  *   extensions.c  WinPcap's additions; send.c send queues; source.c source strings
  */
@@ -57,13 +57,16 @@ struct pcap {
 	int link_type;
 	bool ethernet; /* has DOCSIS as another link type */
 	bool nonblocking;
+	bool min_to_copy_set; /* by pcap_setmintocopy() */
 	pcap_direction_t direction;
 	uint32_t broken; /* pcap_breakloop() was called; atomic */
 	int mode;        /* MODE_CAPT, MODE_STAT */
 
 	/* Reading. */
 	bool batch;                /* one is open: a packet of it was handed out */
-	uint32_t walked;           /* packets of it */
+	uint32_t walked;           /* bytes of it */
+	uint32_t longest_walk;     /* bytes after which it ends */
+	bool lasting;              /* it is known that the descriptor is readable meanwhile */
 	struct pcap_pkthdr header; /* of pcap_next() */
 	uint8_t record[64];        /* of statistics */
 	struct pcap_samp sampling;
@@ -125,6 +128,8 @@ bool wpcap_drives(const char *device);
 /* Open on NPF: 0, or -1 and nothing has changed. */
 int pcap_activate_win32(pcap_t *p);
 void pcap_cleanup_win32(pcap_t *p);
+/* How much wakes the reader, unless somebody said: as it fits the buffer. */
+BOOLEAN wpcap_set_min_to_copy(const pcap_t *p);
 
 /* ---- filter.c ------------------------------------------------------------------------------ */
 
@@ -138,6 +143,20 @@ int wpcap_settle_filter(pcap_t *p);
 
 /* Bytes to keep of a packet, by direction and filter; 0: none. */
 uint32_t wpcap_filter_here(pcap_t *p, const struct npf_packet *packet);
+
+/* ---- sampling.c ----------------------------------------------------------------------------- */
+
+static inline bool wpcap_is_sampled(const pcap_t *p)
+{
+	return p->sampling.method != PCAP_SAMP_NOSAMP;
+}
+/* Is the next packet, of this time (ns), one that is taken? */
+bool wpcap_sample(pcap_t *p, uint64_t time);
+/* With libpcap's handle. */
+int wpcap_real_dispatch(pcap_t *p, int count, pcap_handler callback, u_char *user);
+int wpcap_real_loop(pcap_t *p, int count, pcap_handler callback, u_char *user);
+int wpcap_real_next_ex(pcap_t *p, struct pcap_pkthdr **header, const u_char **data);
+const u_char *wpcap_real_next(pcap_t *p, struct pcap_pkthdr *header);
 
 /* ---- read.c -------------------------------------------------------------------------------- */
 

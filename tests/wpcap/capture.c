@@ -263,6 +263,60 @@ static void without_blocking_and_with_poll(void **in)
 	assert_int_equal(poll(&pollfd, 1, 0), 0);
 }
 
+/* Between calls the rest stays where it is, and whoever waits learns of it. */
+static void one_packet_at_a_time_and_poll(void **in)
+{
+	struct state *state = *in;
+	struct seen seen = { .p = state->p };
+	struct pollfd pollfd = { .fd = pcap_get_selectable_fd(state->p), .events = POLLIN };
+	struct pcap_pkthdr *header;
+	const u_char *data;
+
+	send_far(state, 0, 40);
+	while (seen.next < 30) {
+		assert_int_equal(poll(&pollfd, 1, -1), 1);
+		assert_in_range(pcap_dispatch(state->p, 1, see, (u_char *)&seen), 0, 1);
+	}
+	/* Both ways to read go on where the other was. */
+	while (seen.next < 39) {
+		assert_int_equal(poll(&pollfd, 1, -1), 1);
+		if (pcap_next_ex(state->p, &header, &data) == 1)
+			assert_frame(header, data, seen.next++);
+		assert_in_range(pcap_dispatch(state->p, 1, see, (u_char *)&seen), 0, 1);
+	}
+	while (seen.next < 40)
+		assert_true(pcap_dispatch(state->p, 1, see, (u_char *)&seen) >= 0);
+	assert_int_equal(pcap_dispatch(state->p, 1, see, (u_char *)&seen), 0);
+	assert_int_equal(poll(&pollfd, 1, 0), 0);
+}
+
+/* What was read is given back before all of it was. */
+static void a_small_buffer_is_used_again(void **in)
+{
+	struct state *state = *in;
+	struct seen seen = { 0 };
+	pcap_t *p = pcap_create("va", state->errbuf);
+
+	assert_int_equal(pcap_set_buffer_size(p, 4096), 0);
+	assert_int_equal(pcap_set_timeout(p, 50), 0);
+	assert_int_equal(pcap_activate(p), 0);
+	assert_int_equal(pcap_bufsize(p), 4096);
+	seen.p = p;
+	for (uint64_t i = 0; i < 200; i += 20) {
+		send_far(state, i, 20);
+		while (seen.next < i + 20)
+			assert_true(pcap_dispatch(p, -1, see, (u_char *)&seen) >= 0);
+	}
+	pcap_close(p);
+}
+
+static void the_buffer_is_no_smaller_than_libpcaps(void **in)
+{
+	struct state *state = *in;
+
+	assert_in_range(pcap_bufsize(state->p), 2 << 20, 16 << 20);
+}
+
 static void a_departed_interface_ends_the_loop(void **in)
 {
 	struct state *state = *in;
@@ -519,6 +573,9 @@ int main(void)
 		TEST(breakloop_from_another_thread),
 		TEST(breakloop_from_a_signal_handler),
 		TEST(without_blocking_and_with_poll),
+		TEST(one_packet_at_a_time_and_poll),
+		TEST(a_small_buffer_is_used_again),
+		TEST(the_buffer_is_no_smaller_than_libpcaps),
 		TEST(a_departed_interface_ends_the_loop),
 		TEST(the_snap_length_cuts),
 		TEST(time_stamps_have_the_precision_asked_for),

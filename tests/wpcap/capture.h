@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "lib/net.h"
+#include "wpcap/sanitized.h"
 
 #define LENGTH 100u
 
@@ -22,17 +23,6 @@ struct state {
 	pcap_t *p;
 	char errbuf[PCAP_ERRBUF_SIZE];
 };
-
-/* Sanitizers refuse to load a library whose symbols are to be its own. */
-static inline bool sanitized(void)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	puts("skipped: libpcap cannot be loaded privately (RTLD_DEEPBIND) under this sanitizer");
-	return true;
-#else
-	return false;
-#endif
-}
 
 static inline int setup(void **out)
 {
