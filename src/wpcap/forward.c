@@ -71,18 +71,6 @@ WPCAP_EXPORT void pcap_freecode(struct bpf_program *program)
 	REAL(pcap_freecode)(program);
 }
 
-WPCAP_EXPORT int pcap_offline_filter(const struct bpf_program *program,
-				     const struct pcap_pkthdr *header, const u_char *data)
-{
-	return REAL(pcap_offline_filter)(program, header, data);
-}
-
-WPCAP_EXPORT u_int bpf_filter(const struct bpf_insn *insns, const u_char *data, u_int length,
-			      u_int captured)
-{
-	return REAL(bpf_filter)(insns, data, length, captured);
-}
-
 WPCAP_EXPORT int bpf_validate(const struct bpf_insn *insns, int n)
 {
 	return REAL(bpf_validate)(insns, n);

@@ -15,7 +15,8 @@
  *   handle.c      handles: create, options, close, and what both kinds answer
  *   activate.c    opening on NPF, in the steps of the original
  *   read.c        packets: loop, dispatch, next; sampling.c some of them only
- *   filter.c      compiling and installing; filter_here.c filtering what was read
+ *   filter.c      compiling and installing; filter_here.c filtering what was read; engine.c
+ *                 bpf_filter() and pcap_offline_filter()
  *   extensions.c  WinPcap's additions; send.c send queues; source.c source strings
  */
 #ifndef NPF_WPCAP_H
