@@ -107,6 +107,15 @@ on_npf() {
 	return 1
 }
 
+# Does the kernel's half of NPF run for it? It has not the rights for it if it gave them away.
+in_kernel() { # session
+	local fd
+	for fd in $(sessions | awk -v session="$1" '$2 == session { print "/proc/" $1 "/fd" }'); do
+		find "$fd" -lname 'anon_inode:bpf-map' 2>/dev/null | grep -q . && return
+	done
+	return 1
+}
+
 # Processes: number, session, ticks of CPU time.
 sessions() {
 	cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^\([0-9]*\) .*) /\1 /' |
@@ -152,6 +161,11 @@ listen() { # name file known command...
 	wait_for "$name on NPF" on_npf || {
 		failed "$name" "is not on NPF"
 	}
+	# What one of them can here, all can.
+	if [ ${#listening[@]} -gt 0 ] && in_kernel "${started[${listening[0]}.npf]}" &&
+		! in_kernel "${started[$name.npf]}"; then
+		failed "$name" "gave away the rights that NPF needs"
+	fi
 	listening+=("$name")
 	wait_for "$name rests" calm "${started[$name.libpcap]}" || true
 	wait_for "$name rests" calm "${started[$name.npf]}" || true

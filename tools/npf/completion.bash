@@ -32,7 +32,7 @@ _npf_options()
 {
 	case $1 in
 	list) echo --json --follow --help ;;
-	run) echo --trace --help ;;
+	run) echo --trace --drop-rights --help ;;
 	capture)
 		echo --interface --no-promiscuous --direction --hook --read --write --nano --micro \
 			--packet-buffered --link-header --hex --quiet --count --snaplen --buffer \

@@ -17,6 +17,7 @@
 
 #define LIBRARY "libwpcap.so.0"
 #define DROP_IN "npf-libpcap"
+#define RIGHTS  DROP_IN "/npf-rights.so"
 
 /* As env(1) and shells have it. */
 #define EXIT_CANNOT_RUN 126
@@ -75,23 +76,32 @@ static int put_before(const char *variable, const char *first)
 	return err;
 }
 
+/* A file or folder beside the library: into an environment variable, where it is there. */
+static int put_neighbour(const char *variable, const char *library, const char *name)
+{
+	int length = (int)(strrchr(library, '/') - library), err = 0;
+	char *path;
+
+	if (asprintf(&path, "%.*s/%s", length, library, name) < 0)
+		return -1;
+	if (readable(path))
+		err = put_before(variable, path);
+	free(path);
+	return err;
+}
+
 /*
  * Programs that load libpcap by its name while they run look into the handle that they got, not for
- * who was first: beside the library is a folder in which it has that name.
+ * who was first: beside the library is a folder in which it has that name. Those that give up rights
+ * before they open an adapter would give up NPF's.
  */
-static int preload(const char *library)
+static int preload(const char *library, bool keep_rights)
 {
-	int length = (int)(strrchr(library, '/') - library);
-	char *folder;
-	int err;
-
-	if (asprintf(&folder, "%.*s/" DROP_IN, length, library) < 0)
+	if (keep_rights && put_neighbour("LD_PRELOAD", library, RIGHTS))
 		return -1;
-	err = put_before("LD_PRELOAD", library);
-	if (!err && readable(folder))
-		err = put_before("LD_LIBRARY_PATH", folder);
-	free(folder);
-	return err;
+	if (put_before("LD_PRELOAD", library))
+		return -1;
+	return put_neighbour("LD_LIBRARY_PATH", library, DROP_IN);
 }
 
 /* ---- the program --------------------------------------------------------------------------- */
@@ -124,7 +134,7 @@ static bool find_program(const char *name, char path[PATH_MAX])
 	return false;
 }
 
-static int run_program(char **argv)
+static int run_program(char **argv, bool keep_rights)
 {
 	const struct npf_command *command = &npf_command_run;
 	char library[PATH_MAX], program[PATH_MAX];
@@ -141,7 +151,7 @@ static int run_program(char **argv)
 				     "%s has rights of its own, so nothing can be loaded into it; "
 				     "run this as root",
 				     program);
-	if (preload(library))
+	if (preload(library, keep_rights))
 		return npf_tool_fail(command, EXIT_FAILED, "%s", strerror(errno));
 	execv(program, argv);
 	return npf_tool_fail(command, EXIT_CANNOT_RUN, "%s: %s", program, strerror(errno));
@@ -153,18 +163,23 @@ static int run(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "trace", no_argument, NULL, 't' },
+		{ "drop-rights", no_argument, NULL, 'd' },
 		{ 0 },
 	};
+	bool keep_rights = true;
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "+t", options, NULL)) != -1) {
-		if (letter != 't')
+	while ((letter = getopt_long(argc, argv, "+td", options, NULL)) != -1) {
+		if (letter == 't')
+			setenv("NPF_TRACE", "1", 1);
+		else if (letter == 'd')
+			keep_rights = false;
+		else
 			return npf_tool_hint(&npf_command_run);
-		setenv("NPF_TRACE", "1", 1);
 	}
 	if (optind == argc)
 		return npf_tool_usage(&npf_command_run, "which program? npf run -- tcpdump -i lo");
-	return run_program(argv + optind);
+	return run_program(argv + optind, keep_rights);
 }
 
 const struct npf_command npf_command_run = {
@@ -176,7 +191,10 @@ const struct npf_command npf_command_run = {
 		"loopback and raw IP adapters are captured by NPF; everything else (any, USB,\n"
 		"Bluetooth, savefiles, expressions) libpcap does as before.\n\n"
 		"options:\n"
-		"  -t, --trace     show which functions open, control and close, on standard error\n\n"
+		"  -t, --trace        show which functions open, control and close, on standard error\n"
+		"  -d, --drop-rights  a program that gives up all rights but those of a packet socket\n"
+		"                     gives up CAP_BPF and CAP_PERFMON, too: its packets then take the\n"
+		"                     slower way through one (hook tpacket)\n\n"
 		"The exit code is the program's; 127: there is no such program; 126: it cannot be run\n"
 		"so. Statically linked programs cannot be helped. NPF_LIBWPCAP names another library,\n"
 		"NPF_LIBPCAP another libpcap behind it.\n\n"
