@@ -28,13 +28,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const uint8_t *next = data + at;
 
 		taken = trace_take(&trace, next, size - at, &batch, &need);
+		check(batch.n <= TRACE_PIECES && batch.at[0] == next);
 		for (uint32_t i = 0; i < batch.n; i++) {
-			const struct trace_piece *piece = &batch.pieces[i];
+			const uint8_t *end = batch.at[i + 1];
 
-			check(piece->at == next && piece->size > 0);
-			check(!piece->data || piece->data + piece->caplen <= next + piece->size);
-			next += piece->size;
+			check(end > batch.at[i] && batch.data[i] >= batch.at[i]);
+			check(batch.caplen[i] <= (size_t)(end - batch.data[i]));
+			check(batch.packet[i] || !batch.caplen[i]);
 		}
+		next = batch.at[batch.n];
 		check(taken < 0 ? next == data + at + need : next == data + at + taken);
 		at += taken > 0 ? (size_t)taken : 0;
 		check(at <= size);

@@ -65,6 +65,64 @@ done
 [ "$("$npf" filter --count made.pcap udp)" = 100 ] || complain "--count"
 [ "$("$npf" filter --count --invert made.pcap port 7)" = 199 ] || complain "--invert"
 
+# Long enough to be written past the page cache where there is a disk; the longest packet that is
+# believed, and packets without bytes.
+{
+	cat made.pcap
+	for ((i = 0; i < 2000; i++)); do tail -c +25 made.pcap; done
+} >long.pcap
+compare "$work/long.pcap" 'not port 7'
+cmp -s theirs ours || complain "a long file: not byte for byte"
+[ "$("$npf" filter --count long.pcap 'not port 7')" = $((2001 * 199)) ] || complain "a long file"
+"$npf" filter -q long.pcap long.zst 'not port 7' && "$npf" filter -q long.zst unpacked
+cmp -s theirs unpacked || complain "a long packed file: not byte for byte"
+{
+	head -c 24 made.pcap
+	printf '\1\0\0\0\0\0\0\0\0\0\0\0\x2a\0\0\0'
+	printf '\1\0\0\0\0\0\0\0\0\0\4\0\0\0\4\0'
+	head -c 262144 /dev/zero
+	tail -c +25 made.pcap
+} >odd.pcap
+printf '\0\0\4\0' | dd of=odd.pcap bs=1 seek=16 conv=notrunc status=none # its snap length
+for expression in 'not tcp' '' udp 'less 50'; do
+	compare "$work/odd.pcap" "$expression"
+	cmp -s theirs ours || complain "odd packets, '$expression': not byte for byte"
+done
+"$npf" filter long.pcap out udp 2>message
+grep -q '200100 of 400200 packets kept' message || complain "what is told: $(cat message)"
+if grep -q $'\r' message; then complain "progress without a terminal"; fi
+
+# From a pipe that stays open: what there is comes through, and an interrupt leaves a whole file.
+mkfifo pipe
+exec 3<>pipe
+"$npf" filter -q pipe - udp 2>message > >(head -c "$(stat -c %s plain)" >through; : >came) &
+filter=$!
+cat made.pcap >&3
+until [ -e came ]; do sleep 0.01; done
+cmp -s plain through || complain "an open pipe: not the same"
+kill -INT $filter
+wait $filter
+[ $? = 1 ] || complain "an interrupt: exit status"
+grep -q interrupted message || complain "an interrupt: $(cat message)"
+"$npf" filter -q pipe stopped udp 2>/dev/null &
+filter=$!
+cat long.pcap >&3 # more than the pipe holds: when all is in it, the filter has begun
+kill -INT $filter
+wait $filter
+[ $? = 1 ] || complain "an interrupt: exit status"
+exec 3>&-
+"$npf" filter --count stopped >/dev/null || complain "an interrupt left half a packet"
+"$npf" filter -q long.pcap out udp
+cmp -s -n "$(stat -c %s stopped)" stopped out || complain "an interrupt: not the same so far"
+
+# A full disk.
+mkdir full
+# shellcheck disable=SC2016 # the inner shell's
+left=$(unshare -m sh -c 'mount -t tmpfs -o size=8m none full && cd full || exit
+	"$1" filter -q ../long.pcap out 2>../message; echo $?; ls' sh "$npf")
+[ "$left" = 1 ] || complain "a full disk: exit status and files are $left"
+grep -q 'No space left' message || complain "a full disk: $(cat message)"
+
 # Sets.
 seq 2 51 | sed 's/^/10.0.0./' >hosts
 printf '7\n90-99\n' >ports
@@ -76,6 +134,8 @@ printf '7\n90-99\n' >ports
 # What must be refused, and what is left behind.
 cp made.pcap own
 "$npf" filter own own udp 2>/dev/null && complain "the input was taken as output"
+# shellcheck disable=SC2094 # just that
+"$npf" filter own - udp 2>/dev/null >>own && complain "the input was taken as standard output"
 cmp -s own made.pcap || complain "the input was changed"
 head -c 5000 made.pcap >short.pcap
 "$npf" filter -q short.pcap out 2>message

@@ -131,20 +131,21 @@ static struct found walk(const struct image *image, size_t bite)
 		assert_non_null(copy);
 		memcpy(copy, image->bytes + at, n);
 		taken = trace_take(&trace, copy, n, &batch, &need);
+		assert_ptr_equal(batch.at[0], copy);
 		for (uint32_t i = 0; i < batch.n; i++) {
-			const struct trace_piece *piece = &batch.pieces[i];
-
-			assert_true(piece->at >= copy && piece->at + piece->size <= copy + n);
-			found.bytes += piece->size;
-			if (!piece->data)
+			assert_true(batch.at[i] < batch.at[i + 1] && batch.at[i + 1] <= copy + n);
+			assert_true(batch.data[i] >= batch.at[i]);
+			assert_true(batch.data[i] + batch.caplen[i] <= batch.at[i + 1]);
+			found.bytes += (uint64_t)(batch.at[i + 1] - batch.at[i]);
+			if (!batch.packet[i])
 				continue;
-			assert_true(piece->data + piece->caplen <= piece->at + piece->size);
 			found.n++;
 			found.sum = found.sum * 31 + batch.link_type;
-			found.sum = found.sum * 31 + piece->caplen;
-			found.sum = found.sum * 31 + piece->len;
-			found.sum = found.sum * 31 + (piece->caplen ? piece->data[0] : 0);
+			found.sum = found.sum * 31 + batch.caplen[i];
+			found.sum = found.sum * 31 + batch.len[i];
+			found.sum = found.sum * 31 + (batch.caplen[i] ? batch.data[i][0] : 0);
 		}
+		assert_ptr_equal(batch.at[batch.n], copy + (taken < 0 ? need : (size_t)taken));
 		free(copy);
 		assert_true(taken || need > n); /* or it would not go on */
 		at += taken > 0 ? (size_t)taken : 0;

@@ -13,6 +13,21 @@
 
 #define PAGE 4096
 
+/* tmpfs takes the flag since Linux 6.6, and copies all the same. */
+bool npf_direct_io_has_disk(int fd)
+{
+	struct statfs system;
+
+	return !fstatfs(fd, &system) && system.f_type != TMPFS_MAGIC;
+}
+
+bool npf_direct_io_set(int fd, bool on)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
+}
+
 static int write_page(int fd)
 {
 	void *page;
@@ -29,19 +44,17 @@ static int write_page(int fd)
 bool npf_direct_io_works(const char *directory, char *why_not, size_t size)
 {
 	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), err;
-	struct statfs system;
 
 	if (fd < 0) {
 		snprintf(why_not, size, "not known: no file can be made here: %s", strerror(errno));
 		return false;
 	}
-	/* Takes the flag since Linux 6.6, and copies all the same. */
-	if (!fstatfs(fd, &system) && system.f_type == TMPFS_MAGIC) {
+	if (!npf_direct_io_has_disk(fd)) {
 		snprintf(why_not, size, "tmpfs has no disk");
 		close(fd);
 		return false;
 	}
-	err = fcntl(fd, F_SETFL, O_DIRECT) ? errno : write_page(fd);
+	err = npf_direct_io_set(fd, true) ? write_page(fd) : errno;
 	if (err)
 		snprintf(why_not, size, "the file system cannot: %s", strerror(err));
 	close(fd);

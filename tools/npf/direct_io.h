@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Does a directory take files that are written past the page cache?
+ * Writing past the page cache.
  */
 #ifndef NPF_DIRECT_IO_H
 #define NPF_DIRECT_IO_H
@@ -8,7 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Tried with a file that has no name and leaves nothing behind. Why not: a sentence. */
+/* Is there anything behind the page cache? */
+bool npf_direct_io_has_disk(int fd);
+/* Turn O_DIRECT on or off; false: it could not be done, errno. */
+bool npf_direct_io_set(int fd, bool on);
+
+/* Does a directory take such files? Tried with a file that has no name and leaves nothing behind. Why not: a sentence. */
 bool npf_direct_io_works(const char *directory, char *why_not, size_t size);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * npf filter: one savefile to another, through a filter. The input is mapped, the headers of its
- * records are walked, and what is kept goes out in stretches from where it lies.
+ * npf filter: one savefile to another, through a filter. A block of the input, taken apart into
+ * batches, judged, and what is kept copied on in stretches, all while it is in the processor's cache.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -13,16 +13,15 @@
 #include <unistd.h>
 
 #include "expression/expression.h"
+#include "pieces.h"
+#include "progress.h"
 #include "set_options.h"
 #include "signals.h"
 #include "sink.h"
 #include "source.h"
-#include "terminal.h"
 #include "tool.h"
-#include "pieces.h"
 
 #define MOST_LINK_TYPES 16u
-#define PROGRESS_BYTES  (64u << 20) /* from one look at the clock to the next */
 
 struct options {
 	const char *in, *out; /* out NULL: only count */
@@ -38,27 +37,19 @@ struct link_filter {
 	struct npf_match *sets; /* NULL: none */
 };
 
-/* The packets of a batch as the engine takes them. */
-struct packets {
-	uint32_t n;
-	const uint8_t *data[TRACE_PIECES];
-	uint32_t len[TRACE_PIECES], caplen[TRACE_PIECES];
-	uint32_t verdicts[TRACE_PIECES];
-};
-
 struct work {
 	struct options options;
 	struct source source;
 	struct sink sink;
 	struct trace trace;
 	struct trace_batch batch;
-	struct packets packets;
-	struct npf_host *host; /* memory that code may run from */
+	uint32_t verdicts[TRACE_PIECES];
+	uint32_t edges[TRACE_PIECES + 1]; /* pieces where what is kept begins, and ends, and ... */
+	struct npf_host *host;            /* memory that code may run from */
 	struct link_filter links[MOST_LINK_TYPES];
 	uint32_t n_links;
 	uint64_t kept;
-	struct npf_terminal terminal;
-	uint64_t shown; /* bytes of the input when progress was last shown */
+	struct npf_progress progress;
 };
 
 static const char *display(const char *name)
@@ -126,54 +117,62 @@ static void free_filters(struct work *work)
 
 /* ---- a batch -------------------------------------------------------------------------------- */
 
-/* A verdict for each packet of the batch. */
+/* A verdict for each piece of the batch; those that are no packets get one that means nothing. */
 static int judge(struct work *work)
 {
 	const struct trace_batch *batch = &work->batch;
-	struct packets *packets = &work->packets;
 	struct link_filter *link = NULL;
 	int code;
 
-	packets->n = 0;
-	for (uint32_t i = 0; i < batch->n; i++) {
-		const struct trace_piece *piece = &batch->pieces[i];
-
-		if (!piece->data)
-			continue;
-		packets->data[packets->n] = piece->data;
-		packets->len[packets->n] = piece->len;
-		packets->caplen[packets->n++] = piece->caplen;
-	}
-	if (!packets->n)
+	if (!batch->packets)
 		return EXIT_OK;
 	code = find_filter(work, batch->link_type, &link);
 	if (code)
 		return code;
-	npf_jit_run_batch(link->filter, packets->data, packets->len, packets->caplen, packets->n,
-			  packets->verdicts);
-	for (uint32_t i = 0; link->sets && i < packets->n; i++) {
-		if (packets->verdicts[i] &&
-		    !npf_match_run(link->sets, packets->data[i], packets->caplen[i]))
-			packets->verdicts[i] = 0;
+	npf_jit_run_batch(link->filter, batch->data, batch->len, batch->caplen, batch->n,
+			  work->verdicts);
+	for (uint32_t i = 0; link->sets && i < batch->n; i++) {
+		if (work->verdicts[i] &&
+		    !npf_match_run(link->sets, batch->data[i], batch->caplen[i]))
+			work->verdicts[i] = 0;
 	}
 	return EXIT_OK;
 }
 
-/* The packets that pass, and all that is no packet. */
+/* Where stretches of what is kept begin and end: packets that pass, and all that is no packet. No
+ * branch in it depends on a verdict, since nothing could predict it. */
+static uint32_t find_edges(struct work *work)
+{
+	const struct trace_batch *batch = &work->batch;
+	uint32_t n = 0, kept = 0;
+	bool before = false, invert = work->options.invert;
+
+	for (uint32_t i = 0; i < batch->n; i++) {
+		bool packet = batch->packet[i];
+		bool keep = ((work->verdicts[i] != 0) ^ invert) | (packet ^ true);
+
+		work->edges[n] = i;
+		n += keep ^ before;
+		kept += keep & packet;
+		before = keep;
+	}
+	work->kept += kept;
+	if (before)
+		work->edges[n++] = batch->n;
+	return n;
+}
+
 static int take_batch(struct work *work)
 {
 	const struct trace_batch *batch = &work->batch;
-	const uint32_t *verdict = work->packets.verdicts;
 	int code = judge(work);
+	uint32_t n = code ? 0 : find_edges(work);
 
-	for (uint32_t i = 0; i < batch->n && !code; i++) {
-		const struct trace_piece *piece = &batch->pieces[i];
+	for (uint32_t i = 0; i < n && work->options.out; i += 2) {
+		const uint8_t *from = batch->at[work->edges[i]];
 
-		if (piece->data && !*verdict++ != work->options.invert)
-			continue;
-		work->kept += piece->data != NULL;
-		if (work->options.out && sink_add(&work->sink, piece->at, piece->size))
-			code = fail_out(work);
+		if (sink_add(&work->sink, from, (size_t)(batch->at[work->edges[i + 1]] - from)))
+			return fail_out(work);
 	}
 	return code;
 }
@@ -183,34 +182,9 @@ static int take_batch(struct work *work)
 static void show_progress(struct work *work)
 {
 	const struct source *source = &work->source;
+	double share = source->size ? (double)source->done / (double)source->size : -1;
 
-	if (!work->terminal.tty || source->done < work->shown + PROGRESS_BYTES)
-		return;
-	work->shown = source->done;
-	if (source->size)
-		fprintf(stderr, "\r\033[K%3u %%  %" PRIu64 " of %" PRIu64 " packets",
-			(unsigned int)(source->done * 100 / source->size), work->kept,
-			work->trace.packets);
-	else
-		fprintf(stderr, "\r\033[K%" PRIu64 " of %" PRIu64 " packets", work->kept,
-			work->trace.packets);
-	fflush(stderr);
-}
-
-static void hide_progress(const struct work *work)
-{
-	if (work->shown)
-		fputs("\r\033[K", stderr);
-}
-
-/* What has no piece left in it may move: those that were kept must be gone by then. */
-static int fill(struct work *work, size_t need)
-{
-	if (!work->source.mapped && work->options.out && sink_flush(&work->sink))
-		return fail_out(work);
-	if (source_fill(&work->source, need))
-		return fail_in(work, work->source.error);
-	return EXIT_OK;
+	npf_progress_show(&work->progress, share, work->trace.packets);
 }
 
 /* All pieces there are. need: of the last, which is not whole. */
@@ -228,11 +202,20 @@ static int take_pieces(struct work *work, size_t *need)
 		if (code)
 			return code;
 		source_skip(source, (size_t)taken);
-		/* A mapping is made present stretch by stretch. */
-		if (source->mapped && source_fill(source, *need))
-			return fail_in(work, source->error);
-		show_progress(work);
 	} while (taken && !npf_signals_stopped());
+	return EXIT_OK;
+}
+
+static int fill(struct work *work, size_t need)
+{
+	int err;
+
+	if (work->options.out && sink_pause(&work->sink))
+		return fail_out(work);
+	err = source_fill(&work->source, need);
+	if (err && !(err == -EINTR && npf_signals_stopped()))
+		return fail_in(work, work->source.error);
+	show_progress(work);
 	return EXIT_OK;
 }
 
@@ -243,7 +226,7 @@ static int take_all(struct work *work)
 
 	while (!code && !npf_signals_stopped()) {
 		code = fill(work, need);
-		if (code)
+		if (code || npf_signals_stopped())
 			break;
 		if (work->source.n < need) {
 			const char *why = trace_end(&work->trace, work->source.n);
@@ -270,13 +253,15 @@ static int tell(const struct work *work)
 	return EXIT_OK;
 }
 
-/* What was good before a damage, or before Ctrl-C, is kept; nothing where nothing was read. */
+/* What was good before a damage, or before Ctrl-C, is kept; nothing where nothing was read, or where
+ * not all of it could be written. */
 static int finish(struct work *work, int code)
 {
-	bool keep = code == EXIT_OK || (code == EXIT_FAILED && work->trace.begun);
+	bool keep = (code == EXIT_OK || (code == EXIT_FAILED && work->trace.begun)) &&
+		    !work->sink.error[0];
 	int told;
 
-	hide_progress(work);
+	npf_progress_end(&work->progress);
 	if (work->options.out && sink_close(&work->sink, keep) && keep && code == EXIT_OK)
 		code = fail_out(work);
 	told = keep ? tell(work) : EXIT_OK;
@@ -293,8 +278,8 @@ static int run_work(struct work *work)
 	if (work->options.out && sink_open(&work->sink, work->options.out,
 					   fstat(work->source.fd, &status) ? NULL : &status))
 		return fail_out(work);
-	npf_terminal_init(&work->terminal, stderr);
-	work->terminal.tty &= !work->options.quiet;
+	npf_progress_init(&work->progress);
+	work->progress.terminal.tty &= !work->options.quiet;
 	code = take_all(work);
 	return finish(work, code);
 }

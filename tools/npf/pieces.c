@@ -17,8 +17,6 @@
 #define LINK_TYPE_MASK 0x03FFFFFFu /* above it: how long the checksum is */
 #define MOST_USUALLY   262144u
 #define MOST_EVER      (128u << 20)
-#define AHEAD          4096u
-#define LINE           64u
 
 #define SECTION_BLOCK    0x0A0D0D0Au
 #define INTERFACE_BLOCK  1u
@@ -50,12 +48,17 @@ __attribute__((format(printf, 2, 3))) static int fail(struct trace *trace, const
 	return -EBADMSG;
 }
 
-static uint32_t get32(const struct trace *trace, const uint8_t *at)
+static uint32_t load32(const uint8_t *at, bool swapped)
 {
 	uint32_t value;
 
 	memcpy(&value, at, sizeof(value));
-	return trace->swapped ? __builtin_bswap32(value) : value;
+	return swapped ? __builtin_bswap32(value) : value;
+}
+
+static uint32_t get32(const struct trace *trace, const uint8_t *at)
+{
+	return load32(at, trace->swapped);
 }
 
 static uint16_t get16(const struct trace *trace, const uint8_t *at)
@@ -88,6 +91,17 @@ static int add_interface(struct trace *trace, uint32_t link_type, uint32_t snapl
 	return 0;
 }
 
+static void put_other(struct trace_batch *batch, const uint8_t *at, uint32_t size)
+{
+	uint32_t n = batch->n++;
+
+	batch->data[n] = at;
+	batch->caplen[n] = batch->len[n] = 0;
+	batch->packet[n] = false;
+	batch->at[n] = at;
+	batch->at[n + 1] = at + size;
+}
+
 /* ---- pcap ----------------------------------------------------------------------------------- */
 
 /* A few link types carry what is no packet of a network and may be long. */
@@ -115,8 +129,9 @@ static bool is_pcap(struct trace *trace, uint32_t magic)
 	return false;
 }
 
-/* The file's header as a piece. */
-static int64_t begin_pcap(struct trace *trace, const uint8_t *at, size_t n, size_t *need)
+/* The file's header is a piece. */
+static int begin_pcap(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
+		      size_t *need)
 {
 	uint32_t link_type;
 	int err;
@@ -133,51 +148,58 @@ static int64_t begin_pcap(struct trace *trace, const uint8_t *at, size_t n, size
 		return err;
 	trace->most = longest(link_type);
 	trace->begun = true;
-	return FILE_HEADER;
+	put_other(batch, at, FILE_HEADER);
+	return 0;
 }
 
-/* Each header tells where the next one is, so nothing comes from memory in time by itself: as many
- * bytes as were taken are asked for that are some records further on. */
-static void fetch_ahead(const uint8_t *at, uint32_t size)
+static int fail_length(struct trace *trace, const struct trace_batch *batch, uint32_t caplen)
 {
-	for (uint32_t i = 0; i < size; i += LINE)
-		__builtin_prefetch(at + AHEAD + i);
+	return fail(trace,
+		    "packet %" PRIu64 " at byte %" PRIu64
+		    " claims %u bytes: the file is damaged there",
+		    trace->packets + batch->packets + 1,
+		    trace->at + (uint64_t)(batch->at[batch->n] - batch->at[0]), caplen);
 }
 
-static int64_t take_pcap(struct trace *trace, const uint8_t *at, size_t n,
-			 struct trace_batch *batch, size_t *need)
+/* The loop that runs once for every packet of a file: each header tells where the next one is, and
+ * nothing else may stand in the way from one to the other. */
+static inline __attribute__((always_inline)) int walk_pcap(struct trace *trace, const uint8_t *at,
+							   const uint8_t *end,
+							   struct trace_batch *batch, size_t *need,
+							   const bool swapped)
 {
-	const uint32_t header = trace->record_header;
-	const uint8_t *begin = at;
+	const uint32_t header = trace->record_header, most = trace->most;
+	uint32_t n = 0, caplen = 0;
+	int err = 0;
 
-	batch->link_type = trace->interfaces[0].link_type;
-	*need = header;
-	while (batch->n < TRACE_PIECES && n >= header) {
-		uint32_t caplen = get32(trace, at + 8);
-		struct trace_piece *piece = &batch->pieces[batch->n];
-
-		if (caplen > trace->most)
-			return fail(trace,
-				    "packet %" PRIu64 " at byte %" PRIu64
-				    " claims %u bytes: the file is damaged there",
-				    trace->packets + 1, trace->at + (uint64_t)(at - begin), caplen);
-		if (n - header < caplen) {
-			*need = header + caplen;
+	for (*need = header; n < TRACE_PIECES && (size_t)(end - at) >= header; n++) {
+		caplen = load32(at + 8, swapped);
+		if (caplen > most || (size_t)(end - at) - header < caplen)
 			break;
-		}
-		*piece = (struct trace_piece){ .at = at,
-					       .size = header + caplen,
-					       .caplen = caplen,
-					       .len = get32(trace, at + 12),
-					       .data = at + header };
-		batch->n++;
-		trace->packets++;
-		if (n > AHEAD + piece->size)
-			fetch_ahead(at, piece->size);
-		at += piece->size;
-		n -= piece->size;
+		batch->at[n] = at;
+		batch->data[n] = at + header;
+		batch->len[n] = load32(at + 12, swapped);
+		batch->caplen[n] = caplen;
+		at += header + caplen;
 	}
-	return at - begin;
+	batch->at[n] = at;
+	batch->n = batch->packets = n;
+	if (n < TRACE_PIECES && (size_t)(end - at) >= header) {
+		if (caplen > most)
+			err = fail_length(trace, batch, caplen);
+		*need = header + caplen;
+	}
+	memset(batch->packet, true, n);
+	trace->packets += n;
+	return err;
+}
+
+static int take_pcap(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
+		     size_t *need)
+{
+	batch->link_type = trace->interfaces[0].link_type;
+	return trace->swapped ? walk_pcap(trace, at, at + n, batch, need, true)
+			      : walk_pcap(trace, at, at + n, batch, need, false);
 }
 
 /* ---- pcapng --------------------------------------------------------------------------------- */
@@ -217,113 +239,124 @@ static int64_t block_size(struct trace *trace, const uint8_t *at, size_t n, size
 	return size;
 }
 
-/* What a packet's block says; false when the block is too short for what it says. */
-static bool fill_packet(const struct trace *trace, uint32_t type, struct trace_piece *piece,
-			uint32_t *interface)
-{
-	const uint8_t *at = piece->at;
-	uint32_t head = type == SIMPLE_BLOCK ? 12 : 28, room;
+/* A whole block. data NULL: no packet. */
+struct block {
+	const uint8_t *at, *data;
+	uint32_t type, size;
+	uint32_t interface, caplen, len;
+};
 
-	if (piece->size < head + 4)
+/* What a packet's block says; false when the block is too short for what it says. */
+static bool fill_packet(const struct trace *trace, struct block *block)
+{
+	uint32_t head = block->type == SIMPLE_BLOCK ? 12 : 28, room;
+
+	if (block->size < head + 4)
 		return false;
-	room = piece->size - head - 4;
-	piece->data = at + head;
-	if (type == SIMPLE_BLOCK) {
-		*interface = 0;
-		piece->len = get32(trace, at + 8);
-		piece->caplen = piece->len < room ? piece->len : room;
+	room = block->size - head - 4;
+	block->data = block->at + head;
+	if (block->type == SIMPLE_BLOCK) {
+		block->interface = 0;
+		block->len = get32(trace, block->at + 8);
+		block->caplen = block->len < room ? block->len : room;
 		if (trace->n_interfaces && trace->interfaces[0].snaplen &&
-		    piece->caplen > trace->interfaces[0].snaplen)
-			piece->caplen = trace->interfaces[0].snaplen;
+		    block->caplen > trace->interfaces[0].snaplen)
+			block->caplen = trace->interfaces[0].snaplen;
 		return true;
 	}
-	*interface = type == PACKET_BLOCK ? get32(trace, at + 8) : get16(trace, at + 8);
-	piece->caplen = get32(trace, at + 20);
-	piece->len = get32(trace, at + 24);
-	return piece->caplen <= room;
+	block->interface = block->type == PACKET_BLOCK ? get32(trace, block->at + 8)
+						       : get16(trace, block->at + 8);
+	block->caplen = get32(trace, block->at + 20);
+	block->len = get32(trace, block->at + 24);
+	return block->caplen <= room;
 }
 
-static int take_interface(struct trace *trace, const uint8_t *at, uint32_t size)
+static int take_interface(struct trace *trace, const struct block *block)
 {
-	if (size < 20)
+	if (block->size < 20)
 		return fail(trace, "the interface at byte %" PRIu64 " is cut short", trace->at);
-	return add_interface(trace, get16(trace, at + 8), get32(trace, at + 12));
+	return add_interface(trace, get16(trace, block->at + 8), get32(trace, block->at + 12));
 }
 
-/* Look into a whole block. 0, 1 when it belongs to another link type than the batch. */
-static int look_into(struct trace *trace, struct trace_piece *piece, struct trace_batch *batch,
-		     bool *packets)
+static int look_into(struct trace *trace, struct block *block)
 {
-	uint32_t type = get32(trace, piece->at), interface;
-
-	if (get32(trace, piece->at + piece->size - 4) != piece->size)
+	block->type = get32(trace, block->at);
+	if (get32(trace, block->at + block->size - 4) != block->size)
 		return fail(trace, "the block at byte %" PRIu64 " is damaged: its sizes differ",
 			    trace->at);
-	if (type == INTERFACE_BLOCK)
-		return take_interface(trace, piece->at, piece->size);
-	if (type != PACKET_BLOCK && type != SIMPLE_BLOCK && type != OLD_PACKET_BLOCK)
+	if (block->type == INTERFACE_BLOCK)
+		return take_interface(trace, block);
+	if (block->type != PACKET_BLOCK && block->type != SIMPLE_BLOCK &&
+	    block->type != OLD_PACKET_BLOCK)
 		return 0;
-	if (!fill_packet(trace, type, piece, &interface))
+	if (!fill_packet(trace, block))
 		return fail(trace, "packet %" PRIu64 " at byte %" PRIu64 " does not fit its block",
 			    trace->packets + 1, trace->at);
-	if (interface >= trace->n_interfaces)
+	if (block->interface >= trace->n_interfaces)
 		return fail(trace,
 			    "packet %" PRIu64 " at byte %" PRIu64
 			    " is of interface %u, which the file does not describe",
-			    trace->packets + 1, trace->at, interface);
-	if (*packets && trace->interfaces[interface].link_type != batch->link_type)
-		return 1;
-	batch->link_type = trace->interfaces[interface].link_type;
-	*packets = true;
-	trace->packets++;
+			    trace->packets + 1, trace->at, block->interface);
 	return 0;
 }
 
-static int64_t take_ng(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
-		       size_t *need)
+/* False: its link type is not that of the packets before it. */
+static bool put_block(struct trace *trace, struct trace_batch *batch, const struct block *block)
 {
-	const uint64_t first = trace->at;
-	bool packets = false;
+	uint32_t n = batch->n, link_type;
 
+	if (!block->data) {
+		put_other(batch, block->at, block->size);
+		return true;
+	}
+	link_type = trace->interfaces[block->interface].link_type;
+	if (batch->packets && link_type != batch->link_type)
+		return false;
+	batch->link_type = link_type;
+	batch->data[n] = block->data;
+	batch->caplen[n] = block->caplen;
+	batch->len[n] = block->len;
+	batch->packet[n] = true;
+	batch->at[n] = block->at;
+	batch->at[n + 1] = block->at + block->size;
+	batch->n++;
+	batch->packets++;
+	trace->packets++;
+	return true;
+}
+
+/* Leaves trace->at behind what was taken: messages name it. */
+static int take_ng(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
+		   size_t *need)
+{
 	while (batch->n < TRACE_PIECES) {
-		struct trace_piece *piece = &batch->pieces[batch->n];
 		int64_t size = block_size(trace, at, n, need);
-		int result;
+		struct block block = { .at = at, .size = (uint32_t)size };
+		int err;
 
-		if (size < 0) {
-			trace->at = first;
-			return size;
-		}
+		if (size < 0)
+			return (int)size;
 		if (!size || (uint64_t)size > n)
 			break;
-		*piece = (struct trace_piece){ .at = at, .size = (uint32_t)size };
-		result = look_into(trace, piece, batch, &packets);
-		if (result < 0) {
-			trace->at = first;
-			return result;
-		}
-		if (result)
+		err = look_into(trace, &block);
+		if (err)
+			return err;
+		if (!put_block(trace, batch, &block))
 			break;
-		batch->n++;
 		trace->at += (uint64_t)size;
 		at += size;
 		n -= (size_t)size;
 	}
-
-	int64_t taken = (int64_t)(trace->at - first);
-
-	trace->at = first;
-	return taken;
+	return 0;
 }
 
 /* ---- both ----------------------------------------------------------------------------------- */
 
 /* pcap's header is a piece of its own; pcapng begins with a block like all others. */
-static int64_t begin(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
-		     size_t *need)
+static int begin(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
+		 size_t *need)
 {
 	uint32_t magic;
-	int64_t size;
 
 	*need = sizeof(magic);
 	if (n < sizeof(magic))
@@ -335,40 +368,30 @@ static int64_t begin(struct trace *trace, const uint8_t *at, size_t n, struct tr
 	}
 	if (!is_pcap(trace, magic))
 		return fail(trace, "this is neither pcap nor pcapng");
-	size = begin_pcap(trace, at, n, need);
-	if (size <= 0)
-		return size;
-	batch->pieces[batch->n++] = (struct trace_piece){ .at = at, .size = (uint32_t)size };
-	batch->link_type = trace->interfaces[0].link_type;
-	return size;
-}
-
-static size_t batch_size(const struct trace_batch *batch)
-{
-	size_t size = 0;
-
-	for (uint32_t i = 0; i < batch->n; i++)
-		size += batch->pieces[i].size;
-	return size;
+	return begin_pcap(trace, at, n, batch, need);
 }
 
 int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
 		   size_t *need)
 {
-	int64_t size;
+	const uint64_t first = trace->at;
+	size_t taken;
+	int err;
 
-	batch->n = 0;
+	batch->n = batch->packets = 0;
 	batch->link_type = 0;
+	batch->at[0] = at;
 	if (!trace->begun)
-		size = begin(trace, at, n, batch, need);
+		err = begin(trace, at, n, batch, need);
 	else if (trace->ng)
-		size = take_ng(trace, at, n, batch, need);
+		err = take_ng(trace, at, n, batch, need);
 	else
-		size = take_pcap(trace, at, n, batch, need);
-	if (size < 0)
-		*need = batch_size(batch);
-	trace->at += size < 0 ? *need : (uint64_t)size;
-	return size;
+		err = take_pcap(trace, at, n, batch, need);
+	taken = (size_t)(batch->at[batch->n] - at);
+	trace->at = first + taken;
+	if (err)
+		*need = taken;
+	return err ? err : (int64_t)taken;
 }
 
 const char *trace_end(struct trace *trace, size_t left)

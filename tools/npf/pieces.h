@@ -14,18 +14,19 @@
 #define TRACE_PIECES    256u         /* most that are found at once */
 #define TRACE_MAX_PIECE (129u << 20) /* bytes; longer ones are taken for damage */
 
-struct trace_piece {
-	const uint8_t *at; /* the whole record or block: what a copy of the file takes over */
-	uint32_t size;
-	uint32_t caplen, len; /* of a packet */
-	const uint8_t *data;  /* NULL: no packet (a header, or a block that goes along) */
-};
-
-/* Pieces of one link type. */
+/*
+ * Pieces of one link type, one behind the other: piece i is the bytes from at[i] to at[i + 1], what a
+ * copy of the file takes over. Packets as the engine takes them; a piece that is none (a header, or
+ * a block that goes along) looks like a packet without bytes.
+ */
 struct trace_batch {
 	uint32_t n;
-	uint32_t link_type; /* of the packets among them */
-	struct trace_piece pieces[TRACE_PIECES];
+	uint32_t packets; /* among them */
+	uint32_t link_type;
+	const uint8_t *at[TRACE_PIECES + 1];
+	const uint8_t *data[TRACE_PIECES];
+	uint32_t len[TRACE_PIECES], caplen[TRACE_PIECES];
+	bool packet[TRACE_PIECES];
 };
 
 struct trace_interface {

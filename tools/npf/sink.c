@@ -7,12 +7,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
-#define SHORT       512u /* bytes up to which copying costs less than a part of its own */
-#define PACKED      (256u << 10)
+#include "direct_io.h"
+
+#define DIRECT    (4u << 20) /* bytes of a write past the page cache: few, long ones cost least */
+#define CACHED    (256u << 10)
+#define HUGE_PAGE (2u << 20)
+#define PACKED    (256u << 10)
+/* What a disk may take for each DIRECT bytes, and beyond that in all, ns. Slower ones are left to the
+ * page cache: half a gigabyte a second is what copying through it attains. */
+#define PACE        8000000u
+#define GRACE       100000000u
 #define GZIP_BITS   (15 + 16) /* deflateInit2(): largest window, gzip's header */
 #define GZIP_MEMORY 8
 
@@ -38,30 +48,90 @@ static int fail_errno(struct sink *sink)
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-static int write_parts(struct sink *sink, struct iovec *parts, int n)
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void give_up_direct(struct sink *sink)
+{
+	npf_direct_io_set(sink->fd, false);
+	sink->direct = sink->may_be_direct = false;
+	sink->size = CACHED;
+}
+
+/* Only whole blocks may go past the page cache: what ends the file is none. */
+static void choose_way(struct sink *sink, size_t n)
+{
+	bool direct = sink->may_be_direct && n == DIRECT;
+
+	if (direct == sink->direct)
+		return;
+	if (npf_direct_io_set(sink->fd, direct))
+		sink->direct = direct;
+	else
+		give_up_direct(sink);
+}
+
+static int write_all(struct sink *sink, const uint8_t *at, size_t n)
 {
 	while (n) {
-		ssize_t written = writev(sink->fd, parts, n);
+		ssize_t written = write(sink->fd, at, n);
 
 		if (written < 0 && errno == EINTR)
 			continue;
+		/* Not this way, or not all: what is left is not whole blocks of the disk. */
+		if (sink->direct && (written >= 0 ? (size_t)written < n : errno == EINVAL)) {
+			give_up_direct(sink);
+			written = written < 0 ? 0 : written;
+		}
 		if (written < 0)
 			return fail_errno(sink);
-		for (; n && (size_t)written >= parts->iov_len; parts++, n--)
-			written -= (ssize_t)parts->iov_len;
-		if (n) {
-			parts->iov_base = (uint8_t *)parts->iov_base + written;
-			parts->iov_len -= (size_t)written;
-		}
+		at += written;
+		n -= (size_t)written;
 	}
 	return 0;
 }
 
-static int write_packed(struct sink *sink, size_t n)
+static int write_block(struct sink *sink)
 {
-	struct iovec part = { sink->packer->packed, n };
+	size_t n = sink->filled;
+	uint64_t began = now();
+	int err;
 
-	return n ? write_parts(sink, &part, 1) : 0;
+	sink->filled = 0;
+	choose_way(sink, n);
+	err = write_all(sink, sink->block, n);
+	if (sink->direct) {
+		sink->blocks++;
+		sink->waited += now() - began;
+		if (sink->waited > GRACE + sink->blocks * PACE)
+			give_up_direct(sink);
+	}
+	return err;
+}
+
+static int put(struct sink *sink, const uint8_t *at, size_t n)
+{
+	int err = 0;
+
+	while (n > sink->size - sink->filled && !err) {
+		size_t part = sink->size - sink->filled;
+
+		memcpy(sink->block + sink->filled, at, part);
+		sink->filled += part;
+		at += part;
+		n -= part;
+		err = write_block(sink);
+	}
+	if (err)
+		return err;
+	memcpy(sink->block + sink->filled, at, n);
+	sink->filled += n;
+	return 0;
 }
 
 /* ---- packing -------------------------------------------------------------------------------- */
@@ -100,14 +170,13 @@ static int start_packing(struct sink *sink, const char *name)
 	return 0;
 }
 
-static int deflate_bytes(struct sink *sink, const struct iovec *part, bool last)
+static int deflate_bytes(struct sink *sink, const uint8_t *at, size_t left, bool last)
 {
 	struct packer *packer = sink->packer;
 	z_stream *gzip = &packer->gzip;
-	size_t left = part->iov_len;
 	int result = Z_OK, err;
 
-	gzip->next_in = part->iov_base;
+	gzip->next_in = (uint8_t *)(uintptr_t)at;
 	while (left || last) {
 		/* zlib counts in 32 bits. */
 		uInt chunk = left < (1u << 30) ? (uInt)left : 1u << 30;
@@ -117,7 +186,7 @@ static int deflate_bytes(struct sink *sink, const struct iovec *part, bool last)
 		gzip->avail_out = PACKED;
 		result = deflate(gzip, last && chunk == left ? Z_FINISH : Z_NO_FLUSH);
 		left -= chunk - gzip->avail_in;
-		err = write_packed(sink, PACKED - gzip->avail_out);
+		err = put(sink, packer->packed, PACKED - gzip->avail_out);
 		if (err)
 			return err;
 		if (result == Z_STREAM_END)
@@ -126,10 +195,10 @@ static int deflate_bytes(struct sink *sink, const struct iovec *part, bool last)
 	return 0;
 }
 
-static int zstd_bytes(struct sink *sink, const struct iovec *part, bool last)
+static int zstd_bytes(struct sink *sink, const uint8_t *at, size_t n, bool last)
 {
 	struct packer *packer = sink->packer;
-	ZSTD_inBuffer in = { part->iov_base, part->iov_len, 0 };
+	ZSTD_inBuffer in = { at, n, 0 };
 	size_t left = 1;
 	int err;
 
@@ -140,17 +209,17 @@ static int zstd_bytes(struct sink *sink, const struct iovec *part, bool last)
 					    last ? ZSTD_e_end : ZSTD_e_continue);
 		if (ZSTD_isError(left))
 			return fail(sink, -ENOMEM, "packing failed");
-		err = write_packed(sink, out.pos);
+		err = put(sink, packer->packed, out.pos);
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
-static int pack(struct sink *sink, const struct iovec *part, bool last)
+static int pack(struct sink *sink, const uint8_t *at, size_t n, bool last)
 {
-	return sink->packer->is_zstd ? zstd_bytes(sink, part, last)
-				     : deflate_bytes(sink, part, last);
+	return sink->packer->is_zstd ? zstd_bytes(sink, at, n, last)
+				     : deflate_bytes(sink, at, n, last);
 }
 
 static void stop_packing(struct sink *sink)
@@ -165,66 +234,16 @@ static void stop_packing(struct sink *sink)
 	sink->packer = NULL;
 }
 
-/* ---- stretches ------------------------------------------------------------------------------ */
-
-static int hand_on(struct sink *sink)
-{
-	int err = 0;
-
-	if (!sink->packer)
-		err = write_parts(sink, sink->parts, sink->n_parts);
-	for (int i = 0; sink->packer && i < sink->n_parts && !err; i++)
-		err = pack(sink, &sink->parts[i], false);
-	sink->n_parts = 0;
-	sink->gathered = 0;
-	return err;
-}
-
-/* The stretch at hand becomes a part; short ones are copied together. */
-static int end_run(struct sink *sink)
-{
-	struct iovec *last = sink->n_parts ? &sink->parts[sink->n_parts - 1] : NULL;
-	uint8_t *to = sink->gather + sink->gathered;
-	int err = 0;
-
-	if (!sink->run_size)
-		return 0;
-	if (sink->run_size > SHORT) {
-		sink->parts[sink->n_parts++] = (struct iovec){ (void *)(uintptr_t)sink->run,
-							       sink->run_size };
-	} else {
-		memcpy(to, sink->run, sink->run_size);
-		sink->gathered += sink->run_size;
-		if (last && (uint8_t *)last->iov_base + last->iov_len == to)
-			last->iov_len += sink->run_size;
-		else
-			sink->parts[sink->n_parts++] = (struct iovec){ to, sink->run_size };
-	}
-	sink->run_size = 0;
-	if (sink->n_parts == SINK_PARTS || sink->gathered + SHORT > SINK_GATHERS)
-		err = hand_on(sink);
-	return err;
-}
+/* ---- all ------------------------------------------------------------------------------------ */
 
 int sink_add(struct sink *sink, const uint8_t *at, size_t n)
 {
-	int err;
-
-	if (sink->run_size && sink->run + sink->run_size == at) {
-		sink->run_size += n;
-		return 0;
-	}
-	err = end_run(sink);
-	sink->run = at;
-	sink->run_size = n;
-	return err;
+	return sink->packer ? pack(sink, at, n, false) : put(sink, at, n);
 }
 
-int sink_flush(struct sink *sink)
+int sink_pause(struct sink *sink)
 {
-	int err = end_run(sink);
-
-	return err ? err : hand_on(sink);
+	return sink->working ? 0 : write_block(sink);
 }
 
 /* ---- the file ------------------------------------------------------------------------------- */
@@ -250,17 +269,24 @@ static int open_working(struct sink *sink, const char *name)
 		return err;
 	}
 	fchmod(sink->fd, 0666 & ~mask);
+	sink->may_be_direct = npf_direct_io_has_disk(sink->fd);
 	return 0;
 }
 
-int sink_open(struct sink *sink, const char *name, const struct stat *input)
+static int make_block(struct sink *sink)
+{
+	sink->size = sink->may_be_direct ? DIRECT : CACHED;
+	sink->block = aligned_alloc(HUGE_PAGE, DIRECT);
+	if (!sink->block)
+		return fail(sink, -ENOMEM, "out of memory");
+	madvise(sink->block, sink->size, MADV_HUGEPAGE);
+	return 0;
+}
+
+static int open_file(struct sink *sink, const char *name, const struct stat *input)
 {
 	struct stat status;
-	int err;
 
-	memset(sink, 0, offsetof(struct sink, parts));
-	sink->fd = -1;
-	sink->error[0] = '\0';
 	if (!strcmp(name, "-")) {
 		sink->fd = STDOUT_FILENO;
 		if (input && !fstat(sink->fd, &status) && S_ISREG(status.st_mode) &&
@@ -276,10 +302,21 @@ int sink_open(struct sink *sink, const char *name, const struct stat *input)
 			return fail(sink, -EISDIR, strerror(EISDIR));
 		if (!S_ISREG(status.st_mode)) {
 			sink->fd = open(name, O_WRONLY | O_CLOEXEC);
-			return sink->fd < 0 ? fail_errno(sink) : start_packing(sink, name);
+			return sink->fd < 0 ? fail_errno(sink) : 0;
 		}
 	}
-	err = open_working(sink, name);
+	return open_working(sink, name);
+}
+
+int sink_open(struct sink *sink, const char *name, const struct stat *input)
+{
+	int err;
+
+	memset(sink, 0, sizeof(*sink));
+	sink->fd = -1;
+	err = open_file(sink, name, input);
+	if (!err)
+		err = make_block(sink);
 	return err ? err : start_packing(sink, name);
 }
 
@@ -298,20 +335,20 @@ static int rename_working(struct sink *sink, bool keep)
 
 int sink_close(struct sink *sink, bool keep)
 {
-	const struct iovec nothing = { 0 };
 	int err = 0, renamed;
 
-	if (keep) {
-		err = sink_flush(sink);
-		if (!err && sink->packer)
-			err = pack(sink, &nothing, true);
-	}
+	if (keep && sink->packer)
+		err = pack(sink, NULL, 0, true);
+	if (keep && !err)
+		err = write_block(sink);
 	stop_packing(sink);
 	if (sink->fd > STDOUT_FILENO && close(sink->fd) && !err)
 		err = fail_errno(sink);
 	renamed = rename_working(sink, keep && !err);
+	free(sink->block);
 	free(sink->name);
 	free(sink->working);
+	sink->block = NULL;
 	sink->name = sink->working = NULL;
 	sink->fd = -1;
 	return err ? err : renamed;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where npf filter's bytes go: stretches of the input, written from where they lie, packed by gzip
- * or zstd when the name ends so. A regular file appears under its name only when it is finished.
+ * Where npf filter's bytes go: gathered into blocks, packed by gzip or zstd when the name ends so. A
+ * regular file appears under its name only when it is finished; what is long is written past the
+ * page cache, which costs a tenth of having the kernel find memory for it.
  */
 #ifndef NPF_TOOL_SINK_H
 #define NPF_TOOL_SINK_H
@@ -10,10 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-
-#define SINK_PARTS   1000         /* of one write; below IOV_MAX */
-#define SINK_GATHERS (256u << 10) /* bytes of short stretches per write */
 
 struct packer;
 
@@ -22,21 +19,20 @@ struct sink {
 	char *name;    /* of the finished file; NULL: written in place */
 	char *working; /* until then */
 	struct packer *packer;
-	const uint8_t *run; /* the stretch at hand */
-	size_t run_size;
-	size_t gathered;
-	int n_parts;
-	struct iovec parts[SINK_PARTS];
-	uint8_t gather[SINK_GATHERS];
+	uint8_t *block;
+	size_t filled, size; /* of the block: bytes in it, and when it is written */
+	bool may_be_direct;  /* a disk's file that nobody else has */
+	bool direct;
+	uint64_t blocks, waited; /* written directly, and ns that they took */
 	char error[160];
 };
 
 /* "-" is standard output. input: a file that must not be written over, NULL none. Negative errno,
  * sink->error is the reason. */
 int sink_open(struct sink *sink, const char *name, const struct stat *input);
-/* Add n bytes, which stay until sink_flush(). */
 int sink_add(struct sink *sink, const uint8_t *at, size_t n);
-int sink_flush(struct sink *sink);
+/* Before waiting for input: somebody who reads at the other end gets what there is. */
+int sink_pause(struct sink *sink);
 /* Finish: the file gets its name. keep false: it is thrown away. */
 int sink_close(struct sink *sink, bool keep);
 

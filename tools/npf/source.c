@@ -7,21 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
-#define BLOCK        (1u << 20) /* of reading */
-#define PACKED       (256u << 10)
-#define AHEAD        (8u << 20) /* of a mapping, made present at once */
+#include "signals.h"
+
+/* Of reading. Larger ones leave the caches next to the processor, smaller ones cost calls. */
+#define BLOCK        (256u << 10)
 #define PAGE         4096u
 #define GZIP_OR_ZLIB 47 /* inflateInit2(): recognise the header, largest window */
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
 
 static const uint8_t gzip_magic[] = { 0x1F, 0x8B };
 static const uint8_t zstd_magic[] = { 0x28, 0xB5, 0x2F, 0xFD };
@@ -32,7 +28,7 @@ struct unpacker {
 	z_stream gzip;
 	ZSTD_DStream *zstd;
 	size_t at, n; /* what is left in packed */
-	uint8_t packed[PACKED];
+	uint8_t packed[BLOCK];
 };
 
 static int fail(struct source *source, int err, const char *text)
@@ -48,63 +44,15 @@ static int fail_errno(struct source *source)
 	return fail(source, err, strerror(-err));
 }
 
-/* ---- mapping -------------------------------------------------------------------------------- */
-
-/* A page of nobody's behind the file, so that the slack can be read there too. */
-static int map(struct source *source)
-{
-	size_t size = (size_t)source->size;
-	size_t whole = (size + SOURCE_SLACK + PAGE - 1) & ~(size_t)(PAGE - 1);
-	uint8_t *memory = mmap(NULL, whole, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED)
-		return -errno;
-	if (mmap(memory, size, PROT_READ, MAP_SHARED | MAP_FIXED, source->fd, 0) == MAP_FAILED) {
-		munmap(memory, whole);
-		return -errno;
-	}
-	madvise(memory, size, MADV_SEQUENTIAL);
-	source->memory = memory;
-	source->capacity = whole;
-	source->mapped = true;
-	source->ended = true;
-	source->at = memory;
-	source->n = size;
-	return 0;
-}
-
-/* Have the next stretch present: cheaper than a fault for every few pages, and a file that became
- * shorter meanwhile is an error here instead of a signal later. */
-static int populate(struct source *source, size_t need)
-{
-	size_t at = (size_t)(source->at - source->memory), to = at + need;
-
-	source->done = at;
-	if (need > source->n)
-		to = at + source->n;
-	if (to <= source->populated && at + AHEAD / 2 <= source->populated)
-		return 0;
-	while (source->populated < source->size &&
-	       (source->populated < to || source->populated < at + AHEAD)) {
-		size_t size = (size_t)source->size - source->populated;
-
-		size = size < AHEAD ? size : AHEAD;
-		if (madvise(source->memory + source->populated, size, MADV_POPULATE_READ) &&
-		    errno != EINVAL)
-			return fail(source, -EIO, "the file became shorter while it was read");
-		source->populated += size;
-	}
-	if (at > 2 * AHEAD)
-		madvise(source->memory, (at - AHEAD) & ~(size_t)(PAGE - 1), MADV_DONTNEED);
-	return 0;
-}
-
 /* ---- reading -------------------------------------------------------------------------------- */
 
 static ssize_t read_some(struct source *source, uint8_t *to, size_t size)
 {
 	ssize_t n;
 
+	/* A pipe may have nothing for long. */
+	if (!source->regular && !npf_signals_wait(source->fd, UINT64_MAX))
+		return fail(source, -EINTR, "interrupted");
 	do
 		n = read(source->fd, to, size);
 	while (n < 0 && errno == EINTR);
@@ -114,25 +62,26 @@ static ssize_t read_some(struct source *source, uint8_t *to, size_t size)
 	return n;
 }
 
-/* Take what is left to the front and see that `more` bytes fit behind it. */
+/* Room for `more` bytes behind what is left, on a page of its own: pages of a file are copied
+ * fastest to pages. */
 static int make_room(struct source *source, size_t more)
 {
-	size_t wanted = source->n + more + SOURCE_SLACK;
+	size_t front = (source->n + PAGE - 1) / PAGE * PAGE;
+	size_t wanted = (front + more + SOURCE_SLACK + PAGE - 1) / PAGE * PAGE;
 	uint8_t *memory = source->memory;
 
-	if (wanted <= source->capacity) {
-		memmove(memory, source->at, source->n);
-	} else {
-		memory = malloc(wanted);
-		if (!memory)
-			return fail(source, -ENOMEM, "out of memory");
-		if (source->n)
-			memcpy(memory, source->at, source->n);
+	if (wanted > source->capacity)
+		memory = aligned_alloc(PAGE, wanted);
+	if (!memory)
+		return fail(source, -ENOMEM, "out of memory");
+	if (source->n)
+		memmove(memory + front - source->n, source->at, source->n);
+	if (memory != source->memory) {
 		free(source->memory);
 		source->memory = memory;
 		source->capacity = wanted;
 	}
-	source->at = memory;
+	source->at = memory + front - source->n;
 	return 0;
 }
 
@@ -199,7 +148,7 @@ static ssize_t unpack_some(struct source *source, uint8_t *to, size_t size)
 		ssize_t n;
 
 		if (!unpacker->n) {
-			n = read_some(source, unpacker->packed, PACKED);
+			n = read_some(source, unpacker->packed, BLOCK);
 			if (n < 0)
 				return n;
 			unpacker->at = 0;
@@ -238,7 +187,6 @@ static bool begins_with(const struct source *source, const uint8_t *magic, size_
 static int recognise(struct source *source)
 {
 	bool is_zstd = begins_with(source, zstd_magic, sizeof(zstd_magic));
-	size_t n = source->n;
 	int err;
 
 	if (!is_zstd && !begins_with(source, gzip_magic, sizeof(gzip_magic)))
@@ -246,17 +194,9 @@ static int recognise(struct source *source)
 	err = start_unpacking(source, is_zstd);
 	if (err)
 		return err;
-	if (source->mapped) {
-		munmap(source->memory, source->capacity);
-		source->mapped = false;
-		source->memory = NULL;
-		source->capacity = 0;
-		n = 0;
-	}
-	memcpy(source->unpacker->packed, source->at, n);
-	source->unpacker->n = n;
+	memcpy(source->unpacker->packed, source->at, source->n);
+	source->unpacker->n = source->n;
 	source->unpacker->within = true;
-	source->at = NULL;
 	source->n = 0;
 	source->ended = false;
 	return 0;
@@ -273,11 +213,10 @@ int source_open(struct source *source, const char *name)
 		return fail_errno(source);
 	if (S_ISDIR(status.st_mode))
 		return fail(source, -EISDIR, strerror(EISDIR));
-	if (S_ISREG(status.st_mode) && status.st_size > 0) {
+	source->regular = S_ISREG(status.st_mode);
+	if (source->regular && status.st_size > 0) {
 		source->size = (uint64_t)status.st_size;
-		/* Standard input may stand behind bytes that are not ours. */
-		if (!lseek(source->fd, 0, SEEK_CUR) && !map(source))
-			return recognise(source);
+		posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	}
 	err = source_fill(source, sizeof(zstd_magic));
 	return err ? err : recognise(source);
@@ -286,10 +225,7 @@ int source_open(struct source *source, const char *name)
 void source_close(struct source *source)
 {
 	stop_unpacking(source);
-	if (source->mapped)
-		munmap(source->memory, source->capacity);
-	else
-		free(source->memory);
+	free(source->memory);
 	if (source->fd > STDIN_FILENO)
 		close(source->fd);
 	memset(source, 0, sizeof(*source));
@@ -298,24 +234,26 @@ void source_close(struct source *source)
 
 int source_fill(struct source *source, size_t need)
 {
-	if (source->mapped)
-		return populate(source, need);
-	while (source->n < need && !source->ended) {
-		size_t more = need - source->n > BLOCK ? need - source->n : BLOCK;
-		int err = make_room(source, more);
-		uint8_t *to = source->memory + source->n;
-		ssize_t n;
+	size_t room;
+	int err;
 
-		if (err)
-			return err;
-		n = source->unpacker ? unpack_some(source, to, more) : read_some(source, to, more);
+	if (source->n >= need || source->ended)
+		return 0;
+	room = need - source->n > BLOCK ? need - source->n : BLOCK;
+	err = make_room(source, room);
+	while (!err && source->n < need && !source->ended) {
+		uint8_t *to = source->memory + (source->at - source->memory) + source->n;
+		ssize_t n = source->unpacker ? unpack_some(source, to, room)
+					     : read_some(source, to, room);
+
 		if (n < 0)
 			return (int)n;
 		source->n += (size_t)n;
+		room -= (size_t)n;
 		source->ended = !n;
-		memset(source->memory + source->n, 0, SOURCE_SLACK);
+		memset(to + n, 0, SOURCE_SLACK);
 	}
-	return 0;
+	return err;
 }
 
 void source_skip(struct source *source, size_t n)

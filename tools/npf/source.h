@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The bytes of a file, one after the other: mapped where that is possible, read in large blocks
- * from pipes, unpacked when they turn out to be gzip's or zstd's.
+ * The bytes of a file, one after the other: read into a buffer that the processor's cache holds,
+ * unpacked when they turn out to be gzip's or zstd's. Not mapped: whoever looks at every packet of
+ * a mapping waits for the memory at each, while the kernel's copy streams through all of it, and a
+ * file that becomes shorter meanwhile is a short read instead of a signal.
  */
 #ifndef NPF_TOOL_SOURCE_H
 #define NPF_TOOL_SOURCE_H
@@ -22,10 +24,9 @@ struct source {
 	uint64_t done; /* bytes of it that were taken in */
 
 	int fd;
-	uint8_t *memory; /* the mapping, or the buffer that is read into */
+	bool regular;
+	uint8_t *memory;
 	size_t capacity;
-	size_t populated; /* bytes of the mapping that the kernel was asked to make present */
-	bool mapped;
 	struct unpacker *unpacker; /* NULL: as they are */
 	char error[160];
 };
@@ -35,7 +36,7 @@ int source_open(struct source *source, const char *name);
 void source_close(struct source *source);
 
 /* See to it that need bytes are there, or that the file has ended. Moves them: what pointed at
- * them is void, unless source->mapped. Negative errno as above. */
+ * them is void. Negative errno as above, -EINTR when a signal came (signals.h). */
 int source_fill(struct source *source, size_t need);
 void source_skip(struct source *source, size_t n);
 
