@@ -80,7 +80,8 @@ static void translate(const struct npf_program *program)
 	void *memory = malloc(size), *space;
 	struct npf_ir ir;
 	const struct npf_ir *list[] = { &ir, &ir };
-	struct npf_ebpf_code code;
+	static const struct npf_ebpf_peek peek = { .bytes_at = 64 };
+	struct npf_ebpf_code code = { .peek = &peek };
 
 	check(memory && npf_ir_build(&ir, program, memory, size) == 0);
 	npf_ir_optimise(&ir, NPF_PASS_DEFAULT | NPF_PASS_HEADER, NULL);
@@ -89,7 +90,7 @@ static void translate(const struct npf_program *program)
 	code.capacity = npf_ebpf_capacity(list, 2);
 	code.insns = malloc(code.capacity * sizeof(*code.insns));
 	check(space && code.insns);
-	for (int access = NPF_EBPF_COPY; access <= NPF_EBPF_DIRECT; access++) {
+	for (int access = NPF_EBPF_COPY; access <= NPF_EBPF_PEEK; access++) {
 		code.length = 0;
 		if (!npf_irs_to_ebpf(list, 2, (enum npf_ebpf_access)access, &code, space, size))
 			check_code(&code);

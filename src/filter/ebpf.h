@@ -11,6 +11,10 @@
  *                  loads. A packet whose bytes are not all in its linear part where they are
  *                  wanted, or whose tag was stripped, is looked at once more by COPY, which is part
  *                  of the same function.
+ * NPF_EBPF_PEEK    Where the hook gives no pointers, but the kernel shows its own structures (6.2
+ *                  and later, to who may read them): the packet's linear part is the window, and
+ *                  nothing is copied. A packet that is not linear as far as the window reaches, or
+ *                  whose tag was stripped, goes to COPY as above.
  */
 #ifndef NPF_EBPF_CODE_H
 #define NPF_EBPF_CODE_H
@@ -25,11 +29,22 @@ struct npf_ebpf_insn {
 	int32_t imm;
 };
 
+/* What PEEK has to know of the kernel that will run the code: numbers of its type information, and
+ * offsets in bytes. */
+struct npf_ebpf_peek {
+	uint32_t cast_context; /* function: from a program's context to the kernel's struct sk_buff */
+	uint32_t cast_memory; /* function: from a number to memory that may be read */
+	uint32_t bytes;       /* a structure with an array of at least NPF_EBPF_WINDOW bytes */
+	uint32_t bytes_at;    /* where in it */
+	uint32_t length_at, beyond_at, data_at; /* of struct sk_buff: len, data_len, data */
+};
+
 /* Code under construction, memory of the caller. */
 struct npf_ebpf_code {
 	struct npf_ebpf_insn *insns;
-	uint32_t capacity; /* entries at insns */
-	uint32_t length;   /* entries used */
+	uint32_t capacity;                /* entries at insns */
+	uint32_t length;                  /* entries used */
+	const struct npf_ebpf_peek *peek; /* for NPF_EBPF_PEEK */
 };
 
 #define NPF_EBPF_WINDOW      192u /* bytes of the packet's head that the window holds at most */
@@ -38,7 +53,7 @@ struct npf_ebpf_code {
 /* Programs that one mask can tell apart. */
 #define NPF_EBPF_MAX_CLASSES 64u
 
-enum npf_ebpf_access { NPF_EBPF_COPY, NPF_EBPF_DIRECT };
+enum npf_ebpf_access { NPF_EBPF_COPY, NPF_EBPF_DIRECT, NPF_EBPF_PEEK };
 
 /* Bytes of working memory, aligned for uint64_t, for these programs, and instructions that their
  * code has at most. */
@@ -47,7 +62,7 @@ uint32_t npf_ebpf_capacity(const struct npf_ir *const *programs, uint32_t n);
 
 /*
  * Append a function u32 f(context, struct npf_frame *, window): same answer as npf_filter_run().
- * -ENOSPC: capacity or space is short. -E2BIG: the program is too long or too wide for eBPF: a jump
+ * -ENOSPC: capacity or space is short. -EINVAL: PEEK without its numbers. -E2BIG: the program is too long or too wide for eBPF: a jump
  * does not reach, or the stack is too small. Nothing is appended then.
  */
 int npf_ir_to_ebpf(const struct npf_ir *program, enum npf_ebpf_access access,

@@ -15,15 +15,16 @@ enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 };
 #define E_JMP32 0x06 /* compares the lower halves */
 #define E_ALU64 0x07
 /* sizes and operations */
-#define E_DW    0x18
-#define E_JNE   0x50
-#define E_JLT   0xa0
-#define E_JLE   0xb0
-#define E_CALL  0x80
-#define E_EXIT  0x90
-#define E_MOV   0xb0
-#define E_TO_BE (0xd0 | 0x08 | NPF_ALU)
-#define E_LDDW  (NPF_LD | NPF_IMM | E_DW)
+#define E_DW          0x18
+#define E_JNE         0x50
+#define E_JLT         0xa0
+#define E_JLE         0xb0
+#define E_CALL        0x80
+#define E_EXIT        0x90
+#define E_MOV         0xb0
+#define E_TO_BE       (0xd0 | 0x08 | NPF_ALU)
+#define E_KERNEL_CALL 2 /* the source register of such a call */
+#define E_LDDW        (NPF_LD | NPF_IMM | E_DW)
 
 static inline void npf_ebpf_emit(struct npf_ebpf_code *code, struct npf_ebpf_insn insn)
 {
@@ -76,6 +77,14 @@ static inline void npf_ebpf_write(struct npf_ebpf_code *code, uint8_t size, uint
 						    .dst = base,
 						    .src = src,
 						    .off = (int16_t)at });
+}
+
+/* A function of the kernel's, by its number in the type information. */
+static inline void npf_ebpf_call_kernel(struct npf_ebpf_code *code, uint32_t function)
+{
+	npf_ebpf_emit(code, (struct npf_ebpf_insn){ .code = NPF_JMP | E_CALL,
+						    .src = E_KERNEL_CALL,
+						    .imm = (int32_t)function });
 }
 
 static inline void npf_ebpf_exit(struct npf_ebpf_code *code)

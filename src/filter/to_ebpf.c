@@ -4,13 +4,14 @@
  *
  *	r0, r1   scratch
  *	r2, r3   DIRECT: the packet, and its end
- *	r6       COPY: the window
+ *	r6       COPY, PEEK: the window
  *	r9       of several programs: the mask
  *	others   values
  *	stack    arguments, what the packet holds, values for which no register is left
  *
- * The function begins with the DIRECT part, if any; a packet that it cannot judge starts anew in
- * the COPY part. The kernel refuses code that nothing reaches, so blocks are emitted only when
+ * The function begins with the DIRECT or the PEEK part, if any; a packet that it cannot judge starts
+ * anew in the COPY part. To PEEK the packet's bytes are an array in some structure of the kernel's;
+ * the functions that say so are moves to the processor, but end the life of r1 to r5 for the verifier. The kernel refuses code that nothing reaches, so blocks are emitted only when
  * something before them led there. It also walks through every way that states do not join: so a
  * comparison of a key with many others works on a copy, and the mask looks like any number.
  */
@@ -26,7 +27,8 @@
 #define AT_WINDOW  (-24)
 #define AT_LENGTH  (-28) /* bytes that loads can reach, the tag included */
 #define AT_SHIFT   (-32) /* NPF_TAG_SIZE while the tag stands in the window but not in the packet */
-#define AT_SLOT(n) (-40 - 8 * (int32_t)(n))
+#define AT_DATA    (-40) /* PEEK: address of the packet */
+#define AT_SLOT(n) (-48 - 8 * (int32_t)(n))
 
 /* struct __sk_buff, and a helper of the kernel's. */
 #define SKB_DATA        76
@@ -64,7 +66,7 @@ struct generator {
 
 	/* Of the program and the part at hand. */
 	const struct npf_ir *ir;
-	bool direct;
+	bool direct, peek;
 	uint32_t index; /* of the program */
 	uint32_t block;
 	uint32_t window; /* bytes of the packet in it */
@@ -220,7 +222,8 @@ static void read_fixed(struct generator *g, uint8_t reg, uint16_t value)
 {
 	const struct npf_ir_insn *insn = &g->ir->insns[value];
 
-	npf_ebpf_read(CODE, size_code(insn->size), reg, g->direct ? R2 : R6, insn->imm);
+	npf_ebpf_read(CODE, size_code(insn->size), reg, g->direct ? R2 : R6,
+		      g->peek ? insn->imm + CODE->peek->bytes_at : insn->imm);
 	to_host(g, reg, value);
 }
 
@@ -318,14 +321,22 @@ static void keep(struct generator *g, uint32_t name, uint8_t reg)
 static void call_load(struct generator *g, uint8_t reg, uint16_t value)
 {
 	const struct npf_ir_insn *insn = &g->ir->insns[value];
+	uint8_t window = R6;
 
 	npf_ebpf_read(CODE, E_DW, R1, R10, (uint32_t)AT_CONTEXT);
-	npf_ebpf_move_pointer(CODE, R3, R6);
+	if (g->peek)
+		npf_ebpf_read(CODE, E_DW, R3, R10, (uint32_t)AT_WINDOW);
+	else
+		npf_ebpf_move_pointer(CODE, R3, R6);
 	npf_ebpf_k(CODE, E_ALU64 | NPF_ADD, R3, SINGLE_AT);
 	npf_ebpf_move_k(CODE, R4, insn->size);
 	npf_ebpf_emit(CODE,
 		      (struct npf_ebpf_insn){ .code = NPF_JMP | E_CALL, .imm = SKB_LOAD_BYTES });
-	npf_ebpf_read(CODE, size_code(insn->size), reg, R6, SINGLE_AT);
+	if (g->peek) {
+		window = R1;
+		npf_ebpf_read(CODE, E_DW, window, R10, (uint32_t)AT_WINDOW);
+	}
+	npf_ebpf_read(CODE, size_code(insn->size), reg, window, SINGLE_AT);
 	to_host(g, reg, value);
 }
 
@@ -335,7 +346,7 @@ static bool may_shift(const struct generator *g)
 }
 
 /* A load that may lie behind the window. It was shown to lie in the packet, so that the call cannot
- * fail. What is not behind the tag is in the window. */
+ * fail. What is not behind the tag is in the window. (To PEEK there is no tag.) */
 static void load_single(struct generator *g, uint8_t reg, uint16_t value)
 {
 	const struct npf_ir_insn *insn = &g->ir->insns[value];
@@ -344,16 +355,18 @@ static void load_single(struct generator *g, uint8_t reg, uint16_t value)
 	npf_ebpf_move_k(CODE, R2, insn->imm);
 	if (insn->a != NPF_IR_NONE) {
 		npf_ebpf_x(CODE, E_ALU64 | NPF_ADD, R2, use(g, insn->a, R1));
+	}
+	if (insn->a != NPF_IR_NONE && !g->peek) {
 		near = local_label(g);
 		done = local_label(g);
 		jump(g, NPF_JMP | E_JLT | NPF_K, R2, 0, LEAST_WINDOW - 4, near);
 	}
-	if (may_shift(g)) {
+	if (may_shift(g) && !g->peek) {
 		npf_ebpf_read(CODE, NPF_W, R1, R10, (uint32_t)AT_SHIFT);
 		npf_ebpf_x(CODE, E_ALU64 | NPF_SUB, R2, R1);
 	}
 	call_load(g, reg, value);
-	if (insn->a == NPF_IR_NONE)
+	if (insn->a == NPF_IR_NONE || g->peek)
 		return;
 	go_to(g, done);
 	put_label(g, near);
@@ -361,6 +374,27 @@ static void load_single(struct generator *g, uint8_t reg, uint16_t value)
 	npf_ebpf_read(CODE, size_code(insn->size), reg, R2, 0);
 	to_host(g, reg, value);
 	put_label(g, done);
+}
+
+/* r1: an address. r0: what can be read as the array of bytes_at. Ends r1 to r5. */
+static void make_readable(struct generator *g)
+{
+	npf_ebpf_k(CODE, E_ALU64 | NPF_SUB, R1, CODE->peek->bytes_at);
+	npf_ebpf_move_k(CODE, R2, CODE->peek->bytes);
+	npf_ebpf_call_kernel(CODE, CODE->peek->cast_memory);
+}
+
+/* A structure is read at places that the verifier knows: the sum is an address of its own. */
+static void peek_by_value(struct generator *g, uint8_t reg, uint16_t value)
+{
+	const struct npf_ir_insn *insn = &g->ir->insns[value];
+
+	fetch(g, R1, insn->a);
+	npf_ebpf_read(CODE, E_DW, R2, R10, (uint32_t)AT_DATA);
+	npf_ebpf_x(CODE, E_ALU64 | NPF_ADD, R1, R2);
+	make_readable(g);
+	npf_ebpf_read(CODE, size_code(insn->size), reg, R0, insn->imm + CODE->peek->bytes_at);
+	to_host(g, reg, value);
 }
 
 static void load_in_window(struct generator *g, uint8_t reg, uint16_t value)
@@ -396,6 +430,8 @@ static void load(struct generator *g, uint16_t value)
 		load_by_pointer(g, reg, value);
 	else if (!g->direct && !in_window(g, insn))
 		load_single(g, reg, value);
+	else if (insn->a != NPF_IR_NONE && g->peek)
+		peek_by_value(g, reg, value);
 	else if (insn->a != NPF_IR_NONE)
 		load_in_window(g, reg, value);
 	else
@@ -909,7 +945,8 @@ static uint32_t registers(const struct generator *g)
 	for (uint32_t i = 0; i < g->ir->n_insns; i++) {
 		const struct npf_ir_insn *insn = &g->ir->insns[i];
 
-		if (insn->op == NPF_IR_LOAD && !in_window(g, insn))
+		if (insn->op == NPF_IR_LOAD &&
+		    (!in_window(g, insn) || (g->peek && insn->a != NPF_IR_NONE)))
 			return saved;
 	}
 	return saved | 1u << R2 | 1u << R3 | 1u << R4 | 1u << R5;
@@ -1077,14 +1114,20 @@ static bool any_wire(const struct generator *g)
 	return false;
 }
 
+/* r2: the frame. */
+static void leave_tagged(struct generator *g)
+{
+	if (!any_wire(g))
+		return;
+	npf_ebpf_read(CODE, NPF_W, R0, R2, FIELD(tagged));
+	jump_k(g, E_JNE, R0, 0, LABEL_COPY);
+}
+
 static void emit_direct(struct generator *g)
 {
 	g->direct = true;
 	g->proven = first_need(g);
-	if (any_wire(g)) {
-		npf_ebpf_read(CODE, NPF_W, R0, R2, FIELD(tagged));
-		jump_k(g, E_JNE, R0, 0, LABEL_COPY);
-	}
+	leave_tagged(g);
 	npf_ebpf_read(CODE, NPF_W, R2, R1, SKB_DATA);
 	npf_ebpf_read(CODE, NPF_W, R3, R1, SKB_DATA_END);
 	if (g->proven) {
@@ -1094,6 +1137,33 @@ static void emit_direct(struct generator *g)
 	}
 	begin_mask(g);
 	emit_programs(g);
+}
+
+/* r1: the context. The window is the packet itself, when all of it or enough is linear. */
+static void emit_peek(struct generator *g)
+{
+	const struct npf_ebpf_peek *peek = CODE->peek;
+
+	g->peek = true;
+	g->window = window_size(g);
+	leave_tagged(g);
+	npf_ebpf_call_kernel(CODE, peek->cast_context);
+	npf_ebpf_read(CODE, NPF_W, R4, R0, peek->length_at);
+	npf_ebpf_read(CODE, NPF_W, R5, R0, peek->beyond_at);
+	npf_ebpf_read(CODE, E_DW, R1, R0, peek->data_at);
+	npf_ebpf_write(CODE, NPF_W, R10, (uint32_t)AT_LENGTH, R4);
+	npf_ebpf_write(CODE, E_DW, R10, (uint32_t)AT_DATA, R1);
+	npf_ebpf_x(CODE, NPF_ALU | NPF_SUB, R4, R5);
+	npf_ebpf_emit(CODE, (struct npf_ebpf_insn){ .code = E_JMP32 | NPF_JGE | NPF_K,
+						    .dst = R4,
+						    .off = 1,
+						    .imm = (int32_t)g->window });
+	jump_k(g, E_JNE, R5, 0, LABEL_COPY);
+	make_readable(g);
+	npf_ebpf_move_pointer(CODE, R6, R0);
+	begin_mask(g);
+	emit_programs(g);
+	g->peek = false;
 }
 
 /* Copy r4 bytes from offset `from` of the packet to `to` of the window. */
@@ -1202,8 +1272,11 @@ static void emit_function(struct generator *g, enum npf_ebpf_access access)
 	keep_arguments(g, looks);
 	if (!looks) {
 		emit_blind(g);
-	} else if (access == NPF_EBPF_DIRECT) {
-		emit_direct(g);
+	} else if (access != NPF_EBPF_COPY) {
+		if (access == NPF_EBPF_DIRECT)
+			emit_direct(g);
+		else
+			emit_peek(g);
 		if (!g->label_used[LABEL_COPY])
 			return;
 		put_label(g, LABEL_COPY);
@@ -1304,6 +1377,8 @@ static void furnish(struct generator *g, void *space)
 
 static int generate(struct generator *g, enum npf_ebpf_access access, void *space, size_t size)
 {
+	if (access == NPF_EBPF_PEEK && !g->code->peek)
+		return -EINVAL;
 	if (size < npf_ebpf_space(g->programs, g->n))
 		return -ENOSPC;
 	furnish(g, space);

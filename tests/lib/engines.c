@@ -249,8 +249,17 @@ static const char *why_no_kernel(void)
 	static int err = 1;
 
 	if (err > 0)
-		err = filter_kernel_probe();
+		err = filter_kernel_probe(NPF_EBPF_DIRECT);
 	return err ? "this process may not load programs" : NULL;
+}
+
+static const char *why_no_peek(void)
+{
+	static int err = 1;
+
+	if (err > 0)
+		err = filter_kernel_probe(NPF_EBPF_PEEK);
+	return err ? "this kernel does not show its structures" : NULL;
 }
 
 /* NULL: more than the kernel's verifier is willing to walk through. */
@@ -280,6 +289,11 @@ static void *prepare_kernel(const struct npf_program *program)
 static void *prepare_kernel_direct(const struct npf_program *program)
 {
 	return load_kernel(program, NPF_EBPF_DIRECT);
+}
+
+static void *prepare_kernel_peek(const struct npf_program *program)
+{
+	return load_kernel(program, NPF_EBPF_PEEK);
 }
 
 #define KERNEL_PACKETS 300u  /* of many: each is a system call or two */
@@ -367,6 +381,15 @@ const struct engine engines[] = {
 		.one_of = 60,
 		.why_not = why_no_kernel,
 		.prepare = prepare_kernel_direct,
+		.run = run_kernel,
+		.drop = drop_kernel,
+	},
+	{
+		.name = "eBPF, peeking",
+		.sees_frames = true,
+		.one_of = 60,
+		.why_not = why_no_peek,
+		.prepare = prepare_kernel_peek,
 		.run = run_kernel,
 		.drop = drop_kernel,
 	},

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/linux/peek.h"
 #include "host/linux/translate.h"
 
 #define WINDOW_AT   64 /* in the map's value, behind the frame */
@@ -103,11 +104,23 @@ static int load(const struct npf_ebpf_code *filter, int word, struct filter_kern
 	return kernel->program < 0 ? kernel->program : 0;
 }
 
+/* NULL: impossible here. */
+static const struct npf_ebpf_peek *find_peek(void)
+{
+	static struct npf_ebpf_peek peek;
+	static int err = 1;
+
+	if (err > 0)
+		err = npf_peek_find(&peek);
+	return err ? NULL : &peek;
+}
+
 static int translate_and_load(const struct npf_program *const *programs, uint32_t n, int word,
 			      enum npf_ebpf_access access, struct filter_kernel *kernel)
 {
+	const struct npf_ebpf_peek *peek = access == NPF_EBPF_PEEK ? find_peek() : NULL;
 	struct npf_ebpf_code filter;
-	int err = npf_translate(programs, n, word >= 0, access, &filter);
+	int err = npf_translate(programs, n, word >= 0, access, peek, &filter);
 
 	*kernel = (struct filter_kernel){ -1, -1, 0 };
 	if (err)
@@ -131,10 +144,13 @@ int filter_kernel_load_classes(const struct npf_program *const *programs, uint32
 	return translate_and_load(programs, n, word, access, kernel);
 }
 
-int filter_kernel_probe(void)
+int filter_kernel_probe(enum npf_ebpf_access access)
 {
+	static const struct npf_insn looks[] = { { BPF_LD | BPF_ABS | BPF_B, 0, 0, 0 },
+						 { 0x16, 0, 0, 0 } };
+	static const struct npf_program program = { .length = 2, .insns = looks };
 	struct filter_kernel kernel;
-	int err = filter_kernel_load(NULL, NPF_EBPF_DIRECT, &kernel);
+	int err = filter_kernel_load(&program, access, &kernel);
 
 	if (!err)
 		filter_kernel_close(&kernel);

@@ -17,8 +17,9 @@ struct filter_kernel {
 	uint32_t length; /* instructions of the filter, the harness not counted */
 };
 
-/* May this process load programs? 0 or a negative errno value. */
-int filter_kernel_probe(void);
+/* May this process load programs of this kind, and can the kernel do it? 0 or a negative errno
+ * value; -EINVAL: it cannot peek. */
+int filter_kernel_probe(enum npf_ebpf_access access);
 
 /* 0, or a negative errno value; -E2BIG: more than the kernel's verifier is willing to walk
  * through. */

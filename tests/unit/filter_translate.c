@@ -51,7 +51,9 @@ static void free_form(struct form *form)
 
 static struct npf_ebpf_code allocate(uint32_t capacity)
 {
+	static const struct npf_ebpf_peek peek = { .bytes_at = 64 };
 	struct npf_ebpf_code code = {
+		.peek = &peek,
 		.insns = malloc((capacity ? capacity : 1) * sizeof(*code.insns)),
 		.capacity = capacity,
 	};
@@ -87,7 +89,8 @@ static void check_jumps(const struct npf_ebpf_code *code)
 
 static void check_program(const struct npf_program *program, uint32_t n)
 {
-	static const enum npf_ebpf_access accesses[] = { NPF_EBPF_COPY, NPF_EBPF_DIRECT };
+	static const enum npf_ebpf_access accesses[] = { NPF_EBPF_COPY, NPF_EBPF_DIRECT,
+							 NPF_EBPF_PEEK };
 	struct npf_ebpf_code code, small;
 	struct form form;
 

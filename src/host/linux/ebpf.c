@@ -22,12 +22,14 @@
 
 #include "driver/tap_layout.h"
 #include "host/linux/bpf/geometry.h"
+#include "host/linux/peek.h"
 #include "host/linux/set_maps.h"
 #include "npf.skel.h"
 
 /* The verifier follows variable offsets up to 512 MiB; a region with its slack stays below. */
 #define MOST_REGION_BYTES (256u << 20)
 #define TIMER_TRIES       1000
+#define MOST_PEEKED       256 /* instructions of filters */
 
 struct npf_kernel_tap {
 	struct npf_bpf *skel;
@@ -268,7 +270,7 @@ static void empty_maps(const struct npf_kernel_tap *tap, int fds[NPF_SET_MAPS])
 
 /* What a slot's program is made of. */
 struct recipe {
-	const struct npf_ebpf *ebpf;
+	struct npf_ebpf *ebpf;
 	const struct npf_kernel_tap *tap;
 	const struct npf_filter_set *filters;
 	struct npf_set_maps sets;
@@ -282,7 +284,7 @@ static int load_spliced(const struct recipe *recipe, struct bpf_program *program
 	struct bpf_insn *insns;
 	size_t n;
 	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program),
-			     recipe->filters, access, &insns, &n);
+			     recipe->filters, access, &recipe->ebpf->peek, &insns, &n);
 
 	if (err)
 		return err;
@@ -298,13 +300,35 @@ static int load_spliced(const struct recipe *recipe, struct bpf_program *program
 	return fd;
 }
 
-/* Packets are read directly where that is allowed and the verifier can follow it. */
+/* Looked up once, and only for filters. */
+static bool can_peek(struct npf_ebpf *ebpf)
+{
+	if (ebpf->peeks && ebpf->peek_state == NPF_PEEK_UNKNOWN)
+		ebpf->peek_state = npf_peek_find(&ebpf->peek) ? NPF_PEEK_IMPOSSIBLE
+							      : NPF_PEEK_KNOWN;
+	return ebpf->peek_state == NPF_PEEK_KNOWN;
+}
+
+/* What holds for sockets as well: programs there count against net.core.optmem_max, and where the
+ * packet is copied for a long filter, that is little of its cost. */
+static bool is_short(const struct npf_filter_set *filters)
+{
+	uint32_t length = filters->filter ? filters->filter->length : 0;
+
+	for (uint32_t i = 0; i < filters->n_classes; i++)
+		length += filters->classes[i]->length;
+	return length <= MOST_PEEKED;
+}
+
+/* Packets are read where they lie if that is allowed and the verifier can follow it. */
 static int load_filters(const struct recipe *recipe, struct bpf_program *program, char *error)
 {
 	int fd = -E2BIG;
 
 	if (recipe->ebpf->direct)
 		fd = load_spliced(recipe, program, NPF_EBPF_DIRECT);
+	else if (is_short(recipe->filters) && can_peek(recipe->ebpf))
+		fd = load_spliced(recipe, program, NPF_EBPF_PEEK);
 	if (fd == -E2BIG || fd == -EACCES || fd == -EINVAL)
 		fd = load_spliced(recipe, program, NPF_EBPF_COPY);
 	if (fd == -E2BIG)

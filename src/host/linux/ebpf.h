@@ -20,6 +20,7 @@ struct npf_ebpf {
 	/* Set by the hook before npf_ebpf_open(). */
 	int n_slots;
 	bool direct;                          /* its programs may read packets directly */
+	bool peeks;                           /* or where the kernel's own structures show them */
 	const char *programs[NPF_EBPF_SLOTS]; /* names in npf.bpf.c */
 	/* Attach a program to a slot, or replace the one there, in one step. */
 	int (*put)(struct npf_nic *nic, int slot, int program, char *error);
@@ -29,6 +30,8 @@ struct npf_ebpf {
 	struct npf_kernel_tap *tap;
 	int current[NPF_EBPF_SLOTS]; /* programs in place; owned unless they are the tap's own */
 	const struct npf_filter_set *filters;
+	struct npf_ebpf_peek peek;
+	enum { NPF_PEEK_UNKNOWN, NPF_PEEK_KNOWN, NPF_PEEK_IMPOSSIBLE } peek_state;
 };
 
 /* Around calls of libbpf that may fail: it prints nothing between the two. */
@@ -52,6 +55,7 @@ int npf_ebpf_listen(struct npf_nic *nic, struct npf_event *event);
  * npf_classify. *out is the caller's, by free(). -E2BIG, -ENOMEM; -EPROTO: no such functions. */
 struct bpf_insn;
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
-	       enum npf_ebpf_access access, struct bpf_insn **out, size_t *n_out);
+	       enum npf_ebpf_access access, const struct npf_ebpf_peek *peek, struct bpf_insn **out,
+	       size_t *n_out);
 
 #endif

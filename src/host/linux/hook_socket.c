@@ -64,6 +64,7 @@ static int open_socket(struct npf_nic *nic, char *error)
 	if (!hook)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	hook->ebpf.put = put;
+	hook->ebpf.peeks = true;
 	hook->ebpf.n_slots = 1;
 	hook->ebpf.programs[0] = "npf_socket";
 	hook->ebpf.attached[1] = -1;

@@ -113,16 +113,16 @@ static int find_roles(struct splice *splice)
 
 /* What a marked function becomes; nothing when its tap has no use for another one. */
 static int generate(struct function *function, const struct npf_filter_set *filters,
-		    enum npf_ebpf_access access)
+		    enum npf_ebpf_access access, const struct npf_ebpf_peek *peek)
 {
 	int err;
 
 	if (function->role == ROLE_PLAIN || (function->role == ROLE_CLASSIFY && !filters->n_classes))
 		return 0;
 	if (function->role == ROLE_FILTER)
-		err = npf_translate(&filters->filter, 1, false, access, &function->generated);
+		err = npf_translate(&filters->filter, 1, false, access, peek, &function->generated);
 	else
-		err = npf_translate(filters->classes, filters->n_classes, true, access,
+		err = npf_translate(filters->classes, filters->n_classes, true, access, peek,
 				    &function->generated);
 	if (err)
 		return err;
@@ -132,12 +132,12 @@ static int generate(struct function *function, const struct npf_filter_set *filt
 }
 
 static int generate_all(struct splice *splice, const struct npf_filter_set *filters,
-			enum npf_ebpf_access access)
+			enum npf_ebpf_access access, const struct npf_ebpf_peek *peek)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; i < splice->n_functions && !err; i++)
-		err = generate(&splice->functions[i], filters, access);
+		err = generate(&splice->functions[i], filters, access, peek);
 	return err;
 }
 
@@ -189,14 +189,15 @@ static void emit(struct splice *splice, const struct function *function, struct 
 }
 
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
-	       enum npf_ebpf_access access, struct bpf_insn **out, size_t *n_out)
+	       enum npf_ebpf_access access, const struct npf_ebpf_peek *peek, struct bpf_insn **out,
+	       size_t *n_out)
 {
 	struct splice splice = { .in = in, .n_in = (uint32_t)n_in };
 	int err;
 
 	*out = NULL;
 	if ((err = find_functions(&splice)) || (err = find_roles(&splice)) ||
-	    (err = generate_all(&splice, filters, access)))
+	    (err = generate_all(&splice, filters, access, peek)))
 		goto free_generated;
 
 	*n_out = place(&splice);

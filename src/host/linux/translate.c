@@ -64,12 +64,13 @@ static int generate(const struct forms *forms, bool is_mask, enum npf_ebpf_acces
 }
 
 int npf_translate(const struct npf_program *const *programs, uint32_t n, bool is_mask,
-		  enum npf_ebpf_access access, struct npf_ebpf_code *code)
+		  enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
+		  struct npf_ebpf_code *code)
 {
 	struct forms *forms = calloc(1, sizeof(*forms));
 	int err = 0;
 
-	code->insns = NULL;
+	*code = (struct npf_ebpf_code){ .peek = peek };
 	if (!forms)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n && !err; i++)

@@ -13,9 +13,10 @@
 
 /*
  * The function of one program (NULL or of length 0 accepts all), or with is_mask the one that tells
- * n of them apart. code->insns is the caller's, by free(). -ENOMEM, -E2BIG.
+ * n of them apart. peek: for NPF_EBPF_PEEK. code->insns is the caller's, by free(). -ENOMEM, -E2BIG.
  */
 int npf_translate(const struct npf_program *const *programs, uint32_t n, bool is_mask,
-		  enum npf_ebpf_access access, struct npf_ebpf_code *code);
+		  enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
+		  struct npf_ebpf_code *code);
 
 #endif
