@@ -5,21 +5,26 @@
  * kernel's tap and for user space (match.c). The includer defines struct npf_match_env and, before
  * it defines NPF_MATCH_CODE and includes this once more,
  *
- *   int npf_match_load(env, offset, to, size)   bytes of the packet; not 0: it has not all of them
+ *   int npf_match_load(env, offset, to, size)   bytes of the packet; not 0: it has not all of them.
+ *                                               to lies at a multiple of 4, less 2 if size has 2
+ *                                               bytes more than a multiple of 4
+ *   int npf_match_load_far(...)                 the same, where offset depends on the packet
  *   const void *npf_match_table(env, i)         the table of set number i, NULL: there is none
  *
- * IPv4 addresses are looked up in the ascending bounds of ranges: an address is inside when the
- * number of bounds up to it is odd. An index by its first bits says between which bounds to
- * search, in a number of steps that depends on the set alone. IPv6 networks stand in a hash table
- * with two places for each, which is asked once for every prefix length that the set has. Ports are
- * a bit each. There is no branch on what is found: the kernel's verifier walks one way.
+ * Networks stand in hash tables with two places for each, which are asked once for every prefix
+ * length that the set has: one table for each length of IPv4, one for all of IPv6. IPv4 networks of
+ * many lengths are looked up in the ascending bounds of ranges instead: an address is inside when
+ * the number of bounds up to it is odd. An index by its first bits says between which bounds to
+ * search, in a number of steps that depends on the set alone. Ports are a bit each. There is no
+ * branch on what is found: the kernel's verifier walks one way.
  */
 #ifndef NPF_MATCH_H
 #define NPF_MATCH_H
 
 #include <stdint.h>
 
-#define NPF_MATCH_SETS 4u
+#define NPF_MATCH_SETS    4u
+#define NPF_MATCH_LENGTHS 4u /* of prefixes of IPv4 in hash tables, of one set */
 
 enum { NPF_MATCH_ADDRESSES = 1, NPF_MATCH_PORTS = 2 };
 enum { NPF_MATCH_EITHER, NPF_MATCH_SOURCE, NPF_MATCH_DESTINATION };
@@ -37,11 +42,20 @@ struct npf_match_mask {
 	uint64_t length;
 };
 
+/* Networks of IPv4 of one prefix length. A place that is free holds one of the networks as well. */
+struct npf_match_prefixes {
+	uint32_t mask;
+	uint32_t slots_at;
+	uint32_t slots_mask;
+};
+
 /* Offsets are bytes of the set's table, which begins with the index (or with the ports). */
 struct npf_match_shape {
 	uint32_t kind; /* NPF_MATCH_ADDRESSES or _PORTS */
 	uint32_t side;
 	uint32_t has_ipv4;
+	uint32_t n_lengths; /* 0: ranges */
+	struct npf_match_prefixes lengths[NPF_MATCH_LENGTHS];
 	uint32_t shift; /* an address shifted by it is its place in the index */
 	uint32_t steps; /* of the search */
 	uint32_t bounds_at;
@@ -112,14 +126,53 @@ NPF_MATCH_INLINE uint64_t match_be64(const uint8_t *at)
 
 /* ---- look-up -------------------------------------------------------------------------------- */
 
+/* The other place of two. */
+NPF_MATCH_INLINE uint64_t match_other(uint64_t one, uint64_t hash, uint32_t mask)
+{
+	return (one + 1 + (hash >> 32 & mask >> 1)) & mask;
+}
+
+NPF_MATCH_INLINE uint64_t match_hash4(uint32_t address)
+{
+	uint64_t hash = address * 0x9E3779B97F4A7C15u;
+
+	hash = (hash ^ hash >> 32) * 0xC2B2AE3D27D4EB4Fu;
+	return hash ^ hash >> 32;
+}
+
+NPF_MATCH_INLINE uint64_t match_equal(uint32_t a, uint32_t b)
+{
+	return ((uint64_t)(a ^ b) - 1) >> 63;
+}
+
+NPF_MATCH_INLINE uint64_t match_prefixes(const struct npf_match_shape *shape, const uint8_t *table,
+					 uint32_t address)
+{
+	uint64_t found = 0;
+
+	for (uint32_t i = 0; i < NPF_MATCH_LENGTHS; i++) {
+		if (i >= shape->n_lengths)
+			break;
+
+		const struct npf_match_prefixes *of = &shape->lengths[i];
+		const uint32_t *slots = (const uint32_t *)(table + of->slots_at);
+		uint32_t prefix = address & of->mask;
+		uint64_t hash = match_hash4(prefix), one = hash & of->slots_mask;
+
+		found |= match_equal(slots[one], prefix);
+		found |= match_equal(slots[match_other(one, hash, of->slots_mask)], prefix);
+	}
+	return found;
+}
+
 /* 1 when a < b. */
 NPF_MATCH_INLINE uint64_t match_less(uint64_t a, uint64_t b)
 {
 	return (a - b) >> 63;
 }
 
-NPF_MATCH_INLINE uint64_t match_ipv4(const struct npf_match_shape *shape, const uint8_t *table,
-				     uint32_t address)
+NPF_MATCH_INLINE uint64_t match_ranges(const struct npf_match_shape *shape, const uint8_t *table,
+				       uint32_t address)
 {
 	const uint32_t *bounds = (const uint32_t *)(table + shape->bounds_at);
 	const uint32_t *index = (const uint32_t *)table + (address >> shape->shift);
@@ -135,6 +188,13 @@ NPF_MATCH_INLINE uint64_t match_ipv4(const struct npf_match_shape *shape, const 
 	return at & 1;
 }
 
+NPF_MATCH_INLINE uint64_t match_ipv4(const struct npf_match_shape *shape, const uint8_t *table,
+				     uint32_t address)
+{
+	return shape->n_lengths ? match_prefixes(shape, table, address)
+				: match_ranges(shape, table, address);
+}
+
 NPF_MATCH_INLINE uint64_t match_hash(uint64_t high, uint64_t low, uint64_t length)
 {
 	uint64_t hash = (high ^ length) * 0x9E3779B97F4A7C15u;
@@ -144,12 +204,6 @@ NPF_MATCH_INLINE uint64_t match_hash(uint64_t high, uint64_t low, uint64_t lengt
 	hash ^= hash >> 29;
 	hash *= 0x165667B19E3779F9u;
 	return hash ^ hash >> 32;
-}
-
-/* The other place of two. */
-NPF_MATCH_INLINE uint64_t match_other(uint64_t one, uint64_t hash, uint32_t mask)
-{
-	return (one + 1 + (hash >> 32 & mask >> 1)) & mask;
 }
 
 /* 0 when the place holds exactly this network. */
@@ -184,7 +238,11 @@ NPF_MATCH_INLINE uint64_t match_ipv6(const struct npf_match_shape *shape, const 
 
 NPF_MATCH_INLINE uint64_t match_port(const uint8_t *table, uint32_t port)
 {
-	return ((const uint32_t *)table)[port >> 5 & 2047] >> (port & 31) & 1;
+	uint64_t word = port >> 5;
+
+	/* It is below 2048, as the compiler knows; the verifier, which does not always, is told. */
+	asm("" : "+r"(word));
+	return ((const uint32_t *)table)[word & 2047] >> (port & 31) & 1;
 }
 
 /* Bit 0: the source is in the set, bit 1: the destination. */
@@ -209,12 +267,12 @@ NPF_MATCH_INLINE uint64_t match_sides(const struct npf_match_shape *shape, const
 NPF_MATCH_INLINE void match_ports(struct npf_match_env *env, uint32_t protocol, uint32_t offset,
 				  struct npf_match_key *key)
 {
-	uint8_t ports[4];
+	_Alignas(4) uint8_t ports[4];
 
 	/* TCP, UDP, SCTP: those that libpcap's "port" knows */
 	if (protocol != 6 && protocol != 17 && protocol != 132)
 		return;
-	if (npf_match_load(env, offset, ports, sizeof(ports)))
+	if (npf_match_load_far(env, offset, ports, sizeof(ports)))
 		return;
 	key->source = match_be16(ports);
 	key->destination = match_be16(ports + 2);
@@ -239,11 +297,11 @@ NPF_MATCH_INLINE void match_walk(struct npf_match_env *env, uint32_t next, uint3
 				 struct npf_match_key *key)
 {
 	for (int i = 0; i < MATCH_MOST_HEADERS; i++) {
-		uint8_t header[4];
+		_Alignas(4) uint8_t header[4];
 
 		if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60)
 			break;
-		if (npf_match_load(env, offset, header, sizeof(header)))
+		if (npf_match_load_far(env, offset, header, sizeof(header)))
 			return;
 		if (next == 44 && match_be16(header + 2) & 0xFFF8)
 			return;
@@ -273,13 +331,13 @@ NPF_MATCH_INLINE void match_take_ipv6(struct npf_match_env *env, uint32_t offset
 NPF_MATCH_INLINE void match_take_arp(struct npf_match_env *env, uint32_t offset,
 				     struct npf_match_key *key)
 {
-	uint8_t addresses[14];
+	_Alignas(4) uint8_t body[16]; /* from the fifth byte of the sender's hardware address */
 
-	if (npf_match_load(env, offset + 14, addresses, sizeof(addresses)))
+	if (npf_match_load(env, offset + 12, body, sizeof(body)))
 		return;
 	key->family = 4;
-	key->source4 = match_be32(addresses);
-	key->destination4 = match_be32(addresses + 10);
+	key->source4 = match_be32(body + 2);
+	key->destination4 = match_be32(body + 12);
 }
 
 NPF_MATCH_INLINE void match_take(struct npf_match_env *env, const struct npf_match_shapes *shapes,

@@ -19,6 +19,12 @@ static inline int npf_match_load(struct npf_match_env *env, uint32_t offset, voi
 	return 0;
 }
 
+static inline int npf_match_load_far(struct npf_match_env *env, uint32_t offset, void *to,
+				     uint32_t size)
+{
+	return npf_match_load(env, offset, to, size);
+}
+
 static inline const void *npf_match_table(struct npf_match_env *env, uint32_t i)
 {
 	return env->match->tables[i];
@@ -33,6 +39,7 @@ static inline const void *npf_match_table(struct npf_match_env *env, uint32_t i)
 #define MOST_TIMES      4u /* as many slots as wanted, should they turn out too tight */
 #define PORT_BYTES      8192u
 #define PREFIXES        129u
+#define LENGTHS         33u
 
 #define LINK_NULL     0u
 #define LINK_ETHERNET 1u
@@ -130,16 +137,42 @@ static bool is_valid(const struct npf_set *set)
 	return true;
 }
 
+/* IPv4 networks of each prefix length; the number of lengths. */
+static uint32_t count_lengths(const struct npf_set *set, uint32_t of[LENGTHS])
+{
+	uint32_t n = 0;
+
+	memset(of, 0, LENGTHS * sizeof(*of));
+	for (uint32_t i = 0; i < set->n_nets; i++) {
+		if (set->nets[i].family == 4)
+			n += !of[set->nets[i].prefix]++;
+	}
+	return n;
+}
+
+/* Of ranges, or of hash tables, which then become ranges should they not succeed. */
+static size_t ipv4_size(const struct npf_set *set)
+{
+	uint32_t of[LENGTHS], n = count(set, 4);
+	size_t ranges = index_size(n) + power_above(2 * n) * sizeof(uint32_t), slots = 0;
+
+	if (count_lengths(set, of) > NPF_MATCH_LENGTHS)
+		return ranges;
+	for (uint32_t length = 0; length < LENGTHS; length++)
+		slots += of[length] ? (size_t)slots_for(of[length]) * MOST_TIMES : 0;
+	return slots * sizeof(uint32_t) > ranges ? slots * sizeof(uint32_t) : ranges;
+}
+
 /* Room for more than the slots that are wanted, should they turn out too tight. */
 size_t npf_set_size(const struct npf_set *set)
 {
-	uint32_t n4 = count(set, 4), n6 = count(set, 6);
+	uint32_t n6 = count(set, 6);
 
 	if (!is_valid(set))
 		return 0;
 	if (set->n_ports)
 		return PORT_BYTES;
-	return index_size(n4) + power_above(2 * n4) * sizeof(uint32_t) + sizeof(uint64_t) +
+	return ipv4_size(set) + sizeof(uint64_t) +
 	       (size_t)slots_for(n6) * MOST_TIMES * sizeof(struct npf_match_slot) +
 	       PREFIXES * sizeof(struct npf_match_mask);
 }
@@ -225,15 +258,13 @@ static uint32_t fill_index(uint32_t *index, uint32_t bits, const uint32_t *bound
 	return most;
 }
 
-static size_t build_ipv4(const struct npf_set *set, struct npf_match_shape *shape, uint8_t *table,
-			 struct range *space)
+static size_t build_ranges(const struct npf_set *set, struct npf_match_shape *shape, uint8_t *table,
+			   struct range *space)
 {
 	uint32_t total = count(set, 4), n = 0, n_bounds = 0, most;
 	struct range *ranges = space;
 	uint32_t *bounds;
 
-	if (!total)
-		return 0;
 	for (uint32_t i = 0; i < set->n_nets; i++) {
 		if (set->nets[i].family == 4)
 			ranges[n++] = range_of(&set->nets[i]);
@@ -241,7 +272,6 @@ static size_t build_ipv4(const struct npf_set *set, struct npf_match_shape *shap
 	ranges = sort(ranges, space + total, n);
 	n = merge(ranges, n);
 
-	shape->has_ipv4 = 1;
 	shape->shift = 32 - index_bits(total);
 	shape->bounds_at = (uint32_t)index_size(total);
 	bounds = (uint32_t *)(void *)(table + shape->bounds_at);
@@ -254,6 +284,106 @@ static size_t build_ipv4(const struct npf_set *set, struct npf_match_shape *shap
 	most = fill_index((uint32_t *)(void *)table, index_bits(total), bounds, n_bounds);
 	shape->steps = most ? 32 - (uint32_t)__builtin_clz(most) : 0;
 	return shape->bounds_at + (size_t)(shape->bounds_mask + 1) * sizeof(uint32_t);
+}
+
+/* Each has two places; who is in the way moves to his other one. */
+static bool insert4(uint32_t *slots, uint32_t mask, uint32_t nobody, uint32_t prefix)
+{
+	uint32_t at = UINT32_MAX;
+
+	for (uint32_t kick = 0; kick < KICKS; kick++) {
+		uint64_t hash = match_hash4(prefix);
+		uint32_t one = (uint32_t)hash & mask;
+		uint32_t two = (uint32_t)match_other(one, hash, mask);
+		uint32_t out;
+
+		if (slots[one] == prefix || slots[two] == prefix)
+			return true;
+		at = at == one || (kick == 0 && slots[one] != nobody) ? two : one;
+		out = slots[at];
+		slots[at] = prefix;
+		if (out == nobody)
+			return true;
+		prefix = out;
+	}
+	return false;
+}
+
+static bool is_of(const struct npf_net *net, uint8_t length)
+{
+	return net->family == 4 && net->prefix == length;
+}
+
+/* A number that no network of this length begins with. */
+static uint32_t find_nobody(const struct npf_set *set, uint8_t length)
+{
+	for (uint32_t nobody = 1;; nobody *= 0x9E3779B1u) {
+		uint32_t i = 0;
+
+		while (i < set->n_nets &&
+		       !(is_of(&set->nets[i], length) && range_of(&set->nets[i]).first == nobody))
+			i++;
+		if (i == set->n_nets)
+			return nobody;
+	}
+}
+
+static bool insert_all4(const struct npf_set *set, uint8_t length, uint32_t *slots, uint32_t n)
+{
+	uint32_t nobody = find_nobody(set, length), prefix = nobody;
+
+	for (uint32_t i = 0; i < n; i++)
+		slots[i] = nobody;
+	for (uint32_t i = 0; i < set->n_nets; i++) {
+		if (!is_of(&set->nets[i], length))
+			continue;
+		prefix = range_of(&set->nets[i]).first;
+		if (!insert4(slots, n - 1, nobody, prefix))
+			return false;
+	}
+	/* Nobody is somebody's number all the same. */
+	for (uint32_t i = 0; i < n; i++)
+		slots[i] = slots[i] == nobody ? prefix : slots[i];
+	return true;
+}
+
+static bool build_prefixes(const struct npf_set *set, struct npf_match_shape *shape, uint8_t *table,
+			   const uint32_t of[LENGTHS], size_t *used)
+{
+	for (uint8_t length = 0; length < LENGTHS; length++) {
+		uint32_t slots = of[length] ? slots_for(of[length]) : 0;
+		uint32_t most = slots * MOST_TIMES;
+
+		if (!slots)
+			continue;
+		while (!insert_all4(set, length, (void *)(table + *used), slots)) {
+			slots *= 2;
+			if (slots > most)
+				return false;
+		}
+		shape->lengths[shape->n_lengths++] = (struct npf_match_prefixes){
+			.mask = length ? ~0u << (32 - length) : 0,
+			.slots_at = (uint32_t)*used,
+			.slots_mask = slots - 1,
+		};
+		*used += slots * sizeof(uint32_t);
+	}
+	return true;
+}
+
+static void build_ipv4(const struct npf_set *set, struct npf_match_shape *shape, uint8_t *table,
+		       struct range *space, size_t *used)
+{
+	uint32_t of[LENGTHS], n = count_lengths(set, of);
+
+	*used = 0;
+	if (!n)
+		return;
+	shape->has_ipv4 = 1;
+	if (n <= NPF_MATCH_LENGTHS && build_prefixes(set, shape, table, of, used))
+		return;
+	shape->n_lengths = 0;
+	*used = build_ranges(set, shape, table, space);
 }
 
 /* ---- IPv6 ----------------------------------------------------------------------------------- */
@@ -379,7 +509,7 @@ int npf_set_build(const struct npf_set *set, struct npf_match *match, void *tabl
 		match->shapes.wants_ports = 1;
 	} else {
 		shape.kind = NPF_MATCH_ADDRESSES;
-		*used = build_ipv4(set, &shape, table, space);
+		build_ipv4(set, &shape, table, space, used);
 		err = build_ipv6(set, &shape, table, used);
 		if (err)
 			return err;

@@ -99,13 +99,40 @@ struct set_table set_3 SEC(".maps");
 
 struct npf_match_env {
 	struct __sk_buff *skb;
+	const uint8_t *data, *end; /* of the linear part; NULL: the hook does not show it */
 };
+
+typedef uint16_t __attribute__((may_alias)) half;
+typedef uint32_t __attribute__((may_alias)) word;
+
+/* In steps that keep to what the stack wants; packets have no such wishes. */
+static inline __attribute__((always_inline)) void copy(uint8_t *to, const uint8_t *from,
+						       uint32_t size)
+{
+	uint32_t at = size & 2;
+
+	if (at)
+		*(half *)to = *(const half *)from;
+	for (; at < size; at += 4)
+		*(word *)(to + at) = *(const word *)(from + at);
+}
+
+static inline __attribute__((always_inline)) int npf_match_load_far(struct npf_match_env *env,
+								    uint32_t offset, void *to,
+								    uint32_t size)
+{
+	return bpf_skb_load_bytes(env->skb, offset, to, size);
+}
 
 static inline __attribute__((always_inline)) int npf_match_load(struct npf_match_env *env,
 								uint32_t offset, void *to,
 								uint32_t size)
 {
-	return bpf_skb_load_bytes(env->skb, offset, to, size);
+	if (env->data && env->data + offset + size <= env->end) {
+		copy(to, env->data + offset, size);
+		return 0;
+	}
+	return npf_match_load_far(env, offset, to, size);
 }
 
 static inline __attribute__((always_inline)) const void *npf_match_table(struct npf_match_env *env,
@@ -128,13 +155,18 @@ static inline __attribute__((always_inline)) const void *npf_match_table(struct 
 #define NPF_MATCH_CODE
 #include "filter/match.h"
 
-hidden_function uint32_t npf_in_sets(struct __sk_buff *skb)
+/* direct is a constant to the verifier: what it excludes is never looked at. */
+hidden_function uint32_t npf_in_sets(struct __sk_buff *skb, uint32_t direct)
 {
 	struct npf_match_env env = { .skb = skb };
 	const struct npf_match_shapes *mine = (const struct npf_match_shapes *)&shapes;
 
 	/* The compiler must not take what stands there now for what will. */
 	asm volatile("" : "+r"(mine));
+	if (direct) {
+		env.data = (const uint8_t *)(long)skb->data;
+		env.end = (const uint8_t *)(long)skb->data_end;
+	}
 	return npf_match_packet(&env, mine);
 }
 
@@ -143,6 +175,7 @@ hidden_function uint32_t npf_in_sets(struct __sk_buff *skb)
 struct npf_tap_env {
 	struct __sk_buff *skb;
 	int tells_sender; /* the hook knows which socket sent a frame */
+	int direct;       /* and lets us look into it */
 	struct npf_cpu *cpu;
 };
 
@@ -268,14 +301,14 @@ env_function uint64_t npf_env_sender(struct npf_tap_env *env)
 
 env_function uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame *frame)
 {
-	if (shapes.n && !npf_in_sets(env->skb))
+	if (shapes.n && !npf_in_sets(env->skb, env->direct))
 		return 0;
 	return npf_filter(env->skb, frame, env->cpu->window);
 }
 
 env_function uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
 {
-	if (shapes.n && !npf_in_sets(env->skb))
+	if (shapes.n && !npf_in_sets(env->skb, env->direct))
 		return 0;
 	return npf_classify(env->skb, frame, env->cpu->window);
 }
@@ -359,7 +392,7 @@ env_function void fill(struct npf_frame *frame, struct __sk_buff *skb, uint32_t 
 
 SEC("tc") int npf_ingress(struct __sk_buff *skb)
 {
-	struct npf_tap_env env = { .skb = skb };
+	struct npf_tap_env env = { .skb = skb, .direct = 1 };
 	struct npf_frame frame;
 
 	fill(&frame, skb, skb->pkt_type);
@@ -370,7 +403,7 @@ SEC("tc") int npf_ingress(struct __sk_buff *skb)
 /* A loopback device shows each packet once: here, where its sender is still known. */
 SEC("tc") int npf_egress(struct __sk_buff *skb)
 {
-	struct npf_tap_env env = { .skb = skb, .tells_sender = 1 };
+	struct npf_tap_env env = { .skb = skb, .tells_sender = 1, .direct = 1 };
 	struct npf_frame frame;
 
 	fill(&frame, skb, geometry.loopback ? NPF_TO_HOST : NPF_FROM_HOST);
