@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Instructions in a form that people read: classic BPF as tcpdump shows it, eBPF in the manner of
- * the kernel's own listings, x86-64 by libcapstone.
+ * the kernel's own listings. bpf_code.c has x86-64.
  */
-#include <capstone/capstone.h>
 #include <pcap/pcap.h>
 
 #include "bpf_parts.h"
@@ -121,24 +120,4 @@ void npf_list_ebpf(FILE *out, const struct npf_ebpf_insn *insns, uint32_t n)
 		fputc('\n', out);
 		i += BPF_CLASS(insns[i].code) == BPF_LD; /* takes two */
 	}
-}
-
-/* ---- x86-64 --------------------------------------------------------------------------------- */
-
-uint32_t npf_list_x86(FILE *out, const uint8_t *code, size_t size)
-{
-	cs_insn *insns = NULL;
-	size_t n;
-	csh handle;
-
-	if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK)
-		return 0;
-	n = cs_disasm(handle, code, size, 0, 0, &insns);
-	for (size_t i = 0; out && i < n; i++)
-		fprintf(out, "%5zx  %s %s\n", (size_t)insns[i].address, insns[i].mnemonic,
-			insns[i].op_str);
-	if (n)
-		cs_free(insns, n);
-	cs_close(&handle);
-	return (uint32_t)n;
 }

@@ -15,7 +15,10 @@
 void npf_list_cbpf(FILE *out, const struct npf_insn *insns, uint32_t n);
 struct npf_ebpf_insn;
 void npf_list_ebpf(FILE *out, const struct npf_ebpf_insn *insns, uint32_t n);
-/* The number of instructions. */
+
+/* ---- bpf_code.c ------------------------------------------------------------------------------ */
+
+/* The number of instructions; out NULL: only that. */
 uint32_t npf_list_x86(FILE *out, const uint8_t *code, size_t size);
 
 /* ---- bpf_check.c ---------------------------------------------------------------------------- */
