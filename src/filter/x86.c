@@ -9,10 +9,10 @@
 #include "filter/x86_set.h"
 
 /* Bytes of code at most: of an instruction or an end of a block, of an argument, of a lookup. */
-#define CODE_INSN 256u
+#define CODE_INSN 384u
 #define CODE_ARG  64u
 #define CODE_SET  2048u
-#define CODE_FIX  4096u /* what there is once */
+#define CODE_FIX  16384u /* what there is once */
 
 /* Bytes of the generators' own for each instruction and block. */
 #define WORK_INSN  48u

@@ -7,7 +7,6 @@
 
 #include "filter/x86_vector.h"
 
-#define WORD      4u /* bytes */
 #define K_CURRENT 1
 #define K_SECOND  6
 #define K_EDGE    7
@@ -17,7 +16,6 @@
 #define VMOVDQU_LOAD  (NPF_X86_F3 | NPF_X86_0F | 0x6Fu)
 #define VMOVDQU_STORE (NPF_X86_F3 | NPF_X86_0F | 0x7Fu)
 #define VBROADCAST    V66(NPF_X86_0F38, 0x58u)
-#define VPSHUFB       V66(NPF_X86_0F38, 0x00u)
 #define VPMOVZXDQ     V66(NPF_X86_0F38, 0x35u)
 #define VPADDQ        V66(NPF_X86_0F, 0xD4u)
 #define VPGATHERDD    V66(NPF_X86_0F38, 0x90u)
@@ -36,14 +34,16 @@
 #define VPTESTMD      V66(NPF_X86_0F38, 0x27u)
 #define SHIFT_GROUP   V66(NPF_X86_0F, 0x72u)
 
-#define KMOVW    (NPF_X86_0F | 0x90u) /* from k or memory */
-#define KMOVW_TO (NPF_X86_0F | 0x91u)
-#define KORW     (NPF_X86_0F | NPF_X86_L256 | 0x45u)
-#define KXORW    (NPF_X86_0F | NPF_X86_L256 | 0x47u)
-#define KXNORW   (NPF_X86_0F | NPF_X86_L256 | 0x46u)
-#define KANDNW   (NPF_X86_0F | NPF_X86_L256 | 0x42u)
-#define KORTESTW (NPF_X86_0F | 0x98u)
-#define KSHIFTRW (V66(NPF_X86_0F3A, 0x30u) | NPF_X86_W)
+#define KMOVW     (NPF_X86_0F | 0x90u) /* from k or memory */
+#define KMOVW_TO  (NPF_X86_0F | 0x91u)
+#define KMOVW_IN  (NPF_X86_0F | 0x92u) /* from a general register */
+#define KMOVW_OUT (NPF_X86_0F | 0x93u)
+#define KORW      (NPF_X86_0F | NPF_X86_L256 | 0x45u)
+#define KXORW     (NPF_X86_0F | NPF_X86_L256 | 0x47u)
+#define KXNORW    (NPF_X86_0F | NPF_X86_L256 | 0x46u)
+#define KANDNW    (NPF_X86_0F | NPF_X86_L256 | 0x42u)
+#define KORTESTW  (NPF_X86_0F | 0x98u)
+#define KSHIFTRW  (V66(NPF_X86_0F3A, 0x30u) | NPF_X86_W)
 
 enum { PREDICATE_EQ = 0, PREDICATE_LT = 1, PREDICATE_LE = 2, PREDICATE_GE = 5, PREDICATE_GT = 6 };
 
@@ -106,7 +106,7 @@ void npf_x86_lanes_set(struct npf_x86_lanes *g, int to, uint32_t imm)
 
 struct npf_x86_operand npf_x86_lanes_slot(const struct npf_x86_lanes *g, uint32_t n)
 {
-	return npf_x86_at(NPF_RSP, (int32_t)(n * npf_x86_lane_bytes(g)));
+	return npf_x86_at(NPF_RSP, (int32_t)(NPF_X86_SLOTS_AT + n * npf_x86_lane_bytes(g)));
 }
 
 /* ---- masks ----------------------------------------------------------------------------------- */
@@ -248,6 +248,23 @@ void npf_x86_lanes_take(struct npf_x86_lanes *g, const struct npf_x86_pending *p
 		npf_x86_lanes_move(g, V_CURRENT, slot);
 }
 
+/* Where AVX2 keeps the mask: in slot 0, which nobody else has then. AVX-512: in esi. */
+void npf_x86_lanes_keep_mask(struct npf_x86_lanes *g)
+{
+	if (g->wide)
+		npf_x86_vex(g->as, KMOVW_OUT, NPF_RSI, NPF_X86_NONE, npf_x86_reg(K_CURRENT), -1);
+	else
+		npf_x86_lanes_store(g, npf_x86_at(NPF_RSP, NPF_X86_MASK_AT), V_CURRENT);
+}
+
+void npf_x86_lanes_restore_mask(struct npf_x86_lanes *g)
+{
+	if (g->wide)
+		npf_x86_vex(g->as, KMOVW_IN, K_CURRENT, NPF_X86_NONE, npf_x86_reg(NPF_RSI), -1);
+	else
+		npf_x86_lanes_move(g, V_CURRENT, npf_x86_at(NPF_RSP, NPF_X86_MASK_AT));
+}
+
 /* ---- comparisons ----------------------------------------------------------------------------- */
 
 /* k = mask and a predicate b. */
@@ -319,6 +336,18 @@ void npf_x86_lanes_compare_imm(struct npf_x86_lanes *g, uint8_t end, int a, uint
 	struct npf_x86_operand b = constant(g, imm, &flags);
 
 	compare(g, end, a, b, flags);
+}
+
+void npf_x86_lanes_jump_short(struct npf_x86_lanes *g, uint32_t bytes, uint32_t label)
+{
+	uint32_t flags = 0;
+	struct npf_x86_operand most = constant(g, bytes - 1, &flags);
+
+	if (g->wide)
+		compare_wide(g, K_EDGE, 0, PREDICATE_LE, V_LENGTH, most, flags);
+	else
+		compare_narrow(g, V_EDGE, PREDICATE_LE, V_LENGTH, most);
+	npf_x86_lanes_jump_any(g, NPF_X86_EDGE, label);
 }
 
 /* ---- words ----------------------------------------------------------------------------------- */
@@ -410,8 +439,13 @@ static uint32_t shuffle_control(struct npf_x86_lanes *g, uint32_t from, uint32_t
 void npf_x86_lanes_extract(struct npf_x86_lanes *g, int to, struct npf_x86_operand word,
 			   uint32_t from, uint32_t size)
 {
-	npf_x86_lanes_move(g, to, word);
-	npf_x86_lanes_op(g, VPSHUFB, to, to, npf_x86_data(shuffle_control(g, from, size), 0));
+	int reg = word.reg;
+
+	if (reg == NPF_X86_NONE) {
+		npf_x86_lanes_move(g, to, word);
+		reg = to;
+	}
+	npf_x86_lanes_op(g, NPF_V_SHUFFLE, to, reg, npf_x86_data(shuffle_control(g, from, size), 0));
 }
 
 /* ---- sets ------------------------------------------------------------------------------------ */
@@ -561,18 +595,15 @@ void npf_x86_lanes_begin(struct npf_x86_lanes *g)
 
 	npf_x86_bind(g->as, g->again);
 	npf_x86_lanes_move(g, V_LENGTH, npf_x86_indexed(NPF_R9, NPF_RAX, 2, 0));
-	npf_x86_lanes_move(g, V_LOW, npf_x86_indexed(NPF_R8, NPF_RAX, 3, 0));
-	npf_x86_lanes_move(g, V_HIGH, npf_x86_indexed(NPF_R8, NPF_RAX, 3, half));
+	if (g->wants_packets) {
+		npf_x86_lanes_move(g, V_LOW, npf_x86_indexed(NPF_R8, NPF_RAX, 3, 0));
+		npf_x86_lanes_move(g, V_HIGH, npf_x86_indexed(NPF_R8, NPF_RAX, 3, half));
+	}
 	npf_x86_lanes_set(g, V_RESULT, 0);
 	if (g->wide)
 		k_op(g, KXNORW, K_CURRENT, K_CURRENT, K_CURRENT);
 	else
 		npf_x86_lanes_op(g, VPCMPEQD, V_CURRENT, V_CURRENT, npf_x86_reg(V_CURRENT));
-	if (!g->guard)
-		return;
-	npf_x86_lanes_set(g, V_T0, WORD);
-	npf_x86_lanes_compare(g, NPF_IR_IF_GT, V_T0, npf_x86_reg(V_LENGTH));
-	npf_x86_lanes_jump_any(g, NPF_X86_EDGE, g->bail);
 }
 
 void npf_x86_lanes_leave(struct npf_x86_lanes *g)
@@ -587,4 +618,5 @@ void npf_x86_lanes_leave(struct npf_x86_lanes *g)
 	npf_x86_jump_if(g->as, NPF_CC_B, g->again);
 	npf_x86_bind(g->as, g->bail);
 	npf_x86_bytes(g->as, end, sizeof(end));
+	npf_x86_heads_copy(g);
 }

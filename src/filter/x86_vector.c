@@ -5,16 +5,16 @@
  * have been told to. A lane belongs to one block at a time; where ways join, parameters are blended
  * edge by edge. A lane that a guard stops is in no block any more, and its verdict stays 0.
  *
- * Words are fetched for lanes in the block only: no byte outside a packet is touched. A run of
- * blocks that fetches words is left out when none of the lanes is in it.
+ * A run of blocks that has something to fetch is left out when none of the lanes is in it.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "filter/x86_vector.h"
 
+#define WORD         4u  /* bytes */
 #define MOST_SLOTS   64u /* beyond, filters are not worth it */
-#define SKIP_FETCHES 1u  /* a run that fetches so many words can be left out */
+#define SKIP_FETCHES 2u  /* a run that fetches so much can be left out */
 #define SKIP_BLOCKS  64u /* the longest run */
 
 static uint32_t at_insn(uint32_t block, uint32_t insn)
@@ -198,22 +198,27 @@ static void need(struct npf_x86_lanes *g, const struct npf_ir_insn *insn)
 	npf_x86_lanes_narrow(g);
 }
 
-static void fetch_word(struct npf_x86_lanes *g, struct npf_x86_gather *word, int to)
+/* The words at base (a register) + at, of current lanes. */
+static void gather(struct npf_x86_lanes *g, int to, int base, int32_t at)
 {
-	int base = NPF_X86_NONE;
-
-	if (word->base != NPF_IR_NONE)
-		base = fetch(g, word->base, V_T0);
-	if (word->at < 0) {
+	if (at < 0) {
 		/* A word may not begin before its packet. */
-		npf_x86_lanes_set(g, V_T1, (uint32_t)-word->at);
+		npf_x86_lanes_set(g, V_T1, (uint32_t)-at);
 		npf_x86_lanes_compare(g, NPF_IR_IF_GT, V_T1, npf_x86_reg(base));
 		npf_x86_lanes_jump_any(g, NPF_X86_EDGE, g->bail);
 	}
-	npf_x86_lanes_gather(g, to, base, word->at);
+	npf_x86_lanes_gather(g, to, base, at);
 }
 
-static void load(struct npf_x86_lanes *g, uint16_t value, uint32_t at, int to)
+static void fetch_word(struct npf_x86_lanes *g, const struct npf_x86_gather *word, int to)
+{
+	int base = word->base == NPF_IR_NONE ? NPF_X86_NONE : fetch(g, word->base, V_T0);
+
+	gather(g, to, base, word->at);
+}
+
+/* A load that is in no head. */
+static void load_far(struct npf_x86_lanes *g, uint16_t value, uint32_t at, int to)
 {
 	const struct npf_ir_insn *insn = &g->ir->insns[value];
 	struct npf_x86_gather *word = &g->gathers[g->values[value].gather];
@@ -237,6 +242,53 @@ static void load(struct npf_x86_lanes *g, uint16_t value, uint32_t at, int to)
 			      word->reg == NPF_X86_NONE ? npf_x86_lanes_slot(g, word->slot)
 							: npf_x86_reg(word->reg),
 			      from, insn->size);
+}
+
+/* Lanes whose header is longer than usual read what stands behind it. */
+static void load_unusual(struct npf_x86_lanes *g, uint16_t value, int to)
+{
+	const struct npf_ir_insn *insn = &g->ir->insns[value];
+	const struct npf_x86_lane_value *v = &g->values[value];
+	uint32_t usual = npf_x86_label(g->as);
+	int base = fetch(g, insn->a, V_T0);
+
+	if (v->reg == NPF_X86_NONE)
+		npf_x86_lanes_store(g, npf_x86_lanes_slot(g, v->slot), to);
+	npf_x86_lanes_compare_imm(g, NPF_IR_IF_EQ, base, NPF_X86_USUAL);
+	npf_x86_lanes_others(g);
+	npf_x86_lanes_jump_none(g, NPF_X86_EDGE, usual);
+	npf_x86_lanes_keep_mask(g);
+	npf_x86_lanes_narrow(g);
+	gather(g, V_T3, base, (int32_t)(insn->imm + insn->size) - (int32_t)WORD);
+	npf_x86_lanes_extract(g, V_T3, npf_x86_reg(V_T3), WORD - insn->size, insn->size);
+	if (v->reg == NPF_X86_NONE) {
+		npf_x86_lanes_move(g, V_T0, npf_x86_lanes_slot(g, v->slot));
+		npf_x86_lanes_blend(g, NPF_X86_CURRENT, V_T0, npf_x86_reg(V_T3));
+		npf_x86_lanes_move(g, to, npf_x86_reg(V_T0));
+	} else {
+		npf_x86_lanes_blend(g, NPF_X86_CURRENT, to, npf_x86_reg(V_T3));
+	}
+	npf_x86_lanes_restore_mask(g);
+	npf_x86_bind(g->as, usual);
+}
+
+static void load(struct npf_x86_lanes *g, uint16_t value, uint32_t at, int to)
+{
+	const struct npf_ir_insn *insn = &g->ir->insns[value];
+	bool is_behind = insn->a != NPF_IR_NONE;
+	const struct npf_x86_word *word;
+
+	if (g->values[value].word == NPF_X86_NO_WORD) {
+		load_far(g, value, at, to);
+		return;
+	}
+	word = &g->words[g->values[value].word];
+	npf_x86_lanes_extract(g, to,
+			      word->reg == NPF_X86_NONE ? npf_x86_lanes_slot(g, word->slot)
+							: npf_x86_reg(word->reg),
+			      insn->imm + (is_behind ? NPF_X86_USUAL : 0) - word->at, insn->size);
+	if (is_behind)
+		load_unusual(g, value, to);
 }
 
 static uint32_t operation_of(uint8_t op)
@@ -469,17 +521,33 @@ static void end_runs(struct npf_x86_lanes *g, uint32_t b)
 
 /* ---- the function ---------------------------------------------------------------------------- */
 
+static void fetch_piece(struct npf_x86_lanes *g, struct npf_x86_piece *piece)
+{
+	uint32_t begin = at_insn(piece->block, g->ir->blocks[piece->block].first);
+
+	for (uint32_t i = piece->first; i < piece->first + (uint32_t)piece->n; i++) {
+		struct npf_x86_word *word = &g->words[i];
+
+		word->reg = find_place(g, begin ? begin - 1 : 0, word->end, &word->slot);
+	}
+	npf_x86_heads_fetch(g, piece);
+}
+
 static void begin_block(struct npf_x86_lanes *g, uint32_t b)
 {
 	struct npf_x86_pending *pending = &g->pending[b];
 
 	end_runs(g, b);
-	if (!b)
-		return;
-	npf_x86_lanes_take(g, pending);
-	if (pending->k != NPF_X86_NONE)
-		g->k_taken &= ~(1u << pending->k);
-	begin_run(g, b);
+	if (b) {
+		npf_x86_lanes_take(g, pending);
+		if (pending->k != NPF_X86_NONE)
+			g->k_taken &= ~(1u << pending->k);
+		begin_run(g, b);
+	}
+	for (uint32_t i = 0; i < g->n_pieces; i++) {
+		if (g->pieces[i].block == b)
+			fetch_piece(g, &g->pieces[i]);
+	}
 }
 
 static void write_function(struct npf_x86_lanes *g)
@@ -502,7 +570,7 @@ static void write_function(struct npf_x86_lanes *g)
 
 static void set_frame_size(struct npf_x86_lanes *g)
 {
-	uint32_t size = g->n_slots * npf_x86_lane_bytes(g);
+	uint32_t size = NPF_X86_SLOTS_AT + g->n_slots * npf_x86_lane_bytes(g);
 
 	memcpy(g->as->memory.code + g->frame_at, &size, sizeof(size));
 }

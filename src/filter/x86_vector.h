@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The vector generator, private. x86_gather.c plans which words are fetched from the packets,
- * x86_lanes.c knows the instructions of both widths, x86_vector.c walks the program.
+ * x86_heads.c fetches those of the heads, x86_lanes.c knows the other instructions of both widths,
+ * x86_vector.c walks the program.
  *
  *	rax  packets done      r8 r9 r10 r11  arrays: packets, lengths, wire lengths, verdicts
- *	ecx  packets in all    rdx            scratch
- *	stack                  what found no register
+ *	ecx  packets in all    rdi            addresses of the group's packets, or of their copies
+ *	rdx rsi  scratch       stack          what found no register
  */
 #ifndef NPF_X86_VECTOR_H
 #define NPF_X86_VECTOR_H
@@ -26,12 +27,48 @@ enum {
 	V_CURRENT, /* AVX2: mask of the lanes that are in this block; AVX-512 has it in k1 */
 	V_EDGE,    /* AVX2: of the lanes that take an edge; k7 */
 	V_FREE_256,
-	V_FREE_512 = V_CURRENT,
+	V_FREE_512 = V_FREE_256,
 };
+
+/*
+ * The frame: copies of the heads of short packets, the packets' addresses with those of the copies,
+ * registers that belong to the caller, a mask that is kept, and slots. Each on a whole vector.
+ */
+#define NPF_X86_ADDRESSES_AT (16 * (int32_t)NPF_X86_HEAD)
+#define NPF_X86_CALLERS_AT   (NPF_X86_ADDRESSES_AT + 128)
+#define NPF_X86_MASK_AT      (NPF_X86_CALLERS_AT + 64)
+#define NPF_X86_SLOTS_AT     (NPF_X86_MASK_AT + 64)
 
 #define NPF_X86_MASKS 4u /* k2 to k5 keep the masks of blocks to come */
 
-/* A word of 32 bits that is fetched from every packet, for all loads that lie in it. */
+/*
+ * The heads of the packets: so many bytes of each are looked at in pieces of 16, which come with a
+ * plain load from each packet, in the block or not, and are turned so that each word of 32 bits
+ * has its packets in their lanes. A packet that is shorter than that is copied, and zeros follow.
+ */
+#define NPF_X86_HEAD  64u
+#define NPF_X86_PIECE 16u
+#define NPF_X86_WORDS 24u /* at most */
+#define NPF_X86_USUAL 20u /* bytes of an IPv4 header: heads hold what follows those */
+
+/* A word of the heads, for all loads that lie in it. */
+struct npf_x86_word {
+	uint8_t at;
+	int8_t reg; /* NPF_X86_NONE: in a slot */
+	uint16_t slot;
+	uint32_t end; /* last load that reads from it */
+};
+
+/* Up to four words, which come together; in words[] they stand together. */
+struct npf_x86_piece {
+	uint8_t at;
+	uint8_t first, n;     /* words */
+	uint16_t block;       /* where they are fetched */
+	uint32_t copy, ready; /* labels: copy what is short; all can be read */
+};
+
+/* A word of 32 bits that is fetched from every packet in the block, for all loads that lie in it:
+ * behind a base, or far away. */
 struct npf_x86_gather {
 	uint16_t base;  /* value, or NPF_IR_NONE */
 	uint16_t block; /* where it is fetched */
@@ -47,8 +84,10 @@ struct npf_x86_lane_value {
 	bool placed;
 	int8_t reg; /* NPF_X86_NONE: in a slot */
 	uint16_t slot;
-	uint16_t gather; /* of a load */
+	uint16_t gather; /* of a load that comes from no head */
+	uint8_t word;    /* of a load from the heads, or NPF_X86_NO_WORD */
 };
+#define NPF_X86_NO_WORD 0xFFu
 
 /* Blocks that are left out when no lane is in the first of them. */
 struct npf_x86_skip {
@@ -77,7 +116,10 @@ struct npf_x86_lanes {
 	uint16_t *fetches;       /* of blocks: words that they fetch */
 	struct npf_x86_gather *gathers;
 	uint32_t n_gathers;
-	bool guard; /* packets of less than 4 bytes are not for us */
+	struct npf_x86_word words[NPF_X86_WORDS];
+	struct npf_x86_piece pieces[NPF_X86_WORDS];
+	uint32_t n_words, n_pieces;
+	bool wants_packets; /* addresses of the packets, in vectors */
 	struct npf_x86_set *sets;
 	void *set_work;
 	uint32_t shuffles[4][5]; /* labels of controls, by offset in the word and size; 0 none */
@@ -138,13 +180,18 @@ void npf_x86_lanes_truth(struct npf_x86_lanes *g, int to);
 /* Jump when no lane of the mask is left; when any is. */
 void npf_x86_lanes_jump_none(struct npf_x86_lanes *g, enum npf_x86_mask mask, uint32_t label);
 void npf_x86_lanes_jump_any(struct npf_x86_lanes *g, enum npf_x86_mask mask, uint32_t label);
+/* The edge's mask = all lanes whose packets hold less than that; jump when there are any. */
+void npf_x86_lanes_jump_short(struct npf_x86_lanes *g, uint32_t bytes, uint32_t label);
 /* Masks of blocks to come. */
 void npf_x86_lanes_clear(struct npf_x86_lanes *g, const struct npf_x86_pending *pending);
 void npf_x86_lanes_add(struct npf_x86_lanes *g, const struct npf_x86_pending *pending, bool first);
 void npf_x86_lanes_take(struct npf_x86_lanes *g, const struct npf_x86_pending *pending);
 
-/* Words at the packets' + base (register, NPF_X86_NONE: none) + at, of current lanes. */
+/* Words at the packets' + base (register, NPF_X86_NONE: none) + at, of current lanes. Not T0, T3. */
 void npf_x86_lanes_gather(struct npf_x86_lanes *g, int to, int base, int32_t at);
+/* The current mask is kept; is what it was. Once at a time. */
+void npf_x86_lanes_keep_mask(struct npf_x86_lanes *g);
+void npf_x86_lanes_restore_mask(struct npf_x86_lanes *g);
 /* The number of size bytes that begins at byte `from` of the words. */
 void npf_x86_lanes_extract(struct npf_x86_lanes *g, int to, struct npf_x86_operand word,
 			   uint32_t from, uint32_t size);
@@ -152,13 +199,21 @@ void npf_x86_lanes_extract(struct npf_x86_lanes *g, int to, struct npf_x86_opera
 struct npf_x86_operand npf_x86_lanes_slot(const struct npf_x86_lanes *g, uint32_t n);
 
 /* Operations of npf_x86_lanes_op(). */
-#define NPF_V_ADD  (NPF_X86_66 | NPF_X86_0F | 0xFEu)
-#define NPF_V_SUB  (NPF_X86_66 | NPF_X86_0F | 0xFAu)
-#define NPF_V_MUL  (NPF_X86_66 | NPF_X86_0F38 | 0x40u)
-#define NPF_V_AND  (NPF_X86_66 | NPF_X86_0F | 0xDBu)
-#define NPF_V_OR   (NPF_X86_66 | NPF_X86_0F | 0xEBu)
-#define NPF_V_XOR  (NPF_X86_66 | NPF_X86_0F | 0xEFu)
-#define NPF_V_SLLV (NPF_X86_66 | NPF_X86_0F38 | 0x47u)
-#define NPF_V_SRLV (NPF_X86_66 | NPF_X86_0F38 | 0x45u)
+#define NPF_V_SHUFFLE (NPF_X86_66 | NPF_X86_0F38 | 0x00u) /* bytes, of each 16 */
+#define NPF_V_ADD     (NPF_X86_66 | NPF_X86_0F | 0xFEu)
+#define NPF_V_SUB     (NPF_X86_66 | NPF_X86_0F | 0xFAu)
+#define NPF_V_MUL     (NPF_X86_66 | NPF_X86_0F38 | 0x40u)
+#define NPF_V_AND     (NPF_X86_66 | NPF_X86_0F | 0xDBu)
+#define NPF_V_OR      (NPF_X86_66 | NPF_X86_0F | 0xEBu)
+#define NPF_V_XOR     (NPF_X86_66 | NPF_X86_0F | 0xEFu)
+#define NPF_V_SLLV    (NPF_X86_66 | NPF_X86_0F38 | 0x47u)
+#define NPF_V_SRLV    (NPF_X86_66 | NPF_X86_0F38 | 0x45u)
+
+/* ---- x86_heads.c ---------------------------------------------------------------------------- */
+
+/* Fetch the words of a piece, which have places, at its block's begin. */
+void npf_x86_heads_fetch(struct npf_x86_lanes *g, struct npf_x86_piece *piece);
+/* What all pieces do about short packets, behind the function's end. */
+void npf_x86_heads_copy(struct npf_x86_lanes *g);
 
 #endif
