@@ -400,13 +400,19 @@ static int end_whole(struct npf_dump *dump)
 		       : 0;
 }
 
+static void explain_rest(struct npf_dump *dump)
+{
+	npf_dump_explain(dump, "; nor could what follows the last whole packet be cut off, which "
+			       "npf repair does");
+}
+
 /* The trailer, too, if there is room for it; else not. */
 static uint64_t end_cut(struct npf_dump *dump)
 {
 	const struct npf_file_ops *ops = dump->host->files;
 	struct npf_dump_place place = { 0 };
 	uint8_t trailer[NPF_DUMP_TRAILER];
-	size_t written;
+	size_t written = 0;
 	int err;
 
 	if (dump->previous.offset <= dump->stored)
@@ -418,8 +424,7 @@ static uint64_t end_cut(struct npf_dump *dump)
 	if (err == -ESPIPE)
 		return dump->stored; /* it is gone */
 	if (err) {
-		npf_dump_explain(dump, "; nor could what follows the last whole packet be cut "
-				       "off, which npf repair does");
+		explain_rest(dump);
 		return place.offset;
 	}
 
@@ -427,8 +432,8 @@ static uint64_t end_cut(struct npf_dump *dump)
 
 	if (n && !ops->write(dump->file, trailer, n, place.offset, &written))
 		return place.offset + n;
-	if (n)
-		ops->truncate(dump->file, place.offset);
+	if (n && written && ops->truncate(dump->file, place.offset))
+		explain_rest(dump); /* a part of the trailer */
 	return place.offset;
 }
 

@@ -782,6 +782,49 @@ static void full_disk_that_does_not_even_shrink(void **state)
 	assert_in_range(told, 1, 5);
 }
 
+/* The part of the trailer that there was room for cannot be taken back: it is told as well. */
+static bool fill_disk_with_fault(void **state, uint64_t bytes, uint64_t nth, uint32_t *rests)
+{
+	struct world *world = *state;
+	static struct files files;
+	struct npf_dump_options options = options_for(&files, world, NPF_DUMP_PCAPNG);
+	struct npf_dump_status status;
+	uint64_t rest = 0;
+
+	npf_sim_set_direct(world->host, true);
+	npf_sim_set_disk(world->host, bytes);
+	start(world, &options);
+
+	uint64_t before = npf_sim_operations(world->host);
+
+	npf_sim_fail(world->host, nth, FAULT);
+	send_range(world, 0, 30, 600);
+	assert_true(npf_dump_stop(world->instance) < 0);
+	assert_int_equal(npf_dump_get_status(world->instance, &status), 0);
+	for (uint32_t i = 0; i < files.n_done; i++)
+		rest += numbered(world, i)->size - files.done[i].bytes;
+	assert_true(!rest || strstr(status.message, "npf repair"));
+	assert_int_equal(files.n_done, files.asked);
+	*rests += !!rest;
+	return npf_sim_operations(world->host) - before >= nth;
+}
+
+static void full_disk_that_keeps_half_a_trailer(void **state)
+{
+	uint32_t rests = 0;
+	uint64_t nth = 1;
+
+	for (uint64_t bytes = 8400; bytes < 9100; nth++) {
+		if (!fill_disk_with_fault(state, bytes, nth, &rests)) {
+			assert_true(nth > 5);
+			bytes += 30;
+			nth = 0;
+		}
+		assert_int_equal(world_teardown(state) || capturing_setup(state), 0);
+	}
+	assert_true(rests > 0);
+}
+
 /* ---- bad requests -------------------------------------------------------------------------- */
 
 static void refuse(struct world *world, const struct npf_dump_options *options)
@@ -908,6 +951,7 @@ int main(void)
 		CAPTURING(every_fault_leaves_whole_files_cached),
 		CAPTURING(full_disk_ends_on_a_whole_record),
 		CAPTURING(full_disk_that_does_not_even_shrink),
+		CAPTURING(full_disk_that_keeps_half_a_trailer),
 		CAPTURING(absurd_options_are_refused),
 		CAPTURING(prepared_dump_needs_no_new_buffer),
 		CAPTURING(one_dump_at_a_time),
