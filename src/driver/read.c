@@ -7,10 +7,25 @@
  * descriptor. While it holds, the level is left raised; while it does not, the level is down and
  * the tap is armed: it knows how many bytes are missing and how long the first packet may wait.
  *
- * Arming races with the tap on other CPUs, which may publish a record without having seen the
- * wish. begin_now() has what is needed against it: time for their stores to be seen, a full barrier,
- * then a wait for CPUs that are inside the tap. A record that is not seen pending after it was
- * published by a tap that saw the wish; so what counts is looked at once more after arming.
+ * No wake-up is lost. Arming races with the tap on other CPUs: in their order,
+ *
+ *	tap                                  reader
+ *	T1  store: begun                     R1  store: the wish (need, timeout, arm)
+ *	T2  store: the record, bytes         R2  full barrier
+ *	T3  load:  arm                       R3  wait store_delay
+ *	T4  store: done                      R4  load: what is pending
+ *
+ * The tap has no barrier between T2 and T3, so T3 may be served while T2 is still in the CPU's store
+ * buffer. But a store is seen by all when store_delay has passed, whatever its CPU does meanwhile:
+ * the buffer empties by itself, and before a CPU is given to somebody else. Let T3 not have seen the
+ * wish. Then it was served before R2 ended, T2 had been executed before it, and is seen after R3: the
+ * record is pending at R4. In other words, a record that R4 does not count belongs to a tap that saw,
+ * or will see, the wish. A CPU that is stopped anywhere, however long, changes nothing of this.
+ * (Locked instructions are barriers: the dump's arming needs no R3, its T2 is a compare-and-swap.)
+ *
+ * What a CPU that was stopped behind T3 does for an old wish harms no later one: `fired` then holds an
+ * old number, which wakes once more; `timed` and `pending` are exchanged by compare-and-swap only.
+ * tests/netns/wakeup.c tries.
  */
 #include <errno.h>
 #include <string.h>
@@ -143,9 +158,11 @@ static bool called_off(const struct npf_instance *instance)
 
 /* ---- arming -------------------------------------------------------------------------------- */
 
-/* Have the tap's stores before, and ours before its next looks. */
+/* R2 to R4 of the head comment, begin_now() being the wait; and CPUs that are inside the tap leave, so
+ * that what they do for an older wish is mostly over. */
 static void settle(struct npf_instance *instance)
 {
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	begin_now(instance);
 	npf_ring_end(&instance->reader);
 }

@@ -11,8 +11,8 @@
 #define MOST_BYTES     (1u << 30)
 
 /* How long to wait for a CPU that is inside the tap. It leaves within a microsecond unless its
- * (virtual) processor was taken away, which lasts some milliseconds; after this many looks delivery
- * goes before order. */
+ * (virtual) processor was taken away, which lasts some milliseconds, on a crowded machine a hundred;
+ * after this many looks, a fifth of a second, delivery goes before order. */
 #define PATIENCE (1u << 22)
 
 static uint32_t power_of_two_above(uint32_t n)
@@ -98,7 +98,7 @@ static void add_cpu(struct npf_ring_totals *totals, const struct npf_cpu *cpu)
 			one.dropped[i] = __atomic_load_n(&cpu->dropped[i], __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		begun = __atomic_load_n(&cpu->begun, __ATOMIC_RELAXED);
-	} while (begun != done && --tries);
+	} while (begun != done && npf_look_again(&tries));
 
 	totals->received += one.received;
 	totals->captured += one.captured;
@@ -129,7 +129,7 @@ static struct npf_class_counters read_class(const struct npf_cpu *cpu, uint32_t 
 		one.line_bytes = __atomic_load_n(&from->line_bytes, __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		begun = __atomic_load_n(&cpu->begun, __ATOMIC_RELAXED);
-	} while (begun != done && --tries);
+	} while (begun != done && npf_look_again(&tries));
 	return one;
 }
 
@@ -173,11 +173,11 @@ uint64_t npf_ring_pending(const struct npf_ring_reader *reader)
 static void settle(const struct npf_cpu *cpu)
 {
 	uint64_t begun = __atomic_load_n(&cpu->begun, __ATOMIC_ACQUIRE);
+	uint32_t tries = PATIENCE;
 
-	for (uint32_t i = 0; i < PATIENCE; i++) {
-		if ((int64_t)(__atomic_load_n(&cpu->done, __ATOMIC_ACQUIRE) - begun) >= 0)
-			return;
-	}
+	while ((int64_t)(__atomic_load_n(&cpu->done, __ATOMIC_ACQUIRE) - begun) < 0 &&
+	       npf_look_again(&tries))
+		;
 }
 
 static void enter_chunk(const struct npf_ring_view *view, struct npf_ring_cursor *cursor,

@@ -11,6 +11,16 @@
 
 #include "driver/tap_layout.h"
 
+/* Another look at what a CPU in the tap is about to write; false: there were enough. Between two of
+ * them a hypervisor may run that CPU. */
+static inline bool npf_look_again(uint32_t *tries)
+{
+#ifdef __x86_64__
+	__builtin_ia32_pause();
+#endif
+	return --*tries;
+}
+
 /* The cut of a buffer into chunks; or, for a dump, one stream (stream.h). */
 struct npf_ring_geometry {
 	uint32_t chunk_size; /* bytes, a power of two; a record never exceeds a chunk */

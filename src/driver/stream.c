@@ -67,11 +67,12 @@ uint64_t npf_stream_records(const struct npf_stream_mark *from, const struct npf
 static bool settled(const struct npf_cpu *cpu)
 {
 	uint64_t begun = __atomic_load_n(&cpu->begun, __ATOMIC_ACQUIRE);
+	uint32_t tries = PATIENCE;
 
-	for (uint32_t i = 0; i < PATIENCE; i++) {
+	do {
 		if ((int64_t)(__atomic_load_n(&cpu->done, __ATOMIC_ACQUIRE) - begun) >= 0)
 			return true;
-	}
+	} while (npf_look_again(&tries));
 	return false;
 }
 

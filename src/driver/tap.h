@@ -44,6 +44,10 @@ enum { TAP_DROP_NO_BUFFER, TAP_DROP_FULL, TAP_DROP_COPY, TAP_DROP_REENTRY };
 /* Attempts to take a chunk while other CPUs take theirs. More would be a livelock guard only. */
 #define TAP_POOL_TRIES 8
 
+/* Attempts to tell the others what this CPU stored. Whoever makes one fail has told an eighth of the
+ * wish: before the ninth it is fulfilled. */
+#define TAP_TELL_TRIES 9
+
 /* The only place where a packet is dropped. */
 NPF_TAP_INLINE void npf_drop(struct npf_cpu *cpu, uint32_t reason)
 {
@@ -113,25 +117,33 @@ NPF_TAP_INLINE void npf_signal(struct npf_tap_env *env, struct npf_control *cont
 	cpu->since += size;
 
 	uint32_t need = NPF_LOAD(&control->waiter.need);
-	uint64_t pending = NPF_LOAD(&control->signal.pending);
-	uint64_t others = (uint32_t)(pending >> 32) == arm ? (uint32_t)pending : 0;
 	uint64_t mine = cpu->since - cpu->flushed;
 
-	if (others + mine >= need) {
-		NPF_STORE_RELEASE(&control->signal.fired, arm);
-		npf_env_wake(env);
-		return;
+	for (int i = 0; i < TAP_TELL_TRIES; i++) {
+		uint64_t pending = NPF_LOAD(&control->signal.pending);
+		uint64_t others = (uint32_t)(pending >> 32) == arm ? (uint32_t)pending : 0;
+
+		if (others + mine >= need) {
+			NPF_STORE_RELEASE(&control->signal.fired, arm);
+			npf_env_wake(env);
+			return;
+		}
+		if (mine < need >> 3)
+			break;
+		if (NPF_CAS(&control->signal.pending, pending,
+			    (uint64_t)arm << 32 | (uint32_t)(others + mine))) {
+			cpu->flushed = cpu->since;
+			break;
+		}
 	}
-	if (mine >= need >> 3 && NPF_CAS(&control->signal.pending, pending,
-					 (uint64_t)arm << 32 | (uint32_t)(others + mine)))
-		cpu->flushed = cpu->since;
 
 	uint64_t timeout = NPF_LOAD(&control->waiter.timeout);
+	uint32_t timed = NPF_LOAD(&control->signal.timed);
 
-	if (timeout && NPF_LOAD(&control->signal.timed) != arm) {
-		NPF_STORE_RELEASE(&control->signal.timed, arm);
+	/* Not by a plain store: a CPU that was stopped just here would take back the timer of a
+	 * later wish. */
+	if (timeout && timed != arm && NPF_CAS(&control->signal.timed, timed, arm))
 		npf_env_start_timer(env, timeout);
-	}
 }
 
 /* Copy the first cap bytes as the wire had them: a stripped tag goes back to its place. */
