@@ -84,8 +84,8 @@ static void there_and_back(void **state)
 	write_file("a", SIZE, 1);
 	write_file("b", 0, 2);
 	assert_int_equal(npf_compress_start(&compress, directory, 1), 0);
-	assert_true(npf_compress_add(compress, "a", 0));
-	assert_true(npf_compress_add(compress, "b", 1));
+	assert_true(npf_compress_add(compress, "a", 0, false));
+	assert_true(npf_compress_add(compress, "b", 1, false));
 	assert_true(npf_compress_finish(compress, FOREVER));
 	npf_compress_end(compress, &report);
 	assert_int_equal(report.files, 2);
@@ -109,15 +109,33 @@ static void nothing_is_overwritten(void **state)
 	write_file("d", 1000, 4);
 	assert_int_equal(symlink("target", "d.zst.part"), 0);
 	assert_int_equal(npf_compress_start(&compress, directory, 1), 0);
-	assert_true(npf_compress_add(compress, "c", 0));
-	assert_true(npf_compress_add(compress, "d", 1));
-	assert_true(npf_compress_add(compress, "missing", 2));
+	assert_true(npf_compress_add(compress, "c", 0, false));
+	assert_true(npf_compress_add(compress, "d", 1, false));
+	assert_true(npf_compress_add(compress, "missing", 2, false));
 	assert_true(npf_compress_finish(compress, FOREVER));
 	npf_compress_end(compress, &report);
 	assert_int_equal(report.failed, 3);
 	assert_int_equal(report.error, -EEXIST);
 	assert_true(exists("c") && exists("d"));
 	assert_false(exists("target"));
+}
+
+/* Unless that was asked for. */
+static void older_one_is_replaced(void **state)
+{
+	struct npf_compress *compress;
+	struct npf_compress_report report;
+
+	(void)state;
+	write_file("i", 1000, 5);
+	write_file("i.zst", 70, 6);
+	assert_int_equal(npf_compress_start(&compress, directory, 1), 0);
+	assert_true(npf_compress_add(compress, "i", 0, true));
+	assert_true(npf_compress_finish(compress, FOREVER));
+	npf_compress_end(compress, &report);
+	assert_int_equal(report.files, 1);
+	assert_compressed("i.zst", 1000, 5);
+	assert_false(exists("i"));
 }
 
 /* The first file is a pipe that nobody writes to, which keeps the thread where the test wants it. */
@@ -144,11 +162,11 @@ static void a_full_queue(void **state)
 	(void)state;
 	hold("pipe");
 	assert_int_equal(npf_compress_start(&compress, directory, 1), 0);
-	assert_true(npf_compress_add(compress, "pipe", 0));
+	assert_true(npf_compress_add(compress, "pipe", 0, false));
 	for (unsigned int i = 0; i < TOO_MANY; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
 		write_file(name, 100, i);
-		taken += npf_compress_add(compress, name, i + 1);
+		taken += npf_compress_add(compress, name, i + 1, false);
 	}
 	assert_int_equal(taken, NPF_COMPRESS_QUEUE - 1);
 	npf_compress_get_report(compress, &report);
@@ -172,9 +190,9 @@ static void removed_ones_stay_removed(void **state)
 	write_file("g1", 100, 1);
 	write_file("g2", 100, 2);
 	assert_int_equal(npf_compress_start(&compress, directory, 1), 0);
-	assert_true(npf_compress_add(compress, "pipe2", 0));
-	assert_true(npf_compress_add(compress, "g1", 1));
-	assert_true(npf_compress_add(compress, "g2", 2));
+	assert_true(npf_compress_add(compress, "pipe2", 0, false));
+	assert_true(npf_compress_add(compress, "g1", 1, false));
+	assert_true(npf_compress_add(compress, "g2", 2, false));
 	npf_compress_forget(compress, 1);
 	release("pipe2");
 	assert_true(npf_compress_finish(compress, FOREVER));
@@ -213,8 +231,8 @@ static void hurry(void **state)
 	writer = write_for_ever("pipe3");
 	write_file("h", 100, 1);
 	assert_int_equal(npf_compress_start(&compress, directory, 1), 0);
-	assert_true(npf_compress_add(compress, "pipe3", 0));
-	assert_true(npf_compress_add(compress, "h", 1));
+	assert_true(npf_compress_add(compress, "pipe3", 0, false));
+	assert_true(npf_compress_add(compress, "h", 1, false));
 	assert_false(npf_compress_finish(compress, 1));
 	npf_compress_end(compress, &report);
 	assert_int_equal(waitpid(writer, NULL, 0), writer);
@@ -228,6 +246,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
 		cmocka_unit_test(nothing_is_overwritten),
+		cmocka_unit_test(older_one_is_replaced),
 		cmocka_unit_test(a_full_queue),
 		cmocka_unit_test(hurry),
 		cmocka_unit_test(removed_ones_stay_removed),

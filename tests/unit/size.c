@@ -74,24 +74,35 @@ static void durations(void **state)
 {
 	static const struct {
 		const char *text;
-		uint64_t us;
+		uint64_t ns;
 	} good[] = {
-		{ "0", 0 },      { "250", 250000 },          { "250ms", 250000 },
-		{ "7us", 7 },    { "2s", 2000000 },          { "0.5s", 500000 },
-		{ "1.5", 1500 }, { "0.123456789s", 123456 }, { "2.9us", 2 },
+		{ "0", 0 },
+		{ "250", 250000000 },
+		{ "250ms", 250000000 },
+		{ "7us", 7000 },
+		{ "2s", 2000000000 },
+		{ "0.5s", 500000000 },
+		{ "1.5", 1500000 },
+		{ "0.123456789s", 123456000 },
+		{ "2.9us", 2900 },
+		{ "90min", 5400000000000 },
+		{ "1.5h", 5400000000000 },
+		{ "0.999999d", 86399913600000 },
 	};
 	static const char *const bad[] = { "",   "s",  "-1",  "1.",
 					   ".5", "1m", "1 s", "18446744073709551615s" };
-	uint64_t us = 42;
+	uint64_t ns = 42;
 
 	(void)state;
 	for (size_t i = 0; i < N_OF(bad); i++)
-		assert_false(npf_parse_duration(bad[i], UINT64_MAX, &us));
-	assert_false(npf_parse_duration("1001", 1000000, &us));
-	assert_int_equal(us, 42);
+		assert_false(npf_parse_time(bad[i], NPF_MILLISECOND, UINT64_MAX, &ns));
+	assert_false(npf_parse_time("1001", NPF_MILLISECOND, NPF_SECOND, &ns));
+	assert_int_equal(ns, 42);
+	assert_true(npf_parse_time("3", NPF_SECOND, UINT64_MAX, &ns));
+	assert_int_equal(ns, 3 * (uint64_t)NPF_SECOND);
 	for (size_t i = 0; i < N_OF(good); i++) {
-		assert_true(npf_parse_duration(good[i].text, UINT64_MAX, &us));
-		assert_int_equal(us, good[i].us);
+		assert_true(npf_parse_time(good[i].text, NPF_MILLISECOND, UINT64_MAX, &ns));
+		assert_int_equal(ns, good[i].ns);
 	}
 }
 

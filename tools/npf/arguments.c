@@ -73,16 +73,22 @@ bool npf_parse_size(const char *text, uint64_t max, uint64_t *bytes)
 	return true;
 }
 
-static bool time_unit(const char *text, uint64_t *us)
+static bool time_unit(const char *text, uint64_t bare, uint64_t *ns)
 {
-	static const struct {
+	const struct {
 		const char *name;
-		uint64_t us;
-	} units[] = { { "", 1000 }, { "ms", 1000 }, { "us", 1 }, { "s", 1000000 } };
+		uint64_t ns;
+	} units[] = { { "", bare },
+		      { "us", 1000 },
+		      { "ms", 1000000 },
+		      { "s", 1000000000u },
+		      { "min", 60000000000u },
+		      { "h", 3600000000000u },
+		      { "d", 86400000000000u } };
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (!strcmp(text, units[i].name)) {
-			*us = units[i].us;
+			*ns = units[i].ns;
 			return true;
 		}
 	}
@@ -106,37 +112,17 @@ static bool take_fraction(const char **text, uint64_t *millionths)
 	return true;
 }
 
-bool npf_parse_duration(const char *text, uint64_t max_us, uint64_t *us)
+bool npf_parse_time(const char *text, uint64_t bare, uint64_t max, uint64_t *ns)
 {
 	uint64_t number, millionths, unit;
 
 	if (!take_digits(&text, &number) || !take_fraction(&text, &millionths) ||
-	    !time_unit(text, &unit) || __builtin_mul_overflow(number, unit, &number) ||
-	    __builtin_add_overflow(number, millionths * unit / 1000000, &number) || number > max_us)
+	    !time_unit(text, bare, &unit) || __builtin_mul_overflow(number, unit, &number) ||
+	    __builtin_add_overflow(number, unit / 1000 * millionths / 1000, &number) ||
+	    number > max)
 		return false;
-	*us = number;
+	*ns = number;
 	return true;
-}
-
-bool npf_parse_period(const char *text, uint64_t *ns)
-{
-	static const struct {
-		const char *name;
-		uint64_t ns;
-	} units[] = { { "", 1000000000u },     { "s", 1000000000u },    { "ms", 1000000u },
-		      { "min", 60000000000u }, { "h", 3600000000000u }, { "d", 86400000000000u } };
-	uint64_t number, millionths;
-
-	if (!take_digits(&text, &number) || !take_fraction(&text, &millionths))
-		return false;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(text, units[i].name))
-			continue;
-		return !__builtin_mul_overflow(number, units[i].ns, &number) &&
-		       !__builtin_add_overflow(number, units[i].ns / 1000000 * millionths, ns) &&
-		       *ns;
-	}
-	return false;
 }
 
 bool npf_parse_hook(const char *text, enum npf_hook *hook)

@@ -74,11 +74,11 @@ static int parse_min_to_copy(struct parser *parser, const char *value)
 /* Rounded up: a time that is not zero stays so, since zero waits for ever. */
 static int parse_timeout(struct parser *parser, const char *value)
 {
-	uint64_t us;
+	uint64_t ns;
 
-	if (!npf_parse_duration(value, (uint64_t)INT32_MAX * 1000, &us))
+	if (!npf_parse_time(value, NPF_MILLISECOND, (uint64_t)INT32_MAX * NPF_MILLISECOND, &ns))
 		return bad_value(parser, value, "a time in ms, or such as 2s");
-	parser->options.timeout = (int32_t)((us + 999) / 1000);
+	parser->options.timeout = (int32_t)((ns + NPF_MILLISECOND - 1) / NPF_MILLISECOND);
 	return EXIT_OK;
 }
 

@@ -28,6 +28,7 @@
 struct entry {
 	char name[NAME_MAX + 1];
 	uint64_t number;
+	bool replace;
 };
 
 struct npf_compress {
@@ -160,7 +161,8 @@ static int exchange(struct npf_compress *compress, const struct entry *entry, co
 		unlinkat(compress->directory, part, 0);
 		return -ECANCELED;
 	}
-	if (renameat2(compress->directory, part, compress->directory, final, RENAME_NOREPLACE)) {
+	if (renameat2(compress->directory, part, compress->directory, final,
+		      entry->replace ? 0 : RENAME_NOREPLACE)) {
 		int err = -errno;
 
 		unlinkat(compress->directory, part, 0);
@@ -288,7 +290,7 @@ int npf_compress_start(struct npf_compress **made, int directory, int level)
 	return 0;
 }
 
-bool npf_compress_add(struct npf_compress *compress, const char *name, uint64_t number)
+bool npf_compress_add(struct npf_compress *compress, const char *name, uint64_t number, bool replace)
 {
 	struct entry *entry;
 	bool room;
@@ -299,6 +301,7 @@ bool npf_compress_add(struct npf_compress *compress, const char *name, uint64_t 
 		entry = &compress->queue[(compress->first + compress->n++) % NPF_COMPRESS_QUEUE];
 		snprintf(entry->name, sizeof(entry->name), "%s", name);
 		entry->number = number;
+		entry->replace = replace;
 		pthread_cond_broadcast(&compress->changed);
 	} else {
 		compress->report.left++;

@@ -28,8 +28,10 @@ int npf_compress_levels(void); /* the highest */
 /* Start the thread; files are those of a directory. Negative errno. */
 int npf_compress_start(struct npf_compress **compress, int directory, int level);
 
-/* Make name into name.zst and remove it. number orders the files. False when the queue is full. */
-bool npf_compress_add(struct npf_compress *compress, const char *name, uint64_t number);
+/* Make name into name.zst and remove it. number orders the files. replace: a name.zst that is there
+ * makes room. False when the queue is full. */
+bool npf_compress_add(struct npf_compress *compress, const char *name, uint64_t number,
+		      bool replace);
 
 /* Files up to this number have been, or are going to be, removed: forget them. Afterwards no
  * name.zst of theirs will appear. */

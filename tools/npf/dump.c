@@ -58,8 +58,9 @@ static int take_size(const struct parser *parser, const char *value, uint64_t *b
 
 static int take_period(const struct parser *parser, const char *value, uint64_t *ns)
 {
-	return npf_parse_period(value, ns) ? EXIT_OK
-					   : bad_value(parser, value, "a time such as 90s or 1h");
+	return npf_parse_time(value, NPF_SECOND, UINT64_MAX, ns) && *ns
+		       ? EXIT_OK
+		       : bad_value(parser, value, "a time such as 90s or 1h");
 }
 
 /* 0 means the longest, as everywhere. */
@@ -225,6 +226,11 @@ static int take_option(struct parser *parser, int option)
 	}
 }
 
+static bool is_stdout(const char *path)
+{
+	return !strcmp(path, "-") || !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/fd/1");
+}
+
 /* Options that do not go together. */
 static int check(struct parser *parser)
 {
@@ -238,11 +244,14 @@ static int check(struct parser *parser)
 		return npf_tool_usage(command, "-w FILE is missing: where shall it go?");
 	if (files->keep && !files->several)
 		return npf_tool_usage(command, "--files needs a --rotate option");
-	if (strcmp(files->path, "-"))
+	if (!npf_dump_files_inherited(files->path))
 		return EXIT_OK;
 	if (files->several || files->compress)
-		return npf_tool_usage(command, "standard output is one file: it goes with no "
-					       "--rotate option and no --compress");
+		return npf_tool_usage(command,
+				      "standard output, or another descriptor, is one file: "
+				      "it goes with no --rotate option and no --compress");
+	if (!is_stdout(files->path))
+		return EXIT_OK;
 	if (settings->json)
 		return npf_tool_usage(command, "--json and the packets both want standard output");
 	if (isatty(STDOUT_FILENO))

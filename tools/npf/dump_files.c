@@ -26,7 +26,7 @@
 #define MOST_TAKEN  1000000u
 #define DESCRIPTORS "/dev/fd/"
 
-enum kind { FINISH, REMOVE };
+enum kind { BEGIN, FINISH, REMOVE };
 
 struct job {
 	enum kind kind;
@@ -60,9 +60,14 @@ struct npf_dump_files {
 
 /* ---- setting up ------------------------------------------------------------------------------ */
 
-static bool is_stdout(const struct npf_dump_files *files)
+static bool is_stdout(const char *path)
 {
-	return !strcmp(files->options.path, "-");
+	return !strcmp(path, "-") || !strcmp(path, "/dev/stdout");
+}
+
+bool npf_dump_files_inherited(const char *path)
+{
+	return is_stdout(path) || !strncmp(path, DESCRIPTORS, strlen(DESCRIPTORS));
 }
 
 int npf_dump_files_init(struct npf_dump_files **made, const struct npf_dump_files_options *options,
@@ -156,7 +161,7 @@ static void finish_file(struct npf_dump_files *files, const struct job *job, boo
 		files->options.finished(files->options.arg, *job->name ? job->name : NULL,
 					&job->file);
 	if (!err && files->compress && job->file.bytes)
-		npf_compress_add(files->compress, job->name, job->file.number);
+		npf_compress_add(files->compress, job->name, job->file.number, files->replace);
 	pthread_mutex_lock(&files->lock);
 	files->report.finished++;
 	pthread_mutex_unlock(&files->lock);
@@ -180,7 +185,8 @@ static void remove_file(struct npf_dump_files *files, const struct job *job)
 	pthread_mutex_unlock(&files->lock);
 }
 
-/* All that waits, with one sync of the directory in the end. */
+/* All that waits, with one sync of the directory in the end, which is all that a file that begins
+ * wants: its name shall outlive a power cut. */
 static void work_off(struct npf_dump_files *files, const struct job *jobs, unsigned int n)
 {
 	bool synced = n > FEW && files->directory >= 0 && !syncfs(files->directory);
@@ -188,7 +194,7 @@ static void work_off(struct npf_dump_files *files, const struct job *jobs, unsig
 	for (unsigned int i = 0; i < n; i++) {
 		if (jobs[i].kind == FINISH)
 			finish_file(files, &jobs[i], synced);
-		else
+		else if (jobs[i].kind == REMOVE)
 			remove_file(files, &jobs[i]);
 	}
 	if (files->directory >= 0 && fsync(files->directory))
@@ -240,7 +246,7 @@ static int start(struct npf_dump_files *files, char error[NPF_ERROR_SIZE])
 	const struct npf_dump_files_options *options = &files->options;
 	int err;
 
-	if (!is_stdout(files)) {
+	if (!npf_dump_files_inherited(options->path)) {
 		files->directory = open(files->names.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (files->directory < 0)
 			return tell(-errno, error, files->names.directory, NULL);
@@ -291,7 +297,8 @@ static int open_numbered(struct npf_dump_files *files, uint64_t time, char error
 		err = npf_names_make(&files->names, ++files->sequence, time, name);
 		if (err)
 			break;
-		if (exists(files, name, "") || exists(files, name, NPF_ZSTD_SUFFIX))
+		if (exists(files, name, "") || exists(files, name, NPF_ZSTD_SUFFIX) ||
+		    exists(files, name, NPF_ZSTD_SUFFIX NPF_PART_SUFFIX))
 			err = -EEXIST;
 		else
 			err = create(files, name);
@@ -329,6 +336,22 @@ static int open_special(struct npf_dump_files *files, const char *name, char err
 		    "it belongs to somebody else, in a directory that everybody may write to");
 }
 
+/* NAME.zst of an earlier run makes room as NAME does, when the new one is complete. What that would
+ * fail on is to be known before the dump, not after. */
+static bool can_compress(struct npf_dump_files *files, const char *name)
+{
+	char whole[NAME_MAX + 32];
+	struct stat status;
+
+	snprintf(whole, sizeof(whole), "%s" NPF_ZSTD_SUFFIX, name);
+	if (!fstatat(files->directory, whole, &status, AT_SYMLINK_NOFOLLOW)) {
+		if (!S_ISREG(status.st_mode) || is_planted(files, &status))
+			return false;
+		files->replace = true;
+	}
+	return !exists(files, name, NPF_ZSTD_SUFFIX NPF_PART_SUFFIX);
+}
+
 static int open_single(struct npf_dump_files *files, uint64_t time, char error[NPF_ERROR_SIZE])
 {
 	char *name = files->current.name;
@@ -356,6 +379,11 @@ static int open_single(struct npf_dump_files *files, uint64_t time, char error[N
 		}
 		files->replace = true;
 	}
+	if (files->options.compress && !can_compress(files, name))
+		return tell(-EEXIST, error, path,
+			    "what its compressed file would replace is no file of yours, or its "
+			    ".zst.part exists: another dump is writing it, or one was killed: remove "
+			    "it or take another name");
 	fd = create(files, name);
 	if (fd == -EEXIST)
 		return tell(fd, error, path,
@@ -371,7 +399,7 @@ static int open_descriptor(const struct npf_dump_files *files, char error[NPF_ER
 	uint64_t number = STDOUT_FILENO;
 	int fd;
 
-	if (!is_stdout(files) && !npf_parse_number(path + strlen(DESCRIPTORS), 0, INT_MAX, &number))
+	if (!is_stdout(path) && !npf_parse_number(path + strlen(DESCRIPTORS), 0, INT_MAX, &number))
 		return tell(-EBADF, error, path, NULL);
 	fd = fcntl((int)number, F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? tell(-errno, error, path, NULL) : fd;
@@ -380,7 +408,7 @@ static int open_descriptor(const struct npf_dump_files *files, char error[NPF_ER
 static int open_one(struct npf_dump_files *files, uint64_t time, char error[NPF_ERROR_SIZE])
 {
 	*files->current.name = '\0';
-	if (is_stdout(files) || !strncmp(files->options.path, DESCRIPTORS, strlen(DESCRIPTORS)))
+	if (npf_dump_files_inherited(files->options.path))
 		return open_descriptor(files, error);
 	return files->names.counted ? open_numbered(files, time, error)
 				    : open_single(files, time, error);
@@ -412,6 +440,8 @@ int npf_dump_files_next(void *argument, struct npf_dump_file *file, char error[N
 	file->fd = open_one(files, file->time, error);
 	if (file->fd < 0)
 		return file->fd;
+	files->current.kind = BEGIN;
+	enqueue(files, &files->current);
 	files->current.kind = FINISH;
 	npf_name_ring_push(&files->ring, files->current.name);
 	files->begun++;

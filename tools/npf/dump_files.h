@@ -15,7 +15,7 @@
 #define NPF_MOST_KEPT 1000000u
 
 struct npf_dump_files_options {
-	const char *path; /* a pattern (dump_names.h); "-" is standard output */
+	const char *path; /* a pattern (dump_names.h); "-" and /dev/fd/N: descriptors */
 	bool several;     /* files will follow each other */
 	uint32_t keep;    /* remove the oldest beyond so many, 0 none */
 	int compress;     /* zstd's level, 0 not at all */
@@ -35,6 +35,10 @@ struct npf_dump_files_report {
 };
 
 struct npf_dump_files;
+
+/* Does a path name what the caller has open already, as - and the shell's >(command) do? Then there
+ * is no directory, and one file only. */
+bool npf_dump_files_inherited(const char *path);
 
 /* Only looks at the options. -EINVAL, -ENAMETOOLONG, -ENOMEM, with a sentence in error. */
 int npf_dump_files_init(struct npf_dump_files **files, const struct npf_dump_files_options *options,

@@ -17,7 +17,7 @@
 #define SHOWN        UINT64_C(200000000)  /* ns that a call may take where somebody watches */
 #define DRAIN        UINT64_C(2000000000) /* ns for what is in the adapter's queue */
 #define DEFAULT_LATE UINT64_C(100000)
-#define MOST_LATE_US UINT64_C(3600000000)
+#define MOST_LATE    UINT64_C(3600000000000) /* ns */
 #define FIRST_COPIES 65536u
 #define MOST_COPIES  (1u << 30) /* of one call */
 
@@ -31,8 +31,6 @@ void npf_sending_defaults(struct npf_sending_options *options)
 int npf_sending_option(struct npf_sending_options *options, const struct npf_command *command,
 		       int option)
 {
-	uint64_t us;
-
 	switch (option) {
 	case 'i':
 		options->adapter = optarg;
@@ -45,11 +43,10 @@ int npf_sending_option(struct npf_sending_options *options, const struct npf_com
 		options->no_loopback = true;
 		return EXIT_OK;
 	case NPF_SENDING_LATE:
-		if (!npf_parse_duration(optarg, MOST_LATE_US, &us))
+		if (!npf_parse_time(optarg, NPF_MILLISECOND, MOST_LATE, &options->late))
 			return npf_tool_usage(command,
 					      "--late '%s': not a time such as 50us or 1ms",
 					      optarg);
-		options->late = us * 1000;
 		return EXIT_OK;
 	case NPF_SENDING_JSON:
 		options->json = true;

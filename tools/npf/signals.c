@@ -51,6 +51,7 @@ static int watch(int flags)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL); /* a file that may not be larger: the write says so */
 	return 0;
 }
 

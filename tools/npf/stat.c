@@ -15,15 +15,15 @@
 #include "stat_view.h"
 #include "tool.h"
 
-#define MAX_INTERVAL_US (UINT64_C(24) * 3600 * 1000000)
-#define MIN_INTERVAL_US 10000
+#define MAX_INTERVAL (UINT64_C(24) * 3600 * NPF_SECOND)
+#define MIN_INTERVAL (10 * NPF_MILLISECOND)
 
 enum { INTERVAL = 256, ONCE, JSON, HOOK };
 
 struct options {
 	const char *adapter;
 	enum npf_hook hook;
-	uint64_t interval; /* us */
+	uint64_t interval; /* ns */
 	uint64_t count;    /* intervals to show */
 	bool promiscuous;
 	bool json;
@@ -181,7 +181,7 @@ static int watch(struct npf_session *session, const struct options *options,
 	int code = sample(session, &view->before, view->n_classes), err = 0;
 
 	for (uint64_t i = 0; !code && i < options->count; i++) {
-		deadline += options->interval * 1000;
+		deadline += options->interval;
 		if (!wait_until(deadline))
 			break;
 		code = sample(session, &view->now, view->n_classes);
@@ -274,8 +274,8 @@ static int take_option(struct options *options, int option, const char *name)
 		options->json = true;
 		return EXIT_OK;
 	case INTERVAL:
-		if (npf_parse_duration(optarg, MAX_INTERVAL_US, &options->interval) &&
-		    options->interval >= MIN_INTERVAL_US)
+		if (npf_parse_time(optarg, NPF_MILLISECOND, MAX_INTERVAL, &options->interval) &&
+		    options->interval >= MIN_INTERVAL)
 			return EXIT_OK;
 		return npf_tool_usage(&npf_command_stat,
 				      "--interval '%s': not a time from 10 ms to a day", optarg);
@@ -301,7 +301,9 @@ static int run(int argc, char **argv)
 		{ "hook", required_argument, NULL, HOOK },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct options options = { .interval = 1000000, .count = UINT64_MAX, .promiscuous = true };
+	struct options options = { .interval = NPF_SECOND,
+				   .count = UINT64_MAX,
+				   .promiscuous = true };
 	struct npf_session session;
 	int option, index = -1, code = EXIT_OK;
 

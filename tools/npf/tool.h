@@ -62,10 +62,11 @@ bool npf_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *va
 void npf_option_text(char text[NPF_NAME_SIZE], int letter, const char *name);
 /* Bytes with an optional K, M or G (powers of 1024, either case, "iB" or "B" may follow). */
 bool npf_parse_size(const char *text, uint64_t max, uint64_t *bytes);
-/* Time in ms, or with us, ms or s; a fraction is allowed. Result in microseconds. */
-bool npf_parse_duration(const char *text, uint64_t max_us, uint64_t *us);
-/* Time in s, or with ms, s, min, h or d; a fraction is allowed, zero is not. Result in ns. */
-bool npf_parse_period(const char *text, uint64_t *ns);
+/* Time with us, ms, s, min, h or d, else in units of `bare` ns; a fraction is allowed, of which what
+ * is finer than a millionth is lost. Result in ns. */
+bool npf_parse_time(const char *text, uint64_t bare, uint64_t max, uint64_t *ns);
+#define NPF_MILLISECOND 1000000u /* ns */
+#define NPF_SECOND      1000000000u
 bool npf_parse_hook(const char *text, enum npf_hook *hook);
 bool npf_parse_send_path(const char *text, enum npf_send_path *path);
 /* Join words with blanks into memory of the caller's to free(); NULL when short. */
