@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "dump_view.h"
+#include "sandbox.h"
 #include "session_filter.h"
 #include "signals.h"
 #include "user.h"
@@ -102,12 +103,20 @@ static int prepare(struct dump *dump)
 static int give_up_rights(struct dump *dump)
 {
 	char error[NPF_ERROR_SIZE] = "";
+	int err = dump->settings->user ? npf_user_become(&dump->user, error)
+				       : npf_user_give_up(error);
 
-	if (!dump->settings->user)
-		npf_user_give_up();
-	else if (npf_user_become(&dump->user, error))
-		return npf_tool_fail(dump->session.command, EXIT_PRIVILEGE, "--user: %s", error);
-	return EXIT_OK;
+	return err ? npf_tool_fail(dump->session.command, EXIT_PRIVILEGE, "%s", error) : EXIT_OK;
+}
+
+/* And from here on most of what the system can do is not needed either. */
+static void confine(const struct dump *dump)
+{
+	int err = npf_sandbox_enter();
+
+	if (err && err != -ENOSYS)
+		npf_tool_fail(dump->session.command, EXIT_OK,
+			      "goes on without a seccomp filter: %s", strerror(-err));
 }
 
 static int exit_code_of_write(int err)
@@ -217,6 +226,7 @@ static int run(struct dump *dump)
 		code = start(dump);
 	if (code || dump->file_error)
 		return code;
+	confine(dump);
 	look(dump, &sample);
 	npf_dump_view_start(&dump->view, &sample);
 	watch(dump);

@@ -19,12 +19,13 @@ struct npf_user {
  * gives nothing up; with a sentence in error. */
 int npf_user_find(struct npf_user *user, const char *name, char error[NPF_ERROR_SIZE]);
 
-/* Become this user, with his groups and without any capability, and make sure that there is no way
- * back. Negative errno with a sentence in error. */
+/* Become this user, with his groups and without any capability, every thread of the process, and make
+ * sure of it: there is no way back. -EPERM with a sentence in error: not all of that is so, and
+ * nothing is to be done any more. */
 int npf_user_become(const struct npf_user *user, char error[NPF_ERROR_SIZE]);
 
-/* Keep the user, give up every capability; for root, whose rights do not rest on them alone,
- * nothing. */
-void npf_user_give_up(void);
+/* Keep the user, give up every capability, likewise; root, whose rights do not rest on them alone,
+ * keeps his. */
+int npf_user_give_up(char error[NPF_ERROR_SIZE]);
 
 #endif

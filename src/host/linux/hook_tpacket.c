@@ -390,6 +390,7 @@ static void *receive(void *arg)
 {
 	struct tpacket *tpacket = arg;
 
+	npf_linux_shed_rights();
 	while (look_for_orders(tpacket)) {
 		if (!walk_block(tpacket))
 			sleep_until_news(tpacket);

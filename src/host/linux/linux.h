@@ -217,6 +217,12 @@ int npf_syncer_add(struct npf_syncer *syncer, int fd, bool last);
 bool npf_linux_tracing(void);
 void npf_linux_trace(struct npf_host *host, const char *function, const char *what, bool begins);
 
+/* ---- threads of the host's own -------------------------------------------------------------- */
+
+/* Give up what this thread will not need, so that nothing is left in it when the program gives up its
+ * rights. For threads that run nothing but our code. */
+void npf_linux_shed_rights(void);
+
 /* ---- for error texts ------------------------------------------------------------------------ */
 
 /* snprintf into an error buffer of NPF_ERROR_SIZE; error may be NULL. Returns err. */

@@ -19,6 +19,7 @@ static void *run(void *arg)
 {
 	struct npf_syncer *syncer = arg;
 
+	npf_linux_shed_rights();
 	pthread_mutex_lock(&syncer->lock);
 	while (syncer->n || !syncer->ending) {
 		int fd;
