@@ -77,6 +77,7 @@ struct sender {
 	int program; /* XDP, redirects to va; negative: no live frames here */
 	int socket;
 	uint64_t live_frame_ns; /* what a live frame took last, never 0 */
+	bool segments;          /* TCP instead of UDP */
 	uint8_t frame[MAX_FRAME];
 };
 

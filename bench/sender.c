@@ -73,6 +73,18 @@ void sender_make_frame(uint8_t *frame, size_t size)
 	put16(frame + IP_AT + 10, ip_checksum(frame + IP_AT));
 }
 
+/* The same packet as a TCP segment with nothing but an acknowledgement. */
+static void make_segment(uint8_t *frame)
+{
+	static const uint8_t control[] = { 0x50, 0x10 };
+
+	frame[IP_AT + 9] = IPPROTO_TCP;
+	put16(frame + IP_AT + 10, 0);
+	put16(frame + IP_AT + 10, ip_checksum(frame + IP_AT));
+	put16(frame + UDP_AT + 4, 0);
+	memcpy(frame + UDP_AT + 12, control, sizeof(control));
+}
+
 /* return bpf_redirect(va, 0) */
 static int load_redirect(unsigned int va)
 {
@@ -194,6 +206,8 @@ void sender_burst(struct sender *sender, enum generator generator, size_t size, 
 	uint64_t start = clock_ns(CLOCK_MONOTONIC);
 
 	sender_make_frame(sender->frame, size);
+	if (sender->segments)
+		make_segment(sender->frame);
 	burst->sent = 0;
 	burst->wall_ns = 0;
 	do {

@@ -30,13 +30,17 @@ int filter_kernel_load(const struct npf_program *program, enum npf_ebpf_access a
 int filter_kernel_load_classes(const struct npf_program *const *programs, uint32_t n, int word,
 			       enum npf_ebpf_access access, struct filter_kernel *kernel);
 
+/* For a socket (SO_ATTACH_BPF) that throws away what it is sent, once the filter has looked. */
+int filter_kernel_load_socket(const struct npf_program *program, enum npf_ebpf_access access,
+			      const struct npf_frame *frame, struct filter_kernel *kernel);
+
 /* Run it. 0 or a negative errno value. */
 int filter_kernel_run(const struct filter_kernel *kernel, const struct npf_frame *frame,
 		      const uint8_t *data, uint32_t *result);
 
-/* The same `repeat` times; what one took on average, in ns, goes to *ns. */
+/* The same `repeat` times; what one took on average of this thread's time, in ns, goes to *ns. */
 int filter_kernel_time(const struct filter_kernel *kernel, const struct npf_frame *frame,
-		       const uint8_t *data, uint32_t repeat, uint32_t *result, uint32_t *ns);
+		       const uint8_t *data, uint32_t repeat, uint32_t *result, double *ns);
 
 void filter_kernel_close(struct filter_kernel *kernel);
 
