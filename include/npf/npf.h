@@ -472,7 +472,8 @@ int npf_set_write_repeat(struct npf_instance *instance, uint32_t copies);
  * goes at once. Otherwise all at once, whatever the stamps say.
  * Returns the bytes that went. Less than size, with sync: the next record is due in more than one
  * whole second after the first (by its seconds); call again with the rest when it is time. Less
- * than size otherwise: npf_error() says what happened after that record, as calling again would.
+ * than size otherwise: npf_error() says what happened after that record, as calling again would. (A
+ * stop is told to the next call that has exactly the rest, at the same address, and to no other.)
  * -EINVAL or -EMSGSIZE, and nothing was sent: the error names the record that is malformed (header
  * or data cut off, caplen 0 or longer than the adapter sends). An empty queue gives 0.
  */

@@ -201,12 +201,39 @@ static int send_all(struct npf_instance *instance, struct queue *queue)
 	return npf_end_job(instance, &whole, err);
 }
 
+/* Part of it went, so the count is what the caller gets. He may come at once with the rest, and then
+ * shall hear of the stop; he, and no other writer. */
+static void keep_rest(struct npf_sending *sending, const struct queue *queue, size_t size)
+{
+	sending->rests[sending->n_rests++ % NPF_RESTS] = (struct npf_rest){ queue->data + queue->at,
+									    size - queue->at };
+}
+
+static bool is_stopped_rest(struct npf_sending *sending, const struct queue *queue)
+{
+	for (uint32_t i = 0; i < NPF_RESTS; i++) {
+		struct npf_rest *rest = &sending->rests[i];
+
+		if (!rest->data || rest->data != queue->data || rest->size != queue->size)
+			continue;
+		rest->data = NULL;
+		return true;
+	}
+	return false;
+}
+
 static int send_queue(struct npf_instance *instance, struct queue *queue)
 {
 	int err = check_queue(instance, queue);
 
 	if (err || !queue->size)
 		return err;
+	if (is_stopped_rest(&instance->sending, queue)) {
+		struct npf_job none = { .n = queue->n };
+
+		npf_count_asked(instance, queue->n);
+		return npf_end_job(instance, &none, -EINTR);
+	}
 	if (queue->sync) {
 		struct npf_sf_pkthdr first = header_at(queue, 0);
 
@@ -224,13 +251,10 @@ int64_t npf_write_queue(struct npf_instance *instance, const void *data, size_t 
 	if (err)
 		return err;
 	err = send_queue(instance, &queue);
+	if (err == -EINTR && queue.at)
+		keep_rest(&instance->sending, &queue, size);
 	npf_finish_sending(instance);
-	if (err && !queue.at)
-		return err;
-	/* Part of it went, and a caller may come at once with the rest: it shall hear of the stop. */
-	if (err == -EINTR)
-		npf_stop_sending(instance);
-	return (int64_t)queue.at;
+	return err && !queue.at ? err : (int64_t)queue.at;
 }
 
 int64_t npf_buffered_write(struct npf_instance *instance, const void *queue, size_t size, bool sync)

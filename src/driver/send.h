@@ -36,6 +36,13 @@ struct npf_send_counters {
 	bool began;                     /* last is known */
 };
 
+/* What was left of a queue when a stop ended it: who comes with exactly this hears of the stop. */
+struct npf_rest {
+	const uint8_t *data; /* NULL: none; only compared */
+	size_t size;
+};
+#define NPF_RESTS 8u /* writers that were stopped and have not come back; the oldest is forgotten */
+
 struct npf_sending {
 	struct npf_lock lock; /* one writer at a time */
 	uint32_t stop;        /* NPF_STOP_*; what a writer that waits sleeps on; atomic */
@@ -48,6 +55,9 @@ struct npf_sending {
 	uint32_t max_frame;    /* of a frame with a VLAN tag */
 	uint32_t max_untagged; /* of any other */
 	uint32_t min_frame;
+
+	struct npf_rest rests[NPF_RESTS]; /* lock */
+	uint32_t n_rests;                 /* ever; lock */
 
 	struct npf_lock look_lock; /* one look at the adapter's counters at a time */
 	struct npf_lock stats_lock;
