@@ -68,11 +68,18 @@ int npf_linux_link_up(struct npf_nic *nic)
 	return err;
 }
 
+void npf_linux_link_ahead(struct npf_nic *nic, uint64_t time)
+{
+	if (time - nic->fast.link_seen < LINK_NS)
+		return;
+	nic->fast.link_seen = 0;
+	(void)npf_linux_link_up(nic); /* a link that is down will be told by who sends */
+}
+
 /* ---- the path ------------------------------------------------------------------------------ */
 
-/* What is worth more than a few system calls, and what is worth loading a program for. */
-#define FAST_LEAST   256
-#define FAST_PREPARE 8192
+/* What is worth more than a few system calls; what is worth loading a program for is NPF_SEND_MANY. */
+#define FAST_LEAST 256
 
 /* The fast ways, fastest first. */
 static const struct way {

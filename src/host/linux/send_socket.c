@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "host/linux/linux.h"
@@ -118,10 +119,14 @@ int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *w
 /* While watching, the way of a frame is walked so often, but not right before it goes. */
 #define WALK_NS    2000u
 #define NO_WALK_NS 1500u
-/* A clock that jumps so far: somebody else wants this CPU. Whoever sleeps is let on as soon as he
- * wakes; whoever only watches is made to wait. So sleep whenever possible, for a while. */
-#define JUMP_NS    30000u
+/* A clock that jumps so far because the scheduler took this CPU away: somebody else wants it. Whoever
+ * sleeps is let on as soon as he wakes; whoever only watches is made to wait. So sleep whenever
+ * possible, for a while. (Less is the kernel's own short work, and a machine below us that takes the
+ * CPU away is not moved by sleeping.) */
+#define JUMP_NS    500000u
 #define CROWDED_NS 200000000u
+/* A wait of less leaves no time for a look at the link or at the scheduler. */
+#define LOOK_NS 5000u
 
 /* As far as the copy from user space, which fails: there is nothing at NULL. */
 static void walk(int fd)
@@ -132,15 +137,20 @@ static void walk(int fd)
 	(void)!sendmsg(fd, &message, MSG_DONTWAIT);
 }
 
-void npf_linux_await(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_t value)
+/* How often this thread was made to wait for another. */
+static long count_evictions(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nivcsw;
+}
+
+static void watch(struct npf_nic *nic, uint64_t time, const uint32_t *word, uint32_t value)
 {
 	struct npf_host *host = &nic->host->base;
+	long evictions = count_evictions();
 	uint64_t last, walked, now = host->system->now(host);
 
-	if (time > now && time - now > (now < nic->crowded_until ? WATCH_NS : SLEEP_NS)) {
-		host->system->sleep_until(host, time - WATCH_NS, word, value);
-		now = host->system->now(host);
-	}
 	for (walked = now; now < time && __atomic_load_n(word, __ATOMIC_ACQUIRE) == value;) {
 		if (time - now >= NO_WALK_NS && now - walked >= WALK_NS) {
 			walk(sender_of(nic));
@@ -148,7 +158,24 @@ void npf_linux_await(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_
 		}
 		last = now;
 		now = host->system->now(host);
-		if (now - last > JUMP_NS)
+		if (now - last > JUMP_NS && count_evictions() != evictions)
 			nic->crowded_until = now + CROWDED_NS;
 	}
+}
+
+void npf_linux_await(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_t value)
+{
+	struct npf_host *host = &nic->host->base;
+	uint64_t now = host->system->now(host);
+
+	if (time > now && time - now > (now < nic->crowded_until ? WATCH_NS : SLEEP_NS)) {
+		host->system->sleep_until(host, time - WATCH_NS, word, value);
+		now = host->system->now(host);
+	}
+	if (time > now && time - now > LOOK_NS) {
+		npf_linux_link_ahead(nic, time);
+		watch(nic, time, word, value);
+	}
+	while (host->system->now(host) < time && __atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
+		continue;
 }
