@@ -37,11 +37,45 @@ struct {
 	__uint(value_size, 4);
 } device SEC(".maps");
 
+struct unaligned {
+	uint64_t word;
+} __attribute__((packed));
+
 static inline __attribute__((always_inline)) int fail(int error)
 {
 	state.error = error;
 	state.failed++;
 	return XDP_DROP;
+}
+
+/* The bytes of a short frame, words first; for 64 bytes a third of what the helper takes. */
+static inline __attribute__((always_inline)) int put_short(struct xdp_md *ctx,
+							   const struct npf_send_record *record,
+							   uint32_t size)
+{
+	uint8_t *to = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const uint8_t *from = record->data;
+	const uint32_t last = size - 8;
+
+#pragma unroll
+	for (uint32_t at = 0; at < NPF_SEND_SHORT; at += 8) {
+		if (to + at + 8 > end)
+			break;
+		*(uint64_t *)(to + at) = *(const uint64_t *)(from + at);
+	}
+	to += last;
+	if (to + 8 > end)
+		return -EMSGSIZE;
+	*(struct unaligned *)to = *(const struct unaligned *)(from + last);
+	return 0;
+}
+
+static inline __attribute__((always_inline)) int put(struct xdp_md *ctx,
+						     struct npf_send_record *record, uint32_t size)
+{
+	if (size <= NPF_SEND_SHORT)
+		return put_short(ctx, record, size);
+	return (int)bpf_xdp_store_bytes(ctx, 0, record->data, size);
 }
 
 SEC("xdp")
@@ -70,7 +104,7 @@ int npf_send(struct xdp_md *ctx)
 		if (change && bpf_xdp_adjust_tail(ctx, (int)change))
 			return fail(-EMSGSIZE);
 	}
-	if (bpf_xdp_store_bytes(ctx, 0, record->data, size))
+	if (put(ctx, record, size))
 		return fail(-EMSGSIZE);
 	if (bpf_redirect_map(&device, 0, XDP_DROP) != XDP_REDIRECT)
 		return fail(-ENODEV);

@@ -11,6 +11,7 @@
 #define NPF_SEND_QUEUE    (1u << 21) /* bytes; a power of two */
 #define NPF_SEND_LONGEST  3072u /* bytes of a frame: what fits into a page with its book-keeping */
 #define NPF_SEND_SHORTEST 14u
+#define NPF_SEND_SHORT    128u /* what is written word by word */
 
 struct npf_send_record {
 	uint32_t size;
