@@ -440,6 +440,9 @@ enum npf_send_path {
 	NPF_SEND_XDP = 3, /* XDP live frames: the same, fastest; Ethernet drivers that can */
 };
 #define NPF_SEND_PATHS 4
+/* AUTO prepares the fast ones, which takes milliseconds, once so many frames were given without a
+ * time. */
+#define NPF_SEND_MANY 8192u
 
 /*
  * The loopback rule: frames that are sent are seen by every capture on the adapter, the sender's

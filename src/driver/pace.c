@@ -160,13 +160,24 @@ static int send_next(struct npf_instance *instance, struct npf_job *job)
 
 /* ---- the job -------------------------------------------------------------------------------- */
 
+/* A path that was set and does not do: what the host knows about it. NULL: nothing. */
+static const char *ask_path(struct npf_instance *instance, char sentence[NPF_ERROR_SIZE])
+{
+	uint32_t path = __atomic_load_n(&instance->sending.path, __ATOMIC_RELAXED);
+
+	sentence[0] = '\0';
+	instance->host->nic->check_path(instance->nic, (enum npf_send_path)path, sentence);
+	return sentence[0] ? sentence : NULL;
+}
+
 static int say_how_many(struct npf_instance *instance, const struct npf_job *job, int err)
 {
+	char sentence[NPF_ERROR_SIZE], doing[NPF_ERROR_SIZE];
 	const char *reason = err == -EINTR       ? "it was stopped"
 			     : err == -ECANCELED ? "the instance is being closed"
 			     : err == -EINVAL    ? "the adapter refuses the next frame"
+			     : err == -ENOTSUP   ? ask_path(instance, sentence)
 						 : NULL;
-	char doing[NPF_NAME_SIZE * 3];
 	struct npf_text text;
 
 	npf_text_init(&text, doing, sizeof(doing));

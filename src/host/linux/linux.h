@@ -88,6 +88,13 @@ extern const struct npf_linux_hook_ops npf_hook_tcx, npf_hook_socket, npf_hook_t
 struct npf_xdp_sender;
 struct npf_xsk_sender;
 
+/* What is known against a way. Some of it passes: another program, a peer's setting, memory. */
+struct npf_obstacle {
+	int err;        /* 0: nothing */
+	uint64_t until; /* looked at again then, ns */
+	char reason[NPF_TEXT_SIZE];
+};
+
 struct npf_fast {
 	uint64_t link_seen; /* when the link was last seen up, ns */
 	uint64_t volume;    /* frames without a time so far: is it worth the preparation? */
@@ -101,13 +108,11 @@ struct npf_fast {
 
 	/* XDP. */
 	struct npf_xdp_sender *xdp; /* loaded at first need */
-	int xdp_error;              /* why it cannot be used, 0: nothing is known against it */
-	char xdp_reason[NPF_TEXT_SIZE];
+	struct npf_obstacle xdp_obstacle;
 
 	/* AF_XDP. */
 	struct npf_xsk_sender *xsk;
-	int xsk_error;
-	char xsk_reason[NPF_TEXT_SIZE];
+	struct npf_obstacle xsk_obstacle;
 };
 
 struct npf_nic {
@@ -166,6 +171,14 @@ void npf_linux_link_ahead(struct npf_nic *nic, uint64_t time);
 int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *what);
 /* Of struct npf_nic_ops. */
 void npf_linux_await(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_t value);
+
+/* An obstacle for good, or one that is looked at again in a second. Returns err. */
+int npf_send_obstacle(struct npf_nic *nic, struct npf_obstacle *obstacle, bool passes, int err,
+		      const char *reason);
+/* What is known just now: 0, or its error with its sentence. Who asks for the reason, and not to send,
+ * has a way that was never made tried again at once. */
+int npf_send_obstructed(struct npf_nic *nic, const struct npf_obstacle *obstacle, bool made,
+			char *reason);
 
 /* ---- send_rule.c --------------------------------------------------------------------------- */
 

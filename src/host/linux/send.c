@@ -93,6 +93,32 @@ static const struct way {
 };
 #define N_WAYS (sizeof(ways) / sizeof(ways[0]))
 
+#define OBSTACLE_NS 1000000000u /* one that passes holds so long */
+
+int npf_send_obstacle(struct npf_nic *nic, struct npf_obstacle *obstacle, bool passes, int err,
+		      const char *reason)
+{
+	struct npf_host *host = &nic->host->base;
+
+	obstacle->err = err;
+	obstacle->until = passes ? host->system->now(host) + OBSTACLE_NS : UINT64_MAX;
+	snprintf(obstacle->reason, sizeof(obstacle->reason), "%s", reason);
+	return err;
+}
+
+int npf_send_obstructed(struct npf_nic *nic, const struct npf_obstacle *obstacle, bool made,
+			char *reason)
+{
+	struct npf_host *host = &nic->host->base;
+	bool passes = obstacle->until != UINT64_MAX;
+
+	if (!obstacle->err || (passes && reason && !made))
+		return 0;
+	if (host->system->now(host) >= obstacle->until)
+		return 0;
+	return npf_linux_error(reason, obstacle->err, "%s", obstacle->reason);
+}
+
 static const struct way *way_of(enum npf_send_path path)
 {
 	return path == NPF_SEND_XDP ? &ways[0] : &ways[1];
@@ -121,7 +147,7 @@ static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what
 	bool prepared = nic->fast.xdp || nic->fast.xsk;
 
 	nic->fast.volume += what->n;
-	if (what->n < FAST_LEAST || (!prepared && nic->fast.volume < FAST_PREPARE))
+	if (what->n < FAST_LEAST || (!prepared && nic->fast.volume < NPF_SEND_MANY))
 		return false;
 	return !npf_send_rule_ask(nic, NULL);
 }

@@ -124,12 +124,15 @@ static void destroy(struct npf_xdp_sender *xdp)
 	free(xdp);
 }
 
-/* Remember why not: it will not change while this binding lasts. */
+/* It will not change while this binding lasts. */
 static int give_up(struct npf_nic *nic, int err, const char *why)
 {
-	nic->fast.xdp_error = err;
-	snprintf(nic->fast.xdp_reason, sizeof(nic->fast.xdp_reason), "%s", why);
-	return err;
+	return npf_send_obstacle(nic, &nic->fast.xdp_obstacle, false, err, why);
+}
+
+static int put_off(struct npf_nic *nic, int err, const char *why)
+{
+	return npf_send_obstacle(nic, &nic->fast.xdp_obstacle, true, err, why);
 }
 
 static int explain(struct npf_nic *nic, int err)
@@ -137,7 +140,7 @@ static int explain(struct npf_nic *nic, int err)
 	if (err == -EPERM || err == -EACCES)
 		return give_up(nic, -EPERM, "live frames need CAP_SYS_ADMIN (run as root)");
 	if (err == -ENOMEM)
-		return give_up(nic, -ENOTSUP, "the kernel has no memory for the program");
+		return put_off(nic, -ENOTSUP, "the kernel has no memory for the program");
 	return give_up(nic, -ENOTSUP, "the kernel (5.18 and later do) cannot load the program");
 }
 
@@ -150,11 +153,11 @@ static int prepare(struct npf_nic *nic)
 	if (nic->adapter.hatype != ARPHRD_ETHER)
 		return give_up(nic, -ENOTSUP, "live frames are for Ethernet adapters");
 	if (npf_send_rule_elsewhere(nic))
-		return give_up(nic, -ENOTSUP,
+		return put_off(nic, -ENOTSUP,
 			       "this thread is in another network namespace than the adapter");
 	xdp = calloc(1, sizeof(*xdp));
 	if (!xdp)
-		return give_up(nic, -ENOTSUP, "out of memory");
+		return put_off(nic, -ENOTSUP, "out of memory");
 	xdp->garage = -1;
 	xdp->parked = -1;
 	printer = npf_linux_hush();
@@ -170,11 +173,12 @@ static int prepare(struct npf_nic *nic)
 
 int npf_send_xdp_prepare(struct npf_nic *nic, char *reason)
 {
-	int err = nic->fast.xdp_error;
+	int err = npf_send_obstructed(nic, &nic->fast.xdp_obstacle, nic->fast.xdp != NULL, reason);
 
-	if (!err && !nic->fast.xdp)
-		err = prepare(nic);
-	return err ? npf_linux_error(reason, err, "%s", nic->fast.xdp_reason) : 0;
+	if (err || nic->fast.xdp)
+		return err;
+	err = prepare(nic);
+	return err ? npf_linux_error(reason, err, "%s", nic->fast.xdp_obstacle.reason) : 0;
 }
 
 void npf_send_xdp_close(struct npf_nic *nic)
@@ -245,27 +249,39 @@ static int run(struct npf_xdp_sender *xdp, uint32_t length, uint32_t n, uint32_t
 	return bpf_prog_test_run_opts(bpf_program__fd(xdp->skel->progs.npf_send), &options);
 }
 
+/* The driver does not take them. A veth's does not say more than that its peer cannot. */
+static int64_t refuse(struct npf_nic *nic, bool just_now)
+{
+	bool veth = !strncmp(nic->adapter.description, "veth", 4);
+
+	nic->fast.xdp->proved = false;
+	return put_off(nic, -EOPNOTSUPP,
+		       veth ? "the veth's peer takes no live frames; it must be up, with gro on "
+			      "(ethtool -K PEER gro on)"
+		       : just_now ? "the adapter's driver takes no live frames just now"
+				  : "the adapter's driver takes no live frames");
+}
+
 /* Nothing went: is it the moment, or the adapter? */
 static int64_t judge(struct npf_nic *nic, int err)
 {
 	const struct npf_send_state *state = &nic->fast.xdp->skel->data_state->state;
 
-	if (!state->failed)
-		return err && err != -EINTR
-			       ? give_up(nic, -EOPNOTSUPP, "the kernel cannot make live frames")
-			       : -EAGAIN;
+	if (!state->failed) {
+		if (!err || err == -EINTR)
+			return -EAGAIN;
+		if (err == -ENOMEM)
+			return put_off(nic, -EOPNOTSUPP, "the kernel has no memory for live frames");
+		return give_up(nic, -EOPNOTSUPP, "the kernel cannot make live frames");
+	}
 	switch (state->error) {
 	case 0:
 		return -ENOBUFS;
 	case -ENETDOWN:
 	case -ENODEV:
 		return state->error;
-	case -ENXIO:
-		return give_up(nic, -EOPNOTSUPP,
-			       "the adapter's driver takes no live frames just now (a veth's peer "
-			       "must be up, with gro on)");
 	default:
-		return give_up(nic, -EOPNOTSUPP, "the adapter's driver takes no live frames");
+		return refuse(nic, state->error == -ENXIO);
 	}
 }
 

@@ -127,19 +127,32 @@ static void destroy(struct npf_xsk_sender *xsk)
 	free(xsk);
 }
 
+/* What keeps us from it is the moment's, or for as long as this binding lasts. */
 static int give_up(struct npf_nic *nic, int err)
 {
-	const char *why = err == -EPERM      ? "AF_XDP needs CAP_NET_RAW"
-			  : err == -EBUSY    ? "another program sends or receives by AF_XDP here"
-			  : err == -ENETDOWN ? "the adapter is down"
-			  : err == -EAFNOSUPPORT ? "this kernel has no AF_XDP"
-			  : err == -ENOSYS  ? "AF_XDP does not tell before Linux 6.17 what it sent"
-			  : err == -ENOBUFS ? "AF_XDP needs more locked memory (ulimit -l)"
-					    : "this adapter or kernel cannot send by AF_XDP";
+	static const struct {
+		int err;
+		bool passes;
+		const char *why;
+	} reasons[] = {
+		{ -EPERM, false, "AF_XDP needs CAP_NET_RAW" },
+		{ -EAFNOSUPPORT, false, "this kernel has no AF_XDP" },
+		{ -ENOSYS, false, "AF_XDP does not tell before Linux 6.17 what it sent" },
+		{ -EBUSY, true, "another program sends or receives by AF_XDP here" },
+		{ -ENETDOWN, true, "the adapter is down" },
+		{ -ENOBUFS, true, "AF_XDP needs more locked memory (ulimit -l)" },
+		{ -ENOMEM, true, "out of memory" },
+		{ -ENODEV, true, "this thread is in another network namespace than the adapter" },
+	};
+	struct npf_obstacle *obstacle = &nic->fast.xsk_obstacle;
 
-	nic->fast.xsk_error = err == -EPERM ? err : -ENOTSUP;
-	snprintf(nic->fast.xsk_reason, sizeof(nic->fast.xsk_reason), "%s", why);
-	return nic->fast.xsk_error;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (reasons[i].err == err)
+			return npf_send_obstacle(nic, obstacle, reasons[i].passes,
+						 err == -EPERM ? err : -ENOTSUP, reasons[i].why);
+	}
+	return npf_send_obstacle(nic, obstacle, nic->fast.xsk != NULL, -ENOTSUP,
+				 "this adapter or kernel cannot send by AF_XDP");
 }
 
 /* Older kernels do not publish how far they came when a frame is dropped: what went would go twice. */
@@ -174,11 +187,12 @@ static int prepare(struct npf_nic *nic)
 
 int npf_send_xsk_prepare(struct npf_nic *nic, char *reason)
 {
-	int err = nic->fast.xsk_error;
+	int err = npf_send_obstructed(nic, &nic->fast.xsk_obstacle, nic->fast.xsk != NULL, reason);
 
-	if (!err && !nic->fast.xsk)
-		err = prepare(nic);
-	return err ? npf_linux_error(reason, err, "%s", nic->fast.xsk_reason) : 0;
+	if (err || nic->fast.xsk)
+		return err;
+	err = prepare(nic);
+	return err ? npf_linux_error(reason, err, "%s", nic->fast.xsk_obstacle.reason) : 0;
 }
 
 /* ---- frames under way ----------------------------------------------------------------------- */
