@@ -39,6 +39,7 @@ struct tool {
 	uint64_t taken;           /* packets read from it */
 	pid_t pid;                /* of npf, 0 not running */
 	int out, err, in;         /* what it says; in: a pipe to its standard input, or -1 */
+	int terminal;             /* what it shall have for standard error, 0 none */
 	char said[TOOL_SAID], complained[TOOL_SAID];
 };
 
@@ -326,7 +327,9 @@ static inline void tool_start(struct tool *tool, bool piped, const char *const *
 	tool->pid = fork();
 	assert_true(tool->pid >= 0);
 	if (!tool->pid)
-		tool_exec(tool, words, (const int[]){ in[0], tool->out, tool->err });
+		tool_exec(tool, words,
+			  (const int[]){ in[0], tool->out,
+					 tool->terminal ? tool->terminal : tool->err });
 	close(in[0]);
 	if (piped)
 		tool->in = in[1];

@@ -211,7 +211,71 @@ static void interrupted(void **state)
 	assert_int_equal(tool_wait(tool), 10);
 	sent = tool_number(tool, "handed");
 	tool_counts(tool, sent);
+	assert_int_equal(tool_number(tool, "asked"), 1000000);
+	assert_int_equal(tool_number(tool, "failed"), 1000000 - sent);
+	assert_int_equal(tool_number(tool, "stopped"), 1000000 - sent);
 	expect_copies(tool, frame, 18, sent);
+}
+
+/* Where somebody watches, the driver is asked in small pieces: not so that it shows in the account. */
+static void interrupted_on_a_terminal(void **state)
+{
+	static const struct {
+		const char *count;
+		uint64_t asked; /* 0: what was sent */
+		int code;
+	} cases[] = { { "4000000000", 4000000000, 10 }, { "forever", 0, 0 } };
+	struct tool *tool = of(state);
+	int keyboard = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), screen;
+
+	assert_true(keyboard >= 0 && !grantpt(keyboard) && !unlockpt(keyboard));
+	screen = open(ptsname(keyboard), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(screen >= 0);
+	assert_int_equal(npf_set_mode(tool->far, NPF_MODE_STAT), 0);
+	for (size_t i = 0; i < 2 * N_OF(cases); i++) {
+		uint64_t before = tool_received(tool), sent, asked;
+
+		tool->terminal = i % 2 ? screen : 0;
+		tool_start(tool, false, WORDS(SEND, "--hex", HEX, "-n", cases[i / 2].count));
+		TOOL_UNTIL(tool_received(tool) >= before + 1000);
+		kill(tool->pid, SIGINT);
+		assert_int_equal(tool_wait(tool), cases[i / 2].code);
+		sent = tool_number(tool, "handed");
+		asked = cases[i / 2].asked ? cases[i / 2].asked : sent;
+		tool_counts(tool, sent);
+		assert_int_equal(tool_number(tool, "asked"), asked);
+		assert_int_equal(tool_number(tool, "failed"), asked - sent);
+	}
+	tool->terminal = 0;
+	close(screen);
+	close(keyboard);
+}
+
+/* It is sent all the same, and somebody is told. */
+static void checksums_of_nothing(void **state)
+{
+	struct tool *tool = of(state);
+
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "--checksums"));
+	tool_counts(tool, 1);
+	tool_assert_complains(tool, "--checksums: the frame has no TCP, UDP or ICMP");
+	tool_run(tool, 0,
+		 WORDS(SEND, "--hex", HEX, "--pad", "60", "--checksums", "-n", "3", "--set",
+		       "20:1=random"));
+	tool_counts(tool, 3);
+	tool_assert_complains(tool, "--checksums: some packets have no");
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX));
+	assert_string_equal(tool->complained, "");
+}
+
+/* The summary asks nothing that would have to be prepared. */
+static void a_few_prepare_nothing(void **state)
+{
+	struct tool *tool = of(state);
+
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "-n", "10"));
+	assert_non_null(strstr(tool->said, "\"xdp\":\"it does not pay for so few\""));
+	assert_non_null(strstr(tool->said, "\"xsk\":\"it does not pay for so few\""));
 }
 
 static void refused(void **state)
@@ -228,6 +292,8 @@ static void refused(void **state)
 	tool_run(tool, 1, WORDS(SEND, "--hex", HEX));
 	tool_assert_complains(tool, "down");
 	tool_counts(tool, 0);
+	assert_int_equal(tool_number(tool, "asked"), 1);
+	assert_int_equal(tool_number(tool, "adapter down"), 1);
 	net_run(&tool->net, NET_HERE, "ip link set va up");
 	tool_expect_no_more(tool);
 }
@@ -290,9 +356,20 @@ int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tool_setup, tool_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(repeats),   TEST(rate),      TEST(files),           TEST(padding),
-		TEST(templates), TEST(checksums), TEST(for_ever),        TEST(interrupted),
-		TEST(refused),   TEST(mistakes),  TEST(captures_see_it),
+		TEST(repeats),
+		TEST(rate),
+		TEST(files),
+		TEST(padding),
+		TEST(templates),
+		TEST(checksums),
+		TEST(for_ever),
+		TEST(interrupted),
+		TEST(refused),
+		TEST(mistakes),
+		TEST(captures_see_it),
+		TEST(interrupted_on_a_terminal),
+		TEST(checksums_of_nothing),
+		TEST(a_few_prepare_nothing),
 	};
 
 	if (argc < 2)

@@ -31,6 +31,7 @@ struct options {
 	uint64_t repeat;      /* UINT64_MAX without end */
 	uint64_t pad;
 	bool checksums, force;
+	bool unfixed; /* out: a packet had no checksums that could be put right */
 };
 
 struct frame {
@@ -156,8 +157,8 @@ static void make_frame(struct options *options, const struct frame *frame, uint3
 {
 	memcpy(out, frame->bytes, frame->size);
 	npf_template_apply(&options->template, out);
-	if (options->checksums)
-		npf_checksum_fix(link_type, out, frame->size);
+	if (options->checksums && !npf_checksum_fix(link_type, out, frame->size))
+		options->unfixed = true;
 }
 
 static void fill_chunk(struct chunk *chunk, size_t n, struct npf_schedule *schedule, uint64_t start,
@@ -219,9 +220,21 @@ static int send_made(struct npf_sending *sending, struct options *options, const
 	return code;
 }
 
+/* No reason not to send, but not what was asked for. */
+static void tell_unfixed(const struct options *options)
+{
+	if (options->unfixed)
+		npf_tool_fail(&npf_command_send, EXIT_OK,
+			      "--checksums: %s no TCP, UDP or ICMP that is whole",
+			      npf_template_varies(&options->template) ? "some packets have"
+								      : "the frame has");
+}
+
 static int send_frame(struct npf_sending *sending, struct options *options, struct frame *frame)
 {
-	struct npf_account account = { .endless = options->repeat == UINT64_MAX,
+	bool endless = options->repeat == UINT64_MAX;
+	struct npf_account account = { .endless = endless,
+				       .wanted = endless ? 0 : options->repeat,
 				       .paced = options->pace.kind != NPF_PACE_TOP };
 	bool varies = npf_template_varies(&options->template);
 	int code;
@@ -238,6 +251,7 @@ static int send_frame(struct npf_sending *sending, struct options *options, stru
 		code = send_made(sending, options, frame);
 	else
 		npf_sending_repeat(sending, frame->bytes, frame->size, options->repeat);
+	tell_unfixed(options);
 	if (!code)
 		return npf_sending_end(sending, &account);
 	npf_sending_close(sending);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "json.h"
 #include "terminal.h"
@@ -38,7 +39,10 @@ static void look_at_paths(struct report *report, struct npf_instance *instance)
 
 		if (report->sending->options.path != NPF_SEND_AUTO || report->account->paced)
 			continue;
-		if (!npf_check_send_path(instance, (enum npf_send_path)path, why))
+		/* Whether it could be taken is not asked: that would prepare it. */
+		if (report->stats.handed < NPF_SEND_MANY)
+			snprintf(why, NPF_ERROR_SIZE, "it does not pay for so few");
+		else if (!npf_check_send_path(instance, (enum npf_send_path)path, why))
 			snprintf(why, NPF_ERROR_SIZE, "it does not pay for so few");
 	}
 }
@@ -63,12 +67,43 @@ static void look_at_skipped(struct report *report)
 	report->skipped[3].n = counts->shorter;
 }
 
+/* Why what was not sent was not. */
+static enum npf_send_failure failure(const struct report *report)
+{
+	const struct npf_send_stats *stats = &report->stats;
+
+	if (report->sending->err == -EINTR)
+		return NPF_SEND_FAILED_STOPPED;
+	for (int reason = 0; reason < NPF_SEND_FAILED_N; reason++) {
+		if (reason != NPF_SEND_FAILED_STOPPED && stats->failed_by[reason])
+			return (enum npf_send_failure)reason;
+	}
+	return NPF_SEND_FAILED_REFUSED; /* before any was counted: its size */
+}
+
+/* The driver was asked piece by piece, and how large a piece is depends on the time and on whether
+ * somebody watches. What the user asked for does not: so many packets, or, where that is not known,
+ * those that went and the one that did not. */
+static void settle_counts(struct report *report)
+{
+	struct npf_send_stats *stats = &report->stats;
+	uint64_t wanted = report->account->wanted;
+	bool failed = report->sending->err && report->sending->err != -EINTR;
+	enum npf_send_failure reason = failure(report);
+
+	stats->failed = wanted ? wanted - stats->handed : failed;
+	stats->asked = stats->handed + stats->failed;
+	memset(stats->failed_by, 0, sizeof(stats->failed_by));
+	stats->failed_by[reason] = stats->failed;
+}
+
 static void look(struct report *report, struct npf_instance *instance)
 {
 	const struct npf_sending *sending = report->sending;
 
 	/* Fails on closed instances only. */
 	npf_get_send_stats(instance, &report->stats);
+	settle_counts(report);
 	report->seconds = (double)(sending->ended - sending->begun) / SECOND;
 	if (report->seconds > 0) {
 		report->pps = (double)report->stats.handed / report->seconds;

@@ -33,6 +33,7 @@ struct npf_sending {
 struct npf_account {
 	const char *error; /* why it ended early, besides the driver's reason; NULL none */
 	bool endless;      /* only a signal could end it */
+	uint64_t wanted;   /* packets that were to be sent; 0: that is not known beforehand */
 	const struct npf_feed_counts *skipped; /* NULL none */
 	uint64_t backwards;
 	bool paced; /* packets had times */
