@@ -175,6 +175,51 @@ static void every_pace(void **state)
 	trace_free(&trace);
 }
 
+static uint64_t read_clock(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* No packet before its time since the start, as the far end stamped them. */
+static void times(void **state)
+{
+	static const uint64_t gaps[] = { 0, 20000, 500000, 1000, 0, 3000000, 70000 };
+	enum { N = 400 };
+	struct tool *tool = of(state);
+	uint8_t frame[TOOL_LONGEST];
+	uint64_t due[N], at = 0, start;
+	struct npf_packet packet;
+	struct trace trace;
+	size_t seen = 0;
+
+	trace_begin(&trace, TRACE_NANO, 1);
+	for (uint32_t i = 0; i < N; i++) {
+		at += i ? gaps[i % N_OF(gaps)] : 0;
+		due[i] = at;
+		tool_frame(i, frame, tool_size(i));
+		trace_put(&trace, 5000 + at, frame, tool_size(i), tool_size(i));
+	}
+	trace_ready(&trace);
+	start = read_clock(CLOCK_REALTIME);
+	tool_run(tool, 0, WORDS(REPLAY, trace.path));
+	tool_counts(tool, N);
+	TOOL_UNTIL(tool_received(tool) >= N);
+	while (npf_batch_begin(tool->far) > 0) {
+		for (; npf_batch_next(tool->far, &packet); seen++) {
+			tool_frame((uint32_t)seen, frame, tool_size((uint32_t)seen));
+			assert_int_equal(packet.len, tool_size((uint32_t)seen));
+			assert_memory_equal(packet.data, frame, packet.len);
+			assert_true(packet.time >= start + due[seen]);
+		}
+		npf_batch_end(tool->far);
+	}
+	assert_int_equal(seen, N);
+	trace_free(&trace);
+}
+
 static void backwards(void **state)
 {
 	static const uint64_t times[] = { 5000, 9000, 2000, 9500, 9400 };
@@ -484,15 +529,25 @@ int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tool_setup, tool_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(counts_of_all_kinds),  TEST(formats),
-		TEST(several_files),        TEST(filters),
-		TEST(rounds_and_limits),    TEST(passes_through_a_large_file),
-		TEST(every_pace),           TEST(backwards),
-		TEST(odd_packets),          TEST(link_types),
-		TEST(interfaces_of_pcapng), TEST(damaged_files),
-		TEST(no_trace_at_all),      TEST(interrupted),
-		TEST(standard_input),       TEST(device_down),
-		TEST(device_vanishes),      TEST(mistakes),
+		TEST(counts_of_all_kinds),
+		TEST(formats),
+		TEST(several_files),
+		TEST(filters),
+		TEST(rounds_and_limits),
+		TEST(passes_through_a_large_file),
+		TEST(every_pace),
+		TEST(backwards),
+		TEST(times),
+		TEST(odd_packets),
+		TEST(link_types),
+		TEST(interfaces_of_pcapng),
+		TEST(damaged_files),
+		TEST(no_trace_at_all),
+		TEST(interrupted),
+		TEST(standard_input),
+		TEST(device_down),
+		TEST(device_vanishes),
+		TEST(mistakes),
 		TEST(summary_for_people),
 	};
 

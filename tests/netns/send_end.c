@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sends that end early on real interfaces, because the adapter goes, goes down, or somebody says so:
+ * what is claimed, what failed and what arrived add up, to the frame.
+ */
+#include "netns/sending.h"
+
+#include <pthread.h>
+
+static void wait_for_frames(struct bench *bench, uint64_t n)
+{
+	struct npf_stats far;
+
+	do
+		assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	while (far.received < n);
+}
+
+/* ---- the adapter ends it --------------------------------------------------------------------- */
+
+/* An interface that is deleted goes down first. */
+static bool is_the_end(int64_t err)
+{
+	return err == -ENODEV || err == -ENETDOWN;
+}
+
+static void *delete_soon(void *arg)
+{
+	struct bench *bench = arg;
+	struct npf_stats far;
+
+	do
+		npf_get_stats(bench->far, &far);
+	while (far.received < 20);
+	net_run(&bench->net, NET_HERE, "ip link del va");
+	return NULL;
+}
+
+/* A frame a millisecond; what is reported as sent is what arrived. */
+static void item_13_an_adapter_that_goes_half_way(void **state)
+{
+	enum { N = 20000 };
+	struct bench *bench = *state;
+	struct npf_send_frame *frames = calloc(N, sizeof(*frames));
+	uint8_t frame[100];
+	struct npf_stats far;
+	pthread_t thread;
+	size_t sent;
+	uint64_t start = npf_send_clock(bench->near);
+
+	make_frame(1, frame, sizeof(frame));
+	for (uint64_t i = 0; i < N; i++)
+		frames[i] = (struct npf_send_frame){ frame, sizeof(frame), start + i * 1000000 };
+	assert_int_equal(pthread_create(&thread, NULL, delete_soon, bench), 0);
+	assert_true(is_the_end(npf_send_frames(bench->near, frames, N, &sent)));
+	pthread_join(thread, NULL);
+	assert_in_range(sent, 20, N - 1);
+	assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	assert_int_equal(far.received, sent);
+	assert_int_equal(stats_of(bench->near).handed, sent);
+	assert_int_equal(stats_of(bench->near).failed, N - sent);
+	assert_int_equal(npf_send_frames(bench->near, frames, 1, &sent), -ENODEV);
+	assert_true(stats_of(bench->near).failed_by[NPF_SEND_FAILED_GONE] > 0);
+	free(frames);
+}
+
+static void *delete_at_once(void *arg)
+{
+	struct bench *bench = arg;
+
+	wait_for_frames(bench, 20000);
+	net_run(&bench->net, NET_HERE, "ip link del va");
+	return NULL;
+}
+
+static void *bring_down(void *arg)
+{
+	struct bench *bench = arg;
+
+	wait_for_frames(bench, 20000);
+	net_run(&bench->net, NET_HERE, "ip link set va down");
+	return NULL;
+}
+
+/* It takes the kernel a moment. */
+static void wait_for_carrier(struct bench *bench)
+{
+	struct npf_adapter adapter;
+
+	do
+		assert_int_equal(npf_instance_adapter(bench->near, &adapter), 0);
+	while (!(adapter.flags & NPF_ADAPTER_RUNNING));
+}
+
+/* A repetition without end, until the thread has done its work. */
+static void repeat_until(struct bench *bench, void *(*thread_main)(void *arg))
+{
+	uint8_t frame[100];
+	pthread_t thread;
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_write_repeat(bench->near, UINT32_MAX), 0);
+	assert_int_equal(pthread_create(&thread, NULL, thread_main, bench), 0);
+	assert_true(is_the_end(npf_write(bench->near, frame, sizeof(frame))));
+	pthread_join(thread, NULL);
+}
+
+/* What was on its way into the peer when both went was handed over and not received. */
+static void an_adapter_that_goes_during_a_repetition(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
+	repeat_until(bench, delete_at_once);
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -ENODEV);
+
+	struct npf_send_stats near = stats_of(bench->near);
+	struct npf_stats far;
+
+	assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	assert_int_equal(near.asked, 2 * (uint64_t)UINT32_MAX);
+	assert_true(near.failed_by[NPF_SEND_FAILED_GONE] >= UINT32_MAX);
+	assert_int_equal(near.failed, near.failed_by[NPF_SEND_FAILED_GONE] +
+					      near.failed_by[NPF_SEND_FAILED_DOWN]);
+	assert_true(far.received <= near.handed);
+	assert_true(near.confirmed <= near.handed);
+}
+
+/* It is still there to be asked: by every path, nothing is confirmed that it did not count. */
+static void an_adapter_that_goes_down_during_a_repetition(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_stats far;
+
+	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
+	for (size_t p = 0; p < N_OF(paths); p++) {
+		if (!take_path(bench->near, paths[p]))
+			continue;
+
+		uint64_t sent = net_counters(&bench->net, NET_HERE, "va").tx_packets;
+		uint64_t arrived = net_counters(&bench->net, NET_THERE, "vb").rx_packets;
+		struct npf_send_stats near;
+
+		assert_int_equal(npf_reset_send_stats(bench->near), 0);
+		assert_int_equal(npf_set_buffer(bench->far, 0), 0); /* counts from zero */
+		repeat_until(bench, bring_down);
+		near = stats_of(bench->near);
+		sent = net_counters(&bench->net, NET_HERE, "va").tx_packets - sent;
+		arrived = net_counters(&bench->net, NET_THERE, "vb").rx_packets - arrived;
+		assert_int_equal(npf_get_stats(bench->far, &far), 0);
+		assert_int_equal(near.asked, UINT32_MAX);
+		assert_int_equal(near.failed, near.failed_by[NPF_SEND_FAILED_DOWN]);
+		assert_int_equal(near.confirmed, sent);
+		assert_true(sent <= near.handed);
+		assert_true(far.received <= arrived);
+		assert_true(arrived <= near.handed);
+		net_run(&bench->net, NET_HERE, "ip link set va up");
+		wait_for_carrier(bench);
+	}
+}
+
+/* Records in the bytes that went, which must be whole ones. */
+static uint64_t count_records(const uint8_t *queue, size_t size)
+{
+	struct npf_sf_pkthdr header;
+	uint64_t n = 0;
+	size_t at = 0;
+
+	for (; at < size; at += sizeof(header) + header.caplen, n++)
+		memcpy(&header, queue + at, sizeof(header));
+	assert_int_equal(at, size);
+	return n;
+}
+
+/* What has arrived is the queue's beginning, each frame once. */
+static void expect_beginning(struct bench *bench, uint64_t most)
+{
+	struct npf_packet packet;
+	uint64_t got = 0;
+
+	while (npf_batch_begin(bench->far) > 0) {
+		for (; npf_batch_next(bench->far, &packet); got++)
+			assert_true(is_next_small(&packet, got));
+		npf_batch_end(bench->far);
+	}
+	assert_in_range(got, 20000, most);
+}
+
+static void a_queue_whose_adapter_goes(struct bench *bench, enum npf_send_path path)
+{
+	enum { N = 1000000 };
+	size_t size;
+	uint8_t *queue = make_queue(0, N, small, &size);
+	struct npf_send_stats near;
+	pthread_t thread;
+	int64_t went;
+	uint64_t n;
+
+	if (!take_path(bench->near, path)) {
+		free(queue);
+		return;
+	}
+	assert_int_equal(pthread_create(&thread, NULL, delete_at_once, bench), 0);
+	went = npf_buffered_write(bench->near, queue, size, false);
+	pthread_join(thread, NULL);
+	assert_in_range(went, 1, size - 1);
+	n = count_records(queue, (size_t)went);
+	/* Unbound, a queue is an error: success and no bytes would be asked again for ever (B3). */
+	assert_int_equal(npf_buffered_write(bench->near, queue + went, size - (size_t)went, false),
+			 -ENODEV);
+	assert_int_equal(npf_buffered_write(bench->near, queue + went, size - (size_t)went, true),
+			 -ENODEV);
+	near = stats_of(bench->near);
+	assert_int_equal(near.handed, n);
+	assert_int_equal(near.failed, 3 * (N - n));
+	assert_true(near.confirmed <= near.handed);
+	expect_beginning(bench, n);
+	free(queue);
+}
+
+static void item_13_a_queue_whose_adapter_goes(void **state)
+{
+	a_queue_whose_adapter_goes(*state, NPF_SEND_AUTO);
+}
+
+static void item_13_a_queue_by_socket_whose_adapter_goes(void **state)
+{
+	a_queue_whose_adapter_goes(*state, NPF_SEND_SOCKET);
+}
+
+static void item_13_a_queue_by_xsk_whose_adapter_goes(void **state)
+{
+	a_queue_whose_adapter_goes(*state, NPF_SEND_XSK);
+}
+
+/* ---- somebody ends it ------------------------------------------------------------------------ */
+
+static void *write_without_end(void *arg)
+{
+	struct npf_instance *instance = arg;
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	return (void *)(intptr_t)npf_write(instance, frame, sizeof(frame));
+}
+
+static void a_repetition_can_be_stopped(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_stats far;
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
+	assert_int_equal(npf_set_write_repeat(bench->near, UINT32_MAX), 0);
+	assert_int_equal(pthread_create(&thread, NULL, write_without_end, bench->near), 0);
+	wait_for_frames(bench, 30000);
+	npf_stop_sending(bench->near);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, -EINTR);
+	wait_for_frames(bench, stats_of(bench->near).confirmed);
+	assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	assert_int_equal(far.received, stats_of(bench->near).handed);
+}
+
+static void closing_ends_a_repetition(void **state)
+{
+	struct bench *bench = *state;
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
+	assert_int_equal(npf_set_write_repeat(bench->near, UINT32_MAX), 0);
+	assert_int_equal(pthread_create(&thread, NULL, write_without_end, bench->near), 0);
+	wait_for_frames(bench, 30000);
+	npf_cleanup(bench->near);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, -ECANCELED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SEND_TEST(item_13_an_adapter_that_goes_half_way),
+		SEND_TEST(an_adapter_that_goes_during_a_repetition),
+		SEND_TEST(an_adapter_that_goes_down_during_a_repetition),
+		SEND_TEST(item_13_a_queue_whose_adapter_goes),
+		SEND_TEST(item_13_a_queue_by_socket_whose_adapter_goes),
+		SEND_TEST(item_13_a_queue_by_xsk_whose_adapter_goes),
+		SEND_TEST(a_repetition_can_be_stopped),
+		SEND_TEST(closing_ends_a_repetition),
+	};
+
+	net_require();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
