@@ -236,7 +236,7 @@ static void what_keeps_a_way_closed_may_pass(void **state)
 		npf_close(bench->near);
 		bench->near = open_on(bench, NET_HERE, "va", NPF_OPEN_SEND_ONLY);
 		while (npf_check_send_path(other, NPF_SEND_XSK, reason))
-			continue; /* the kernel lets go of the queue a moment later */
+			continue; /* the kernel lets go later, and the answer holds a second */
 	}
 	npf_close(other);
 

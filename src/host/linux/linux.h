@@ -175,10 +175,8 @@ void npf_linux_await(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_
 /* An obstacle for good, or one that is looked at again in a second. Returns err. */
 int npf_send_obstacle(struct npf_nic *nic, struct npf_obstacle *obstacle, bool passes, int err,
 		      const char *reason);
-/* What is known just now: 0, or its error with its sentence. Who asks for the reason, and not to send,
- * has a way that was never made tried again at once. */
-int npf_send_obstructed(struct npf_nic *nic, const struct npf_obstacle *obstacle, bool made,
-			char *reason);
+/* What is known just now: 0, or its error with its sentence. */
+int npf_send_obstructed(struct npf_nic *nic, const struct npf_obstacle *obstacle, char *reason);
 
 /* ---- send_rule.c --------------------------------------------------------------------------- */
 

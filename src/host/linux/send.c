@@ -106,15 +106,11 @@ int npf_send_obstacle(struct npf_nic *nic, struct npf_obstacle *obstacle, bool p
 	return err;
 }
 
-int npf_send_obstructed(struct npf_nic *nic, const struct npf_obstacle *obstacle, bool made,
-			char *reason)
+int npf_send_obstructed(struct npf_nic *nic, const struct npf_obstacle *obstacle, char *reason)
 {
 	struct npf_host *host = &nic->host->base;
-	bool passes = obstacle->until != UINT64_MAX;
 
-	if (!obstacle->err || (passes && reason && !made))
-		return 0;
-	if (host->system->now(host) >= obstacle->until)
+	if (!obstacle->err || host->system->now(host) >= obstacle->until)
 		return 0;
 	return npf_linux_error(reason, obstacle->err, "%s", obstacle->reason);
 }

@@ -173,7 +173,7 @@ static int prepare(struct npf_nic *nic)
 
 int npf_send_xdp_prepare(struct npf_nic *nic, char *reason)
 {
-	int err = npf_send_obstructed(nic, &nic->fast.xdp_obstacle, nic->fast.xdp != NULL, reason);
+	int err = npf_send_obstructed(nic, &nic->fast.xdp_obstacle, reason);
 
 	if (err || nic->fast.xdp)
 		return err;

@@ -187,7 +187,7 @@ static int prepare(struct npf_nic *nic)
 
 int npf_send_xsk_prepare(struct npf_nic *nic, char *reason)
 {
-	int err = npf_send_obstructed(nic, &nic->fast.xsk_obstacle, nic->fast.xsk != NULL, reason);
+	int err = npf_send_obstructed(nic, &nic->fast.xsk_obstacle, reason);
 
 	if (err || nic->fast.xsk)
 		return err;
