@@ -436,8 +436,9 @@ enum npf_send_path {
 	NPF_SEND_AUTO = 0, /* the fastest whose difference nobody can see; see below */
 	NPF_SEND_SOCKET =
 		1, /* packet socket, sendmmsg: every capture on the adapter sees the frames */
-	NPF_SEND_XSK = 2, /* AF_XDP: past the queueing discipline; no capture here sees them */
-	NPF_SEND_XDP = 3, /* XDP live frames: the same, fastest; Ethernet drivers that can */
+	NPF_SEND_XSK = 2,      /* AF_XDP: past the queueing discipline; no capture here sees them */
+	NPF_SEND_XDP = 3,      /* XDP live frames: the same, fastest; Ethernet drivers that can */
+	NPF_SEND_FASTEST = 16, /* to be set only: as AUTO, but whoever captures */
 };
 #define NPF_SEND_PATHS 4
 /* AUTO prepares the fast ones, which takes milliseconds, once so many frames were given without a

@@ -101,7 +101,7 @@ static int64_t transmit(struct npf_instance *instance, struct npf_run *run)
 		.path = (enum npf_send_path)__atomic_load_n(&sending->path, __ATOMIC_RELAXED),
 	};
 
-	if (run->paced && what.path == NPF_SEND_AUTO)
+	if (run->paced && (what.path == NPF_SEND_AUTO || what.path == NPF_SEND_FASTEST))
 		what.path = NPF_SEND_SOCKET;
 
 	int64_t n = instance->host->nic->transmit(instance->nic, &what);

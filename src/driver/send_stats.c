@@ -157,6 +157,7 @@ static enum npf_send_failure failure_of(int err)
 		return NPF_SEND_FAILED_FULL;
 	case EINVAL:
 	case EMSGSIZE:
+	case ENOTSUP:
 		return NPF_SEND_FAILED_REFUSED;
 	case EINTR:
 	case ECANCELED:

@@ -220,7 +220,7 @@ uint64_t npf_send_clock(const struct npf_instance *instance)
 
 static bool path_exists(struct npf_instance *instance, enum npf_send_path path)
 {
-	if ((unsigned int)path < NPF_SEND_PATHS)
+	if ((unsigned int)path < NPF_SEND_PATHS || path == NPF_SEND_FASTEST)
 		return true;
 	npf_fail(instance, -EINVAL, "there is no such path; use auto, socket, xsk or xdp");
 	return false;
@@ -243,7 +243,7 @@ static int set_path(struct npf_instance *instance, enum npf_send_path path)
 	char reason[NPF_ERROR_SIZE] = "";
 	int err = path_exists(instance, path) ? 0 : -EINVAL;
 
-	if (!err && path != NPF_SEND_AUTO)
+	if (!err && path != NPF_SEND_AUTO && path != NPF_SEND_FASTEST)
 		err = check_path(instance, path, reason);
 	/* Somebody would miss the frames: who forces a path knows that. */
 	if (err && err != -EBUSY)

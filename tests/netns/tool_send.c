@@ -5,6 +5,10 @@
  */
 #include "netns/tool.h"
 
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <sys/socket.h>
+
 #define SEND "send", "-i", "va", "--json"
 /* Frame 7 of tool.h is 60 bytes; a short one by hand: vb's and va's address, our type, its number. */
 #define HEX "02000000000b 02:00:00:00:00:0a 88b5 00000007"
@@ -278,6 +282,28 @@ static void a_few_prepare_nothing(void **state)
 	assert_non_null(strstr(tool->said, "\"xsk\":\"it does not pay for so few\""));
 }
 
+/* Whoever captures, and whatever the adapter can. */
+static void nobody_needs_to_see_it(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[18];
+	int listener;
+
+	hex_frame(frame);
+	net_enter(&tool->net, NET_HERE);
+	listener = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
+	assert_true(listener >= 0);
+	for (int polls = 1; polls >= 0; polls--) {
+		net_offload(&tool->net, NET_THERE, "vb", ETHTOOL_SGRO, polls);
+		tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "-n", "20000", "--no-loopback"));
+		tool_counts(tool, 20000);
+		assert_true(tool_number(tool, "xdp") == (polls ? 20000 : 0) ||
+			    tool_number(tool, "socket") == 20000);
+		expect_copies(tool, frame, 18, 20000);
+	}
+	close(listener);
+}
+
 static void refused(void **state)
 {
 	struct tool *tool = of(state);
@@ -369,6 +395,7 @@ int main(int argc, char **argv)
 		TEST(captures_see_it),
 		TEST(interrupted_on_a_terminal),
 		TEST(checksums_of_nothing),
+		TEST(nobody_needs_to_see_it),
 		TEST(a_few_prepare_nothing),
 	};
 

@@ -780,6 +780,9 @@ static void paths_are_obeyed_or_refused(void **state)
 	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
 	assert_int_equal(npf_get_send_path(world->instance), NPF_SEND_XDP);
 	assert_int_equal(send_stats(world).by_path[NPF_SEND_XDP], 1);
+	assert_int_equal(npf_set_send_path(world->instance, NPF_SEND_FASTEST), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	assert_int_equal(send_stats(world).by_path[NPF_SEND_XDP], 2);
 	for (int i = -1; i <= NPF_SEND_PATHS; i++)
 		assert_true(npf_send_path_name((enum npf_send_path)i)[0]);
 	for (int i = -1; i <= NPF_SEND_FAILED_N; i++)

@@ -58,14 +58,6 @@ int npf_sending_option(struct npf_sending_options *options, const struct npf_com
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* The fastest that this adapter can, whoever captures. Nothing faster is no failure: auto then
- * takes the socket. */
-static void take_fastest(struct npf_instance *instance)
-{
-	if (npf_set_send_path(instance, NPF_SEND_XDP))
-		npf_set_send_path(instance, NPF_SEND_XSK);
-}
-
 static int prepare(struct npf_sending *sending)
 {
 	struct npf_instance *instance = sending->session.instance;
@@ -78,7 +70,9 @@ static int prepare(struct npf_sending *sending)
 		if (err)
 			return npf_session_fail(&sending->session, err, "--path");
 	} else if (sending->options.no_loopback) {
-		take_fastest(instance);
+		err = npf_set_send_path(instance, NPF_SEND_FASTEST);
+		if (err)
+			return npf_session_fail(&sending->session, err, "--no-loopback");
 	}
 	return EXIT_OK;
 }
@@ -111,10 +105,19 @@ int npf_sending_open(struct npf_sending *sending, const struct npf_command *comm
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
+/* Of "sending ended after 3 of 9 copies: why" only why: it was asked for piece by piece, and the
+ * summary tells how many went. */
+static const char *reason_of(const char *text)
+{
+	const char *why = text && !strncmp(text, "sending ended", 13) ? strstr(text, ": ") : NULL;
+
+	return why ? why + 2 : text;
+}
+
 /* Keep what ends the sending. -EINTR without a signal ends nothing. */
 static int note(struct npf_sending *sending, int err)
 {
-	const char *text = npf_error(sending->session.instance);
+	const char *text = reason_of(npf_error(sending->session.instance));
 
 	if (err == -EINTR && !npf_signals_stopped())
 		return 0;

@@ -145,7 +145,7 @@ static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what
 	nic->fast.volume += what->n;
 	if (what->n < FAST_LEAST || (!prepared && nic->fast.volume < NPF_SEND_MANY))
 		return false;
-	return !npf_send_rule_ask(nic, NULL);
+	return what->path == NPF_SEND_FASTEST || !npf_send_rule_ask(nic, NULL);
 }
 
 /* What no fast way takes goes by socket: all of it, or the frames that are too long for them. */
@@ -203,14 +203,16 @@ int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 	what->used = what->path;
 	if (err)
 		return err;
-	return what->path == NPF_SEND_AUTO ? send_automatically(nic, what) : send_forced(nic, what);
+	return what->path == NPF_SEND_AUTO || what->path == NPF_SEND_FASTEST
+		       ? send_automatically(nic, what)
+		       : send_forced(nic, what);
 }
 
 int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason)
 {
 	int err;
 
-	if (path == NPF_SEND_AUTO || path == NPF_SEND_SOCKET)
+	if (path != NPF_SEND_XSK && path != NPF_SEND_XDP)
 		return 0;
 	err = way_of(path)->prepare(nic, reason);
 	return err ? err : npf_send_rule_ask(nic, reason);

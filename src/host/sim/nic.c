@@ -292,7 +292,9 @@ static int64_t nic_transmit(struct npf_nic *nic, struct npf_transmission *what)
 	size_t n = 0;
 	int err = 0;
 
-	what->used = what->path == NPF_SEND_AUTO ? NPF_SEND_SOCKET : what->path;
+	what->used = what->path == NPF_SEND_AUTO      ? NPF_SEND_SOCKET
+		     : what->path == NPF_SEND_FASTEST ? NPF_SEND_XDP
+						      : what->path;
 	pthread_mutex_lock(&nic->sim->lock);
 	while (n < what->n && !err) {
 		const struct npf_send_frame *frame = &what->frames[what->repeat ? 0 : n];
