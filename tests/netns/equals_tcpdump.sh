@@ -116,11 +116,11 @@ compare() { # hook adapter command... ; cases in the array "cases"
 		dumps+=($!)
 	done
 	for i in "${!cases[@]}"; do
-		wait_for 20 "npf listens" listens "$work/npf$i.said" "${pids[i]}"
-		wait_for 20 "tcpdump listens" listens "$work/tcpdump$i.said" "${dumps[i]}"
+		wait_for 60 "npf listens" listens "$work/npf$i.said" "${pids[i]}"
+		wait_for 60 "tcpdump listens" listens "$work/tcpdump$i.said" "${dumps[i]}"
 	done
 	for i in "${!cases[@]}"; do
-		[[ ${cases[i]} != *bound* ]] || wait_for 20 "greeting tcpdump" greeted "$i"
+		[[ ${cases[i]} != *bound* ]] || wait_for 60 "greeting tcpdump" greeted "$i"
 	done
 	if ! "$@"; then
 		failed=1
@@ -129,7 +129,7 @@ compare() { # hook adapter command... ; cases in the array "cases"
 	for i in "${!cases[@]}"; do
 		wait "${pids[i]}" || { cat "$work/npf$i.said"; failed=1; }
 		# Interrupted, tcpdump forgets what is left in its buffer.
-		wait_for 10 "tcpdump stores ${cases[i]}" caught_up "$i" || failed=1
+		wait_for 60 "tcpdump stores ${cases[i]}" caught_up "$i" || failed=1
 	done
 	kill -INT "${dumps[@]}" 2>/dev/null || true
 	wait "${dumps[@]}" || true

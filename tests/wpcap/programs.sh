@@ -58,7 +58,7 @@ failed() { # program, why
 }
 
 wait_for() { # description, command...
-	local end=$((SECONDS + 30)) what=$1
+	local end=$((SECONDS + 100)) what=$1
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || {
