@@ -303,9 +303,11 @@ int npf_enter_dump_mode(struct npf_instance *instance, uint32_t format)
 
 	if (!err)
 		err = change_ring(instance, true, format);
-	if (!err)
-		set_min_to_copy(instance);
-	return err;
+	if (err)
+		return err;
+	begin_stream(instance, 0); /* where an earlier stream ended is no place in this one */
+	set_min_to_copy(instance);
+	return 0;
 }
 
 /* ---- making one ---------------------------------------------------------------------------- */

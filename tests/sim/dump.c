@@ -422,6 +422,23 @@ static void item_14_second_name_after_a_limit(void **state)
 	assert_int_equal(check_file(world, "b", 100), 5);
 }
 
+/* Preparing makes a new stream: a name that follows begins there, not where the old one ended. */
+static void item_14_name_after_preparing(void **state)
+{
+	struct world *world = *state;
+
+	begin(world, "a");
+	send_range(world, 0, 50);
+	assert_int_equal(npf_dump_stop(world->instance), 0);
+	npf_sim_set_disk(world->host, 1 << 20);
+	assert_int_equal(npf_dump_prepare(world->instance, NPF_DUMP_PCAP), 0);
+	assert_int_equal(set_name(world, "b"), 0);
+	send_range(world, 50, 60);
+	assert_int_equal(npf_dump_stop(world->instance), 0);
+	assert_int_equal(check_file(world, "a", 0), 50);
+	assert_int_equal(check_file(world, "b", 50), 10);
+}
+
 static void item_14_same_name_begins_anew(void **state)
 {
 	struct world *world = *state;
@@ -747,6 +764,7 @@ int main(void)
 		CAPTURING(item_14_short_or_absurd_limits_are_refused),
 		CAPTURING(item_14_second_name_goes_on_without_loss),
 		CAPTURING(item_14_second_name_after_a_limit),
+		CAPTURING(item_14_name_after_preparing),
 		CAPTURING(item_14_same_name_begins_anew),
 		CAPTURING(item_14_second_name_fails_and_changes_nothing),
 		CAPTURING(item_14_same_name_fails_and_changes_nothing),
