@@ -78,6 +78,7 @@ struct sender {
 	int socket;
 	uint64_t live_frame_ns; /* what a live frame took last, never 0 */
 	bool segments;          /* TCP instead of UDP */
+	uint64_t most;          /* bytes after which a burst ends before its time; 0: none */
 	uint8_t frame[MAX_FRAME];
 };
 
@@ -195,6 +196,8 @@ enum {
 	N_READERS
 };
 enum { MONITOR_ALL, MONITOR_FILTER, MONITOR_STANDARD, N_MONITORS };
+#define LEAST_DUMP_MB 256 /* of a burst: below, it says nothing */
+
 /* Loads of the dump: what the machine can send, and more than a disk takes. */
 enum { DUMP_SMALL, DUMP_LARGE, DUMP_LARGE_SOCKET, DUMP_BEYOND, N_DUMP_LOADS };
 enum { DUMP_TCPDUMP, DUMP_DUMPCAP, DUMP_NETSNIFF, DUMP_NPF, DUMP_NPF_PCAPNG, N_DUMPS };
@@ -287,7 +290,7 @@ struct results {
 	struct series dd_mb_s;        /* dd oflag=direct */
 	const char *dump_directory;   /* where to */
 	const char *dump_file_system; /* what is there */
-	unsigned int dump_rounds, dump_ms;
+	unsigned int dump_rounds, dump_ms, dump_mb;
 	char missing[MAX_MISSING][200]; /* "LABEL: why it could not run" */
 	unsigned int n_missing;
 	const char *phases;      /* what was asked for: letters of "crsijd" */

@@ -5,10 +5,13 @@
  * page cache that holds nothing dirty. Frames that are larger than the disk can keep up with show
  * what share of the disk's own speed arrives.
  */
+#include <dirent.h>
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,7 +27,9 @@
 #define QUIET_MS      300         /* a file that does not grow for so long is at its end */
 #define DRAIN_MOST    15000
 #define DD_MIB        2048
-#define MOST_A_MS     5000000ull /* bytes that a run writes in a ms, and some reserve */
+#define SPARE_MB      512 /* that others may need of the disk meanwhile, */
+#define FORMAT_SHARE  2   /* and what a file may have for a byte of frames: 64 of 80 */
+#define NAME          "npf-bench-"
 #define LONGEST_FRAME 3000
 #define FRAME_EXTRA   16 /* bytes that each format needs at least besides a frame */
 
@@ -64,7 +69,8 @@ struct dump_bench {
 	struct results *results;
 	const char *npf;
 	int directory;
-	char path[4096];
+	unsigned int dd_mib;
+	char path[4096], part[4104];
 };
 
 /* ---- the disk -------------------------------------------------------------------------------- */
@@ -91,6 +97,7 @@ static void calm_disk(const struct dump_bench *bench)
 	uint64_t start = clock_ns(CLOCK_MONOTONIC);
 
 	unlink(bench->path);
+	unlink(bench->part);
 	syncfs(bench->directory);
 	while (dirty_kib() > CALM_DIRTY &&
 	       clock_ns(CLOCK_MONOTONIC) - start < (uint64_t)CALM_MS * 1000000)
@@ -101,10 +108,8 @@ static void calm_disk(const struct dump_bench *bench)
 static uint64_t file_size(const struct dump_bench *bench)
 {
 	struct stat status;
-	char part[sizeof(bench->path) + 8];
 
-	snprintf(part, sizeof(part), "%s.part", bench->path);
-	if (stat(bench->path, &status) && stat(part, &status))
+	if (stat(bench->path, &status) && stat(bench->part, &status))
 		return 0;
 	return (uint64_t)status.st_size;
 }
@@ -153,7 +158,7 @@ static void measure_dd(struct dump_bench *bench)
 
 	calm_disk(bench);
 	snprintf(of, sizeof(of), "of=%s", bench->path);
-	snprintf(count, sizeof(count), "count=%d", DD_MIB);
+	snprintf(count, sizeof(count), "count=%u", bench->dd_mib);
 	start = clock_ns(CLOCK_MONOTONIC);
 	pid = fork();
 	if (pid < 0)
@@ -167,8 +172,8 @@ static void measure_dd(struct dump_bench *bench)
 		err(1, "waitpid");
 	if (status)
 		return;
-	series_add(&bench->results->dd_mb_s,
-		   (double)DD_MIB * 1048576 * 1e3 / (double)(clock_ns(CLOCK_MONOTONIC) - start));
+	series_add(&bench->results->dd_mb_s, (double)bench->dd_mib * 1048576 * 1e3 /
+						     (double)(clock_ns(CLOCK_MONOTONIC) - start));
 }
 
 /* ---- one run --------------------------------------------------------------------------------- */
@@ -269,6 +274,23 @@ static void set_mtu(const struct dump_bench *bench)
 	world_leave_tap(bench->world);
 }
 
+/* Files of a run before that was killed; its number is in their names. */
+static void remove_old(const char *directory)
+{
+	DIR *stream = opendir(directory);
+	struct dirent *entry;
+
+	while (stream && (entry = readdir(stream))) {
+		int pid = 0;
+
+		if (sscanf(entry->d_name, NAME "%d.pcap", &pid) == 1 && kill(pid, 0) &&
+		    errno == ESRCH)
+			unlinkat(dirfd(stream), entry->d_name, 0);
+	}
+	if (stream)
+		closedir(stream);
+}
+
 static void open_directory(struct dump_bench *bench)
 {
 	struct results *results = bench->results;
@@ -280,27 +302,34 @@ static void open_directory(struct dump_bench *bench)
 	results->dump_file_system = file_system(bench->directory);
 	if (!strcmp(results->dump_file_system, "tmpfs"))
 		warnx("warning: %s is in memory: choose a disk with --dump-dir", directory);
-	snprintf(bench->path, sizeof(bench->path), "%s/npf-bench-%d.pcap", directory, (int)getpid());
+	snprintf(bench->path, sizeof(bench->path), "%.4000s/" NAME "%d.pcap", directory,
+		 (int)getpid());
+	snprintf(bench->part, sizeof(bench->part), "%s.part", bench->path);
+	remove_old(directory);
 }
 
-/* For one run of the fastest disk that was met. */
-static bool has_room(const struct dump_bench *bench)
+/* One file at a time: a small disk gets shorter bursts. */
+static bool has_room(struct dump_bench *bench)
 {
 	struct results *results = bench->results;
-	unsigned long long need = (unsigned long long)results->dump_ms * MOST_A_MS, room;
+	unsigned long long mb;
 	struct statfs status;
 
 	if (fstatfs(bench->directory, &status))
 		err(1, "%s", results->dump_directory);
-	room = (unsigned long long)status.f_bavail * (unsigned long long)status.f_bsize;
-	if (need < (unsigned long long)DD_MIB << 20)
-		need = (unsigned long long)DD_MIB << 20;
-	if (room > need)
+	mb = (unsigned long long)status.f_bavail * (unsigned long long)status.f_bsize / 1000000;
+	mb = mb > SPARE_MB ? (mb - SPARE_MB) / FORMAT_SHARE : 0;
+	bench->dd_mib = mb < DD_MIB ? (unsigned int)mb : DD_MIB;
+	if (mb < results->dump_mb) {
+		warnx("warning: %s has room for bursts of %llu MB only", results->dump_directory,
+		      mb);
+		results->dump_mb = (unsigned int)mb;
+	}
+	if (mb >= LEAST_DUMP_MB)
 		return true;
 	if (results->n_missing < MAX_MISSING)
 		snprintf(results->missing[results->n_missing++], sizeof(results->missing[0]),
-			 "dump: %.100s has not the %llu MB that a run may need",
-			 results->dump_directory, need / 1000000);
+			 "dump: %.100s has too little room for anything", results->dump_directory);
 	return false;
 }
 
@@ -317,6 +346,7 @@ void dump_measure(struct world *world, struct sender *sender, const char *npf_pa
 		return;
 	}
 	set_mtu(&bench);
+	sender->most = (uint64_t)results->dump_mb * 1000000;
 	for (unsigned int round = 0; round < results->dump_rounds; round++) {
 		progress("dump to disk", round, results->dump_rounds);
 		measure_dd(&bench);
@@ -324,6 +354,7 @@ void dump_measure(struct world *world, struct sender *sender, const char *npf_pa
 			measure_wanted(&bench, (round + i / N_DUMP_LOADS) % N_DUMPS,
 				       i % N_DUMP_LOADS);
 	}
+	sender->most = 0;
 	calm_disk(&bench);
 	close(bench.directory);
 }

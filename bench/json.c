@@ -186,8 +186,8 @@ static void put_dumps(FILE *out, const struct results *results)
 {
 	fputs("  \"dump\": {\"directory\": ", out);
 	put_text(out, results->dump_directory);
-	fprintf(out, ", \"file_system\": \"%s\", \"burst_ms\": %u,\n   ", results->dump_file_system,
-		results->dump_ms);
+	fprintf(out, ", \"file_system\": \"%s\", \"burst_ms\": %u, \"burst_mb\": %u,\n   ",
+		results->dump_file_system, results->dump_ms, results->dump_mb);
 	put_series(out, "dd_mb_s", &results->dd_mb_s);
 	fputs(",\n   \"tools\": [\n", out);
 	for (unsigned int i = 0; i < N_DUMPS * N_DUMP_LOADS; i++) {

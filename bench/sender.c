@@ -194,6 +194,26 @@ static uint64_t delivered_at_rest(const struct world *world)
 	return now;
 }
 
+/* ns until the burst is over, at the rate of the last frames when it is so many bytes. */
+static uint64_t left_of(const struct sender *sender, size_t size, const struct burst *burst,
+			uint64_t length)
+{
+	uint64_t ns = length > burst->wall_ns ? length - burst->wall_ns : 0;
+	uint64_t frames = sender->most / size;
+
+	if (!sender->most)
+		return ns;
+	frames = frames > burst->sent ? (frames - burst->sent) * sender->live_frame_ns : 0;
+	return frames < ns ? frames : ns;
+}
+
+static bool is_over(const struct sender *sender, size_t size, const struct burst *burst,
+		    uint64_t length)
+{
+	return burst->wall_ns >= length * 9 / 10 ||
+	       (sender->most && burst->sent * size >= sender->most / 10 * 9);
+}
+
 void sender_burst(struct sender *sender, enum generator generator, size_t size, unsigned int ms,
 		  struct burst *burst)
 {
@@ -211,9 +231,9 @@ void sender_burst(struct sender *sender, enum generator generator, size_t size, 
 	burst->sent = 0;
 	burst->wall_ns = 0;
 	do {
-		burst->sent += send(sender, size, length - burst->wall_ns);
+		burst->sent += send(sender, size, left_of(sender, size, burst, length));
 		burst->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;
-	} while (burst->wall_ns < length * 9 / 10);
+	} while (!is_over(sender, size, burst, length));
 	burst->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	burst->delivered = delivered_at_rest(sender->world) - before;
 	burst->cpu_ns += softirqd_ns(sender->world) - softirqd;

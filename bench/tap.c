@@ -371,8 +371,9 @@ static void usage(FILE *out)
 	      "                     $NPF_TESTDATA/pcaps)\n"
 	      "      --dump-dir DIR     where dumps are written, on the disk to measure\n"
 	      "                         (default .)\n"
-	      "      --dump-rounds N    rounds of the dump (default 3)\n"
-	      "      --dump-ms N        length of its bursts in ms (default 1500)\n"
+	      "      --dump-rounds N    rounds of the dump (default 2)\n"
+	      "      --dump-ms N        length of its bursts in ms (default 10000),\n"
+	      "      --dump-mb N        or so many MB, whichever comes first (default 5600)\n"
 	      "      --file-dir DIR     where savefiles are made and filtered (default /dev/shm)\n"
 	      "      --file-mib N       size of the savefile (default 1024)\n"
 	      "  -o, --output FILE  write the results as JSON\n",
@@ -389,7 +390,7 @@ static unsigned int number(const char *text, unsigned int min, unsigned int max)
 	return (unsigned int)value;
 }
 
-enum { DUMP_DIR = 256, DUMP_ROUNDS, DUMP_MS, FILE_DIR, FILE_MIB };
+enum { DUMP_DIR = 256, DUMP_ROUNDS, DUMP_MS, DUMP_MB, FILE_DIR, FILE_MIB };
 
 static void parse(struct bench *bench, int argc, char **argv)
 {
@@ -402,6 +403,7 @@ static void parse(struct bench *bench, int argc, char **argv)
 		{ "dump-dir", required_argument, NULL, DUMP_DIR },
 		{ "dump-rounds", required_argument, NULL, DUMP_ROUNDS },
 		{ "dump-ms", required_argument, NULL, DUMP_MS },
+		{ "dump-mb", required_argument, NULL, DUMP_MB },
 		{ "file-dir", required_argument, NULL, FILE_DIR },
 		{ "file-mib", required_argument, NULL, FILE_MIB },
 		{ "traces", required_argument, NULL, 't' },
@@ -428,6 +430,8 @@ static void parse(struct bench *bench, int argc, char **argv)
 			bench->results.dump_rounds = number(optarg, 1, MAX_ROUNDS);
 		else if (option == DUMP_MS)
 			bench->results.dump_ms = number(optarg, 100, 60000);
+		else if (option == DUMP_MB)
+			bench->results.dump_mb = number(optarg, LEAST_DUMP_MB, 100000);
 		else if (option == FILE_DIR)
 			bench->savefile.directory = optarg;
 		else if (option == FILE_MIB)
@@ -535,8 +539,9 @@ int main(int argc, char **argv)
 						   .ms = 300,
 						   .dump_directory = ".",
 						   .dump_file_system = "",
-						   .dump_rounds = 3,
-						   .dump_ms = 1500,
+						   .dump_rounds = 2,
+						   .dump_ms = 10000,
+						   .dump_mb = 5600,
 						   .sender_share = 1 },
 				      .savefile = { .directory = "/dev/shm", .mib = 1024 } };
 
