@@ -126,13 +126,14 @@ static int64_t send_by_socket(struct npf_nic *nic, struct npf_transmission *what
 	return npf_send_by_socket(nic, what);
 }
 
-/* The frames in front that it takes. -EOPNOTSUPP: none. */
-static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_transmission *what)
+/* The frames in front that it takes, if they are so many. -EOPNOTSUPP: none went. */
+static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_transmission *what,
+		       size_t least)
 {
 	struct npf_transmission part = *what;
 
 	part.n = way->fits(what);
-	if (!part.n || way->prepare(nic, NULL))
+	if (part.n < least || way->prepare(nic, NULL))
 		return -EOPNOTSUPP;
 	what->used = way->path;
 	return way->send(nic, &part);
@@ -148,21 +149,22 @@ static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what
 	return what->path == NPF_SEND_FASTEST || !npf_send_rule_ask(nic, NULL);
 }
 
-/* What no fast way takes goes by socket: all of it, or the frames that are too long for them. */
-static size_t count_misfits(const struct npf_transmission *what)
+/* What no fast way takes goes by socket: all of it, or up to where enough frames follow each other
+ * that are short enough for one. */
+static size_t count_slow(const struct npf_transmission *what)
 {
-	size_t n = 1;
+	size_t fitting = 0;
 
-	if (what->repeat || npf_send_xdp_fits(what))
+	if (what->repeat)
 		return what->n;
-	while (n < what->n) {
-		struct npf_transmission next = { .frames = &what->frames[n], .n = 1 };
+	for (size_t i = 0; i < what->n; i++) {
+		const struct npf_transmission one = { .frames = &what->frames[i], .n = 1 };
 
-		if (npf_send_xdp_fits(&next))
-			break;
-		n++;
+		fitting = npf_send_xdp_fits(&one) ? fitting + 1 : 0;
+		if (fitting == FAST_LEAST && i >= FAST_LEAST)
+			return i + 1 - FAST_LEAST;
 	}
-	return n;
+	return what->n;
 }
 
 static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *what)
@@ -173,10 +175,10 @@ static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *
 	if (!is_worth_it(nic, what))
 		return send_by_socket(nic, what);
 	for (size_t i = 0; i < N_WAYS && sent == -EOPNOTSUPP; i++)
-		sent = send_by(nic, &ways[i], what);
+		sent = send_by(nic, &ways[i], what, FAST_LEAST);
 	if (sent != -EOPNOTSUPP)
 		return sent;
-	part.n = count_misfits(what);
+	part.n = count_slow(what);
 	sent = send_by_socket(nic, &part);
 	what->used = part.used;
 	return sent;
@@ -192,7 +194,7 @@ static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
 		return send_by_socket(nic, what);
 	if (!way->fits(what))
 		return -EMSGSIZE;
-	sent = send_by(nic, way, what);
+	sent = send_by(nic, way, what, 1);
 	return sent == -EOPNOTSUPP ? -ENOTSUP : sent;
 }
 
