@@ -10,8 +10,8 @@
 
 #define BUFFER     (1u << 20)
 #define N_FRAMES   400u
-#define FRAME_SIZE 120u
-#define LEAST_SIZE 26u /* two tags and a type: shorter ones the kernel would not take */
+#define FRAME_SIZE 140u /* shorter and longer than what the tap copies by itself */
+#define LEAST_SIZE 26u  /* two tags and a type: shorter ones the kernel would not take */
 #define NUMBER_AT  8u
 #define N_NETS     10000u
 

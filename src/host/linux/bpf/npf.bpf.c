@@ -20,6 +20,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define PASS_ON         (-1) /* TC_ACT_UNSPEC: the packet goes its way */
 #define KEEP_NOTHING    0    /* a socket filter's: queue nothing */
 #define CLOCK_MONOTONIC 1
+#define SHORT           128u /* bytes, a multiple of 8 */
 
 const volatile struct npf_tap_geometry geometry;
 
@@ -104,6 +105,8 @@ struct npf_match_env {
 
 typedef uint16_t __attribute__((may_alias)) half;
 typedef uint32_t __attribute__((may_alias)) word;
+
+typedef uint64_t __attribute__((may_alias)) both;
 
 /* In steps that keep to what the stack wants; packets have no such wishes. */
 static inline __attribute__((always_inline)) void copy(uint8_t *to, const uint8_t *from,
@@ -313,10 +316,34 @@ env_function uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame
 	return npf_classify(env->skb, frame, env->cpu->window);
 }
 
+/* What is short is copied here, the last 8 bytes first: the helper takes 18 ns for however little.
+ * False: it is not short, or not all there. */
+env_function int copy_short(struct npf_tap_env *env, uint8_t *to, uint32_t from, uint32_t n)
+{
+	const uint8_t *data = (const uint8_t *)(long)env->skb->data + from;
+	const uint8_t *end = (const uint8_t *)(long)env->skb->data_end;
+	uint64_t last = (uint64_t)n - sizeof(both);
+
+	asm volatile("" : "+r"(last));
+	if (last > SHORT - sizeof(both) || data + last + sizeof(both) > end)
+		return 0;
+	*(both *)(to + last) = *(const both *)(data + last);
+	for (uint32_t at = 0; at < SHORT; at += sizeof(both)) {
+		if (at >= last)
+			break;
+		if (data + at + sizeof(both) > end)
+			return 0;
+		*(both *)(to + at) = *(const both *)(data + at);
+	}
+	return 1;
+}
+
 env_function int npf_env_copy(struct npf_tap_env *env, uint8_t *to, uint32_t from, uint32_t n)
 {
 	int64_t bytes = n;
 
+	if (env->direct && copy_short(env, to, from, n))
+		return 0;
 	/* Keeps the test below on the register that the helper gets. Signed, because verifiers of
 	 * older kernels learn nothing of the least value from a test for zero. */
 	asm volatile("" : "+r"(bytes));
