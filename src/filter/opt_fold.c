@@ -303,13 +303,26 @@ static void fold_address(const struct npf_ir_insn *insns, struct npf_ir_insn *in
 	insn->a = is_sum ? base->a : NONE;
 }
 
+/* Most instructions are loads and guards at offsets: nothing to do, and nothing to compare. */
+static bool is_simple(const struct npf_ir_insn *insn)
+{
+	if (insn->op == NPF_IR_LOAD || insn->op == NPF_IR_NEED)
+		return insn->a == NONE;
+	return insn->op < NPF_IR_NEG || insn->op > NPF_IR_RSH;
+}
+
 void npf_opt_fold(struct npf_opt *opt, const struct npf_ir_insn *insns, struct npf_ir_insn *insn)
 {
-	/* One by one: a copy of what was just written in parts would wait for it. */
-	uint32_t imm = insn->imm;
-	uint16_t a = insn->a, b = insn->b;
+	uint32_t imm;
+	uint16_t a, b;
 	uint8_t op = insn->op;
 
+	if (is_simple(insn))
+		return;
+	/* One by one: a copy of what was just written in parts would wait for it. */
+	imm = insn->imm;
+	a = insn->a;
+	b = insn->b;
 	if (insn->op >= NPF_IR_ADD && insn->op <= NPF_IR_RSH)
 		fold_pair(insns, insn);
 	else if (insn->op == NPF_IR_LOAD || insn->op == NPF_IR_NEED)

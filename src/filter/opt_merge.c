@@ -26,7 +26,7 @@ struct merge {
 	uint16_t *verdict; /* of each block: the one that stands for it */
 	uint32_t n;
 	uint16_t candidates[MAX_CANDIDATES];
-	bool changed;
+	bool joined; /* a block with another */
 };
 
 /* ---- verdicts ------------------------------------------------------------------------------- */
@@ -166,6 +166,53 @@ static void hand_over(struct merge *m, struct npf_ir_block *block, uint16_t to)
 	npf_opt_count(m->opt, NPF_PASS_MERGE);
 }
 
+static bool is_only_way(const struct npf_ir *ir, uint16_t to)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ir->n_blocks; i++) {
+		for (uint32_t side = 0; side < npf_ir_edges(&ir->blocks[i]); side++)
+			n += ir->blocks[i].edges[side].block == to;
+	}
+	return n == 1;
+}
+
+static void rename_value(struct npf_ir *ir, uint16_t from, uint16_t to)
+{
+	for (uint32_t i = 0; i < ir->n_insns; i++) {
+		struct npf_ir_insn *insn = &ir->insns[i];
+
+		insn->a = insn->a == from ? to : insn->a;
+		insn->b = insn->b == from ? to : insn->b;
+	}
+	for (uint32_t i = 0; i < ir->n_blocks; i++) {
+		struct npf_ir_block *block = &ir->blocks[i];
+
+		block->a = block->a == from ? to : block->a;
+		block->b = block->b == from ? to : block->b;
+	}
+	for (uint32_t i = 0; i < ir->n_args; i++)
+		ir->args[i] = ir->args[i] == from ? to : ir->args[i];
+}
+
+/* All that led to the block came from questions that are one now: it needs no parameters, and can
+ * be the next link of a chain. */
+static void take_parameters(struct merge *m, const struct npf_ir_edge *edge)
+{
+	struct npf_ir *ir = m->ir;
+	struct npf_ir_block *block = &ir->blocks[edge->block];
+	uint32_t n = block->params;
+
+	if (!n || !is_only_way(ir, edge->block))
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		rename_value(ir, (uint16_t)(block->first + i), ir->args[edge->args + i]);
+	block->first = (uint16_t)(block->first + n);
+	block->count = (uint16_t)(block->count - n);
+	block->params = 0;
+	m->joined = true;
+}
+
 /* Candidates from number i on that ask the same go to one block. */
 static void merge_with(struct merge *m, uint32_t i)
 {
@@ -185,8 +232,9 @@ static void merge_with(struct merge *m, uint32_t i)
 			hand_over(m, &ir->blocks[m->candidates[i]], to);
 		}
 		hand_over(m, block, to);
-		m->changed = true;
 	}
+	for (uint32_t side = 0; side < 2 && to != NONE; side++)
+		take_parameters(m, &ir->blocks[to].edges[side]);
 }
 
 bool npf_opt_merge(struct npf_opt *opt)
@@ -203,5 +251,5 @@ bool npf_opt_merge(struct npf_opt *opt)
 		if (ir->blocks[m.candidates[i]].end != NPF_IR_GOTO)
 			merge_with(&m, i);
 	}
-	return m.changed;
+	return m.joined;
 }

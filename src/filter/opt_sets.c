@@ -577,7 +577,7 @@ static void count_arrivals(struct sets *s)
 	}
 }
 
-void npf_opt_sets(struct npf_opt *opt)
+void npf_opt_sets(struct npf_opt *opt, uint32_t from)
 {
 	struct npf_ir *ir = opt->ir;
 	struct sets s = { .opt = opt, .ir = ir };
@@ -588,7 +588,7 @@ void npf_opt_sets(struct npf_opt *opt)
 	s.sorted = s.ranges + s.capacity;
 	s.arrivals = (uint16_t *)(s.sorted + s.capacity);
 	count_arrivals(&s);
-	for (uint32_t i = 0; i < ir->n_blocks; i++) {
+	for (uint32_t i = from; i < ir->n_blocks; i++) {
 		if (ir->blocks[i].end <= NPF_IR_GOTO || (i && !s.arrivals[i]))
 			continue;
 		for (uint32_t side = 0; side < 2; side++) {

@@ -19,37 +19,57 @@ const char *npf_ir_pass_name(uint32_t i)
 
 #define WALKS (NPF_PASS_FOLD | NPF_PASS_NUMBER | NPF_PASS_THREAD | NPF_PASS_CHECKS)
 
-static void make_sets(struct npf_opt *opt)
+static void make_sets(struct npf_opt *opt, uint32_t from)
 {
 	if (!npf_opt_wants(opt, NPF_PASS_SETS))
 		return;
 	npf_ir_count_uses(opt->ir);
-	npf_opt_sets(opt);
+	npf_opt_sets(opt, from);
 }
 
 #define MAX_SPLITS 3u /* by header lengths */
 
-/* Copies and common ends are put in order, and looked at again: what they have in common with the
- * rest may have become known, or a chain. */
+static bool split_headers(struct npf_opt *opt)
+{
+	uint32_t i = 0;
+
+	while (i < MAX_SPLITS && npf_opt_wants(opt, NPF_PASS_HEADER) && npf_opt_header(opt)) {
+		npf_opt_settle(opt);
+		i++;
+	}
+	return i;
+}
+
+static void hoist_checks(struct npf_opt *opt)
+{
+	if (npf_opt_wants(opt, NPF_PASS_HOIST))
+		npf_opt_checks(opt);
+}
+
+/* True: chains may have come together. */
+static bool merge_ends(struct npf_opt *opt)
+{
+	return npf_opt_wants(opt, NPF_PASS_MERGE) && npf_opt_merge(opt);
+}
+
 static void reshape(struct npf_opt *opt)
 {
-	bool changed = false;
+	uint32_t n_blocks = opt->ir->n_blocks;
 
-	for (uint32_t i = 0; i < MAX_SPLITS && npf_opt_wants(opt, NPF_PASS_HEADER); i++) {
-		if (!npf_opt_header(opt))
-			break;
-		npf_opt_settle(opt);
-		changed = true;
-	}
-	if (npf_opt_wants(opt, NPF_PASS_MERGE) && npf_opt_merge(opt)) {
-		npf_opt_settle(opt);
-		changed = true;
-	}
-	if (!changed)
+	if (!split_headers(opt)) {
+		/* Blocks are out of order behind a merger, until they are settled. */
+		hoist_checks(opt);
+		if (merge_ends(opt))
+			make_sets(opt, n_blocks);
 		return;
-	/* A length is a constant now, and must stand where constants stand, folding or not. */
+	}
+	/* A length is a constant now, and must stand where constants stand, folding or not. What
+	 * copies have in common with the rest may have become known, or a chain. */
+	merge_ends(opt);
+	npf_opt_settle(opt);
 	npf_opt_walk(opt);
-	make_sets(opt);
+	make_sets(opt, 0);
+	hoist_checks(opt);
 }
 
 void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *report)
@@ -58,15 +78,15 @@ void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *r
 
 	/* Long lists shrink before anything else looks at them. Uses are right as they are. */
 	if (passes & NPF_PASS_SETS)
-		npf_opt_sets(&opt);
+		npf_opt_sets(&opt, 0);
 	if (passes & WALKS)
 		npf_opt_walk(&opt);
-	make_sets(&opt);
+	make_sets(&opt, 0);
 	reshape(&opt);
-	if (npf_opt_wants(&opt, NPF_PASS_HOIST))
-		npf_opt_checks(&opt);
-	if (npf_opt_wants(&opt, NPF_PASS_FLATTEN))
+	if (npf_opt_wants(&opt, NPF_PASS_FLATTEN)) {
+		npf_opt_settle(&opt);
 		npf_opt_flatten(&opt);
+	}
 	npf_opt_settle(&opt);
 	if (report)
 		memcpy(report->changed, opt.changed, sizeof(report->changed));

@@ -56,8 +56,10 @@ void npf_opt_fold_end(struct npf_opt *opt, const struct npf_ir *ir, const struct
 void npf_opt_walk(struct npf_opt *opt);
 
 /* opt_sets.c, opt_header.c, opt_merge.c, opt_flatten.c: the passes of these names; checks: HOIST.
- * header, merge: true when a walk should follow, after npf_opt_settle(). */
-void npf_opt_sets(struct npf_opt *opt);
+ * header: true when it did something; a walk must follow, after npf_opt_settle(). merge leaves
+ * blocks out of order; true when chains may have come together. sets: of chains that begin with that
+ * block or one behind it. */
+void npf_opt_sets(struct npf_opt *opt, uint32_t from);
 bool npf_opt_header(struct npf_opt *opt);
 bool npf_opt_merge(struct npf_opt *opt);
 void npf_opt_checks(struct npf_opt *opt);

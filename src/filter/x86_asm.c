@@ -67,10 +67,14 @@ static void put(struct encoding *e, uint32_t byte)
 	*e->at++ = (uint8_t)byte;
 }
 
+/* Four bytes are written, of which n count. */
 static void put_le(struct encoding *e, uint32_t value, unsigned int n)
 {
-	for (unsigned int i = 0; i < n; i++)
-		put(e, value >> (8 * i));
+	e->at[0] = (uint8_t)value;
+	e->at[1] = (uint8_t)(value >> 8);
+	e->at[2] = (uint8_t)(value >> 16);
+	e->at[3] = (uint8_t)(value >> 24);
+	e->at += n;
 }
 
 /* ---- operands ------------------------------------------------------------------------------ */

@@ -193,7 +193,7 @@ struct filter_case {
 	const char *name;
 	uint32_t expected;
 	enum npf_dialect dialect;
-	struct npf_insn insns[8]; /* up to the last that is not all zero */
+	struct npf_insn insns[11]; /* up to the last that is not all zero */
 };
 
 /* clang-format off */
@@ -291,6 +291,11 @@ static const struct filter_case filter_cases[] = {
 	{ "unreachable load and branch", 7, 0,
 	  { { NPF_JMP | NPF_JA, 0, 0, 3 }, { NPF_JMP | NPF_JEQ | NPF_K, 0, 1, 0 },
 	    { NPF_LD | NPF_MEM, 0, 0, 1 }, RETURN_A, RETURN(7) } },
+	{ "two questions with a common end", 7, 0,
+	  { LOAD(ABS, B, 2), { NPF_JMP | NPF_JEQ | NPF_K, 0, 2, 2 }, LOAD(ABS, B, 3),
+	    { NPF_JMP | NPF_JGE | NPF_K, 2, 6, 1 }, LOAD(ABS, B, 4),
+	    { NPF_JMP | NPF_JGE | NPF_K, 0, 4, 1 }, { NPF_MISC | NPF_TAX, 0, 0, 0 },
+	    LOAD(ABS, B, 5), { NPF_JMP | NPF_JEQ | NPF_X, 1, 0, 0 }, RETURN(7), RETURN(0) } },
 	{ "protocol", 0x86DD, NPF_DIALECT_LINUX, { LOAD(ABS, W, NPF_AD_PROTOCOL), RETURN_A } },
 	{ "protocol, any size", 0x86DD, NPF_DIALECT_LINUX,
 	  { LOAD(ABS, B, NPF_AD_PROTOCOL), RETURN_A } },
