@@ -98,11 +98,13 @@ static const int needed[] = {
 static int allow_memory(scmp_filter_ctx filter)
 {
 	static const int calls[] = { SCMP_SYS(mmap), SCMP_SYS(mprotect) };
+	const struct scmp_arg_cmp data = {
+		.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_RUN, .datum_b = 0
+	};
 	int err = 0;
 
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]) && !err; i++)
-		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1,
-				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_RUN, 0));
+		err = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i], 1, &data);
 	return err;
 }
 
@@ -110,8 +112,11 @@ static int allow_memory(scmp_filter_ctx filter)
  * exist, and clone is what the C library takes instead. */
 static int allow_threads(scmp_filter_ctx filter)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-				SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+	const struct scmp_arg_cmp thread = {
+		.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = CLONE_THREAD, .datum_b = CLONE_THREAD
+	};
+
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &thread);
 }
 
 /* Is it a terminal, how wide is it? What has a socket not sent yet? */
@@ -121,9 +126,13 @@ static int allow_questions(scmp_filter_ctx filter)
 						 0x5413 /* TIOCGWINSZ */ };
 	int err = 0;
 
-	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]) && !err; i++)
-		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				       SCMP_A1(SCMP_CMP_EQ, requests[i]));
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]) && !err; i++) {
+		const struct scmp_arg_cmp same = { .arg = 1,
+						   .op = SCMP_CMP_EQ,
+						   .datum_a = requests[i] };
+
+		err = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &same);
+	}
 	return err;
 }
 
