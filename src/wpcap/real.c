@@ -145,9 +145,12 @@ static void load_once(void)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-const struct real *wpcap_real(void)
+const struct real *wpcap_real_loaded;
+
+const struct real *wpcap_real_load(void)
 {
 	pthread_once(&once, load_once);
+	__atomic_store_n(&wpcap_real_loaded, &table, __ATOMIC_RELEASE);
 	return &table;
 }
 

@@ -112,7 +112,14 @@ struct real {
 };
 
 /* Loaded on first use; never NULL: what is missing fails. */
-const struct real *wpcap_real(void);
+extern const struct real *wpcap_real_loaded;
+const struct real *wpcap_real_load(void);
+static inline const struct real *wpcap_real(void)
+{
+	const struct real *loaded = __atomic_load_n(&wpcap_real_loaded, __ATOMIC_ACQUIRE);
+
+	return loaded ? loaded : wpcap_real_load();
+}
 /* Is there a libpcap? Otherwise a sentence why not. */
 const char *wpcap_real_missing(void);
 #define REAL(name) (wpcap_real()->name)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <pthread.h>
 
 #include <pcap/namedb.h>
 
@@ -464,6 +465,74 @@ static void savefiles_are_appended_to(void **in)
 	pcap_close(raw);
 }
 
+/* After a failure nothing more is written: a file does not have packets behind a hole. */
+static void a_failed_savefile_stays_as_it_is(void **in)
+{
+	pcap_t *dead = pcap_open_dead(DLT_EN10MB, 65535);
+	uint8_t frame[SAVED_LENGTH] = { 0 };
+	struct pcap_pkthdr header;
+	pcap_dumper_t *dumper = pcap_dump_open(dead, "/dev/full");
+
+	(void)in;
+	assert_non_null(dumper);
+	saved_header(&header, 0);
+	pcap_dump((u_char *)dumper, &header, frame);
+	assert_int_equal(pcap_dump_flush(dumper), -1);
+	assert_true(ferror(pcap_dump_file(dumper)));
+	for (int i = 0; i < 1000; i++)
+		pcap_dump((u_char *)dumper, &header, frame);
+	assert_true(pcap_dump_ftell(dumper) <= 24 + 16 + (long)SAVED_LENGTH);
+	pcap_dump_close(dumper);
+	pcap_close(dead);
+}
+
+struct writer {
+	pcap_dumper_t *dumper;
+	uint8_t number;
+};
+
+static void *write_some(void *arg)
+{
+	const struct writer *writer = arg;
+	uint8_t frame[SAVED_LENGTH] = { [12] = 0x08, [14] = writer->number };
+	struct pcap_pkthdr header;
+
+	memset(frame + 15, writer->number, SAVED_LENGTH - 15);
+	saved_header(&header, writer->number);
+	for (int i = 0; i < 20000; i++)
+		pcap_dump((u_char *)writer->dumper, &header, frame);
+	return NULL;
+}
+
+static void see_whole(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
+{
+	assert_int_equal(header->caplen, SAVED_LENGTH);
+	for (u_int i = 15; i < SAVED_LENGTH; i++)
+		assert_int_equal(data[i], data[14]);
+	++*(uint32_t *)user;
+}
+
+static void threads_write_whole_packets(void **in)
+{
+	struct state *state = *in;
+	pcap_t *p = pcap_open_dead(DLT_EN10MB, 65535);
+	pcap_dumper_t *dumper = pcap_dump_open(p, state->saved.path);
+	struct writer writers[] = { { dumper, 1 }, { dumper, 2 } };
+	pthread_t threads[2];
+	uint32_t n = 0;
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, write_some, &writers[i]), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	pcap_dump_close(dumper);
+	pcap_close(p);
+	p = saved_open(&state->saved);
+	assert_int_equal(pcap_loop(p, -1, see_whole, (u_char *)&n), 0);
+	assert_int_equal(n, 40000);
+	pcap_close(p);
+}
+
 /* ---- names --------------------------------------------------------------------------------- */
 
 static void names_have_numbers(void **in)
@@ -562,6 +631,8 @@ int main(void)
 		TEST(savefiles_are_read_in_every_way),
 		TEST(savefiles_are_filtered),
 		TEST(savefiles_are_appended_to),
+		TEST(a_failed_savefile_stays_as_it_is),
+		TEST(threads_write_whole_packets),
 		TEST(names_have_numbers),
 		TEST(ethertypes_are_in_a_table),
 		TEST(ethers_are_parsed),
