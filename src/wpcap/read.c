@@ -22,13 +22,22 @@
 
 /* ---- batches ------------------------------------------------------------------------------- */
 
+/* To whoever selects, under npf run. */
+static void tell_at_hand(const pcap_t *p, bool at_hand)
+{
+	if (p->at_hand)
+		__atomic_store_n(p->at_hand, at_hand, __ATOMIC_RELAXED);
+}
+
 void wpcap_end_batch(pcap_t *p)
 {
 	if (!p->batch)
 		return;
 	npf_batch_end(p->instance);
 	p->batch = false;
+	p->has_ahead = false;
 	p->walked = 0;
+	tell_at_hand(p, false);
 }
 
 static bool readable(pcap_t *p)
@@ -105,21 +114,36 @@ static bool wanted(pcap_t *p, struct npf_packet *packet)
 }
 
 /* The next packet of the batch that is wanted; none when none is open. */
+static bool find_packet(pcap_t *p, struct npf_packet *packet)
+{
+	while (p->walked < p->longest_walk && npf_batch_next(p->instance, packet)) {
+		p->walked += packet->caplen + OVERHEAD;
+		if (wanted(p, packet))
+			return true;
+	}
+	return false;
+}
+
+static bool take_packet(pcap_t *p, struct npf_packet *packet)
+{
+	if (!p->has_ahead)
+		return find_packet(p, packet);
+	*packet = p->ahead;
+	p->has_ahead = false;
+	return true;
+}
+
 static bool next_packet(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
 {
 	struct npf_packet packet;
 
-	while (p->walked < p->longest_walk && npf_batch_next(p->instance, &packet)) {
-		p->walked += packet.caplen + OVERHEAD;
-		if (!wanted(p, &packet))
-			continue;
-		header->ts = time_of(p, packet.time);
-		header->caplen = packet.caplen;
-		header->len = packet.len;
-		*data = packet.data;
-		return true;
-	}
-	return false;
+	if (!take_packet(p, &packet))
+		return false;
+	header->ts = time_of(p, packet.time);
+	header->caplen = packet.caplen;
+	header->len = packet.len;
+	*data = packet.data;
+	return true;
 }
 
 /* ---- statistics mode ----------------------------------------------------------------------- */
@@ -166,12 +190,15 @@ static int dispatch_record(pcap_t *p, pcap_handler callback, u_char *user)
 
 /* ---- many --------------------------------------------------------------------------------- */
 
-/* While a batch is open the descriptor stays as it is. */
+/* While a batch is open the descriptor stays as it is: may it stay open until the next call? Not
+ * without a packet for it, or who waits would be told of one in vain. */
 static bool lasts(pcap_t *p)
 {
 	if (!p->lasting)
 		p->lasting = readable(p);
-	return p->lasting;
+	p->has_ahead = p->has_ahead || (p->lasting && find_packet(p, &p->ahead));
+	tell_at_hand(p, p->has_ahead);
+	return p->has_ahead;
 }
 
 /* Hand out up to count packets of the batch. It ends with its last; before that it stays open for the
@@ -258,6 +285,7 @@ static int next(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
 		return read_record(p, header, data);
 	if (was_broken(p))
 		return PCAP_ERROR_BREAK;
+	tell_at_hand(p, false);
 	if (p->batch && next_packet(p, header, data))
 		return 1;
 	wpcap_end_batch(p);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * For npf run: programs such as dumpcap keep, of all rights, those that a packet socket wants, before
- * they open an adapter. NPF wants two more, so those stay as long as the packet socket's do. A library
- * of its own that is preloaded: what the program calls instead of libcap's cap_set_proc().
+ * they open an adapter. NPF wants two more, so those stay as long as the packet socket's do.
  */
+#include "wpcap/run.h"
+
 #include <dlfcn.h>
 #include <linux/capability.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 /* As <sys/capability.h> has them; libcap's headers are not wanted for two calls. */
 typedef struct _cap_struct *cap_t;
@@ -62,12 +64,12 @@ static int set_with_more(cap_t caps)
 	return result;
 }
 
-__attribute__((visibility("default"))) int cap_set_proc(cap_t caps)
+RUN_EXPORT int cap_set_proc(cap_t caps)
 {
 	if (!find())
 		return -1;
 	/* Who has not got them cannot keep them. */
-	if (captures(caps, PERMITTED) && !set_with_more(caps))
+	if (!getenv("NPF_DROP_RIGHTS") && captures(caps, PERMITTED) && !set_with_more(caps))
 		return 0;
 	return libcap.set_proc(caps);
 }

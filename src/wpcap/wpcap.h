@@ -68,6 +68,9 @@ struct pcap {
 	uint32_t walked;           /* bytes of it */
 	uint32_t longest_walk;     /* bytes after which it ends */
 	bool lasting;              /* it is known that the descriptor is readable meanwhile */
+	struct npf_packet ahead;   /* the next one, */
+	bool has_ahead;            /* if it was looked for and found */
+	uint8_t *at_hand;          /* run.h's, of our descriptor; NULL: not there */
 	struct pcap_pkthdr header; /* of pcap_next() */
 	uint8_t record[64];        /* of statistics */
 	struct pcap_samp sampling;

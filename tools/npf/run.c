@@ -17,7 +17,7 @@
 
 #define LIBRARY "libwpcap.so.0"
 #define DROP_IN "npf-libpcap"
-#define RIGHTS  DROP_IN "/npf-rights.so"
+#define MODULE  DROP_IN "/npf-run.so"
 
 /* As env(1) and shells have it. */
 #define EXIT_CANNOT_RUN 126
@@ -92,14 +92,12 @@ static int put_neighbour(const char *variable, const char *library, const char *
 
 /*
  * Programs that load libpcap by its name while they run look into the handle that they got, not for
- * who was first: beside the library is a folder in which it has that name. Those that give up rights
- * before they open an adapter would give up NPF's.
+ * who was first: beside the library is a folder in which it has that name. The module beside it keeps
+ * rights and saves system calls (src/wpcap/run.h).
  */
-static int preload(const char *library, bool keep_rights)
+static int preload(const char *library)
 {
-	if (keep_rights && put_neighbour("LD_PRELOAD", library, RIGHTS))
-		return -1;
-	if (put_before("LD_PRELOAD", library))
+	if (put_neighbour("LD_PRELOAD", library, MODULE) || put_before("LD_PRELOAD", library))
 		return -1;
 	return put_neighbour("LD_LIBRARY_PATH", library, DROP_IN);
 }
@@ -134,7 +132,7 @@ static bool find_program(const char *name, char path[PATH_MAX])
 	return false;
 }
 
-static int run_program(char **argv, bool keep_rights)
+static int run_program(char **argv)
 {
 	const struct npf_command *command = &npf_command_run;
 	char library[PATH_MAX], program[PATH_MAX];
@@ -151,7 +149,7 @@ static int run_program(char **argv, bool keep_rights)
 				     "%s has rights of its own, so nothing can be loaded into it; "
 				     "run this as root",
 				     program);
-	if (preload(library, keep_rights))
+	if (preload(library))
 		return npf_tool_fail(command, EXIT_FAILED, "%s", strerror(errno));
 	execv(program, argv);
 	return npf_tool_fail(command, EXIT_CANNOT_RUN, "%s: %s", program, strerror(errno));
@@ -166,20 +164,19 @@ static int run(int argc, char **argv)
 		{ "drop-rights", no_argument, NULL, 'd' },
 		{ 0 },
 	};
-	bool keep_rights = true;
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, "+td", options, NULL)) != -1) {
 		if (letter == 't')
 			setenv("NPF_TRACE", "1", 1);
 		else if (letter == 'd')
-			keep_rights = false;
+			setenv("NPF_DROP_RIGHTS", "1", 1);
 		else
 			return npf_tool_hint(&npf_command_run);
 	}
 	if (optind == argc)
 		return npf_tool_usage(&npf_command_run, "which program? npf run -- tcpdump -i lo");
-	return run_program(argv + optind, keep_rights);
+	return run_program(argv + optind);
 }
 
 const struct npf_command npf_command_run = {
