@@ -79,6 +79,7 @@ struct sender {
 	uint64_t live_frame_ns; /* what a live frame took last, never 0 */
 	bool segments;          /* TCP instead of UDP */
 	uint64_t most;          /* bytes after which a burst ends before its time; 0: none */
+	unsigned int pps;       /* most packets a second by sendmmsg; 0: as fast as it goes */
 	uint8_t frame[MAX_FRAME];
 };
 

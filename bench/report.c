@@ -9,7 +9,6 @@
 
 #define MOST_ADDED     0.60 /* of tcpdump's */
 #define MOST_RUN_ADDED 0.65 /* of the same program's on libpcap */
-#define MOST_RUN_CPU   1.00
 #define MOST_READER    0.35 /* of tcpdump's */
 #define MOST_PROGRAM   15.0 /* ns a packet */
 #define MOST_CPU       1.0  /* ns a packet: nothing that grows with the traffic */
@@ -351,16 +350,10 @@ static unsigned int judge_dump(const struct results *results, struct verdict *ve
 	return n + 1;
 }
 
-static double share_lost(const struct reader *reader)
-{
-	return reader->delivered ? 100.0 * (double)lost(reader) / (double)reader->delivered : 0;
-}
-
-/* One that was installed for libpcap, through npf run, beside itself. */
+/* One that was installed for libpcap, through npf run, beside itself; phase l has its CPU. */
 static unsigned int judge_run(const struct results *results, const unsigned int cost[2],
-			      const unsigned int readers[2], struct verdict *verdicts)
+			      struct verdict *verdicts)
 {
-	const char *label = reader_tools[readers[1]].label;
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < N_GENERATORS * N_SIZES; i++) {
@@ -368,28 +361,11 @@ static unsigned int judge_run(const struct results *results, const unsigned int 
 		struct verdict *verdict = &verdicts[n++];
 
 		snprintf(verdict->what, sizeof(verdict->what), "cost added, %zu B, %s: %s",
-			 frame_sizes[s], generator_names[g], label);
+			 frame_sizes[s], generator_names[g], cost_tools[cost[1]].label);
 		verdict->measured = series_ratio(&results->cost[cost[1]][g][s].added,
 						 &results->cost[cost[0]][g][s].added);
 		verdict->limit = MOST_RUN_ADDED;
 		verdict->unit = "x itself";
-	}
-	for (unsigned int s = 0; s < N_SIZES; s++, n += 2) {
-		const struct reader *theirs = &results->reader[readers[0]][s];
-		const struct reader *ours = &results->reader[readers[1]][s];
-
-		verdicts[n] = (struct verdict){ .measured = series_ratio(&ours->ns, &theirs->ns),
-						.limit = MOST_RUN_CPU,
-						.unit = "x itself" };
-		verdicts[n + 1] = (struct verdict){ .measured = ours->ns.n && theirs->ns.n
-									? share_lost(ours)
-									: NAN,
-						    .limit = share_lost(theirs),
-						    .unit = "% lost" };
-		snprintf(verdicts[n].what, sizeof(verdicts[n].what), "reader CPU, %zu B: %s",
-			 frame_sizes[s], label);
-		snprintf(verdicts[n + 1].what, sizeof(verdicts[n].what), "loss, %zu B: %s",
-			 frame_sizes[s], label);
 	}
 	return n;
 }
@@ -398,11 +374,9 @@ static unsigned int judge_runs(const struct results *results, struct verdict *ve
 {
 	static const unsigned int costs[][2] = { { COST_TCPDUMP, COST_RUN_TCPDUMP },
 						 { COST_DUMPCAP, COST_RUN_DUMPCAP } };
-	static const unsigned int readers[][2] = { { READER_TCPDUMP, READER_RUN_TCPDUMP },
-						   { READER_DUMPCAP, READER_RUN_DUMPCAP } };
-	unsigned int n = judge_run(results, costs[0], readers[0], verdicts);
+	unsigned int n = judge_run(results, costs[0], verdicts);
 
-	return n + judge_run(results, costs[1], readers[1], verdicts + n);
+	return n + judge_run(results, costs[1], verdicts + n);
 }
 
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS])

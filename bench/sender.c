@@ -214,6 +214,13 @@ static bool is_over(const struct sender *sender, size_t size, const struct burst
 	       (sender->most && burst->sent * size >= sender->most / 10 * 9);
 }
 
+/* Until the rate that is kept allows the next. */
+static void keep_rate(const struct sender *sender, uint64_t start, uint64_t sent)
+{
+	while (sender->pps && clock_ns(CLOCK_MONOTONIC) - start < sent * 1000000000 / sender->pps)
+		;
+}
+
 void sender_burst(struct sender *sender, enum generator generator, size_t size, unsigned int ms,
 		  struct burst *burst)
 {
@@ -232,6 +239,7 @@ void sender_burst(struct sender *sender, enum generator generator, size_t size, 
 	burst->wall_ns = 0;
 	do {
 		burst->sent += send(sender, size, left_of(sender, size, burst, length));
+		keep_rate(sender, start, burst->sent);
 		burst->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;
 	} while (!is_over(sender, size, burst, length));
 	burst->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;

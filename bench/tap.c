@@ -16,6 +16,7 @@
 #include "bench.h"
 #include "engine.h"
 #include "kernel.h"
+#include "library.h"
 #include "savefile.h"
 
 #define QUIET         0.05 /* share of all CPUs that others may use */
@@ -365,8 +366,8 @@ static void usage(FILE *out)
 	      "  -r, --rounds N     interleaved rounds (default 5)\n"
 	      "  -m, --ms N         length of a burst in ms (default 300)\n"
 	      "  -p, --phases LIST  of c(ost) r(eader) s(tatistics) i(nstances) (in)j(ection) d(ump)\n"
-	      "                     e(ngine) (default crsijdefk); k: filters in the (k)ernel,\n"
-	      "                     f: save(f)iles; e and f need no root\n"
+	      "                     e(ngine) (default crsijdefkl); k: filters in the (k)ernel,\n"
+	      "                     f: save(f)iles, l: programs of (l)ibpcap; e and f need no root\n"
 	      "  -t, --traces DIR   Ethernet traces for e beside the synthetic mix (default:\n"
 	      "                     $NPF_TESTDATA/pcaps)\n"
 	      "      --dump-dir DIR     where dumps are written, on the disk to measure\n"
@@ -442,7 +443,7 @@ static void parse(struct bench *bench, int argc, char **argv)
 			usage(option == 'h' ? stdout : stderr), exit(option == 'h' ? 0 : 2);
 	}
 	phases = bench->results.phases;
-	if (optind < argc || strspn(phases, "crsijdefk") != strlen(phases))
+	if (optind < argc || strspn(phases, "crsijdefkl") != strlen(phases))
 		usage(stderr), exit(2);
 }
 
@@ -520,6 +521,16 @@ static void measure_kernel(struct bench *bench)
 	free(json);
 }
 
+static void measure_library(struct bench *bench)
+{
+	const struct library_options options = { &bench->world, &bench->sender, bench->npf,
+						 bench->results.rounds, bench->results.ms };
+	char *json = own_json(bench, "library");
+
+	library_bench(&options, stdout, json);
+	free(json);
+}
+
 static void warn_of_noise(const struct results *results)
 {
 	if (results->busy > QUIET)
@@ -534,7 +545,7 @@ static void warn_of_noise(const struct results *results)
 int main(int argc, char **argv)
 {
 	static struct bench bench = { .npf = "npf",
-				      .results = { .phases = "crsijdefk",
+				      .results = { .phases = "crsijdefkl",
 						   .rounds = 5,
 						   .ms = 300,
 						   .dump_directory = ".",
@@ -545,12 +556,14 @@ int main(int argc, char **argv)
 						   .sender_share = 1 },
 				      .savefile = { .directory = "/dev/shm", .mib = 1024 } };
 
+	if (argc > 1 && !strcmp(argv[1], "pcap-reader"))
+		return library_reader(argc, argv);
 	parse(&bench, argc, argv);
 	if (strchr(bench.results.phases, 'e'))
 		measure_engine(&bench);
 	if (strchr(bench.results.phases, 'f'))
 		measure_savefile(&bench);
-	if (!strpbrk(bench.results.phases, "crsijdk"))
+	if (!strpbrk(bench.results.phases, "crsijdkl"))
 		return 0;
 	/* A shell that is killed must not leave us behind. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -559,6 +572,8 @@ int main(int argc, char **argv)
 	sender_create(&bench.sender, &bench.world);
 	if (strchr(bench.results.phases, 'k'))
 		measure_kernel(&bench);
+	if (strchr(bench.results.phases, 'l'))
+		measure_library(&bench);
 	if (!strpbrk(bench.results.phases, "crsijd"))
 		return 0;
 	measure(&bench);
