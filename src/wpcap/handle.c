@@ -209,9 +209,19 @@ static pcap_t *ask_again(pcap_t *p)
 
 WPCAP_EXPORT int pcap_can_set_rfmon(pcap_t *p)
 {
+	pcap_t *other;
+	int result;
+
 	if (p->real)
 		return REAL(pcap_can_set_rfmon)(p->real);
-	return wpcap_fail(p, PCAP_ERROR_ACTIVATED, "can't perform  operation on activated capture");
+	other = ask_again(p);
+	if (!other)
+		return PCAP_ERROR;
+	result = REAL(pcap_can_set_rfmon)(other);
+	if (result < 0)
+		wpcap_fail_as(p, result, other);
+	REAL(pcap_close)(other);
+	return result;
 }
 
 WPCAP_EXPORT int pcap_list_tstamp_types(pcap_t *p, int **types)
@@ -447,24 +457,31 @@ WPCAP_EXPORT pcap_dumper_t *pcap_dump_fopen(pcap_t *p, FILE *file)
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
+/* In libpcap's words: programs show them. */
+static int inject(pcap_t *p, const void *frame, size_t size)
+{
+	int64_t sent = npf_write(p->instance, frame, size);
+
+	if (sent < 0)
+		return wpcap_fail(p, PCAP_ERROR, "send: %s", strerror((int)-sent));
+	return (int)sent;
+}
+
 WPCAP_EXPORT int pcap_inject(pcap_t *p, const void *frame, size_t size)
 {
-	int64_t sent;
-
 	if (p->real)
 		return REAL(pcap_inject)(p->real, frame, size);
 	if (!size)
 		return wpcap_fail(p, PCAP_ERROR,
 				  "The number of bytes to be injected must not be zero");
-	sent = npf_write(p->instance, frame, size);
-	return sent < 0 ? wpcap_fail_adapter(p, PCAP_ERROR, "send") : (int)sent;
+	return inject(p, frame, size);
 }
 
 WPCAP_EXPORT int pcap_sendpacket(pcap_t *p, const u_char *frame, int size)
 {
 	if (p->real)
 		return REAL(pcap_sendpacket)(p->real, frame, size);
-	if (size < 0)
-		return wpcap_fail(p, PCAP_ERROR, "send: the size is negative");
-	return pcap_inject(p, frame, (size_t)size) < 0 ? PCAP_ERROR : 0;
+	if (size <= 0)
+		return wpcap_fail(p, PCAP_ERROR, "The number of bytes to be sent must be positive");
+	return inject(p, frame, (size_t)size) < 0 ? PCAP_ERROR : 0;
 }

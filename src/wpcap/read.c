@@ -212,7 +212,10 @@ static int walk(pcap_t *p, int count, pcap_handler callback, u_char *user)
 	while (next_packet(p, &header, &data)) {
 		callback(user, &header, data);
 		n++;
-		if (n == count || __atomic_load_n(&p->broken, __ATOMIC_RELAXED)) {
+		/* As on libpcap's interfaces: at once, whatever was handed out. */
+		if (was_broken(p))
+			n = PCAP_ERROR_BREAK;
+		if (n < 0 || n == count) {
 			if (lasts(p))
 				return n;
 			break;

@@ -41,7 +41,7 @@ static void options_are_refused_after_activation(void **in)
 	assert_int_equal(pcap_set_tstamp_precision(state->p, 1), PCAP_ERROR_ACTIVATED);
 	assert_int_equal(pcap_set_tstamp_type(state->p, 1), PCAP_ERROR_ACTIVATED);
 	assert_int_equal(pcap_set_protocol_linux(state->p, 1), PCAP_ERROR_ACTIVATED);
-	assert_int_equal(pcap_can_set_rfmon(state->p), PCAP_ERROR_ACTIVATED);
+	assert_int_equal(pcap_can_set_rfmon(state->p), 0);
 	assert_true(strlen(pcap_geterr(state->p)) > 10);
 	assert_true(pcap_list_tstamp_types(state->p, &types) >= 0);
 	pcap_free_tstamp_types(types);
@@ -192,10 +192,11 @@ static void breakloop_in_a_callback(void **in)
 	struct seen seen = { .p = state->p, .stop_at = 5 };
 
 	send_far(state, 0, 10);
-	/* dispatch tells how many it gave, the loop that it was broken. */
 	assert_int_equal(pcap_loop(state->p, -1, see, (u_char *)&seen), PCAP_ERROR_BREAK);
 	assert_int_equal(seen.next, 5);
-	assert_frames(state, 5, 5);
+	seen.stop_at = 6;
+	assert_int_equal(pcap_dispatch(state->p, 1, see, (u_char *)&seen), PCAP_ERROR_BREAK);
+	assert_frames(state, 6, 4);
 }
 
 static void *break_it(void *arg)

@@ -29,8 +29,16 @@ ip link add vdown type veth peer name vother
 ip link set va up
 ip link set vb up
 
+vanishing() { # it does so in each run
+	ip link add vgone type veth peer name vgone2
+	ip link set vgone up
+	ip link set vgone2 up
+}
+
 unset LD_LIBRARY_PATH
+vanishing
 timeout 20 "$transcript" >"$work/libpcap"
+vanishing
 LD_LIBRARY_PATH=$work/lib timeout 20 "$transcript" >"$work/libwpcap"
 grep -q 'library: .* on npf' "$work/libwpcap"
 if grep -q 'library: .* on npf' "$work/libpcap"; then

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pcap/pcap.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,220 @@ static void tell_packets(int snaplen, const char *expression, int direction)
 	pcap_close(p);
 }
 
+/* ---- ways to read -------------------------------------------------------------------------- */
+
+static pcap_t *open_with(const char *device, void (*set)(pcap_t *p))
+{
+	pcap_t *p = pcap_create(device, errbuf);
+
+	TELL(p, pcap_set_snaplen(p, 200));
+	TELL(p, pcap_set_promisc(p, 1));
+	TELL(p, pcap_set_timeout(p, 50));
+	set(p);
+	TELL(p, pcap_activate(p));
+	return p;
+}
+
+static void set_nothing(pcap_t *p)
+{
+	(void)p;
+}
+
+static void set_immediate(pcap_t *p)
+{
+	TELL(p, pcap_set_timeout(p, 100000));
+	TELL(p, pcap_set_immediate_mode(p, 1));
+}
+
+static void set_nano(pcap_t *p)
+{
+	TELL(p, pcap_set_tstamp_precision(p, PCAP_TSTAMP_PRECISION_NANO));
+}
+
+static void set_protocol(pcap_t *p)
+{
+	TELL(p, pcap_set_protocol_linux(p, 0x88b5));
+}
+
+static void set_small(pcap_t *p)
+{
+	TELL(p, pcap_set_buffer_size(p, 100000));
+}
+
+static void filter_own(pcap_t *p)
+{
+	struct bpf_program program;
+
+	TELL(p, pcap_compile(p, &program, "ether proto 0x88b5", 1, PCAP_NETMASK_UNKNOWN));
+	TELL(p, pcap_setfilter(p, &program));
+	pcap_freecode(&program);
+}
+
+static void take(pcap_t *p, int *n, int until)
+{
+	while (*n < until) {
+		struct pcap_pkthdr *header;
+		const u_char *data;
+		int result = pcap_next_ex(p, &header, &data);
+
+		if (result == 1)
+			see((u_char *)n, header, data);
+		else if (result < 0)
+			TELL(p, result);
+	}
+}
+
+static void tell_mode(const char *what, void (*set)(pcap_t *p))
+{
+	pcap_t *other, *p;
+	int n = 0;
+
+	printf("-- %s\n", what);
+	p = open_with(HERE, set);
+	TELL(p, pcap_get_tstamp_precision(p));
+	filter_own(p);
+	other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	send_frames(other, FRAMES);
+	take(p, &n, FRAMES);
+	pcap_close(other);
+	pcap_close(p);
+}
+
+static pcap_t *to_break;
+
+static void see_and_break(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
+{
+	see(user, header, data);
+	pcap_breakloop(to_break);
+}
+
+static void tell_breaks(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p = open_with(HERE, set_nothing);
+	struct pcap_pkthdr *header, copy;
+	const u_char *data;
+	int n = 0;
+
+	printf("-- breaks\n");
+	filter_own(p);
+	to_break = p;
+	pcap_breakloop(p);
+	TELL(p, pcap_loop(p, 1, see, (u_char *)&n));
+	pcap_breakloop(p);
+	TELL(p, pcap_dispatch(p, 1, see, (u_char *)&n));
+	pcap_breakloop(p);
+	TELL(p, pcap_next_ex(p, &header, &data));
+	pcap_breakloop(p);
+	printf("next: %d\n", pcap_next(p, &copy) != NULL);
+	send_frames(other, FRAMES);
+	TELL(p, pcap_loop(p, -1, see_and_break, (u_char *)&n));
+	take(p, &n, 2);
+	TELL(p, pcap_loop(p, 1, see_and_break, (u_char *)&n));
+	take(p, &n, FRAMES);
+	pcap_close(other);
+	pcap_close(p);
+}
+
+static void await_readable(pcap_t *p)
+{
+	struct pollfd pollfd = { .fd = pcap_get_selectable_fd(p), .events = POLLIN };
+
+	while (poll(&pollfd, 1, -1) != 1)
+		;
+}
+
+static void tell_without_blocking(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p = open_with(HERE, set_nothing);
+	struct pcap_pkthdr *header, copy;
+	const u_char *data;
+	int n = 0;
+
+	printf("-- without blocking\n");
+	filter_own(p);
+	TELL(p, pcap_setnonblock(p, 1, errbuf));
+	TELL(p, pcap_dispatch(p, -1, see, (u_char *)&n));
+	TELL(p, pcap_next_ex(p, &header, &data));
+	printf("next: %d\n", pcap_next(p, &copy) != NULL);
+	send_frames(other, FRAMES);
+	while (n < FRAMES) {
+		await_readable(p);
+		if (pcap_dispatch(p, 2, see, (u_char *)&n) < 0)
+			TELL(p, -1);
+	}
+	TELL(p, pcap_dispatch(p, -1, see, (u_char *)&n));
+	TELL(p, pcap_setnonblock(p, 0, errbuf));
+	TELL(p, pcap_getnonblock(p, errbuf));
+	pcap_close(other);
+	pcap_close(p);
+}
+
+static void tell_other_filter(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p = open_with(HERE, set_nothing);
+	struct bpf_program program;
+	int n = 0;
+
+	printf("-- another filter\n");
+	filter_own(p);
+	send_frames(other, FRAMES);
+	TELL(p, pcap_compile(p, &program, "ether proto 0x88b5 and ether[14] > 2", 1, 0));
+	TELL(p, pcap_setfilter(p, &program));
+	pcap_freecode(&program);
+	send_frames(other, FRAMES);
+	take(p, &n, 2);
+	TELL(p, pcap_compile(p, &program, "ip broadcast", 1, PCAP_NETMASK_UNKNOWN));
+	TELL(p, pcap_compile(p, &program, "host no-such-host.invalid", 1, 0));
+	TELL(p, pcap_compile(p, &program, "ether host 10", 1, 0));
+	TELL(p, pcap_compile(p, &program, "port ssh2000", 1, 0));
+	TELL(p, pcap_compile(p, &program, "inbound", 1, 0));
+	pcap_freecode(&program);
+	pcap_close(other);
+	pcap_close(p);
+}
+
+static void tell_wrong_calls(void)
+{
+	static u_char large[70000];
+	pcap_t *p = open_with(HERE, set_nothing);
+
+	printf("-- wrong calls\n");
+	/* libpcap's text ends with whatever errno was. */
+	TELL(NULL, pcap_inject(p, large, 0));
+	TELL(p, pcap_inject(p, large, sizeof(large)));
+	TELL(NULL, pcap_sendpacket(p, large, 0));
+	TELL(p, pcap_sendpacket(p, large, sizeof(large)));
+	TELL(p, pcap_setdirection(p, (pcap_direction_t)7));
+	TELL(p, pcap_can_set_rfmon(p));
+	TELL(p, pcap_set_tstamp_type(p, PCAP_TSTAMP_HOST));
+	TELL(p, pcap_set_tstamp_precision(p, PCAP_TSTAMP_PRECISION_NANO));
+	TELL(p, pcap_set_buffer_size(p, 1000));
+	TELL(p, pcap_set_protocol_linux(p, 1));
+	TELL(p, pcap_set_immediate_mode(p, 1));
+	TELL(p, pcap_setfilter(p, NULL));
+	printf("dump: %d (%s)\n", pcap_dump_open(p, "/nonexistent/x") != NULL, pcap_geterr(p));
+	pcap_close(p);
+}
+
+static void tell_end(const char *device, const char *command)
+{
+	pcap_t *p = open_with(device, set_nothing);
+	struct pcap_pkthdr *header;
+	const u_char *data;
+	int result;
+
+	printf("-- %s\n", command);
+	if (system(command))
+		puts("the command failed");
+	while (!(result = pcap_next_ex(p, &header, &data)) || result == 1)
+		;
+	TELL(p, result);
+	pcap_close(p);
+}
+
 static void tell_devices(void)
 {
 	bpf_u_int32 net = 1, mask = 1;
@@ -194,5 +409,14 @@ int main(void)
 	tell_packets(65535, "ether proto 0x88b5", PCAP_D_INOUT);
 	tell_packets(60, "ether proto 0x88b5 and ether[14] < 9", PCAP_D_IN);
 	tell_packets(65535, "ether proto 0x88b5", PCAP_D_OUT);
+	tell_mode("immediate", set_immediate);
+	tell_mode("nanoseconds", set_nano);
+	tell_mode("one protocol", set_protocol);
+	tell_mode("a small buffer", set_small);
+	tell_breaks();
+	tell_without_blocking();
+	tell_other_filter();
+	tell_wrong_calls();
+	tell_end("vgone", "ip link del vgone");
 	return 0;
 }
