@@ -127,7 +127,7 @@ typedef union _ULARGE_INTEGER {
  * NPF_HANDLE_DESCRIPTOR(handle), WaitForSingleObject() the handle. */
 typedef void *HANDLE;
 typedef HANDLE *PHANDLE, *LPHANDLE;
-typedef HANDLE HINSTANCE, HMODULE, HWND, HKEY, HLOCAL;
+typedef HANDLE HINSTANCE, HMODULE, HWND, HKEY, HLOCAL, HGLOBAL;
 #define INVALID_HANDLE_VALUE          ((HANDLE)(LONG_PTR)-1)
 #define NPF_HANDLE_DESCRIPTOR(handle) ((int)(LONG_PTR)(handle))
 

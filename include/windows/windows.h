@@ -128,6 +128,26 @@ HANDLE CreateThread(LPSECURITY_ATTRIBUTES security, SIZE_T stack, LPTHREAD_START
 void ExitThread(DWORD code) __attribute__((noreturn));
 BOOL GetExitCodeThread(HANDLE thread, LPDWORD code);
 DWORD GetCurrentThreadId(void);
+
+/* These two name the caller only. */
+HANDLE GetCurrentThread(void);
+HANDLE GetCurrentProcess(void);
+#define THREAD_PRIORITY_IDLE          (-15)
+#define THREAD_PRIORITY_LOWEST        (-2)
+#define THREAD_PRIORITY_BELOW_NORMAL  (-1)
+#define THREAD_PRIORITY_NORMAL        0
+#define THREAD_PRIORITY_ABOVE_NORMAL  1
+#define THREAD_PRIORITY_HIGHEST       2
+#define THREAD_PRIORITY_TIME_CRITICAL 15
+#define IDLE_PRIORITY_CLASS           0x40u
+#define BELOW_NORMAL_PRIORITY_CLASS   0x4000u
+#define NORMAL_PRIORITY_CLASS         0x20u
+#define ABOVE_NORMAL_PRIORITY_CLASS   0x8000u
+#define HIGH_PRIORITY_CLASS           0x80u
+#define REALTIME_PRIORITY_CLASS       0x100u
+/* As nice values; to raise one wants CAP_SYS_NICE. */
+BOOL SetThreadPriority(HANDLE thread, int priority);
+BOOL SetPriorityClass(HANDLE process, DWORD level);
 DWORD GetCurrentProcessId(void);
 void ExitProcess(UINT code) __attribute__((noreturn));
 
@@ -158,8 +178,65 @@ typedef BOOL(WINAPI *PHANDLER_ROUTINE)(DWORD event);
  * TRUE ignores Ctrl-C. */
 BOOL SetConsoleCtrlHandler(PHANDLER_ROUTINE handler, BOOL add);
 
+#define STD_INPUT_HANDLE  ((DWORD)-10)
+#define STD_OUTPUT_HANDLE ((DWORD)-11)
+#define STD_ERROR_HANDLE  ((DWORD)-12)
+HANDLE GetStdHandle(DWORD which);
+
+typedef struct _COORD {
+	SHORT X, Y;
+} COORD, *PCOORD;
+typedef struct _SMALL_RECT {
+	SHORT Left, Top, Right, Bottom;
+} SMALL_RECT, *PSMALL_RECT;
+typedef struct _CONSOLE_SCREEN_BUFFER_INFO {
+	COORD dwSize;
+	COORD dwCursorPosition; /* 0,0: a terminal does not tell without being read from */
+	WORD wAttributes;
+	SMALL_RECT srWindow;
+	COORD dwMaximumWindowSize;
+} CONSOLE_SCREEN_BUFFER_INFO, *PCONSOLE_SCREEN_BUFFER_INFO;
+
+#define FOREGROUND_BLUE      0x01
+#define FOREGROUND_GREEN     0x02
+#define FOREGROUND_RED       0x04
+#define FOREGROUND_INTENSITY 0x08
+#define BACKGROUND_BLUE      0x10
+#define BACKGROUND_GREEN     0x20
+#define BACKGROUND_RED       0x40
+#define BACKGROUND_INTENSITY 0x80
+/* FALSE where the handle is no terminal: nothing is written to files and pipes. */
+BOOL GetConsoleScreenBufferInfo(HANDLE console, PCONSOLE_SCREEN_BUFFER_INFO info);
+BOOL SetConsoleCursorPosition(HANDLE console, COORD position);
+BOOL SetConsoleTextAttribute(HANDLE console, WORD attributes);
+BOOL SetConsoleTitleA(LPCSTR title);
+#define SetConsoleTitle SetConsoleTitleA
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+/* One heap, malloc()'s. */
+#define HEAP_ZERO_MEMORY 0x08u
+#define GMEM_FIXED       0x00u
+#define GMEM_MOVEABLE    0x02u
+#define GMEM_ZEROINIT    0x40u
+#define GPTR             0x40u
+#define GHND             0x42u
+#define LPTR             0x40u
+HANDLE GetProcessHeap(void);
+LPVOID HeapAlloc(HANDLE heap, DWORD flags, SIZE_T bytes);
+BOOL HeapFree(HANDLE heap, DWORD flags, LPVOID memory);
+HGLOBAL GlobalAlloc(UINT flags, SIZE_T bytes);
+HGLOBAL GlobalFree(HGLOBAL memory);
+HLOCAL LocalAlloc(UINT flags, SIZE_T bytes);
+#define GlobalLock(memory)           ((LPVOID)(memory))
+#define GlobalUnlock(memory)         TRUE
+#define GlobalAllocPtr(flags, bytes) ((LPVOID)GlobalAlloc((flags), (bytes)))
+#define GlobalFreePtr(memory)        GlobalFree((HGLOBAL)(memory))
+
 /* ---- Microsoft's additions to the C library ------------------------------------------------ */
 
+#define __max(a, b) ((a) > (b) ? (a) : (b))
+#define __min(a, b) ((a) < (b) ? (a) : (b))
 #define _TRUNCATE   ((size_t)-1)
 #define _countof(a) (sizeof(a) / sizeof((a)[0]))
 

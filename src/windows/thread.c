@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -268,4 +269,55 @@ BOOL TryEnterCriticalSection(LPCRITICAL_SECTION section)
 void LeaveCriticalSection(LPCRITICAL_SECTION section)
 {
 	pthread_mutex_unlock(section);
+}
+
+/* ---- priorities ---------------------------------------------------------------------------- */
+
+/* As there, -1 and -2, which nothing else is. */
+HANDLE GetCurrentProcess(void)
+{
+	return (HANDLE)(LONG_PTR)-1;
+}
+
+HANDLE GetCurrentThread(void)
+{
+	return (HANDLE)(LONG_PTR)-2;
+}
+
+static BOOL set_nice(HANDLE who, HANDLE caller, int nice)
+{
+	if (who != caller) {
+		SetLastError(ERROR_NOT_SUPPORTED);
+		return FALSE;
+	}
+	/* Of a thread, on Linux. */
+	return !setpriority(PRIO_PROCESS, 0, nice);
+}
+
+BOOL SetThreadPriority(HANDLE thread, int priority)
+{
+	int nice = priority == THREAD_PRIORITY_TIME_CRITICAL ? -20
+		   : priority == THREAD_PRIORITY_IDLE        ? 19
+							     : -5 * priority;
+
+	return set_nice(thread, GetCurrentThread(), nice);
+}
+
+BOOL SetPriorityClass(HANDLE process, DWORD level)
+{
+	static const struct {
+		DWORD level;
+		int nice;
+	} levels[] = {
+		{ IDLE_PRIORITY_CLASS, 19 },  { BELOW_NORMAL_PRIORITY_CLASS, 5 },
+		{ NORMAL_PRIORITY_CLASS, 0 }, { ABOVE_NORMAL_PRIORITY_CLASS, -5 },
+		{ HIGH_PRIORITY_CLASS, -10 }, { REALTIME_PRIORITY_CLASS, -20 },
+	};
+
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (levels[i].level == level)
+			return set_nice(process, GetCurrentProcess(), levels[i].nice);
+	}
+	SetLastError(ERROR_INVALID_PARAMETER);
+	return FALSE;
 }

@@ -12,8 +12,12 @@
 
 #include "lib/check.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #pragma comment(lib, "ws2_32.lib")
 
@@ -415,6 +419,88 @@ static void sockets_of_windows(void **in)
 
 _Static_assert(sizeof(struct in_addr) == 4, "as before");
 
+/* ---- memory, the screen, priorities -------------------------------------------------------- */
+
+static void there_is_one_heap(void **state)
+{
+	char *a = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, 100);
+	char *b = GlobalAllocPtr(GHND, 100), *c = LocalAlloc(LPTR, 0);
+
+	(void)state;
+	assert_non_null(GetProcessHeap());
+	assert_non_null(a);
+	assert_non_null(b);
+	assert_non_null(c);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(a[i] | b[i], 0);
+	assert_true(HeapFree(GetProcessHeap(), 0, a));
+	assert_null(GlobalFreePtr(b));
+	assert_null(LocalFree(c));
+}
+
+/* Files and pipes get no escape sequences. */
+static void a_file_is_no_screen(void **state)
+{
+	CONSOLE_SCREEN_BUFFER_INFO info;
+	COORD position = { 1, 2 };
+	FILE *file = tmpfile();
+	HANDLE console = (HANDLE)(LONG_PTR)fileno(file);
+
+	(void)state;
+	assert_false(GetConsoleScreenBufferInfo(console, &info));
+	assert_false(SetConsoleCursorPosition(console, position));
+	assert_false(SetConsoleTextAttribute(console, FOREGROUND_RED));
+	assert_int_equal(lseek(fileno(file), 0, SEEK_END), 0);
+	fclose(file);
+	assert_int_equal(NPF_HANDLE_DESCRIPTOR(GetStdHandle(STD_ERROR_HANDLE)), STDERR_FILENO);
+	assert_ptr_equal(GetStdHandle(7), INVALID_HANDLE_VALUE);
+	assert_int_equal(GetLastError(), ERROR_INVALID_HANDLE);
+}
+
+static void a_terminal_is_a_screen(void **state)
+{
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY), slave;
+	struct winsize size = { .ws_row = 30, .ws_col = 90 };
+	CONSOLE_SCREEN_BUFFER_INFO info;
+	COORD position = { 4, 2 };
+	char said[64] = "";
+	ssize_t n;
+
+	(void)state;
+	if (terminal < 0 || grantpt(terminal) || unlockpt(terminal))
+		skip();
+	slave = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+	if (slave < 0)
+		skip();
+	assert_int_equal(ioctl(terminal, TIOCSWINSZ, &size), 0);
+	assert_true(GetConsoleScreenBufferInfo((HANDLE)(LONG_PTR)slave, &info));
+	assert_int_equal(info.dwSize.X, 90);
+	assert_int_equal(info.srWindow.Bottom, 29);
+	assert_true(SetConsoleCursorPosition((HANDLE)(LONG_PTR)slave, position));
+	assert_true(SetConsoleTextAttribute((HANDLE)(LONG_PTR)slave, FOREGROUND_RED |
+									     FOREGROUND_INTENSITY |
+									     BACKGROUND_BLUE));
+	n = read(terminal, said, sizeof(said) - 1);
+	assert_true(n > 0);
+	assert_string_equal(said, "\033[3;5H\033[0;91;44m");
+	close(slave);
+	close(terminal);
+}
+
+static void priorities_are_nice_values(void **state)
+{
+	(void)state;
+	/* What anybody may. */
+	assert_true(SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_BELOW_NORMAL));
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), 5);
+	assert_true(SetPriorityClass(GetCurrentProcess(), IDLE_PRIORITY_CLASS));
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), 19);
+	assert_false(SetPriorityClass(GetCurrentProcess(), 7));
+	assert_int_equal(GetLastError(), ERROR_INVALID_PARAMETER);
+	assert_false(SetThreadPriority((HANDLE)(LONG_PTR)3, THREAD_PRIORITY_LOWEST));
+	assert_int_equal(GetLastError(), ERROR_NOT_SUPPORTED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +519,10 @@ int main(void)
 		cmocka_unit_test(bounded_copies_say_when_it_does_not_fit),
 		cmocka_unit_test(names_of_microsoft),
 		cmocka_unit_test(sockets_of_windows),
+		cmocka_unit_test(there_is_one_heap),
+		cmocka_unit_test(a_file_is_no_screen),
+		cmocka_unit_test(a_terminal_is_a_screen),
+		cmocka_unit_test(priorities_are_nice_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
