@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The validator: every opcode there is, every limit from both sides, the sentence that names the
- * instruction, and programs that others refuse.
+ * instruction, and programs that others refuse. What it refuses, everybody refuses who makes code.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -16,6 +16,41 @@
 
 #include "../lib/filter_cases.h"
 #include "../lib/vectors.h"
+#include "npf/npf.h"
+
+static struct npf_host *host;
+
+static int open_host(void **state)
+{
+	(void)state;
+	host = npf_host_linux();
+	return host ? 0 : -1;
+}
+
+static int close_host(void **state)
+{
+	(void)state;
+	npf_host_linux_free(host);
+	return 0;
+}
+
+/* With the same sentence. */
+static void refused_by_compilers(const struct npf_program *program, const char *sentence)
+{
+	static const uint32_t flags[] = { 0, NPF_JIT_BATCH };
+	struct npf_jit_filter *filter;
+	char error[NPF_ERROR_SIZE];
+	uint32_t size;
+
+	for (size_t i = 0; i < N_OF(flags); i++) {
+		assert_int_equal(bpf_jitter(host, program, flags[i], &filter, error), -EINVAL);
+		assert_null(filter);
+		assert_string_equal(error, sentence);
+		assert_int_equal(bpf_to_x86(host, program, flags[i], NULL, 0, &size, error),
+				 -EINVAL);
+		assert_string_equal(error, sentence);
+	}
+}
 
 static int validate(const struct npf_insn *insns, uint32_t length, enum npf_dialect dialect)
 {
@@ -24,6 +59,8 @@ static int validate(const struct npf_insn *insns, uint32_t length, enum npf_dial
 	int err = npf_filter_validate(&program, error, sizeof(error));
 
 	assert_int_equal(err != 0, error[0] != '\0');
+	if (err)
+		refused_by_compilers(&program, error);
 	return err;
 }
 
@@ -275,5 +312,5 @@ int main(void)
 		cmocka_unit_test(agrees_with_the_vectors),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, open_host, close_host);
 }
