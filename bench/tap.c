@@ -375,8 +375,8 @@ static void usage(FILE *out)
 	      "      --dump-rounds N    rounds of the dump (default 2)\n"
 	      "      --dump-ms N        length of its bursts in ms (default 10000),\n"
 	      "      --dump-mb N        or so many MB, whichever comes first (default 5600)\n"
-	      "      --file-dir DIR     where savefiles are made and filtered (default /dev/shm)\n"
-	      "      --file-mib N       size of the savefile (default 1024)\n"
+	      "      --file-dir DIR     where savefiles are made and filtered (default .)\n"
+	      "      --file-mib N       size of the savefile (default 2048)\n"
 	      "  -o, --output FILE  write the results as JSON\n",
 	      out);
 }
@@ -554,7 +554,7 @@ int main(int argc, char **argv)
 						   .dump_ms = 10000,
 						   .dump_mb = 5600,
 						   .sender_share = 1 },
-				      .savefile = { .directory = "/dev/shm", .mib = 1024 } };
+				      .savefile = { .directory = ".", .mib = 2048 } };
 
 	if (argc > 1 && !strcmp(argv[1], "pcap-reader"))
 		return library_reader(argc, argv);
