@@ -29,6 +29,7 @@
 #define RECORD_HEADER 16u
 #define BLOCK         (4u << 20)
 #define LONGEST       2048u
+#define FIRST_SECOND  1760000000u
 
 enum reader_tool { TCPDUMP, NPF, N_TOOLS, ALONE = N_TOOLS, N_ROWS };
 static const char *const row_names[N_ROWS] = { "tcpdump", "npf filter", "only read, write" };
@@ -57,8 +58,8 @@ static size_t put_record(uint8_t *to, const struct packets *packets, uint64_t nu
 {
 	uint32_t i = (uint32_t)(engine_random() % PACKETS);
 	uint32_t length = packets->wire_length[i];
-	const uint32_t header[4] = { (uint32_t)(number / 1000000), (uint32_t)(number % 1000000),
-				     length, length };
+	const uint32_t header[4] = { FIRST_SECOND + (uint32_t)(number / 1000000),
+				     (uint32_t)(number % 1000000), length, length };
 
 	memcpy(to, header, sizeof(header));
 	memset(to + RECORD_HEADER, 0, length);
@@ -228,7 +229,8 @@ static double share(const struct savefile *savefile, unsigned int e)
 
 static void print_rows(const struct savefile *savefile, FILE *out)
 {
-	fprintf(out, "\nA savefile of %u MiB in %s through a filter: ms\n%-18s%8s  %-18s%8s%8s%8s%8s\n",
+	fprintf(out,
+		"\nA savefile of %u MiB in %s through a filter: ms\n%-18s%8s  %-18s%8s%8s%8s%8s\n",
 		savefile->options->mib, savefile->options->directory, "", "kept", "", "CPU", "user",
 		"system", "wall");
 	for (unsigned int e = 0; e < N_EXPRESSIONS; e++) {

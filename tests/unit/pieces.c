@@ -260,12 +260,153 @@ static void names_the_damage(void **state)
 	check_damage(&image, 0, "claims 7 bytes");
 }
 
+/* ---- by several cursors ---------------------------------------------------------------------- */
+
+#define LONG (1u << 20)
+
+struct long_image {
+	uint8_t bytes[LONG + 4096];
+	size_t n;
+	uint32_t packets;
+};
+
+/* Packets of 0 to 1999 bytes, one each second or many; those of a liar hold what looks like the
+ * header of a record, ending where the next one begins or anywhere. */
+static void make_long(struct long_image *image, bool swapped, uint32_t per_second, bool liar)
+{
+	struct image header;
+	uint32_t random = 1;
+
+	make_pcap(&header, 0xA1B2C3D4, swapped, 0);
+	memcpy(image->bytes, header.bytes, header.n);
+	image->n = header.n;
+	for (image->packets = 0; image->n < LONG; image->packets++) {
+		struct image record = { .swapped = swapped };
+		uint32_t size, seconds = 1760000000 + image->packets / per_second;
+
+		random = random * 1664525 + 1013904223;
+		size = (random >> 8) % (random >> 28 ? 400 : 2000);
+		put32(&record, seconds);
+		put32(&record, image->packets);
+		put32(&record, size);
+		put32(&record, size);
+		put_data(&record, size, (uint8_t)image->packets);
+		for (uint32_t at = 16; liar && at + 32 < size; at += 40) {
+			struct image lie = { .swapped = swapped };
+			uint32_t claims = random >> 30 ? size - at - 16 : (random >> 16) % 3000;
+
+			put32(&lie, seconds);
+			put32(&lie, 7);
+			put32(&lie, claims);
+			put32(&lie, claims);
+			memcpy(record.bytes + 16 + at, lie.bytes, 16);
+		}
+		memcpy(image->bytes + image->n, record.bytes, record.n);
+		image->n += record.n;
+	}
+}
+
+/* Every packet's place and length must be that of the walk by one cursor. */
+static uint32_t check_several(const struct long_image *image, size_t bite, const char *error)
+{
+	static struct trace_batch batches[TRACE_BATCHES], one;
+	struct trace trace, simple;
+	size_t at = 0, need;
+	int64_t taken = 1;
+	uint32_t by_several = 0;
+
+	trace_init(&trace);
+	trace_init(&simple);
+	while (taken > 0 && at < image->n) {
+		size_t n = bite < image->n - at ? bite : image->n - at;
+		uint8_t *copy = malloc(n);
+		uint32_t filled, seen = TRACE_PIECES;
+
+		assert_non_null(copy);
+		memcpy(copy, image->bytes + at, n);
+		filled = trace_take_several(&trace, copy, n, batches);
+		by_several += filled == TRACE_BATCHES;
+		if (!filled) {
+			taken = trace_take(&trace, copy, n, batches, &need);
+			filled = 1;
+		}
+		one.n = 0;
+		for (uint32_t b = 0; b < filled; b++) {
+			for (uint32_t i = 0; i < batches[b].n; i++, seen++) {
+				const uint8_t *piece = batches[b].at[i];
+
+				if (seen >= one.n) {
+					trace_take(&simple, piece, n - (size_t)(piece - copy), &one,
+						   &need);
+					seen = 0;
+				}
+				assert_ptr_equal(one.at[seen], piece);
+				assert_ptr_equal(one.data[seen], batches[b].data[i]);
+				assert_int_equal(one.caplen[seen], batches[b].caplen[i]);
+				assert_int_equal(one.len[seen], batches[b].len[i]);
+			}
+			at += (size_t)(batches[b].at[batches[b].n] - batches[b].at[0]);
+		}
+		assert_int_equal(trace.at, at);
+		free(copy);
+	}
+	if (taken >= 0)
+		assert_int_equal(trace.packets, image->packets);
+	assert_string_equal(trace.error, error);
+	trace_fini(&trace);
+	trace_fini(&simple);
+	return by_several;
+}
+
+static void goes_by_several_cursors(void **state)
+{
+	static struct long_image image;
+
+	(void)state;
+	for (int swapped = 0; swapped < 2; swapped++) {
+		make_long(&image, swapped, 1000, false);
+		assert_true(check_several(&image, 100000, "") > 3);
+		assert_true(check_several(&image, LONG, "") > 3);
+		make_long(&image, swapped, 1, false);
+		assert_true(check_several(&image, LONG, "") > 0);
+		make_long(&image, swapped, 100, true);
+		check_several(&image, 100000, "");
+		check_several(&image, LONG, "");
+	}
+}
+
+static void several_cursors_leave_damage_to_one(void **state)
+{
+	static struct long_image image;
+	char error[160];
+
+	(void)state;
+	for (uint32_t i = 0; i < 40; i++) {
+		struct trace trace;
+		static struct trace_batch batch;
+		size_t at = 0, need;
+		int64_t taken = 1;
+
+		make_long(&image, false, 1000, i % 2);
+		memset(image.bytes + 400000 + 7777 * i, 0xFF, 3000);
+		trace_init(&trace);
+		for (; taken > 0; at += (size_t)taken)
+			taken = trace_take(&trace, image.bytes + at, image.n - at, &batch, &need);
+		assert_int_equal(taken, -EBADMSG);
+		strcpy(error, trace.error);
+		trace_fini(&trace);
+		check_several(&image, LONG, error);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_pcap),
 		cmocka_unit_test(takes_pcapng),
 		cmocka_unit_test(names_the_damage),
+		cmocka_unit_test(goes_by_several_cursors),
+		cmocka_unit_test(several_cursors_leave_damage_to_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,10 @@
 #include "tool.h"
 
 #define MOST_LINK_TYPES 16u
+#define EIGHT           8u
+#define VECTOR          64u
+
+_Static_assert(TRACE_PIECES % VECTOR == 0, "keep[] is filled by whole vectors");
 
 struct options {
 	const char *in, *out; /* out NULL: only count */
@@ -42,9 +46,10 @@ struct work {
 	struct source source;
 	struct sink sink;
 	struct trace trace;
-	struct trace_batch batch;
+	struct trace_batch batches[TRACE_BATCHES];
 	uint32_t verdicts[TRACE_PIECES];
-	uint32_t edges[TRACE_PIECES + 1]; /* pieces where what is kept begins, and ends, and ... */
+	uint8_t keep[TRACE_PIECES + EIGHT]; /* 1 or 0, and zeros */
+	uint32_t edges[TRACE_PIECES + 2]; /* pieces where what is kept begins, and ends, and ... */
 	struct npf_host *host;            /* memory that code may run from */
 	struct link_filter links[MOST_LINK_TYPES];
 	uint32_t n_links;
@@ -118,9 +123,8 @@ static void free_filters(struct work *work)
 /* ---- a batch -------------------------------------------------------------------------------- */
 
 /* A verdict for each piece of the batch; those that are no packets get one that means nothing. */
-static int judge(struct work *work)
+static int judge(struct work *work, const struct trace_batch *batch)
 {
-	const struct trace_batch *batch = &work->batch;
 	struct link_filter *link = NULL;
 	int code;
 
@@ -139,42 +143,60 @@ static int judge(struct work *work)
 	return EXIT_OK;
 }
 
-/* Where stretches of what is kept begin and end: packets that pass, and all that is no packet. No
- * branch in it depends on a verdict, since nothing could predict it. */
-static uint32_t find_edges(struct work *work)
+/* Keep which pieces? Packets that pass, and all that is no packet. By whole VECTORs, which compilers
+ * make instructions of; what lies behind the last piece is not kept. */
+static void choose(struct work *work, const struct trace_batch *batch)
 {
-	const struct trace_batch *batch = &work->batch;
-	uint32_t n = 0, kept = 0;
-	bool before = false, invert = work->options.invert;
+	const bool invert = work->options.invert;
 
-	for (uint32_t i = 0; i < batch->n; i++) {
-		bool packet = batch->packet[i];
-		bool keep = ((work->verdicts[i] != 0) ^ invert) | (packet ^ true);
-
-		work->edges[n] = i;
-		n += keep ^ before;
-		kept += keep & packet;
-		before = keep;
+	for (uint32_t i = 0; i < batch->n; i += VECTOR) {
+		for (uint32_t j = i; j < i + VECTOR; j++)
+			work->keep[j] = ((work->verdicts[j] != 0) ^ invert) | !batch->packet[j];
 	}
-	work->kept += kept;
-	if (before)
+	memset(work->keep + batch->n, 0, EIGHT);
+}
+
+/* Where stretches of what is kept begin and end. Eight pieces at once where nothing changes, and no
+ * branch on a single one, since nothing could predict it. */
+static uint32_t find_edges(struct work *work, const struct trace_batch *batch)
+{
+	uint64_t before = 0, ones = 0x0101010101010101, eight;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < batch->n; i += EIGHT) {
+		memcpy(&eight, work->keep + i, sizeof(eight));
+		if (eight == before * ones)
+			continue;
+		for (uint32_t j = i; j < i + EIGHT; j++) {
+			work->edges[n] = j;
+			n += work->keep[j] ^ before;
+			before = work->keep[j];
+		}
+	}
+	if (n % 2)
 		work->edges[n++] = batch->n;
 	return n;
 }
 
-static int take_batch(struct work *work)
+static int take_batch(struct work *work, const struct trace_batch *batch)
 {
-	const struct trace_batch *batch = &work->batch;
-	int code = judge(work);
-	uint32_t n = code ? 0 : find_edges(work);
+	int code = judge(work, batch);
+	uint32_t n;
 
-	for (uint32_t i = 0; i < n && work->options.out; i += 2) {
-		const uint8_t *from = batch->at[work->edges[i]];
+	if (code)
+		return code;
+	choose(work, batch);
+	n = find_edges(work, batch);
+	for (uint32_t i = 0; i < n; i += 2) {
+		uint32_t from = work->edges[i], to = work->edges[i + 1];
+		size_t size = (size_t)(batch->at[to] - batch->at[from]);
 
-		if (sink_add(&work->sink, from, (size_t)(batch->at[work->edges[i + 1]] - from)))
+		work->kept += to - from;
+		if (work->options.out && sink_add(&work->sink, batch->at[from], size))
 			return fail_out(work);
 	}
-	return code;
+	work->kept -= batch->n - batch->packets; /* those that are no packets are always kept */
+	return EXIT_OK;
 }
 
 /* ---- the file ------------------------------------------------------------------------------- */
@@ -187,23 +209,37 @@ static void show_progress(struct work *work)
 	npf_progress_show(&work->progress, share, work->trace.packets);
 }
 
-/* All pieces there are. need: of the last, which is not whole. */
-static int take_pieces(struct work *work, size_t *need)
+/* The next pieces. *need 0: there may be more; else: of the next piece, which is not whole. */
+static int take_some(struct work *work, size_t *need)
 {
 	struct source *source = &work->source;
-	int64_t taken;
+	struct trace_batch *batches = work->batches;
+	uint32_t n = trace_take_several(&work->trace, source->at, source->n, batches);
+	int64_t taken = 1;
+	int code = EXIT_OK;
+
+	if (!n) {
+		taken = trace_take(&work->trace, source->at, source->n, batches, need);
+		n = 1;
+	}
+	for (uint32_t i = 0; i < n && !code; i++)
+		code = take_batch(work, &batches[i]);
+	if (!code && taken < 0)
+		code = fail_in(work, work->trace.error);
+	source_skip(source, (size_t)(batches[n - 1].at[batches[n - 1].n] - source->at));
+	if (taken)
+		*need = 0;
+	return code;
+}
+
+static int take_pieces(struct work *work, size_t *need)
+{
 	int code;
 
-	do {
-		taken = trace_take(&work->trace, source->at, source->n, &work->batch, need);
-		code = take_batch(work);
-		if (!code && taken < 0)
-			code = fail_in(work, work->trace.error);
-		if (code)
-			return code;
-		source_skip(source, (size_t)taken);
-	} while (taken && !npf_signals_stopped());
-	return EXIT_OK;
+	do
+		code = take_some(work, need);
+	while (!code && !*need && !npf_signals_stopped());
+	return code;
 }
 
 static int fill(struct work *work, size_t need)

@@ -14,6 +14,7 @@
 #define MAGIC_MODIFIED 0xA1B2CD34u /* eight more bytes in every record's header */
 #define FILE_HEADER    24u
 #define RECORD_HEADER  16u
+#define GUESSES        2048u       /* places that are tried for a header */
 #define LINK_TYPE_MASK 0x03FFFFFFu /* above it: how long the checksum is */
 #define MOST_USUALLY   262144u
 #define MOST_EVER      (128u << 20)
@@ -161,45 +162,193 @@ static int fail_length(struct trace *trace, const struct trace_batch *batch, uin
 		    trace->at + (uint64_t)(batch->at[batch->n] - batch->at[0]), caplen);
 }
 
-/* The loop that runs once for every packet of a file: each header tells where the next one is, and
- * nothing else may stand in the way from one to the other. */
-static inline __attribute__((always_inline)) int walk_pcap(struct trace *trace, const uint8_t *at,
-							   const uint8_t *end,
-							   struct trace_batch *batch, size_t *need,
-							   const bool swapped)
-{
-	const uint32_t header = trace->record_header, most = trace->most;
-	uint32_t n = 0, caplen = 0;
-	int err = 0;
+/* What takes records: the limits of the file and of the bytes that are here. */
+struct walk {
+	const uint8_t *end;
+	uint32_t header, most;
+};
 
-	for (*need = header; n < TRACE_PIECES && (size_t)(end - at) >= header; n++) {
-		caplen = load32(at + 8, swapped);
-		if (caplen > most || (size_t)(end - at) - header < caplen)
-			break;
-		batch->at[n] = at;
-		batch->data[n] = at + header;
-		batch->len[n] = load32(at + 12, swapped);
-		batch->caplen[n] = caplen;
-		at += header + caplen;
-	}
+static inline bool is_whole(const struct walk *walk, const uint8_t *at, uint32_t caplen)
+{
+	return caplen <= walk->most && caplen <= (size_t)(walk->end - at) - walk->header;
+}
+
+static inline const uint8_t *put_record(struct trace_batch *batch, uint32_t n,
+					const struct walk *walk, const uint8_t *at, uint32_t caplen,
+					bool swapped)
+{
+	batch->at[n] = at;
+	batch->data[n] = at + walk->header;
+	batch->len[n] = load32(at + 12, swapped);
+	batch->caplen[n] = caplen;
+	return at + walk->header + caplen;
+}
+
+static void end_batch(struct trace *trace, struct trace_batch *batch, const uint8_t *at, uint32_t n)
+{
 	batch->at[n] = at;
 	batch->n = batch->packets = n;
-	if (n < TRACE_PIECES && (size_t)(end - at) >= header) {
-		if (caplen > most)
-			err = fail_length(trace, batch, caplen);
-		*need = header + caplen;
-	}
+	batch->link_type = trace->interfaces[0].link_type;
 	memset(batch->packet, true, n);
-	trace->packets += n;
-	return err;
+}
+
+/* Records up to `to`, which a header fits in front of the end of all. */
+static inline __attribute__((always_inline)) const uint8_t *walk_on(const struct walk *walk,
+								    const uint8_t *at,
+								    const uint8_t *to,
+								    struct trace_batch *batch,
+								    uint32_t *n, const bool swapped)
+{
+	while (*n < TRACE_PIECES && at < to) {
+		uint32_t caplen = load32(at + 8, swapped);
+
+		if (!is_whole(walk, at, caplen))
+			break;
+		at = put_record(batch, (*n)++, walk, at, caplen, swapped);
+	}
+	return at;
+}
+
+/* Behind the last place where a header is whole. */
+static const uint8_t *last_header(const struct walk *walk, const uint8_t *at)
+{
+	return (size_t)(walk->end - at) < walk->header ? at : walk->end - walk->header + 1;
 }
 
 static int take_pcap(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
 		     size_t *need)
 {
-	batch->link_type = trace->interfaces[0].link_type;
-	return trace->swapped ? walk_pcap(trace, at, at + n, batch, need, true)
-			      : walk_pcap(trace, at, at + n, batch, need, false);
+	const struct walk walk = { at + n, trace->record_header, trace->most };
+	const uint8_t *to = last_header(&walk, at);
+	uint32_t found = 0, caplen;
+
+	at = trace->swapped ? walk_on(&walk, at, to, batch, &found, true)
+			    : walk_on(&walk, at, to, batch, &found, false);
+	end_batch(trace, batch, at, found);
+	*need = walk.header;
+	if (found < TRACE_PIECES && at < to) {
+		caplen = get32(trace, at + 8);
+		if (caplen > walk.most)
+			return fail_length(trace, batch, caplen);
+		*need = walk.header + caplen;
+	}
+	return 0;
+}
+
+/* ---- pcap, by several cursors --------------------------------------------------------------- */
+
+/* A record's header? Only a guess: the seconds are about those of a header that is known, the
+ * lengths are possible, and so is what follows. */
+static bool looks_right(const struct trace *trace, const struct walk *walk, const uint8_t *at,
+			uint32_t raw_seconds, uint32_t mask)
+{
+	uint32_t caplen = get32(trace, at + 8), next;
+
+	/* Zeros are no header. */
+	if (!caplen || !is_whole(walk, at, caplen) || caplen > get32(trace, at + 12))
+		return false;
+	at += walk->header + caplen;
+	if ((size_t)(walk->end - at) < walk->header)
+		return false;
+	memcpy(&next, at, sizeof(next));
+	return !((next ^ raw_seconds) & mask);
+}
+
+static const uint8_t *guess(const struct trace *trace, const struct walk *walk,
+			    const uint8_t *known, const uint8_t *from)
+{
+	uint32_t mask = trace->swapped ? 0x0000FFFF : 0xFFFF0000, seconds, here; /* 18 hours */
+
+	memcpy(&seconds, known, sizeof(seconds));
+	for (uint32_t i = 0; i < GUESSES; i++) {
+		memcpy(&here, from + i, sizeof(here));
+		if (!((here ^ seconds) & mask) && looks_right(trace, walk, from + i, seconds, mask))
+			return from + i;
+	}
+	return NULL;
+}
+
+/* All cursors step together: none waits for the memory that another one asked for. */
+static inline __attribute__((always_inline)) void walk_together(
+	const struct walk *walk, const uint8_t *at[TRACE_BATCHES],
+	const uint8_t *const to[TRACE_BATCHES], struct trace_batch batches[TRACE_BATCHES],
+	uint32_t found[TRACE_BATCHES], const bool swapped)
+{
+	const uint8_t *a = at[0], *b = at[1], *c = at[2], *d = at[3];
+	uint32_t n;
+
+	for (n = 0; n < TRACE_PIECES; n++) {
+		uint32_t in_a, in_b, in_c, in_d;
+
+		if (a >= to[0] || b >= to[1] || c >= to[2] || d >= to[3])
+			break;
+		in_a = load32(a + 8, swapped);
+		in_b = load32(b + 8, swapped);
+		in_c = load32(c + 8, swapped);
+		in_d = load32(d + 8, swapped);
+		if (!is_whole(walk, a, in_a) || !is_whole(walk, b, in_b) ||
+		    !is_whole(walk, c, in_c) || !is_whole(walk, d, in_d))
+			break;
+		a = put_record(&batches[0], n, walk, a, in_a, swapped);
+		b = put_record(&batches[1], n, walk, b, in_b, swapped);
+		c = put_record(&batches[2], n, walk, c, in_c, swapped);
+		d = put_record(&batches[3], n, walk, d, in_d, swapped);
+	}
+	at[0] = a, at[1] = b, at[2] = c, at[3] = d;
+	for (uint32_t i = 0; i < TRACE_BATCHES; i++) {
+		found[i] = n;
+		at[i] = walk_on(walk, at[i], to[i], &batches[i], &found[i], swapped);
+	}
+}
+
+/* Where the cursors begin, and how far each may go; false: no guess. */
+static bool place_cursors(struct trace *trace, const struct walk *walk, const uint8_t *at,
+			  const uint8_t *begins[TRACE_BATCHES], const uint8_t *to[TRACE_BATCHES])
+{
+	size_t part = (size_t)(walk->end - at) / TRACE_BATCHES;
+
+	part = part < trace->usual ? part : trace->usual;
+	if (part < 2 * GUESSES)
+		return false;
+	begins[0] = at;
+	for (uint32_t i = 1; i < TRACE_BATCHES; i++) {
+		begins[i] = guess(trace, walk, at, at + i * part);
+		if (!begins[i]) {
+			trace->guess_again = trace->packets + 2 * TRACE_PIECES;
+			return false;
+		}
+		to[i - 1] = begins[i];
+	}
+	to[TRACE_BATCHES - 1] = last_header(walk, begins[TRACE_BATCHES - 1]);
+	return true;
+}
+
+uint32_t trace_take_several(struct trace *trace, const uint8_t *at, size_t n,
+			    struct trace_batch batches[TRACE_BATCHES])
+{
+	const struct walk walk = { at + n, trace->record_header, trace->most };
+	const uint8_t *begins[TRACE_BATCHES], *to[TRACE_BATCHES], *ends[TRACE_BATCHES];
+	uint32_t found[TRACE_BATCHES], good = 0;
+
+	if (!trace->begun || trace->ng || trace->packets < trace->guess_again)
+		return 0;
+	if (!place_cursors(trace, &walk, at, begins, to))
+		return 0;
+	memcpy(ends, begins, sizeof(ends));
+	if (trace->swapped)
+		walk_together(&walk, ends, to, batches, found, true);
+	else
+		walk_together(&walk, ends, to, batches, found, false);
+	if (!found[0])
+		return 0;
+	/* A guess was right when the cursor before it arrives just there. */
+	do {
+		end_batch(trace, &batches[good], ends[good], found[good]);
+		trace->packets += found[good];
+		trace->at += (uint64_t)(ends[good] - begins[good]);
+		good++;
+	} while (good < TRACE_BATCHES && ends[good - 1] == begins[good]);
+	return good;
 }
 
 /* ---- pcapng --------------------------------------------------------------------------------- */
@@ -374,7 +523,7 @@ static int begin(struct trace *trace, const uint8_t *at, size_t n, struct trace_
 int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
 		   size_t *need)
 {
-	const uint64_t first = trace->at;
+	const uint64_t first = trace->at, packets = trace->packets;
 	size_t taken;
 	int err;
 
@@ -389,6 +538,9 @@ int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trac
 		err = take_pcap(trace, at, n, batch, need);
 	taken = (size_t)(batch->at[batch->n] - at);
 	trace->at = first + taken;
+	trace->packets = packets + batch->packets;
+	if (batch->n == TRACE_PIECES)
+		trace->usual = taken / 4 * 3;
 	if (err)
 		*need = taken;
 	return err ? err : (int64_t)taken;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define TRACE_PIECES    256u         /* most that are found at once */
+#define TRACE_BATCHES   4u           /* by trace_take_several() */
 #define TRACE_MAX_PIECE (129u << 20) /* bytes; longer ones are taken for damage */
 
 /*
@@ -38,12 +39,13 @@ struct trace {
 	bool begun, ng, swapped;
 	uint32_t record_header; /* pcap: bytes before the data */
 	uint32_t most;          /* pcap: longest packet that is believed */
-	uint32_t snaplen;
 	uint32_t n_interfaces;
 	uint32_t max_interfaces;
 	struct trace_interface *interfaces; /* pcap has one */
 	uint64_t packets;                   /* found */
 	uint64_t at;                        /* offset of the next piece in the file */
+	size_t usual;                       /* bytes that lately were three quarters of a batch */
+	uint64_t guess_again;               /* when this many packets have been found */
 	char error[160];
 };
 
@@ -58,6 +60,14 @@ void trace_fini(struct trace *trace);
  */
 int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
 		   size_t *need);
+
+/*
+ * The same by several cursors, because one that goes from header to header does little but wait for
+ * the memory. Returns the batches filled, each of which goes on where the one before it ends. 0: it
+ * is trace_take()'s turn, which also is the one to find what is wrong.
+ */
+uint32_t trace_take_several(struct trace *trace, const uint8_t *at, size_t n,
+			    struct trace_batch batches[TRACE_BATCHES]);
 
 /* The file ended with so many bytes of a piece left over; "" when that is no damage. */
 const char *trace_end(struct trace *trace, size_t left);
