@@ -679,7 +679,7 @@ static void file_is_locked(void **state)
 	fd = open(a, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	other = open(b, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(write(fd, "old", 3), 3);
-	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
 	refuse(wire, a, -EBUSY);
 	assert_int_equal(lseek(fd, 0, SEEK_END), 3);
 	assert_int_equal(flock(fd, LOCK_UN), 0);
@@ -696,7 +696,7 @@ static void file_is_locked(void **state)
 		assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), -1);
 	}
 	/* One that is taken changes nothing. */
-	assert_int_equal(flock(other, LOCK_EX), 0);
+	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
 	assert_int_equal(npf_io_control(wire->instance, NPF_BIOCSETDUMPFILENAME, b, strlen(b) + 1,
 					NULL, 0, NULL),
 			 -EBUSY);
