@@ -271,8 +271,9 @@ struct wire_test {
 
 #define WIRE_MAX_TESTS (N_OF(wire_hooks) * 32)
 
-/* Every test with each of the first n_hooks hooks; the exit status of the program. */
-static inline int wire_run(const char *group, const struct wire_test *list, size_t n, size_t n_hooks)
+/* Every test with each of the hooks; the exit status of the program. */
+static inline int wire_run_on(const char *group, const struct wire_test *list, size_t n,
+			      const enum npf_hook *hooks, size_t n_hooks)
 {
 	struct CMUnitTest tests[WIRE_MAX_TESTS] = { 0 };
 	struct wire_start starts[WIRE_MAX_TESTS];
@@ -282,7 +283,7 @@ static inline int wire_run(const char *group, const struct wire_test *list, size
 	net_require();
 	for (size_t i = 0; i < n_hooks * n; i++) {
 		const struct wire_test *test = &list[i % n];
-		enum npf_hook hook = wire_hooks[i / n];
+		enum npf_hook hook = hooks[i / n];
 
 		if (!wire_wants(hook))
 			continue;
@@ -306,6 +307,12 @@ static inline int wire_run(const char *group, const struct wire_test *list, size
 		return 77;
 	}
 	return failed;
+}
+
+/* The same with the first n_hooks of all hooks. */
+static inline int wire_run(const char *group, const struct wire_test *list, size_t n, size_t n_hooks)
+{
+	return wire_run_on(group, list, n, wire_hooks, n_hooks);
 }
 
 #endif

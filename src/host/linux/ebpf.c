@@ -274,17 +274,17 @@ struct recipe {
 	const struct npf_kernel_tap *tap;
 	const struct npf_filter_set *filters;
 	struct npf_set_maps sets;
+	enum npf_ebpf_access access;
 };
 
-static int load_spliced(const struct recipe *recipe, struct bpf_program *program,
-			enum npf_ebpf_access access)
+static int load_spliced(const struct recipe *recipe, struct bpf_program *program)
 {
 	int empty[NPF_SET_MAPS];
 	LIBBPF_OPTS(bpf_prog_load_opts, options);
 	struct bpf_insn *insns;
 	size_t n;
 	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program),
-			     recipe->filters, access, &recipe->ebpf->peek, &insns, &n);
+			     recipe->filters, recipe->access, &recipe->ebpf->peek, &insns, &n);
 
 	if (err)
 		return err;
@@ -320,17 +320,24 @@ static bool is_short(const struct npf_filter_set *filters)
 	return length <= MOST_PEEKED;
 }
 
-/* Packets are read where they lie if that is allowed and the verifier can follow it. */
-static int load_filters(const struct recipe *recipe, struct bpf_program *program, char *error)
+/* Packets are read where they lie if that is allowed. */
+static enum npf_ebpf_access best_access(struct npf_ebpf *ebpf, const struct npf_filter_set *filters)
 {
-	int fd = -E2BIG;
+	if (ebpf->direct)
+		return NPF_EBPF_DIRECT;
+	return is_short(filters) && can_peek(ebpf) ? NPF_EBPF_PEEK : NPF_EBPF_COPY;
+}
 
-	if (recipe->ebpf->direct)
-		fd = load_spliced(recipe, program, NPF_EBPF_DIRECT);
-	else if (is_short(recipe->filters) && can_peek(recipe->ebpf))
-		fd = load_spliced(recipe, program, NPF_EBPF_PEEK);
-	if (fd == -E2BIG || fd == -EACCES || fd == -EINVAL)
-		fd = load_spliced(recipe, program, NPF_EBPF_COPY);
+/* What the kernel makes of code that only saves a copy must not decide whether there is a filter:
+ * whatever it has against that, it is asked once more with the copy. */
+static int load_filters(struct recipe *recipe, struct bpf_program *program, char *error)
+{
+	int fd = load_spliced(recipe, program);
+
+	if (fd < 0 && recipe->access != NPF_EBPF_COPY) {
+		recipe->access = NPF_EBPF_COPY;
+		fd = load_spliced(recipe, program);
+	}
 	if (fd == -E2BIG)
 		return npf_linux_error(error, fd,
 				       "the kernel refused the filter: it is too complex");
@@ -346,7 +353,7 @@ static bool any_filter(const struct npf_filter_set *filters)
 }
 
 /* The program for a slot: the tap's own, or one with filters, which the caller then owns. */
-static int slot_load(const struct recipe *recipe, int slot, char *error)
+static int slot_load(struct recipe *recipe, int slot, char *error)
 {
 	struct bpf_program *program = slot_program(recipe->ebpf, recipe->tap, slot);
 
@@ -362,10 +369,11 @@ static void slot_unload(const struct npf_ebpf *ebpf, const struct npf_kernel_tap
 }
 
 /* Bring programs of tap with filters into all slots; the old ones stay where one fails. */
-static int exchange(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
-		    const struct npf_filter_set *filters, char *error)
+static int exchange_by(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
+		       const struct npf_filter_set *filters, enum npf_ebpf_access access,
+		       char *error)
 {
-	struct recipe recipe = { .ebpf = ebpf, .tap = tap, .filters = filters };
+	struct recipe recipe = { .ebpf = ebpf, .tap = tap, .filters = filters, .access = access };
 	int next[NPF_EBPF_SLOTS] = { -1, -1 };
 	int loaded = 0, placed = 0, err;
 
@@ -389,6 +397,7 @@ static int exchange(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kerne
 			slot_unload(ebpf, ebpf->tap, i, ebpf->current[i]);
 		ebpf->current[i] = next[i];
 	}
+	ebpf->access = recipe.access;
 	npf_set_maps_close(&recipe.sets);
 	return 0;
 
@@ -399,6 +408,20 @@ unload:
 	while (loaded-- > 0)
 		slot_unload(ebpf, tap, loaded, next[loaded]);
 	npf_set_maps_close(&recipe.sets);
+	return err;
+}
+
+/* Where the packet is read in place, the copy is in the program as well. What a socket has no
+ * memory for may be short enough with the copy alone. */
+static int exchange(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
+		    const struct npf_filter_set *filters, char *error)
+{
+	enum npf_ebpf_access access = any_filter(filters) ? best_access(ebpf, filters)
+							  : NPF_EBPF_COPY;
+	int err = exchange_by(nic, ebpf, tap, filters, access, error);
+
+	if (err == -ENOMEM && access == NPF_EBPF_PEEK)
+		err = exchange_by(nic, ebpf, tap, filters, NPF_EBPF_COPY, error);
 	return err;
 }
 

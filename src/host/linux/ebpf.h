@@ -30,6 +30,7 @@ struct npf_ebpf {
 	struct npf_kernel_tap *tap;
 	int current[NPF_EBPF_SLOTS]; /* programs in place; owned unless they are the tap's own */
 	const struct npf_filter_set *filters;
+	enum npf_ebpf_access access; /* of the filters in place */
 	struct npf_ebpf_peek peek;
 	enum { NPF_PEEK_UNKNOWN, NPF_PEEK_KNOWN, NPF_PEEK_IMPOSSIBLE } peek_state;
 };
