@@ -257,9 +257,14 @@ static const char *why_no_peek(void)
 {
 	static int err = 1;
 
+	if (why_no_kernel())
+		return why_no_kernel();
 	if (err > 0)
 		err = filter_kernel_probe(NPF_EBPF_PEEK);
-	return err ? "this kernel does not show its structures" : NULL;
+	/* Any other failure is one of the code, and whoever loads it finds that. */
+	return err == -ENOTSUP && !filter_kernel_must_peek()
+		       ? "this kernel does not show its structures"
+		       : NULL;
 }
 
 /* NULL: more than the kernel's verifier is willing to walk through. */

@@ -9,9 +9,10 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -127,9 +128,12 @@ static int translate_and_load(const struct npf_program *const *programs, uint32_
 {
 	const struct npf_ebpf_peek *peek = access == NPF_EBPF_PEEK ? find_peek() : NULL;
 	struct npf_ebpf_code filter;
-	int err = npf_translate(programs, n, word >= 0, access, peek, &filter);
+	int err;
 
 	*kernel = (struct filter_kernel){ -1, -1, 0 };
+	if (access == NPF_EBPF_PEEK && !peek)
+		return -ENOTSUP;
+	err = npf_translate(programs, n, word >= 0, access, peek, &filter);
 	if (err)
 		return err;
 	err = load(&filter, word, kernel);
@@ -162,6 +166,18 @@ int filter_kernel_probe(enum npf_ebpf_access access)
 	if (!err)
 		filter_kernel_close(&kernel);
 	return err;
+}
+
+bool filter_kernel_must_peek(void)
+{
+	const char *names = getenv("NPF_TEST_REQUIRE");
+	int major = 0, minor = 0;
+	struct utsname kernel;
+
+	if (!names || !strstr(names, "socket") || uname(&kernel) ||
+	    sscanf(kernel.release, "%d.%d", &major, &minor) != 2)
+		return false;
+	return major > 6 || (major == 6 && minor >= 2);
 }
 
 void filter_kernel_close(struct filter_kernel *kernel)

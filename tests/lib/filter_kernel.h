@@ -6,6 +6,7 @@
 #ifndef FILTER_KERNEL_H
 #define FILTER_KERNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "filter/ebpf.h"
@@ -18,8 +19,12 @@ struct filter_kernel {
 };
 
 /* May this process load programs of this kind, and can the kernel do it? 0 or a negative errno
- * value; -EINVAL: it cannot peek. */
+ * value; -ENOTSUP: it shows nothing to peek at. */
 int filter_kernel_probe(enum npf_ebpf_access access);
+
+/* Is a test to fail where packets cannot be peeked at? From Linux 6.2 on, when $NPF_TEST_REQUIRE
+ * names the hook that does. */
+bool filter_kernel_must_peek(void);
 
 /* 0, or a negative errno value; -E2BIG: more than the kernel's verifier is willing to walk
  * through. */

@@ -244,7 +244,10 @@ int main(void)
 		printf("skipped: loading eBPF programs is not permitted here\n");
 		return SKIP;
 	}
-	if (filter_kernel_probe(NPF_EBPF_PEEK) == -EINVAL)
+	/* Any other failure is one of the code, and the tests find it. */
+	if (filter_kernel_probe(NPF_EBPF_PEEK) == -ENOTSUP && !filter_kernel_must_peek()) {
+		printf("peeking is not tested: this kernel does not show its structures\n");
 		n_accesses--;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
