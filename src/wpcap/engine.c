@@ -115,7 +115,11 @@ static uint32_t shown_by(const struct bpf_insn *insn, uint32_t at)
 	return at + 1 + most;
 }
 
-/* Jumps go forward only: a program ends where nothing shows that there is more. 0: too long. */
+/*
+ * Jumps go forward only: a program ends where nothing shows that there is more. One that is too long,
+ * or jumps back as libpcap's "protochain" does, is cut behind the instruction that shows it. That is
+ * no return, so that no validator takes what is left for a program.
+ */
 static uint32_t length_of(const struct bpf_insn *insns, uint32_t *sure)
 {
 	uint32_t last = 0;
@@ -123,12 +127,12 @@ static uint32_t length_of(const struct bpf_insn *insns, uint32_t *sure)
 	for (uint32_t i = 0; i <= last; i++) {
 		uint32_t shown = shown_by(&insns[i], i);
 
-		if (shown >= NPF_MAX_INSNS)
-			return 0;
 		if (shown <= last)
 			continue;
-		last = shown;
 		*sure = i;
+		if (shown >= NPF_MAX_INSNS)
+			return i + 1;
+		last = shown;
 	}
 	return last + 1;
 }
@@ -165,7 +169,7 @@ static void fill_entry(struct entry *entry, const struct bpf_insn *insns)
 	struct npf_program program;
 
 	clear_entry(entry);
-	entry->copy = calloc(length ? length : 1, sizeof(*insns));
+	entry->copy = calloc(length, sizeof(*insns));
 	if (!entry->copy)
 		return;
 	memcpy(entry->copy, insns, length * sizeof(*insns));
