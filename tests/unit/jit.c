@@ -16,18 +16,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <capstone/capstone.h>
-
-#include "../../tools/npf/bpf_code.h"
 #include "filter/filter.h"
-#include "filter/x86.h"
 #include "host/common/arena.h"
 #include "lib/engine_x86.h"
 #include "lib/filter_random.h"
+#include "lib/x86_image.h"
 #include "npf/npf.h"
 
 #define PAGE     4096u
-#define IMAGE    (1u << 20)
 #define PROGRAMS 3000
 #define LANES    16u
 
@@ -66,114 +62,19 @@ static struct npf_jit_filter *jit(const struct npf_program *program, uint32_t fl
 
 /* ---- what it consists of --------------------------------------------------------------------- */
 
-struct image {
-	uint8_t bytes[IMAGE];
-	bool starts[IMAGE]; /* an instruction begins here */
-	uint32_t size, code_size;
-};
-
-static void print_unknown(const struct image *image, size_t at)
+/* Is there code? Then it is what it must be. */
+static bool check_code(struct x86_image *image, const struct npf_program *program, uint32_t flags)
 {
-	fprintf(stderr, "unknown instruction:");
-	for (size_t i = at; i < at + 12; i++)
-		fprintf(stderr, " %02x", image->bytes[i]);
-	fputc('\n', stderr);
-}
+	int err = x86_image_make(image, host, program, flags);
+	const char *fault;
 
-/* What capstone 4 does not know. */
-static size_t skip_known(const uint8_t *code, size_t size, size_t at, void *user)
-{
-	size_t length;
-
-	(void)user;
-	return npf_x86_name(code + at, size - at, &length) ? length : 0;
-}
-
-static csh open_capstone(void)
-{
-	cs_opt_skipdata skipdata = { .mnemonic = "known", .callback = skip_known };
-	csh capstone;
-
-	assert_int_equal(cs_open(CS_ARCH_X86, CS_MODE_64, &capstone), CS_ERR_OK);
-	cs_option(capstone, CS_OPT_DETAIL, CS_OPT_ON);
-	cs_option(capstone, CS_OPT_SKIPDATA_SETUP, (size_t)&skipdata);
-	cs_option(capstone, CS_OPT_SKIPDATA, CS_OPT_ON);
-	return capstone;
-}
-
-/* Everything before the data must be known instructions. */
-static cs_insn *disassemble(csh capstone, struct image *image, size_t *n)
-{
-	cs_insn *insns;
-	size_t end;
-
-	*n = cs_disasm(capstone, image->bytes, image->code_size, 0, 0, &insns);
-	assert_true(*n > 0);
-	end = insns[*n - 1].address + insns[*n - 1].size;
-	if (end != image->code_size)
-		print_unknown(image, end);
-	assert_int_equal(end, image->code_size);
-	memset(image->starts, 0, image->code_size);
-	for (size_t i = 0; i < *n; i++)
-		image->starts[insns[i].address] = true;
-	return insns;
-}
-
-/* Memory that is addressed relative to the instruction is a table of this image. */
-static void check_operand(const struct image *image, const cs_insn *insn, const cs_x86_op *op)
-{
-	int64_t at = (int64_t)insn->address + insn->size + op->mem.disp;
-
-	if (op->type != X86_OP_MEM || op->mem.base != X86_REG_RIP)
-		return;
-	assert_true(at >= image->code_size && at + op->size <= image->size);
-}
-
-static void check_insn(csh capstone, const struct image *image, const cs_insn *insn)
-{
-	const cs_x86 *x86;
-
-	if (!insn->id)
-		return; /* skip_known() */
-	x86 = &insn->detail->x86;
-	assert_false(cs_insn_group(capstone, insn, X86_GRP_CALL));
-	assert_false(cs_insn_group(capstone, insn, X86_GRP_INT));
-	assert_false(cs_insn_group(capstone, insn, X86_GRP_PRIVILEGE));
-	if (cs_insn_group(capstone, insn, X86_GRP_JUMP)) {
-		assert_int_equal(x86->operands[0].type, X86_OP_IMM);
-		assert_true((uint64_t)x86->operands[0].imm < image->code_size);
-		assert_true(image->starts[x86->operands[0].imm]);
-	}
-	for (uint8_t i = 0; i < x86->op_count; i++)
-		check_operand(image, insn, &x86->operands[i]);
-}
-
-/* The last instruction does not run into the data. */
-static void check_end(csh capstone, const cs_insn *last)
-{
-	assert_true(cs_insn_group(capstone, last, X86_GRP_RET) ||
-		    cs_insn_group(capstone, last, X86_GRP_JUMP));
-}
-
-static void check_image(csh capstone, struct image *image)
-{
-	size_t n;
-	cs_insn *insns = disassemble(capstone, image, &n);
-
-	for (size_t i = 0; i < n; i++)
-		check_insn(capstone, image, &insns[i]);
-	check_end(capstone, &insns[n - 1]);
-	cs_free(insns, n);
-}
-
-static bool translate(const struct npf_program *program, uint32_t flags, struct image *image)
-{
-	int64_t size = bpf_to_x86(host, program, flags, image->bytes, IMAGE, &image->code_size,
-				  NULL);
-
-	assert_true(size != -ENOSPC && size != -EINVAL && size != -ENOMEM && size <= IMAGE);
-	image->size = size < 0 ? 0 : (uint32_t)size;
-	return size > 0;
+	if (err == -ENOTSUP)
+		return false;
+	assert_int_equal(err, 0);
+	fault = x86_image_fault(image);
+	if (fault)
+		fail_msg("%s", fault);
+	return true;
 }
 
 static void jumps_lead_to_instructions_inside(void **state)
@@ -181,25 +82,19 @@ static void jumps_lead_to_instructions_inside(void **state)
 	static const uint32_t flags[] = { 0, NPF_JIT_BATCH | NPF_JIT_AVX2, NPF_JIT_BATCH };
 	struct filter_random random = { .state = 20260101 };
 	struct npf_insn insns[FILTER_RANDOM_INSNS];
-	struct image *image = malloc(sizeof(*image));
+	struct x86_image *image = x86_image_new();
 	struct npf_program program;
 	uint32_t seen = 0;
-	csh capstone = open_capstone();
 
 	(void)state;
 	assert_non_null(image);
 	for (int i = 0; i < PROGRAMS; i++) {
 		filter_random_program(&random, insns, &program);
-		for (size_t k = 0; k < N_OF(flags); k++) {
-			if (!translate(&program, flags[k], image))
-				continue;
-			check_image(capstone, image);
-			seen++;
-		}
+		for (size_t k = 0; k < N_OF(flags); k++)
+			seen += check_code(image, &program, flags[k]);
 	}
 	assert_true(seen > PROGRAMS / 2);
-	cs_close(&capstone);
-	free(image);
+	x86_image_free(image);
 }
 
 /* Distances that no byte holds, in a program as long as they come. */
@@ -207,9 +102,8 @@ static void long_programs_are_laid_out(void **state)
 {
 	struct npf_insn insns[NPF_MAX_INSNS] = { { 0 } };
 	const struct npf_program program = PROGRAM(insns);
-	struct image *image = malloc(sizeof(*image));
+	struct x86_image *image = x86_image_new();
 	uint8_t packet[64] = { 0 };
-	csh capstone = open_capstone();
 
 	(void)state;
 	assert_non_null(image);
@@ -221,10 +115,8 @@ static void long_programs_are_laid_out(void **state)
 	}
 	insns[NPF_MAX_INSNS - 2] = (struct npf_insn){ .code = 0x04, .k = 7 };
 	insns[NPF_MAX_INSNS - 1] = (struct npf_insn){ .code = 0x16 };
-	assert_true(translate(&program, 0, image));
-	check_image(capstone, image);
-	cs_close(&capstone);
-	free(image);
+	assert_true(check_code(image, &program, 0));
+	x86_image_free(image);
 
 	struct npf_jit_filter *filter = jit(&program, NPF_JIT_BATCH);
 
