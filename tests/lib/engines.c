@@ -175,51 +175,101 @@ static const char *why_no_compiler(void)
 	return found ? NULL : "there is no cc";
 }
 
-static void write_c(const struct form *form, const char *path)
+/* What each text begins with is there once for each program of a file. */
+static void rename_helper(FILE *file, const char *helper, uint32_t number)
 {
-	size_t size = npf_ir_c_space(&form->ir);
-	char *text = malloc(size);
-	FILE *file = fopen(path, "w");
+	fprintf(file, "#undef %s\n#define %s %s_of_%u\n", helper, helper, helper, number);
+}
 
-	if (!text || !file)
+static void write_c(const struct form *form, FILE *file, uint32_t number)
+{
+	static const char *const helpers[] = { "load1", "load2", "load4", "field2", "field4" };
+	size_t size = npf_ir_c_space(&form->ir);
+	char *text = malloc(size), name[32];
+
+	if (!text)
 		abort();
-	npf_ir_to_c(&form->ir, "filter", text, size);
-	if (fputs(text, file) < 0 || fclose(file))
-		abort();
+	for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++)
+		rename_helper(file, helpers[i], number);
+	for (uint32_t i = 0; i < form->ir.n_sets; i++) {
+		snprintf(name, sizeof(name), "set%u", i);
+		rename_helper(file, name, number);
+	}
+	snprintf(name, sizeof(name), "filter%u", number);
+	npf_ir_to_c(&form->ir, name, text, size);
+	fputs(text, file);
 	free(text);
 }
 
-static void *prepare_c(const struct npf_program *program)
+/* False for those that there is no form of. */
+static void write_all_c(const struct npf_program *programs, uint32_t n, const char *path,
+			bool *written)
 {
-	struct form *form = make_form(program, NPF_PASS_DEFAULT | NPF_PASS_FLATTEN);
+	FILE *file = fopen(path, "w");
+
+	if (!file)
+		abort();
+	for (uint32_t i = 0; i < n; i++) {
+		struct form *form = make_form(&programs[i], NPF_PASS_DEFAULT | NPF_PASS_FLATTEN);
+
+		written[i] = form != NULL;
+		if (!form)
+			continue;
+		write_c(form, file, i);
+		drop_form(form);
+	}
+	if (ferror(file) || fclose(file))
+		abort();
+}
+
+/* Each holds the library for itself. */
+static void *load_c(const char *path, uint32_t number)
+{
 	struct compiled *compiled = calloc(1, sizeof(*compiled));
+	char name[32];
+
+	if (!compiled)
+		abort();
+	compiled->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!compiled->library)
+		abort();
+	snprintf(name, sizeof(name), "filter%u", number);
+	*(void **)&compiled->run = dlsym(compiled->library, name);
+	if (!compiled->run)
+		abort();
+	return compiled;
+}
+
+static void prepare_many_c(const struct npf_program *programs, uint32_t n, void **prepared)
+{
 	char folder[] = "/tmp/npf-engine-XXXXXX";
 	char source[64], library[64], command[256];
+	bool *written = calloc(n, sizeof(*written));
 
-	if (!compiled || !mkdtemp(folder))
+	if (!written || !mkdtemp(folder))
 		abort();
-	if (!form) {
-		free(compiled);
-		rmdir(folder);
-		return NULL;
-	}
 	snprintf(source, sizeof(source), "%s/filter.c", folder);
 	snprintf(library, sizeof(library), "%s/filter.so", folder);
 	snprintf(command, sizeof(command), "cc -O1 -w -shared -fPIC -o %s %s", library, source);
-	write_c(form, source);
-	drop_form(form);
+	write_all_c(programs, n, source, written);
 	if (system(command)) {
 		fprintf(stderr, "%s failed\n", command);
 		abort();
 	}
-	compiled->library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-	if (!compiled->library)
-		abort();
-	*(void **)&compiled->run = dlsym(compiled->library, "filter");
+	for (uint32_t i = 0; i < n; i++)
+		prepared[i] = written[i] ? load_c(library, i) : NULL;
 	unlink(source);
 	unlink(library);
 	rmdir(folder);
-	return compiled;
+	free(written);
+}
+
+static void *prepare_c(const struct npf_program *program)
+{
+	void *prepared;
+
+	prepare_many_c(program, 1, &prepared);
+	return prepared;
 }
 
 static void run_c(void *prepared, struct engine_run *runs, uint32_t n)
@@ -368,6 +418,7 @@ const struct engine engines[] = {
 		.one_of = 500,
 		.why_not = why_no_compiler,
 		.prepare = prepare_c,
+		.prepare_many = prepare_many_c,
 		.run = run_c,
 		.drop = drop_c,
 	},

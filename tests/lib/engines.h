@@ -32,6 +32,8 @@ struct engine {
 	/* Something that the other two understand, from a valid program; NULL: this program is left
 	 * to the interpreter, as the back end's head comment says. */
 	void *(*prepare)(const struct npf_program *program);
+	/* The same for many, where that takes hardly longer than one; NULL: it does not. */
+	void (*prepare_many)(const struct npf_program *programs, uint32_t n, void **prepared);
 	void (*run)(void *prepared, struct engine_run *runs, uint32_t n);
 	void (*drop)(void *prepared);
 };

@@ -24,36 +24,104 @@
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
+#define CASES 4000 /* more than there are */
+
+struct table {
+	const struct engine *engine;
+	/* Those that the engine takes, in order, if it prepares many. */
+	struct npf_program programs[CASES];
+	void *prepared[CASES];
+	uint32_t n;
+
+	uint32_t at;      /* cases that the engine has answered */
+	uint32_t skipped; /* cases that it knows nothing of */
+};
+
+static bool takes_case(const struct engine *engine, const struct npf_program *program,
+		       const struct npf_frame *frame)
+{
+	return engine_takes(engine, program) && (!frame->tagged || engine->sees_frames);
+}
+
+static uint32_t interpret(const struct npf_program *program, const struct npf_frame *frame,
+			  const uint8_t *data)
+{
+	struct npf_frame copy = *frame;
+
+	return npf_filter_run(program, &copy, data);
+}
+
+static uint32_t collect_case(void *arg, const struct npf_program *program,
+			     const struct npf_frame *frame, const uint8_t *data)
+{
+	struct table *table = arg;
+	struct npf_program *copy = &table->programs[table->n];
+	size_t size = program->length * sizeof(program->insns[0]);
+	struct npf_insn *insns;
+
+	if (!takes_case(table->engine, program, frame))
+		return interpret(program, frame, data);
+	assert_true(table->n < CASES);
+	insns = malloc(size);
+	assert_non_null(insns);
+	memcpy(insns, program->insns, size);
+	*copy = *program;
+	copy->insns = insns;
+	table->n++;
+	return interpret(program, frame, data);
+}
+
 static uint32_t run_case(void *arg, const struct npf_program *program,
 			 const struct npf_frame *frame, const uint8_t *data)
 {
-	const struct engine *engine = arg;
+	struct table *table = arg;
+	const struct engine *engine = table->engine;
 	struct engine_run run = { .frame = frame, .data = data };
-	struct npf_frame copy = *frame;
 	void *prepared;
 
-	/* The table has hundreds of programs: not for engines that take long. */
-	if (engine->one_of > 100)
-		return npf_filter_run(program, &copy, data);
-	if (!engine_takes(engine, program) || (frame->tagged && !engine->sees_frames))
-		return npf_filter_run(program, &copy, data);
-	prepared = engine->prepare(program);
+	if (!takes_case(engine, program, frame)) {
+		table->skipped++;
+		return interpret(program, frame, data);
+	}
+	prepared = engine->prepare_many ? table->prepared[table->at] : engine->prepare(program);
 	assert_non_null(prepared);
+	table->at++;
 	engine->run(prepared, &run, 1);
 	engine->drop(prepared);
+	assert_false(run.skipped);
 	return run.answer;
+}
+
+static void prepare_table(struct table *table)
+{
+	const struct filter_engine collector = { .run = collect_case, .arg = table };
+	const struct engine *engine = table->engine;
+
+	if (!engine->prepare_many)
+		return;
+	assert_int_equal(filter_cases_run(&collector), 0);
+	engine->prepare_many(table->programs, table->n, table->prepared);
+	for (uint32_t i = 0; i < table->n; i++)
+		free((void *)(uintptr_t)table->programs[i].insns);
 }
 
 static void answers_the_table(void **state)
 {
 	(void)state;
 	for (const struct engine *engine = engines; engine->name; engine++) {
-		const struct filter_engine face = { .run = run_case, .arg = (void *)engine };
+		struct table *table;
 
 		if (!engine_is_wanted(engine))
 			continue;
-		if (filter_cases_run(&face))
+		table = calloc(1, sizeof(*table));
+		assert_non_null(table);
+		table->engine = engine;
+		prepare_table(table);
+		if (filter_cases_run(&(struct filter_engine){ .run = run_case, .arg = table }))
 			fail_msg("%s answers the table wrongly", engine->name);
+		assert_true(table->at > 0);
+		print_message("%s: %u cases, %u skipped\n", engine->name, table->at, table->skipped);
+		free(table);
 	}
 }
 
