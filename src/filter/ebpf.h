@@ -62,8 +62,9 @@ uint32_t npf_ebpf_capacity(const struct npf_ir *const *programs, uint32_t n);
 
 /*
  * Append a function u32 f(context, struct npf_frame *, window): same answer as npf_filter_run().
- * -ENOSPC: capacity or space is short. -EINVAL: PEEK without its numbers. -E2BIG: the program is too long or too wide for eBPF: a jump
- * does not reach, or the stack is too small. Nothing is appended then.
+ * -ENOSPC: capacity or space is short. -EINVAL: PEEK without its numbers. -E2BIG: the program is too
+ * long or too wide for eBPF: a jump does not reach, or the stack is too small. Nothing is appended
+ * then.
  */
 int npf_ir_to_ebpf(const struct npf_ir *program, enum npf_ebpf_access access,
 		   struct npf_ebpf_code *code, void *space, size_t size);

@@ -248,7 +248,7 @@ void npf_x86_lanes_take(struct npf_x86_lanes *g, const struct npf_x86_pending *p
 		npf_x86_lanes_move(g, V_CURRENT, slot);
 }
 
-/* Where AVX2 keeps the mask: in slot 0, which nobody else has then. AVX-512: in esi. */
+/* Where AVX2 keeps the mask: in a place of the stack of its own. AVX-512: in esi. */
 void npf_x86_lanes_keep_mask(struct npf_x86_lanes *g)
 {
 	if (g->wide)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The validator: every opcode there is, every limit from both sides, the sentence that names the
- * instruction, and programs that others refuse. What it refuses, everybody refuses who makes code.
+ * instruction, and programs that others refuse. What it refuses, so do bpf_jitter() and bpf_to_x86().
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -35,7 +35,7 @@ static int close_host(void **state)
 }
 
 /* With the same sentence. */
-static void refused_by_compilers(const struct npf_program *program, const char *sentence)
+static void refused_by_the_jit(const struct npf_program *program, const char *sentence)
 {
 	static const uint32_t flags[] = { 0, NPF_JIT_BATCH };
 	struct npf_jit_filter *filter;
@@ -60,7 +60,7 @@ static int validate(const struct npf_insn *insns, uint32_t length, enum npf_dial
 
 	assert_int_equal(err != 0, error[0] != '\0');
 	if (err)
-		refused_by_compilers(&program, error);
+		refused_by_the_jit(&program, error);
 	return err;
 }
 
