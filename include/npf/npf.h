@@ -224,8 +224,9 @@ struct npf_packet {
 };
 
 /* Without a copy: wait as npf_read() does, walk the packets, give them back together.
- * npf_batch_begin: bytes pending, 0 on timeout (no batch is open then), errors as npf_read(). npf_batch_next: false at the
- * end of the batch. npf_batch_end releases what was walked; what was not stays for the next. */
+ * npf_batch_begin: bytes pending, 0 on timeout (no batch is open then), errors as npf_read().
+ * npf_batch_next: false at the end of the batch. npf_batch_end releases what was walked; what was
+ * not stays for the next. */
 int64_t npf_batch_begin(struct npf_instance *instance);
 bool npf_batch_next(struct npf_instance *instance, struct npf_packet *packet);
 void npf_batch_end(struct npf_instance *instance);
@@ -296,7 +297,8 @@ int npf_get_class_stats(struct npf_instance *instance, struct npf_class_stats *s
  * its pages to the disk (manual, "Dump to disk"). npf_dump_start() is the whole of it; the control
  * codes BIOCSMODE, BIOCSETDUMPLIMITS and BIOCSETDUMPFILENAME do the same the manual's way.
  *
- * Every file ends on a whole packet and keeps its limits; a change of files loses no packet. Packets lie in the file in the order of their time stamps, whatever CPU they came from.
+ * Every file ends on a whole packet and keeps its limits; a change of files loses no packet. Packets
+ * lie in the file in the order of their time stamps, whatever CPU they came from.
  * After a crash a file may end within a packet, never with bytes that are no packet.
  */
 enum npf_dump_format {
