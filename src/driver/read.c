@@ -24,7 +24,8 @@
  * (Locked instructions are barriers: the dump's arming needs no R3, its T2 is a compare-and-swap.)
  *
  * What a CPU that was stopped behind T3 does for an old wish harms no later one: `fired` then holds an
- * old number, which wakes once more; `timed` and `pending` are exchanged by compare-and-swap only.
+ * old number, which wakes once more; `timed` and `pending` are exchanged by compare-and-swap only. A
+ * wake-up that fails takes `fired` back, and the timer tries again (npf_fulfil in tap.h).
  * tests/netns/wakeup.c tries.
  */
 #include <errno.h>

@@ -16,7 +16,7 @@
  *   uint32_t npf_env_filter(env, frame)           bytes to keep
  *   uint64_t npf_env_classify(env, frame)         bit per class
  *   int npf_env_copy(env, to, from, n)            n bytes from offset from; not 0: failed
- *   void npf_env_wake(env)                        make the reader's descriptor readable
+ *   int npf_env_wake(env)                         make the reader's descriptor readable, not 0: failed
  *   void npf_env_start_timer(env, ns)             do that in ns from now
  *
  * those of tap_stream.h, and the atomics NPF_LOAD, NPF_LOAD_FIRST (before all loads after it),
@@ -47,6 +47,9 @@ enum { TAP_DROP_NO_BUFFER, TAP_DROP_FULL, TAP_DROP_COPY, TAP_DROP_REENTRY };
 /* Attempts to tell the others what this CPU stored. Whoever makes one fail has told an eighth of the
  * wish: before the ninth it is fulfilled. */
 #define TAP_TELL_TRIES 9
+
+/* After a wake-up that failed, the next attempt; a packet that comes first makes it sooner. */
+#define TAP_WAKE_RETRY 1000000ull /* ns */
 
 /* The only place where a packet is dropped. */
 NPF_TAP_INLINE void npf_drop(struct npf_cpu *cpu, uint32_t reason)
@@ -97,6 +100,21 @@ NPF_TAP_INLINE int npf_next_chunk(struct npf_tap_env *env, struct npf_control *c
 	return 0;
 }
 
+/* Fulfil a wish. When the wake-up fails the wish stands as before, and the timer tries again, for no
+ * packet may follow. */
+NPF_TAP_INLINE void npf_fulfil(struct npf_tap_env *env, struct npf_control *control, uint32_t arm)
+{
+	NPF_STORE_RELEASE(&control->signal.fired, arm);
+	if (!npf_env_wake(env))
+		return;
+
+	uint32_t timed = NPF_LOAD(&control->signal.timed);
+
+	(void)NPF_CAS(&control->signal.fired, arm, arm - 1);
+	if (timed == arm || NPF_CAS(&control->signal.timed, timed, arm))
+		npf_env_start_timer(env, TAP_WAKE_RETRY);
+}
+
 /*
  * Wake the reader when it waits and enough is there (MinToCopy). A CPU counts its own bytes and
  * tells them to the others in eighths of the wish: exact when one CPU is busy, late by less than
@@ -124,8 +142,7 @@ NPF_TAP_INLINE void npf_signal(struct npf_tap_env *env, struct npf_control *cont
 		uint64_t others = (uint32_t)(pending >> 32) == arm ? (uint32_t)pending : 0;
 
 		if (others + mine >= need) {
-			NPF_STORE_RELEASE(&control->signal.fired, arm);
-			npf_env_wake(env);
+			npf_fulfil(env, control, arm);
 			return;
 		}
 		if (mine < need >> 3)

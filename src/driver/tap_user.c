@@ -163,9 +163,9 @@ static inline int npf_env_copy(struct npf_tap_env *env, uint8_t *to, uint32_t fr
 	return 0;
 }
 
-static inline void npf_env_wake(struct npf_tap_env *env)
+static inline int npf_env_wake(struct npf_tap_env *env)
 {
-	env->tap->ops->wake(env->tap->arg);
+	return env->tap->ops->wake(env->tap->arg);
 }
 
 static inline void npf_env_start_timer(struct npf_tap_env *env, uint64_t ns)

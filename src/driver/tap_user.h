@@ -12,7 +12,7 @@
 
 /* What the tap calls its host for. arg is the one given to npf_user_tap_init(). */
 struct npf_user_tap_host {
-	void (*wake)(void *arg);
+	int (*wake)(void *arg); /* not 0: failed, the timer tries again */
 	void (*start_timer)(void *arg, uint64_t ns);
 };
 

@@ -154,9 +154,10 @@ static struct npf_frame as_received(const struct pair *pair, const struct sample
 
 /* ---- the pair ------------------------------------------------------------------------------ */
 
-static void no_wake(void *arg)
+static int no_wake(void *arg)
 {
 	(void)arg;
+	return 0;
 }
 
 static void no_timer(void *arg, uint64_t ns)

@@ -18,13 +18,21 @@ struct ring {
 	struct npf_ring_cursor cursors[MAX_CPUS];
 	uint64_t now;
 	uint32_t wakes;
+	uint32_t failures; /* of the next wake-ups */
 	uint32_t timers;
 	uint64_t timeout;
 };
 
-static void count_wake(void *arg)
+static int count_wake(void *arg)
 {
-	((struct ring *)arg)->wakes++;
+	struct ring *ring = arg;
+
+	if (ring->failures) {
+		ring->failures--;
+		return -1;
+	}
+	ring->wakes++;
+	return 0;
 }
 
 static void count_timer(void *arg, uint64_t ns)
@@ -471,6 +479,51 @@ static void flush_timer_starts_once_at_the_first_packet(void **state)
 	ring_fini(&ring);
 }
 
+static void failed_wake_up_is_tried_again(void **state)
+{
+	struct ring ring;
+
+	(void)state;
+	ring_init(&ring, 65536, 1, 1518);
+	arm(&ring, 1, 0);
+	ring.failures = 2;
+	put(&ring, 0, 60, 1);
+	assert_int_equal(ring.wakes, 0);
+	assert_int_not_equal(ring.tap.control->signal.fired, ring.tap.control->waiter.arm);
+	/* No packet may follow: the timer is the one that tries next, though none was wished. */
+	assert_int_equal(ring.timers, 1);
+	assert_int_equal(ring.tap.control->signal.timed, ring.tap.control->waiter.arm);
+	/* And so again, its own start being no hindrance. */
+	put(&ring, 0, 60, 2);
+	assert_int_equal(ring.wakes, 0);
+	assert_int_equal(ring.timers, 2);
+	put(&ring, 0, 60, 3);
+	assert_int_equal(ring.wakes, 1);
+	put(&ring, 0, 60, 4);
+	assert_int_equal(ring.wakes, 1);
+	assert_int_equal(ring.timers, 2);
+	ring_fini(&ring);
+}
+
+/* The timer of the wish is running, and may be far: it is brought forward. */
+static void failed_wake_up_does_not_wait_for_the_timeout(void **state)
+{
+	struct ring ring;
+
+	(void)state;
+	ring_init(&ring, 65536, 1, 1518);
+	arm(&ring, NPF_RECORD_SIZE(60) + 1, UINT64_MAX);
+	put(&ring, 0, 60, 1);
+	assert_int_equal(ring.timers, 1);
+	assert_int_equal(ring.timeout, UINT64_MAX);
+	ring.failures = 1;
+	put(&ring, 0, 60, 2);
+	assert_int_equal(ring.wakes, 0);
+	assert_int_equal(ring.timers, 2);
+	assert_true(ring.timeout < UINT64_MAX);
+	ring_fini(&ring);
+}
+
 static void several_cpus_wake_at_most_an_eighth_late_each(void **state)
 {
 	const uint32_t need = 16000;
@@ -507,6 +560,8 @@ int main(void)
 		cmocka_unit_test(wake_comes_with_the_byte_that_fulfils_the_wish),
 		cmocka_unit_test(without_a_wish_nobody_is_woken),
 		cmocka_unit_test(flush_timer_starts_once_at_the_first_packet),
+		cmocka_unit_test(failed_wake_up_is_tried_again),
+		cmocka_unit_test(failed_wake_up_does_not_wait_for_the_timeout),
 		cmocka_unit_test(several_cpus_wake_at_most_an_eighth_late_each),
 	};
 

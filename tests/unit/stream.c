@@ -20,9 +20,10 @@ struct stream {
 	struct npf_ring_view view;
 };
 
-static void no_wake(void *arg)
+static int no_wake(void *arg)
 {
 	(void)arg;
+	return 0;
 }
 
 static void no_timer(void *arg, uint64_t ns)

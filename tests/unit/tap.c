@@ -30,13 +30,14 @@ static void deliver(struct tap *tap, struct npf_frame *frame, uint32_t cpu, uint
 }
 
 /* The wake-up happens inside the tap, with its record just published: a frame arrives. */
-static void interrupt(void *arg)
+static int interrupt(void *arg)
 {
 	struct tap *tap = arg;
 	struct npf_frame frame = { .length = 60, .wire_length = 60 };
 
 	if (!tap->wakes++)
 		deliver(tap, &frame, tap->nested_cpu, 0);
+	return 0;
 }
 
 static void no_timer(void *arg, uint64_t ns)

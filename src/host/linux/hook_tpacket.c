@@ -450,11 +450,12 @@ static void stop_thread(struct tpacket *tpacket)
 
 /* ---- the hook ------------------------------------------------------------------------------- */
 
-static void wake(void *arg)
+static int wake(void *arg)
 {
 	struct npf_nic *nic = arg;
 
 	npf_event_set(__atomic_load_n(&nic->tapped, __ATOMIC_ACQUIRE));
+	return 0;
 }
 
 static void start_timer(void *arg, uint64_t ns)

@@ -120,7 +120,7 @@ static int nic_wait(struct npf_nic *nic, uint64_t deadline)
 
 /* ---- the tap ------------------------------------------------------------------------------- */
 
-static void tap_wake(void *arg)
+static int tap_wake(void *arg)
 {
 	struct npf_nic *nic = arg;
 
@@ -128,6 +128,7 @@ static void tap_wake(void *arg)
 		npf_sim_workers.wake(nic->worker);
 	else
 		npf_sim_raise(nic);
+	return 0;
 }
 
 static void tap_start_timer(void *arg, uint64_t ns)

@@ -352,11 +352,12 @@ env_function int npf_env_copy(struct npf_tap_env *env, uint8_t *to, uint32_t fro
 	return bpf_skb_load_bytes(env->skb, from, to, bytes);
 }
 
-env_function void npf_env_wake(struct npf_tap_env *env)
+/* The lock of the kernel's buffer may give up, from Linux 6.15 on. */
+env_function int npf_env_wake(struct npf_tap_env *env)
 {
 	uint64_t nothing = 0;
 
-	bpf_ringbuf_output(&wake, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
+	return bpf_ringbuf_output(&wake, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
 }
 
 env_function void npf_env_start_timer(struct npf_tap_env *env, uint64_t ns)
@@ -378,8 +379,7 @@ static int flush(void *map, uint32_t *key, struct flush_timer *value)
 
 	if (NPF_LOAD(&control.signal.timed) != arm || NPF_LOAD(&control.signal.fired) == arm)
 		return 0;
-	NPF_STORE_RELEASE(&control.signal.fired, arm);
-	npf_env_wake(0);
+	npf_fulfil(0, &control, arm);
 	return 0;
 }
 
