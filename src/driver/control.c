@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "driver/core.h"
+#include "filter/filter.h"
 #include "driver/trace.h"
 
 #define SMALLEST_BUFFER NPF_RECORD_HEADER /* less cannot hold a packet: it means no buffer */
@@ -124,21 +125,23 @@ static int set_filter(struct npf_instance *instance, struct request *request)
 {
 	size_t length = request->in_size / sizeof(struct npf_insn);
 	size_t size = length * sizeof(struct npf_insn);
+	struct npf_program program = { .length = (uint32_t)length, .insns = request->in };
+	const char *misfit;
 	int err;
 
-	if (!length)
-		return npf_fail(instance, -EINVAL,
-				"a filter has at least one instruction of 8 bytes");
 	if (length > NPF_MAX_INSNS)
-		return npf_fail(instance, -EINVAL, "the program is longer than 4096 instructions");
+		program.length = NPF_MAX_INSNS + 1;
+	misfit = npf_filter_misfit(&program);
+	if (misfit)
+		return npf_refuse_filter(instance, misfit);
 
 	/* The caller's array may have any alignment. */
 	struct npf_insn *insns = npf_alloc(instance->host, size);
-	struct npf_program program = { .length = (uint32_t)length, .insns = insns };
 
 	if (!insns)
 		return npf_fail_host(instance, -ENOMEM, "installing the filter failed");
 	memcpy(insns, request->in, size);
+	program.insns = insns;
 	err = npf_install_filter(instance, &program);
 	npf_free(instance->host, insns, size);
 	return err;

@@ -215,6 +215,8 @@ struct npf_filters *npf_filters_none(struct npf_host *host);
 int npf_install_match(struct npf_instance *instance, const struct npf_match *match);
 /* With the lock. */
 int npf_install_filter(struct npf_instance *instance, const struct npf_program *program);
+/* -EINVAL, with a sentence that ends in this reason. */
+int npf_refuse_filter(struct npf_instance *instance, const char *reason);
 
 /* ---- sets.c --------------------------------------------------------------------------------- */
 

@@ -89,16 +89,6 @@ static int swap(struct npf_instance *instance, struct npf_filters *filters)
 	return 0;
 }
 
-/* What must hold before a program is copied. */
-static const char *wrong_shape(const struct npf_program *program)
-{
-	if (program->length > NPF_MAX_INSNS)
-		return "the program is longer than 4096 instructions";
-	if (program->length && !program->insns)
-		return "the program has no instructions to read";
-	return NULL;
-}
-
 int npf_install_match(struct npf_instance *instance, const struct npf_match *match)
 {
 	const struct npf_filter_set *old = &instance->filters->set;
@@ -120,19 +110,24 @@ int npf_install_match(struct npf_instance *instance, const struct npf_match *mat
 
 /* ---- the filter ---------------------------------------------------------------------------- */
 
-static int check_filter(struct npf_instance *instance, const struct npf_filters *filters)
+int npf_refuse_filter(struct npf_instance *instance, const char *reason)
 {
-	char reason[NPF_ERROR_SIZE - 32] = "";
 	char sentence[NPF_ERROR_SIZE];
 	struct npf_text text;
-	int err = npf_filter_validate(filters->set.filter, reason, sizeof(reason));
 
-	if (!err)
-		return 0;
 	npf_text_init(&text, sentence, sizeof(sentence));
 	npf_text_add(&text, "the filter is refused: ");
 	npf_text_add(&text, reason);
-	return npf_fail(instance, err, sentence);
+	return npf_fail(instance, -EINVAL, sentence);
+}
+
+static int check_filter(struct npf_instance *instance, const struct npf_filters *filters)
+{
+	char reason[NPF_ERROR_SIZE - 32] = "";
+
+	if (!npf_filter_validate(filters->set.filter, reason, sizeof(reason)))
+		return 0;
+	return npf_refuse_filter(instance, reason);
 }
 
 int npf_install_filter(struct npf_instance *instance, const struct npf_program *program)
@@ -141,15 +136,14 @@ int npf_install_filter(struct npf_instance *instance, const struct npf_program *
 	struct recipe recipe = { .filter = program,
 				 .n_classes = old->set.n_classes,
 				 .match = old->set.match };
+	const char *misfit;
 	int err = npf_check_no_batch(instance);
 
 	if (err)
 		return err;
-	if (!program || !program->length)
-		return npf_fail(instance, -EINVAL,
-				"the filter has no instruction; to accept all, return -1");
-	if (wrong_shape(program))
-		return npf_fail(instance, -EINVAL, wrong_shape(program));
+	misfit = npf_filter_misfit(program);
+	if (misfit)
+		return npf_refuse_filter(instance, misfit);
 	memcpy(recipe.classes, old->set.classes, sizeof(recipe.classes));
 
 	struct npf_filters *filters = cook(instance->host, &recipe);
@@ -220,7 +214,8 @@ static int fail_class(struct npf_instance *instance, int err, const char *name, 
 static int check_class_shape(struct npf_instance *instance, const struct npf_class *classes,
 			     uint32_t i)
 {
-	const char *name = classes[i].name;
+	const struct npf_program *program = &classes[i].program;
+	const char *name = classes[i].name, *misfit;
 
 	if (!name[0])
 		return npf_fail_value(instance, -EINVAL, "class number ", i,
@@ -233,9 +228,9 @@ static int check_class_shape(struct npf_instance *instance, const struct npf_cla
 			return fail_class(instance, -EINVAL, name,
 					  "the name is there twice; choose another");
 	}
-	if (wrong_shape(&classes[i].program))
-		return fail_class(instance, -EINVAL, name, wrong_shape(&classes[i].program));
-	return 0;
+	/* One without instructions counts all. */
+	misfit = program->length ? npf_filter_misfit(program) : NULL;
+	return misfit ? fail_class(instance, -EINVAL, name, misfit) : 0;
 }
 
 static int check_classes_shape(struct npf_instance *instance, const struct npf_class *classes,

@@ -19,6 +19,10 @@
  * error_size bytes, may be NULL). Every other function here wants a program that passed. */
 int npf_filter_validate(const struct npf_program *program, char *error, size_t error_size);
 
+/* What is wrong with a program before its instructions are looked at: what must hold before it is
+ * copied. NULL: nothing. npf_filter_validate() asks this, too. */
+const char *npf_filter_misfit(const struct npf_program *program);
+
 /* Interpret: bytes to keep, 0 rejects. data holds frame->length readable bytes. program NULL
  * accepts all. frame->shift is overwritten. The reference that every back end must equal. */
 uint32_t npf_filter_run(const struct npf_program *program, struct npf_frame *frame,

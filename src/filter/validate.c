@@ -152,11 +152,10 @@ static const char *find_fault(const struct npf_program *program, uint32_t i)
 	return NULL;
 }
 
-/* What is wrong with the program apart from its instructions, NULL: nothing. */
-static const char *find_misfit(const struct npf_program *program)
+const char *npf_filter_misfit(const struct npf_program *program)
 {
 	if (!program || !program->insns || !program->length)
-		return "the program is empty";
+		return "the program is empty; to accept all, return -1";
 	if (program->length > NPF_MAX_INSNS)
 		return "the program is longer than 4096 instructions";
 	if (program->dialect != NPF_DIALECT_WIRE && program->dialect != NPF_DIALECT_LINUX)
@@ -180,7 +179,7 @@ static void tell_fault(struct npf_text *text, const struct npf_insn *insn, uint3
 
 int npf_filter_validate(const struct npf_program *program, char *error, size_t error_size)
 {
-	const char *misfit = find_misfit(program);
+	const char *misfit = npf_filter_misfit(program);
 	struct npf_text text;
 
 	npf_text_init(&text, error, error_size);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Installing filters: what a failure keeps, what a success empties, what is refused. */
+#include "lib/refusals.h"
 #include "lib/world.h"
 
 #define LOAD_W 0x20
-#define DIV_K  0x34
-#define ST     0x02
-#define JA     0x05
-#define JGT    0x25
 
 /* Accepts frames with number n in byte 14. */
 static int accept_only(struct npf_instance *instance, uint32_t n)
@@ -17,27 +14,6 @@ static int accept_only(struct npf_instance *instance, uint32_t n)
 
 	return npf_set_filter(instance, &program);
 }
-
-static const struct bad {
-	struct npf_insn insns[4];
-	uint32_t length;
-} bad_programs[] = {
-	{ { INSN_LD_B(0) }, 1 },                   /* ends without a return */
-	{ { INSN_JEQ(0, 5, 0), INSN_RET(0) }, 2 }, /* jumps outside */
-	{ { INSN_JEQ(0, 0, 255), INSN_RET(0) }, 2 },
-	{ { { .code = JA, .k = 1 }, INSN_RET(0) }, 2 },
-	{ { { .code = JA, .k = UINT32_MAX }, INSN_RET(0) }, 2 }, /* jumps back */
-	{ { { .code = JGT, .jt = 1, .jf = 1 }, INSN_RET(0) }, 2 },
-	{ { { .code = DIV_K, .k = 0 }, INSN_RET(0) }, 2 }, /* divides by zero */
-	{ { { .code = 0x94, .k = 0 }, INSN_RET(0) }, 2 },
-	{ { { .code = ST, .k = 16 }, INSN_RET(0) }, 2 }, /* memory outside */
-	{ { { .code = 0x60, .k = 16 }, INSN_RET(0) }, 2 },
-	{ { { .code = 0x03, .k = UINT32_MAX }, INSN_RET(0) }, 2 },
-	{ { { .code = 0xFFFF }, INSN_RET(0) }, 2 }, /* no such instruction */
-	{ { { .code = 0x1234 }, INSN_RET(0) }, 2 },
-	{ { { .code = 0xFF }, INSN_RET(0) }, 2 },
-	{ { INSN_RET(0), { .code = 0xF7 }, INSN_RET(0) }, 3 },
-};
 
 static void expect_unchanged(struct world *world, const struct npf_stats *before)
 {
@@ -58,18 +34,8 @@ static void item_08_invalid_filter_keeps_the_old_one(void **state)
 	memory = npf_sim_memory(world->host);
 	assert_int_equal(before.captured, 1);
 
-	for (size_t i = 0; i < N_OF(bad_programs); i++) {
-		const struct bad *bad = &bad_programs[i];
-		struct npf_program program = { .length = bad->length, .insns = bad->insns };
-
-		assert_fails(world->instance, npf_set_filter(world->instance, &program), -EINVAL);
-		assert_non_null(strstr(npf_error(world->instance), "instruction"));
-		assert_fails(world->instance,
-			     npf_io_control(world->instance, NPF_BIOCSETF, bad->insns,
-					    bad->length * 8, NULL, 0, NULL),
-			     -EINVAL);
-		expect_unchanged(world, &before);
-	}
+	all_refused_by(world->instance);
+	expect_unchanged(world, &before);
 	assert_int_equal(npf_sim_memory(world->host), memory);
 	assert_int_equal(read_all(world, 60, 1), 1);
 	send_many(world, 3, 60, 0);
