@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "engine.h"
-#include "lib/filter_kernel.h"
+#include "host/linux/kernel_filter.h"
 #include "npf/npf.h"
 
 #define PACKET     128u
@@ -135,31 +135,42 @@ struct kernel_bench {
 
 /* ---- alone ---------------------------------------------------------------------------------- */
 
-static double test_once(const struct filter_kernel *kernel)
+/* NULL: impossible here. */
+static const struct npf_ebpf_peek *find_peek(void)
+{
+	static struct npf_ebpf_peek peek;
+	static int err = 1;
+
+	if (err > 0)
+		err = npf_peek_find(&peek);
+	return err ? NULL : &peek;
+}
+
+static double test_once(const struct npf_kernel_filter *kernel)
 {
 	uint32_t result;
 	double ns;
 
-	return filter_kernel_time(kernel, &frame, packet, TEST_RUNS, &result, &ns) ? NAN : ns;
+	return npf_kernel_filter_time(kernel, &frame, packet, TEST_RUNS, &result, &ns) ? NAN : ns;
 }
 
 /* Always right after one that accepts all: the machine changes its pace. */
 static double test_runs(const struct npf_program *program, enum npf_ebpf_access access)
 {
-	struct filter_kernel with, without;
+	struct npf_kernel_filter with, without;
 	struct series series = { 0 };
 
-	if (filter_kernel_load(program, access, &with))
+	if (npf_kernel_filter_load(program, access, find_peek(), &with))
 		return NAN;
-	if (!filter_kernel_load(NULL, access, &without)) {
+	if (!npf_kernel_filter_load(NULL, access, find_peek(), &without)) {
 		for (unsigned int i = 0; i < TEST_PAIRS; i++) {
 			double base = test_once(&without);
 
 			series_add(&series, test_once(&with) - base);
 		}
-		filter_kernel_close(&without);
+		npf_kernel_filter_close(&without);
 	}
-	filter_kernel_close(&with);
+	npf_kernel_filter_close(&with);
 	return series_median(&series);
 }
 
@@ -184,14 +195,14 @@ static void attach_classic(int socket, const struct npf_program *program)
 /* Ours, as the socket hook has it; NULL: the harness alone. */
 static bool attach_ours(int socket, const struct npf_program *program, enum npf_ebpf_access access)
 {
-	struct filter_kernel kernel;
+	struct npf_kernel_filter kernel;
 	bool done;
 
-	if (filter_kernel_load_socket(program, access, &frame, &kernel))
+	if (npf_kernel_filter_load_socket(program, access, find_peek(), &frame, &kernel))
 		return false;
 	done = !setsockopt(socket, SOL_SOCKET, SO_ATTACH_BPF, &kernel.program,
 			   sizeof(kernel.program));
-	filter_kernel_close(&kernel);
+	npf_kernel_filter_close(&kernel);
 	return done;
 }
 

@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "engine_x86.h"
-#include "filter_kernel.h"
 #include "filter/ir.h"
+#include "host/linux/kernel_filter.h"
 
 static const char *always(void)
 {
@@ -294,13 +295,36 @@ static void drop_c(void *prepared)
 
 /* ---- eBPF, in the kernel -------------------------------------------------------------------- */
 
+/* NULL: impossible here. */
+static const struct npf_ebpf_peek *find_peek(void)
+{
+	static struct npf_ebpf_peek peek;
+	static int err = 1;
+
+	if (err > 0)
+		err = npf_peek_find(&peek);
+	return err ? NULL : &peek;
+}
+
 static const char *why_no_kernel(void)
 {
 	static int err = 1;
 
 	if (err > 0)
-		err = filter_kernel_probe(NPF_EBPF_DIRECT);
+		err = npf_kernel_filter_probe(NPF_EBPF_DIRECT, NULL);
 	return err ? "this process may not load programs" : NULL;
+}
+
+bool engine_must_peek(void)
+{
+	const char *names = getenv("NPF_TEST_REQUIRE");
+	int major = 0, minor = 0;
+	struct utsname kernel;
+
+	if (!names || !strstr(names, "socket") || uname(&kernel) ||
+	    sscanf(kernel.release, "%d.%d", &major, &minor) != 2)
+		return false;
+	return major > 6 || (major == 6 && minor >= 2);
 }
 
 static const char *why_no_peek(void)
@@ -310,22 +334,21 @@ static const char *why_no_peek(void)
 	if (why_no_kernel())
 		return why_no_kernel();
 	if (err > 0)
-		err = filter_kernel_probe(NPF_EBPF_PEEK);
+		err = npf_kernel_filter_probe(NPF_EBPF_PEEK, find_peek());
 	/* Any other failure is one of the code, and whoever loads it finds that. */
-	return err == -ENOTSUP && !filter_kernel_must_peek()
-		       ? "this kernel does not show its structures"
-		       : NULL;
+	return err == -ENOTSUP && !engine_must_peek() ? "this kernel does not show its structures"
+						      : NULL;
 }
 
 /* NULL: more than the kernel's verifier is willing to walk through. */
 static void *load_kernel(const struct npf_program *program, enum npf_ebpf_access access)
 {
-	struct filter_kernel *kernel = calloc(1, sizeof(*kernel));
+	struct npf_kernel_filter *kernel = calloc(1, sizeof(*kernel));
 	int err;
 
 	if (!kernel)
 		abort();
-	err = filter_kernel_load(program, access, kernel);
+	err = npf_kernel_filter_load(program, access, find_peek(), kernel);
 	if (!err)
 		return kernel;
 	free(kernel);
@@ -364,14 +387,14 @@ static void run_kernel(void *prepared, struct engine_run *runs, uint32_t n)
 		runs[i].skipped = i % step != 0 || frame.length > KERNEL_BYTES;
 		if (runs[i].skipped)
 			continue;
-		if (filter_kernel_run(prepared, &frame, runs[i].data, &runs[i].answer))
+		if (npf_kernel_filter_run(prepared, &frame, runs[i].data, &runs[i].answer))
 			abort();
 	}
 }
 
 static void drop_kernel(void *prepared)
 {
-	filter_kernel_close(prepared);
+	npf_kernel_filter_close(prepared);
 	free(prepared);
 }
 

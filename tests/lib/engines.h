@@ -44,6 +44,10 @@ extern const struct engine engines[];
 /* Can it run here, and did the user ($NPF_ENGINE, a name) not ask for another one only? */
 bool engine_is_wanted(const struct engine *engine);
 
+/* Is a test to fail where packets cannot be peeked at? From Linux 6.2 on, when $NPF_TEST_REQUIRE
+ * names the hook that does. */
+bool engine_must_peek(void);
+
 /* Does it understand the program's dialect? */
 bool engine_takes(const struct engine *engine, const struct npf_program *program);
 

@@ -16,7 +16,7 @@
 
 #include "driver/core.h"
 #include "host/linux/ebpf.h"
-#include "lib/filter_kernel.h"
+#include "lib/engines.h"
 
 #define BUFFER   (1u << 20)
 #define N_FRAMES 8u
@@ -67,7 +67,7 @@ static struct wire *peeking(void **state)
 	assert_int_equal(npf_set_filter(wire->instance, &one_of_them), 0);
 	if (access_of(wire) == NPF_EBPF_PEEK)
 		return wire;
-	if (filter_kernel_must_peek())
+	if (engine_must_peek())
 		fail_msg("packets are copied, not read where they lie");
 	print_message("packets cannot be read where they lie here\n");
 	skip();

@@ -15,10 +15,11 @@
 
 #include <cmocka.h>
 
+#include "../lib/engines.h"
 #include "../lib/filter_cases.h"
-#include "../lib/filter_kernel.h"
 #include "../lib/filter_random.h"
 #include "../lib/vectors.h"
+#include "host/linux/kernel_filter.h"
 
 #define SKIP            77
 #define RANDOM_PROGRAMS 4000
@@ -26,18 +27,19 @@
 #define NOT_RUN         0xDEADBEEF /* no case expects it */
 
 static const enum npf_ebpf_access accesses[] = { NPF_EBPF_COPY, NPF_EBPF_DIRECT, NPF_EBPF_PEEK };
+static struct npf_ebpf_peek peek;
 static size_t n_accesses = N_OF(accesses); /* less where the kernel cannot peek */
 
 static uint32_t run_once(void *arg, const struct npf_program *program,
 			 const struct npf_frame *frame, const uint8_t *data)
 {
 	const enum npf_ebpf_access *access = arg;
-	struct filter_kernel kernel;
+	struct npf_kernel_filter kernel;
 	uint32_t result = NOT_RUN;
 
-	assert_int_equal(filter_kernel_load(program, *access, &kernel), 0);
-	assert_int_equal(filter_kernel_run(&kernel, frame, data, &result), 0);
-	filter_kernel_close(&kernel);
+	assert_int_equal(npf_kernel_filter_load(program, *access, &peek, &kernel), 0);
+	assert_int_equal(npf_kernel_filter_run(&kernel, frame, data, &result), 0);
+	npf_kernel_filter_close(&kernel);
 	return result;
 }
 
@@ -69,14 +71,14 @@ static void accepts_all_without_a_program(void **state)
 }
 
 /* Compare kernel and interpreter; the number of packets that differ. */
-static int compare(const struct filter_kernel *kernel, const struct npf_program *program,
+static int compare(const struct npf_kernel_filter *kernel, const struct npf_program *program,
 		   const struct npf_frame *frame, const uint8_t *data, const char *name)
 {
 	struct npf_frame copy = *frame;
 	uint32_t expected = npf_filter_run(program, &copy, data);
 	uint32_t result = NOT_RUN;
 
-	assert_int_equal(filter_kernel_run(kernel, frame, data, &result), 0);
+	assert_int_equal(npf_kernel_filter_run(kernel, frame, data, &result), 0);
 	if (result != expected)
 		fprintf(stderr, "%s: 0x%x instead of 0x%x\n", name, result, expected);
 	return result != expected;
@@ -102,13 +104,13 @@ static void equals_the_interpreter_on_random_programs(void **state)
 	for (uint32_t i = 0; i < random_programs(); i++) {
 		char name[32];
 		enum npf_ebpf_access access = accesses[i % n_accesses];
-		struct filter_kernel kernel;
+		struct npf_kernel_filter kernel;
 		int err;
 
 		filter_random_program(&random, insns, &program);
 		assert_int_equal(npf_filter_validate(&program, NULL, 0), 0);
 		snprintf(name, sizeof(name), "random program %u", i);
-		err = filter_kernel_load(&program, access, &kernel);
+		err = npf_kernel_filter_load(&program, access, &peek, &kernel);
 		if (err)
 			fprintf(stderr, "%s: %s\n", name, strerror(-err));
 		assert_int_equal(err, 0);
@@ -116,7 +118,7 @@ static void equals_the_interpreter_on_random_programs(void **state)
 			filter_random_packet(&random, data, &frame);
 			wrong += compare(&kernel, &program, &frame, data, name);
 		}
-		filter_kernel_close(&kernel);
+		npf_kernel_filter_close(&kernel);
 	}
 	assert_int_equal(wrong, 0);
 }
@@ -125,12 +127,12 @@ static void run_vector(const struct vector *vector, enum npf_ebpf_access access,
 		       uint32_t *complex)
 {
 	struct npf_program program = { .length = vector->n_insns, .insns = vector->insns };
-	struct filter_kernel kernel;
+	struct npf_kernel_filter kernel;
 	int err;
 
 	if (!vector->n_insns || npf_filter_validate(&program, NULL, 0))
 		return;
-	err = filter_kernel_load(&program, access, &kernel);
+	err = npf_kernel_filter_load(&program, access, &peek, &kernel);
 	if (err == -E2BIG && vector_has_tag(vector, "generated")) {
 		(*complex)++;
 		return;
@@ -146,7 +148,7 @@ static void run_vector(const struct vector *vector, enum npf_ebpf_access access,
 		assert_int_equal(compare(&kernel, &program, &frame, run->data, vector->name), 0);
 		(*runs)++;
 	}
-	filter_kernel_close(&kernel);
+	npf_kernel_filter_close(&kernel);
 }
 
 static void equals_the_interpreter_on_vectors(void **state)
@@ -200,8 +202,8 @@ static void class_masks(uint32_t n, enum npf_ebpf_access access)
 		list[i] = &programs[i];
 	}
 	for (int word = 0; word < 2; word++) {
-		struct filter_kernel kernel;
-		int err = filter_kernel_load_classes(list, n, word, access, &kernel);
+		struct npf_kernel_filter kernel;
+		int err = npf_kernel_filter_load_classes(list, n, word, access, &peek, &kernel);
 
 		if (err)
 			fprintf(stderr, "%u classes: %s\n", n, strerror(-err));
@@ -211,10 +213,10 @@ static void class_masks(uint32_t n, enum npf_ebpf_access access)
 			uint32_t result = NOT_RUN;
 
 			data[14 + 20 + 1] = (uint8_t)i;
-			assert_int_equal(filter_kernel_run(&kernel, &frame, data, &result), 0);
+			assert_int_equal(npf_kernel_filter_run(&kernel, &frame, data, &result), 0);
 			assert_int_equal(result, (uint32_t)(expected >> 32 * word));
 		}
-		filter_kernel_close(&kernel);
+		npf_kernel_filter_close(&kernel);
 	}
 }
 
@@ -238,14 +240,14 @@ int main(void)
 		cmocka_unit_test(equals_the_interpreter_on_vectors),
 		cmocka_unit_test(tells_classes_apart),
 	};
-	int err = filter_kernel_probe(NPF_EBPF_DIRECT);
+	int err = npf_kernel_filter_probe(NPF_EBPF_DIRECT, NULL);
 
 	if (err == -EPERM || err == -ENOSYS) {
 		printf("skipped: loading eBPF programs is not permitted here\n");
 		return SKIP;
 	}
 	/* Any other failure is one of the code, and the tests find it. */
-	if (filter_kernel_probe(NPF_EBPF_PEEK) == -ENOTSUP && !filter_kernel_must_peek()) {
+	if (npf_peek_find(&peek) && !engine_must_peek()) {
 		printf("peeking is not tested: this kernel does not show its structures\n");
 		n_accesses--;
 	}

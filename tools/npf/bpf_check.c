@@ -1,22 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * npf bpf --check: vectors through every engine that runs in this process. Those made for other
- * rules than NPF's (docs/filter-semantics.md) are counted and left out.
+ * npf bpf --check: vectors through every back end, those that run in this process, the kernel and a
+ * C compiler. Those made for other rules than NPF's (docs/filter-semantics.md) are counted and left
+ * out. Answers + answers not given = packets of the others x engines, and the refusals.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf_check.h"
 #include "bpf_parts.h"
 #include "filter/filter.h"
+#include "host/linux/kernel_filter.h"
+#include "signals.h"
 #include "vectors.h"
 
 #define BATCH 16u
 
+/* The three ways of a translated filter to the packet. */
+static const struct {
+	enum npf_ebpf_access access;
+	const char *name;
+} kernel_ways[] = {
+	{ NPF_EBPF_DIRECT, "eBPF, direct" },
+	{ NPF_EBPF_COPY, "eBPF, window" },
+	{ NPF_EBPF_PEEK, "eBPF, peeking" },
+};
+
+#define N_WAYS (sizeof(kernel_ways) / sizeof(kernel_ways[0]))
+
 struct check {
 	struct npf_host *host;
+	struct npf_ebpf_peek peek;
+	bool has_way[N_WAYS], has_compiler;
 	uint64_t answers, mismatches, left_out;
+	uint64_t not_given; /* answers; of them, because of */
+	uint64_t too_complex, too_long;
 };
 
 /* One program, ready for every engine. */
@@ -27,12 +47,36 @@ struct subject {
 	struct npf_insn insns[NPF_MAX_INSNS];
 	struct npf_program classic; /* length 0: there is none */
 	struct npf_jit_filter *scalar, *batch;
+	struct npf_compiled compiled;
+	struct npf_kernel_filter kernel[N_WAYS]; /* program < 0: there is none */
 };
 
 static void mismatch(struct check *check, const char *engine, const char *name, uint32_t run,
 		     uint32_t expected, uint32_t answer)
 {
 	printf("%s, packet %u, %s: 0x%x instead of 0x%x\n", name, run, engine, answer, expected);
+	check->mismatches++;
+}
+
+/* ---- a program ------------------------------------------------------------------------------ */
+
+/* When the verifier gives up this way has no answers; when it finds something wrong, so have we. */
+static void prepare_kernel(struct subject *subject, struct check *check, size_t way,
+			   const char *name)
+{
+	struct npf_kernel_filter *kernel = &subject->kernel[way];
+	int err;
+
+	kernel->program = kernel->map = -1;
+	if (!check->has_way[way])
+		return;
+	err = npf_kernel_filter_load(&subject->program, kernel_ways[way].access, &check->peek,
+				     kernel);
+	if (err == -E2BIG)
+		check->too_complex++;
+	if (!err || err == -E2BIG)
+		return;
+	printf("%s: %s: refused by the kernel: %s\n", name, kernel_ways[way].name, strerror(-err));
 	check->mismatches++;
 }
 
@@ -61,7 +105,7 @@ static int prepare(struct subject *subject, struct check *check)
 	if (bpf_jitter(check->host, &subject->program, 0, &subject->scalar, NULL) ||
 	    bpf_jitter(check->host, &subject->program, NPF_JIT_BATCH, &subject->batch, NULL))
 		return -ENOMEM;
-	return 0;
+	return check->has_compiler ? npf_compile(&subject->optimised, &subject->compiled) : 0;
 }
 
 static void drop(struct subject *subject)
@@ -70,8 +114,13 @@ static void drop(struct subject *subject)
 		free(subject->spaces[i]);
 	bpf_destroy_jit_filter(subject->scalar);
 	bpf_destroy_jit_filter(subject->batch);
+	npf_compiled_free(&subject->compiled);
+	for (size_t way = 0; way < N_WAYS; way++)
+		npf_kernel_filter_close(&subject->kernel[way]);
 	free(subject);
 }
+
+/* ---- a packet ------------------------------------------------------------------------------- */
 
 static void compare(struct check *check, const char *engine, const char *name, uint32_t run,
 		    uint32_t expected, uint32_t answer)
@@ -95,11 +144,34 @@ static uint32_t run_batch(const struct subject *subject, const struct vector_run
 	return verdicts[BATCH - 1];
 }
 
-static void check_run(struct check *check, struct subject *subject, const char *name, uint32_t i,
-		      const struct vector_run *run)
+static int run_kernel(struct check *check, const struct subject *subject, size_t way,
+		      const char *name, uint32_t i, const struct vector_run *run)
+{
+	const struct npf_frame frame = { .length = run->length, .wire_length = run->wire_length };
+	uint32_t answer;
+	int err;
+
+	if (subject->kernel[way].program < 0) {
+		check->not_given++;
+		return 0;
+	}
+	err = npf_kernel_filter_run(&subject->kernel[way], &frame, run->data, &answer);
+	if (err == -EINVAL) {
+		check->too_long++;
+		check->not_given++;
+		return 0;
+	}
+	if (!err)
+		compare(check, kernel_ways[way].name, name, i, run->expected, answer);
+	return err;
+}
+
+static int check_run(struct check *check, struct subject *subject, const char *name, uint32_t i,
+		     const struct vector_run *run)
 {
 	struct npf_frame frame = { .length = run->length, .wire_length = run->wire_length };
 	void *work = subject->spaces[2];
+	int err = 0;
 
 	compare(check, "interpreter", name, i, run->expected,
 		npf_bpf_filter(&subject->program, run->data, run->wire_length, run->length));
@@ -110,23 +182,90 @@ static void check_run(struct check *check, struct subject *subject, const char *
 	if (subject->classic.length)
 		compare(check, "optimised classic BPF", name, i, run->expected,
 			npf_bpf_filter(&subject->classic, run->data, run->wire_length, run->length));
+	else
+		check->not_given++;
 	compare(check, npf_jit_engine(subject->scalar), name, i, run->expected,
 		npf_jit_run(subject->scalar, run->data, run->wire_length, run->length));
 	compare(check, npf_jit_engine(subject->batch), name, i, run->expected,
 		run_batch(subject, run));
+	if (subject->compiled.run)
+		compare(check, "C text", name, i, run->expected,
+			subject->compiled.run(run->data, run->wire_length, run->length,
+					      (const uint8_t *)&frame));
+	else
+		check->not_given++;
+	for (size_t way = 0; !err && way < N_WAYS; way++)
+		err = run_kernel(check, subject, way, name, i, run);
+	return err;
+}
+
+/* ---- a file --------------------------------------------------------------------------------- */
+
+/* What is refused, all refuse who are given a program of somebody else's. */
+static void check_refusal(struct check *check, const struct vector *vector)
+{
+	const struct npf_program program = { .length = vector->n_insns, .insns = vector->insns };
+	struct npf_jit_filter *filters[2] = { NULL, NULL };
+	const bool accepted[] = {
+		!npf_filter_validate(&program, NULL, 0),
+		!bpf_jitter(check->host, &program, 0, &filters[0], NULL),
+		!bpf_jitter(check->host, &program, NPF_JIT_BATCH, &filters[1], NULL),
+	};
+	static const char *const names[] = { "the validator", "bpf_jitter",
+					     "bpf_jitter for batches" };
+
+	for (size_t i = 0; i < 3; i++) {
+		check->answers++;
+		if (!accepted[i])
+			continue;
+		printf("%s: accepted by %s, to be refused\n", vector->name, names[i]);
+		check->mismatches++;
+	}
+	bpf_destroy_jit_filter(filters[0]);
+	bpf_destroy_jit_filter(filters[1]);
+}
+
+/* Made for rules that are not NPF's? */
+static bool is_foreign(const struct vector *vector)
+{
+	static const char *const always[] = { "linux-semantics", "ancillary", "const-div0" };
+	static const char *const refusals[] = { "uninit-mem", "bsd-accepts" };
+
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
+		if (npf_vector_has_tag(vector, always[i]))
+			return true;
+	}
+	for (size_t i = 0; vector->reject && i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		if (npf_vector_has_tag(vector, refusals[i]))
+			return true;
+	}
+	return false;
+}
+
+static int check_program(struct check *check, struct subject *subject, const struct vector *vector)
+{
+	int err;
+
+	for (size_t way = 0; way < N_WAYS; way++)
+		prepare_kernel(subject, check, way, vector->name);
+	err = prepare(subject, check);
+	for (uint32_t i = 0; !err && i < vector->n_runs; i++)
+		err = check_run(check, subject, vector->name, i, &vector->runs[i]);
+	return err;
 }
 
 static int check_vector(struct check *check, const struct vector *vector)
 {
 	struct subject *subject;
 	char error[NPF_ERROR_SIZE] = "";
-	bool other = npf_vector_has_tag(vector, "linux-semantics") ||
-		     npf_vector_has_tag(vector, "ancillary") ||
-		     npf_vector_has_tag(vector, "const-div0") || vector->reject;
 	int err;
 
-	if (!vector->n_insns || other) {
+	if (!vector->n_insns || is_foreign(vector)) {
 		check->left_out++;
+		return 0;
+	}
+	if (vector->reject) {
+		check_refusal(check, vector);
 		return 0;
 	}
 	subject = calloc(1, sizeof(*subject));
@@ -139,18 +278,54 @@ static int check_vector(struct check *check, const struct vector *vector)
 		free(subject);
 		return 0;
 	}
-	err = prepare(subject, check);
-	for (uint32_t i = 0; !err && i < vector->n_runs; i++)
-		check_run(check, subject, vector->name, i, &vector->runs[i]);
+	err = check_program(check, subject, vector);
 	drop(subject);
 	return err;
+}
+
+/* Which engines are there; those that are not are told, once. */
+static void find_engines(struct check *check)
+{
+	int kernel = npf_kernel_filter_probe(NPF_EBPF_DIRECT, NULL);
+	int peek = kernel ? kernel : npf_peek_find(&check->peek);
+
+	if (!peek)
+		peek = npf_kernel_filter_probe(NPF_EBPF_PEEK, &check->peek);
+	for (size_t way = 0; way < N_WAYS; way++)
+		check->has_way[way] = !(kernel_ways[way].access == NPF_EBPF_PEEK ? peek : kernel);
+	check->has_compiler = npf_has_compiler();
+	if (kernel)
+		printf("eBPF was not run: %s\n",
+		       kernel == -EPERM ? "this process may not load programs (CAP_BPF, "
+					  "CAP_PERFMON, CAP_NET_ADMIN)"
+					: strerror(-kernel));
+	else if (peek)
+		printf("eBPF, peeking was not run: %s\n",
+		       peek == -ENOTSUP ? "the kernel does not show its structures"
+					: strerror(-peek));
+	if (!check->has_compiler)
+		printf("C text was not run: there is no compiler (cc)\n");
+}
+
+static void tell(const struct check *check, size_t programs)
+{
+	if (check->too_complex)
+		printf("eBPF: %" PRIu64
+		       " times a program was too complex for the kernel's verifier\n",
+		       check->too_complex);
+	if (check->too_long)
+		printf("eBPF: %" PRIu64 " times a packet was too long for a test run\n",
+		       check->too_long);
+	printf("%zu programs, %" PRIu64 " answers, %" PRIu64 " mismatches, %" PRIu64
+	       " programs of other rules left out, %" PRIu64 " answers not given\n",
+	       programs, check->answers, check->mismatches, check->left_out, check->not_given);
 }
 
 int npf_bpf_check(const struct npf_command *command, const char *file)
 {
 	struct check check = { .host = npf_host_linux() };
 	struct vectors vectors;
-	int err = npf_vectors_read(file, &vectors), code;
+	int err = npf_vectors_read(file, &vectors), code = EXIT_OK;
 
 	if (err == -EBADMSG)
 		code = npf_tool_fail(command, EXIT_FAILED, "%s:%lu: not understood", file,
@@ -159,15 +334,15 @@ int npf_bpf_check(const struct npf_command *command, const char *file)
 		code = npf_tool_fail(command, EXIT_FAILED, "%s: %s", file,
 				     strerror(err ? -err : ENOMEM));
 	else
-		code = EXIT_OK;
+		find_engines(&check);
 	for (size_t i = 0; !code && i < vectors.n; i++) {
-		if (check_vector(&check, &vectors.list[i]))
-			code = npf_tool_fail(command, EXIT_FAILED, "out of memory");
+		err = npf_signals_stopped() ? -EINTR : check_vector(&check, &vectors.list[i]);
+		if (err)
+			code = npf_tool_fail(command, EXIT_FAILED, "%s: %s", vectors.list[i].name,
+					     strerror(-err));
 	}
 	if (!code)
-		printf("%zu programs, %" PRIu64 " answers, %" PRIu64 " mismatches, %" PRIu64
-		       " programs of other rules left out\n",
-		       vectors.n, check.answers, check.mismatches, check.left_out);
+		tell(&check, vectors.n);
 	npf_vectors_free(&vectors);
 	npf_host_linux_free(check.host);
 	return code || check.mismatches ? EXIT_FAILED : EXIT_OK;

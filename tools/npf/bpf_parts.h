@@ -23,7 +23,7 @@ uint32_t npf_list_x86(FILE *out, const uint8_t *code, size_t size);
 
 /* ---- bpf_check.c ---------------------------------------------------------------------------- */
 
-/* Run a file of vectors through every engine of user space: an exit code. */
+/* Run a file of vectors through every engine: an exit code. */
 int npf_bpf_check(const struct npf_command *command, const char *file);
 
 #endif

@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The harness around translated filters: a main function that calls the filter with the packet, a
- * frame and a window that lie in a map. Its kind of program sees a packet without the link header
- * that test runs want, so that packets of any length can be shown.
+ * See kernel_filter.h. The harness around translated filters: a main function that calls the filter
+ * with the packet, a frame and a window that lie in a map. Its kind of program sees a packet without
+ * the link header that test runs want, so that packets of any length can be shown.
  */
-#include "filter_kernel.h"
+#include "host/linux/kernel_filter.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "host/linux/peek.h"
 #include "host/linux/translate.h"
 
 #define WINDOW_AT   64 /* in the map's value, behind the frame */
@@ -90,7 +88,7 @@ static int load_code(const struct npf_ebpf_code *code, enum bpf_prog_type type)
 	return fd < 0 ? -errno : fd;
 }
 
-static int load(const struct npf_ebpf_code *filter, int word, struct filter_kernel *kernel)
+static int load(const struct npf_ebpf_code *filter, int word, struct npf_kernel_filter *kernel)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
 	struct npf_ebpf_code code = { 0 };
@@ -112,25 +110,14 @@ static int load(const struct npf_ebpf_code *filter, int word, struct filter_kern
 	return kernel->program < 0 ? kernel->program : 0;
 }
 
-/* NULL: impossible here. */
-static const struct npf_ebpf_peek *find_peek(void)
-{
-	static struct npf_ebpf_peek peek;
-	static int err = 1;
-
-	if (err > 0)
-		err = npf_peek_find(&peek);
-	return err ? NULL : &peek;
-}
-
 static int translate_and_load(const struct npf_program *const *programs, uint32_t n, int word,
-			      enum npf_ebpf_access access, struct filter_kernel *kernel)
+			      enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
+			      struct npf_kernel_filter *kernel)
 {
-	const struct npf_ebpf_peek *peek = access == NPF_EBPF_PEEK ? find_peek() : NULL;
 	struct npf_ebpf_code filter;
 	int err;
 
-	*kernel = (struct filter_kernel){ -1, -1, 0 };
+	*kernel = (struct npf_kernel_filter){ -1, -1, 0 };
 	if (access == NPF_EBPF_PEEK && !peek)
 		return -ENOTSUP;
 	err = npf_translate(programs, n, word >= 0, access, peek, &filter);
@@ -139,57 +126,46 @@ static int translate_and_load(const struct npf_program *const *programs, uint32_
 	err = load(&filter, word, kernel);
 	free(filter.insns);
 	if (err)
-		filter_kernel_close(kernel);
+		npf_kernel_filter_close(kernel);
 	return err;
 }
 
-int filter_kernel_load(const struct npf_program *program, enum npf_ebpf_access access,
-		       struct filter_kernel *kernel)
+int npf_kernel_filter_load(const struct npf_program *program, enum npf_ebpf_access access,
+			   const struct npf_ebpf_peek *peek, struct npf_kernel_filter *kernel)
 {
-	return translate_and_load(&program, 1, ALL, access, kernel);
+	return translate_and_load(&program, 1, ALL, access, peek, kernel);
 }
 
-int filter_kernel_load_classes(const struct npf_program *const *programs, uint32_t n, int word,
-			       enum npf_ebpf_access access, struct filter_kernel *kernel)
+int npf_kernel_filter_load_classes(const struct npf_program *const *programs, uint32_t n, int word,
+				   enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
+				   struct npf_kernel_filter *kernel)
 {
-	return translate_and_load(programs, n, word, access, kernel);
+	return translate_and_load(programs, n, word, access, peek, kernel);
 }
 
-int filter_kernel_probe(enum npf_ebpf_access access)
+int npf_kernel_filter_probe(enum npf_ebpf_access access, const struct npf_ebpf_peek *peek)
 {
 	static const struct npf_insn looks[] = { { BPF_LD | BPF_ABS | BPF_B, 0, 0, 0 },
 						 { 0x16, 0, 0, 0 } };
 	static const struct npf_program program = { .length = 2, .insns = looks };
-	struct filter_kernel kernel;
-	int err = filter_kernel_load(&program, access, &kernel);
+	struct npf_kernel_filter kernel;
+	int err = npf_kernel_filter_load(&program, access, peek, &kernel);
 
 	if (!err)
-		filter_kernel_close(&kernel);
+		npf_kernel_filter_close(&kernel);
 	return err;
 }
 
-bool filter_kernel_must_peek(void)
-{
-	const char *names = getenv("NPF_TEST_REQUIRE");
-	int major = 0, minor = 0;
-	struct utsname kernel;
-
-	if (!names || !strstr(names, "socket") || uname(&kernel) ||
-	    sscanf(kernel.release, "%d.%d", &major, &minor) != 2)
-		return false;
-	return major > 6 || (major == 6 && minor >= 2);
-}
-
-void filter_kernel_close(struct filter_kernel *kernel)
+void npf_kernel_filter_close(struct npf_kernel_filter *kernel)
 {
 	if (kernel->program >= 0)
 		close(kernel->program);
 	if (kernel->map >= 0)
 		close(kernel->map);
-	*kernel = (struct filter_kernel){ -1, -1, 0 };
+	*kernel = (struct npf_kernel_filter){ -1, -1, 0 };
 }
 
-static int put_frame(const struct filter_kernel *kernel, const struct npf_frame *frame)
+static int put_frame(const struct npf_kernel_filter *kernel, const struct npf_frame *frame)
 {
 	uint8_t value[VALUE_SIZE];
 	const uint32_t zero = 0;
@@ -200,10 +176,11 @@ static int put_frame(const struct filter_kernel *kernel, const struct npf_frame 
 	return bpf_map_update_elem(kernel->map, &zero, value, BPF_ANY) ? -errno : 0;
 }
 
-int filter_kernel_load_socket(const struct npf_program *program, enum npf_ebpf_access access,
-			      const struct npf_frame *frame, struct filter_kernel *kernel)
+int npf_kernel_filter_load_socket(const struct npf_program *program, enum npf_ebpf_access access,
+				  const struct npf_ebpf_peek *peek, const struct npf_frame *frame,
+				  struct npf_kernel_filter *kernel)
 {
-	int err = translate_and_load(&program, 1, NOTHING, access, kernel);
+	int err = translate_and_load(&program, 1, NOTHING, access, peek, kernel);
 
 	return err ? err : put_frame(kernel, frame);
 }
@@ -216,8 +193,8 @@ static double thread_ns(void)
 	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-int filter_kernel_time(const struct filter_kernel *kernel, const struct npf_frame *frame,
-		       const uint8_t *data, uint32_t repeat, uint32_t *result, double *ns)
+int npf_kernel_filter_time(const struct npf_kernel_filter *kernel, const struct npf_frame *frame,
+			   const uint8_t *data, uint32_t repeat, uint32_t *result, double *ns)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	uint8_t *packet;
@@ -241,10 +218,10 @@ int filter_kernel_time(const struct filter_kernel *kernel, const struct npf_fram
 	return err;
 }
 
-int filter_kernel_run(const struct filter_kernel *kernel, const struct npf_frame *frame,
-		      const uint8_t *data, uint32_t *result)
+int npf_kernel_filter_run(const struct npf_kernel_filter *kernel, const struct npf_frame *frame,
+			  const uint8_t *data, uint32_t *result)
 {
 	double ns;
 
-	return filter_kernel_time(kernel, frame, data, 1, result, &ns);
+	return npf_kernel_filter_time(kernel, frame, data, 1, result, &ns);
 }

@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# bpf_check.sh NPF: npf bpf --check asks every engine, says which it could not ask, and leaves no
+# answer uncounted. Without privilege and without a compiler it does the rest.
+set -eu
+npf=$(realpath "$1")
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+mkdir "$work/empty" "$work/tmp"
+export TMPDIR=$work/tmp
+status=0
+
+complain() {
+	echo "bpf_check: $*" >&2
+	status=1
+}
+
+# The answer to the first packet is a parameter, and the first instruction of a program that must be
+# refused. One packet is longer than a test run takes.
+vectors() {
+	cat >"$work/vectors" <<END
+case  tcp the protocol of IPv4, or the length
+i     28 0 0 c
+i     15 0 3 800
+i     30 0 0 17
+i     15 0 1 6
+i     80 0 0 0
+i     16 0 0 0
+p     60 24 000000000000000000000000080045000000000000000006
+r     $1
+p     14 14 0000000000000000000000000800
+r     0
+p     5 5 0102030405
+r     0
+p     20000 20000 0000000000000000000000000806
+r     806
+end
+
+case  none of a packet
+i     06 0 0 7
+p     0 0 -
+r     7
+end
+
+case  refused
+reject
+i     15 $2 0 0
+i     06 0 0 0
+end
+
+case  refused by others
+tags  bsd-accepts
+reject
+i     06 0 0 0
+end
+END
+}
+
+# NAME EXIT: how it ended, and that each of the 10 engines is accounted for: 5 packets, and 3
+# refusals.
+expect() {
+	local numbers
+	[ "$code" -eq "$2" ] || complain "$1: exit code $code"
+	numbers=$(tail -n 1 "$work/out" | tr -cd '0-9 ')
+	# shellcheck disable=SC2086 # words
+	set -- "$1" $numbers
+	[ $(($3 + $6)) -eq 53 ] || complain "$1: $(cat "$work/out")"
+	[ "$2 $5" = "4 1" ] || complain "$1: $(cat "$work/out")"
+	mismatches=$4
+	missing=$6
+}
+
+run() {
+	code=0
+	"$@" "$npf" bpf --check "$work/vectors" >"$work/out" || code=$?
+}
+
+vectors 3c 9
+run env
+expect "all right" 0
+[ "$mismatches" -eq 0 ] || complain "mismatches: $(cat "$work/out")"
+if ! grep -q 'not run' "$work/out"; then
+	# At most the long packet, for each way in the kernel.
+	[ "$missing" -le 3 ] || complain "answers are missing: $(cat "$work/out")"
+fi
+
+# A wrong expectation: every engine that answers says what it found.
+vectors 3d 9
+engines=10
+grep -q '^eBPF was not run' "$work/out" && engines=$((engines - 3))
+grep -q '^eBPF, peeking was not run' "$work/out" && engines=$((engines - 1))
+grep -q '^C text was not run' "$work/out" && engines=$((engines - 1))
+run env
+expect "a wrong expectation" 1
+[ "$mismatches" -eq "$engines" ] || complain "$engines engines: $(cat "$work/out")"
+[ "$(grep -c '0x3c instead of 0x3d$' "$work/out")" -eq "$engines" ] ||
+	complain "not told: $(cat "$work/out")"
+
+# Without a compiler.
+vectors 3c 9
+run env PATH="$work/empty"
+expect "no compiler" 0
+grep -q '^C text was not run: ' "$work/out" || complain "no compiler is not told"
+[ "$missing" -ge 5 ] || complain "no compiler is not counted"
+
+# Without privilege.
+if [ "$(id -u)" -eq 0 ]; then
+	run setpriv --bounding-set=-all --inh-caps=-all --
+else
+	run env
+fi
+expect "no privilege" 0
+[ "$(grep -c '^eBPF was not run: ' "$work/out")" -eq 1 ] || complain "no privilege is not told once"
+[ "$missing" -ge 15 ] || complain "no privilege is not counted"
+
+# A program that must be refused, and is right.
+vectors 3c 0
+run env
+expect "accepted" 1
+[ "$mismatches" -eq 3 ] || complain "acceptance: $(cat "$work/out")"
+
+[ -z "$(ls "$work/tmp")" ] || complain "left behind: $(ls "$work/tmp")"
+exit $status
