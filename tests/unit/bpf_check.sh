@@ -17,7 +17,7 @@ complain() {
 }
 
 # The answer to the first packet is a parameter, and the first instruction of a program that must be
-# refused. One packet is longer than a test run takes.
+# refused, and the divisor of another. One packet is longer than a test run takes.
 vectors() {
 	cat >"$work/vectors" <<END
 case  tcp the protocol of IPv4, or the length
@@ -49,6 +49,14 @@ i     15 $2 0 0
 i     06 0 0 0
 end
 
+case  divides by 0
+tags  const-div0
+i     34 0 0 $3
+i     06 0 0 0
+p     0 0 -
+r     0
+end
+
 case  refused by others
 tags  bsd-accepts
 reject
@@ -58,15 +66,15 @@ END
 }
 
 # NAME EXIT: how it ended, and that each of the 10 engines is accounted for: 5 packets, and 3
-# refusals.
+# refusals of 2 programs.
 expect() {
 	local numbers
 	[ "$code" -eq "$2" ] || complain "$1: exit code $code"
 	numbers=$(tail -n 1 "$work/out" | tr -cd '0-9 ')
 	# shellcheck disable=SC2086 # words
 	set -- "$1" $numbers
-	[ $(($3 + $6)) -eq 53 ] || complain "$1: $(cat "$work/out")"
-	[ "$2 $5" = "4 1" ] || complain "$1: $(cat "$work/out")"
+	[ $(($3 + $6)) -eq 56 ] || complain "$1: $(cat "$work/out")"
+	[ "$2 $5" = "5 1" ] || complain "$1: $(cat "$work/out")"
 	mismatches=$4
 	missing=$6
 }
@@ -76,7 +84,7 @@ run() {
 	"$@" "$npf" bpf --check "$work/vectors" >"$work/out" || code=$?
 }
 
-vectors 3c 9
+vectors 3c 9 0
 run env
 expect "all right" 0
 [ "$mismatches" -eq 0 ] || complain "mismatches: $(cat "$work/out")"
@@ -86,7 +94,7 @@ if ! grep -q 'not run' "$work/out"; then
 fi
 
 # A wrong expectation: every engine that answers says what it found.
-vectors 3d 9
+vectors 3d 9 0
 engines=10
 grep -q '^eBPF was not run' "$work/out" && engines=$((engines - 3))
 grep -q '^eBPF, peeking was not run' "$work/out" && engines=$((engines - 1))
@@ -98,7 +106,7 @@ expect "a wrong expectation" 1
 	complain "not told: $(cat "$work/out")"
 
 # Without a compiler.
-vectors 3c 9
+vectors 3c 9 0
 run env PATH="$work/empty"
 expect "no compiler" 0
 grep -q '^C text was not run: ' "$work/out" || complain "no compiler is not told"
@@ -114,11 +122,11 @@ expect "no privilege" 0
 [ "$(grep -c '^eBPF was not run: ' "$work/out")" -eq 1 ] || complain "no privilege is not told once"
 [ "$missing" -ge 15 ] || complain "no privilege is not counted"
 
-# A program that must be refused, and is right.
-vectors 3c 0
+# Programs that must be refused, and are right.
+vectors 3c 0 1
 run env
 expect "accepted" 1
-[ "$mismatches" -eq 3 ] || complain "acceptance: $(cat "$work/out")"
+[ "$mismatches" -eq 6 ] || complain "acceptance: $(cat "$work/out")"
 
 [ -z "$(ls "$work/tmp")" ] || complain "left behind: $(ls "$work/tmp")"
 exit $status

@@ -225,21 +225,28 @@ static void check_refusal(struct check *check, const struct vector *vector)
 	bpf_destroy_jit_filter(filters[1]);
 }
 
-/* Made for rules that are not NPF's? */
-static bool is_foreign(const struct vector *vector)
+static bool has_one_of(const struct vector *vector, const char *const *tags, size_t n)
 {
-	static const char *const always[] = { "linux-semantics", "ancillary", "const-div0" };
-	static const char *const refusals[] = { "uninit-mem", "bsd-accepts" };
-
-	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
-		if (npf_vector_has_tag(vector, always[i]))
-			return true;
-	}
-	for (size_t i = 0; vector->reject && i < sizeof(refusals) / sizeof(refusals[0]); i++) {
-		if (npf_vector_has_tag(vector, refusals[i]))
+	for (size_t i = 0; i < n; i++) {
+		if (npf_vector_has_tag(vector, tags[i]))
 			return true;
 	}
 	return false;
+}
+
+/* Made for rules that are not NPF's, or refused by these? */
+static bool is_foreign(const struct vector *vector)
+{
+	static const char *const always[] = { "linux-semantics", "ancillary" };
+	static const char *const refusals[] = { "uninit-mem", "bsd-accepts" };
+
+	return has_one_of(vector, always, 2) || (vector->reject && has_one_of(vector, refusals, 2));
+}
+
+/* The answers of a division by constant 0 are those of who runs it all the same. */
+static bool is_refused(const struct vector *vector)
+{
+	return vector->reject || npf_vector_has_tag(vector, "const-div0");
 }
 
 static int check_program(struct check *check, struct subject *subject, const struct vector *vector)
@@ -264,7 +271,7 @@ static int check_vector(struct check *check, const struct vector *vector)
 		check->left_out++;
 		return 0;
 	}
-	if (vector->reject) {
+	if (is_refused(vector)) {
 		check_refusal(check, vector);
 		return 0;
 	}
