@@ -65,7 +65,7 @@ end
 END
 }
 
-# NAME EXIT: how it ended, and that each of the 10 engines is accounted for: 5 packets, and 3
+# NAME EXIT: how it ended, and that each of the 11 engines is accounted for: 5 packets, and 3
 # refusals of 2 programs.
 expect() {
 	local numbers
@@ -73,7 +73,7 @@ expect() {
 	numbers=$(tail -n 1 "$work/out" | tr -cd '0-9 ')
 	# shellcheck disable=SC2086 # words
 	set -- "$1" $numbers
-	[ $(($3 + $6)) -eq 56 ] || complain "$1: $(cat "$work/out")"
+	[ $(($3 + $6)) -eq 61 ] || complain "$1: $(cat "$work/out")"
 	[ "$2 $5" = "5 1" ] || complain "$1: $(cat "$work/out")"
 	mismatches=$4
 	missing=$6
@@ -95,7 +95,10 @@ fi
 
 # A wrong expectation: every engine that answers says what it found.
 vectors 3d 9 0
-engines=10
+engines=11
+grep -q '^x86-64 was not run' "$work/out" && engines=$((engines - 3))
+grep -q '^AVX2 was not run' "$work/out" && engines=$((engines - 1))
+grep -q '^AVX-512 was not run' "$work/out" && engines=$((engines - 1))
 grep -q '^eBPF was not run' "$work/out" && engines=$((engines - 3))
 grep -q '^eBPF, peeking was not run' "$work/out" && engines=$((engines - 1))
 grep -q '^C text was not run' "$work/out" && engines=$((engines - 1))
@@ -110,6 +113,7 @@ vectors 3c 9 0
 run env PATH="$work/empty"
 expect "no compiler" 0
 grep -q '^C text was not run: ' "$work/out" || complain "no compiler is not told"
+tail -n 1 "$work/out" | grep -q '; not run: .*C text$' || complain "no compiler is not told last"
 [ "$missing" -ge 5 ] || complain "no compiler is not counted"
 
 # Without privilege.

@@ -12,6 +12,7 @@
 #include "bpf_check.h"
 #include "bpf_parts.h"
 #include "filter/filter.h"
+#include "filter/x86.h"
 #include "host/linux/kernel_filter.h"
 #include "signals.h"
 #include "vectors.h"
@@ -30,8 +31,25 @@ static const struct {
 
 #define N_WAYS (sizeof(kernel_ways) / sizeof(kernel_ways[0]))
 
+/* The machine code: for one packet first, then for many. */
+static const struct {
+	uint32_t flags, feature;
+	const char *name;
+} machines[] = {
+	{ 0, 0, "x86-64" },
+	{ NPF_JIT_BATCH | NPF_JIT_AVX2, NPF_X86_AVX2, "AVX2" },
+	{ NPF_JIT_BATCH, NPF_X86_AVX512, "AVX-512" },
+};
+
+#define N_MACHINES (sizeof(machines) / sizeof(machines[0]))
+
+#define MOST_LEFT 4u /* eBPF or one of its ways, C text, all machine code or two of its kinds */
+
 struct check {
 	struct npf_host *host;
+	const char *left[MOST_LEFT]; /* engines that are not here */
+	size_t n_left;
+	bool has_machine[N_MACHINES];
 	struct npf_ebpf_peek peek;
 	bool has_way[N_WAYS], has_compiler;
 	uint64_t answers, mismatches, left_out;
@@ -45,8 +63,8 @@ struct subject {
 	struct npf_ir plain, optimised;
 	void *spaces[3]; /* of the two forms, and to run them */
 	struct npf_insn insns[NPF_MAX_INSNS];
-	struct npf_program classic; /* length 0: there is none */
-	struct npf_jit_filter *scalar, *batch;
+	struct npf_program classic;                 /* length 0: there is none */
+	struct npf_jit_filter *machine[N_MACHINES]; /* NULL: there is none */
 	struct npf_compiled compiled;
 	struct npf_kernel_filter kernel[N_WAYS]; /* program < 0: there is none */
 };
@@ -80,6 +98,22 @@ static void prepare_kernel(struct subject *subject, struct check *check, size_t 
 	check->mismatches++;
 }
 
+/* 0 also when the program has no vector code: then this one has no answers. */
+static int prepare_machine(struct subject *subject, const struct check *check, size_t i)
+{
+	struct npf_jit_filter **filter = &subject->machine[i];
+
+	if (!check->has_machine[i])
+		return 0;
+	if (bpf_jitter(check->host, &subject->program, machines[i].flags, filter, NULL))
+		return -ENOMEM;
+	if (!machines[i].flags || strstr(npf_jit_engine(*filter), "at once"))
+		return 0;
+	bpf_destroy_jit_filter(*filter);
+	*filter = NULL;
+	return 0;
+}
+
 static int prepare(struct subject *subject, struct check *check)
 {
 	size_t size = npf_ir_space(subject->program.length);
@@ -102,9 +136,10 @@ static int prepare(struct subject *subject, struct check *check)
 	subject->classic = (struct npf_program){ .length = NPF_MAX_INSNS, .insns = subject->insns };
 	if (npf_ir_to_cbpf(&subject->optimised, subject->insns, &subject->classic.length))
 		subject->classic.length = 0;
-	if (bpf_jitter(check->host, &subject->program, 0, &subject->scalar, NULL) ||
-	    bpf_jitter(check->host, &subject->program, NPF_JIT_BATCH, &subject->batch, NULL))
-		return -ENOMEM;
+	for (size_t i = 0; i < N_MACHINES; i++) {
+		if (prepare_machine(subject, check, i))
+			return -ENOMEM;
+	}
 	return check->has_compiler ? npf_compile(&subject->optimised, &subject->compiled) : 0;
 }
 
@@ -112,8 +147,8 @@ static void drop(struct subject *subject)
 {
 	for (int i = 0; i < 3; i++)
 		free(subject->spaces[i]);
-	bpf_destroy_jit_filter(subject->scalar);
-	bpf_destroy_jit_filter(subject->batch);
+	for (size_t i = 0; i < N_MACHINES; i++)
+		bpf_destroy_jit_filter(subject->machine[i]);
 	npf_compiled_free(&subject->compiled);
 	for (size_t way = 0; way < N_WAYS; way++)
 		npf_kernel_filter_close(&subject->kernel[way]);
@@ -130,7 +165,8 @@ static void compare(struct check *check, const char *engine, const char *name, u
 		mismatch(check, engine, name, run, expected, answer);
 }
 
-static uint32_t run_batch(const struct subject *subject, const struct vector_run *run)
+/* A wrong answer if any lane has one. */
+static uint32_t run_batch(const struct npf_jit_filter *filter, const struct vector_run *run)
 {
 	const uint8_t *data[BATCH];
 	uint32_t len[BATCH], caplen[BATCH], verdicts[BATCH];
@@ -140,8 +176,27 @@ static uint32_t run_batch(const struct subject *subject, const struct vector_run
 		len[i] = run->wire_length;
 		caplen[i] = run->length;
 	}
-	npf_jit_run_batch(subject->batch, data, len, caplen, BATCH, verdicts);
-	return verdicts[BATCH - 1];
+	npf_jit_run_batch(filter, data, len, caplen, BATCH, verdicts);
+	for (uint32_t i = 0; i < BATCH; i++) {
+		if (verdicts[i] != run->expected)
+			return verdicts[i];
+	}
+	return run->expected;
+}
+
+static void run_machine(struct check *check, const struct subject *subject, size_t machine,
+			const char *name, uint32_t i, const struct vector_run *run)
+{
+	const struct npf_jit_filter *filter = subject->machine[machine];
+
+	if (!filter) {
+		check->not_given++;
+		return;
+	}
+	compare(check, machines[machine].name, name, i, run->expected,
+		machines[machine].flags
+			? run_batch(filter, run)
+			: npf_jit_run(filter, run->data, run->wire_length, run->length));
 }
 
 static int run_kernel(struct check *check, const struct subject *subject, size_t way,
@@ -184,10 +239,8 @@ static int check_run(struct check *check, struct subject *subject, const char *n
 			npf_bpf_filter(&subject->classic, run->data, run->wire_length, run->length));
 	else
 		check->not_given++;
-	compare(check, npf_jit_engine(subject->scalar), name, i, run->expected,
-		npf_jit_run(subject->scalar, run->data, run->wire_length, run->length));
-	compare(check, npf_jit_engine(subject->batch), name, i, run->expected,
-		run_batch(subject, run));
+	for (size_t machine = 0; machine < N_MACHINES; machine++)
+		run_machine(check, subject, machine, name, i, run);
 	if (subject->compiled.run)
 		compare(check, "C text", name, i, run->expected,
 			subject->compiled.run(run->data, run->wire_length, run->length,
@@ -290,7 +343,38 @@ static int check_vector(struct check *check, const struct vector *vector)
 	return err;
 }
 
-/* Which engines are there; those that are not are told, once. */
+/* ---- engines -------------------------------------------------------------------------------- */
+
+/* Told once, and again behind the last count. */
+static void leave(struct check *check, const char *engine, const char *why)
+{
+	printf("%s was not run: %s\n", engine, why);
+	check->left[check->n_left++] = engine;
+}
+
+static void find_machines(struct check *check)
+{
+	static const struct npf_insn accept = { .code = 0x06, .k = 1 };
+	static const struct npf_program program = { .length = 1, .insns = &accept };
+	struct npf_jit_filter *filter;
+	char why[NPF_ERROR_SIZE];
+
+	if (bpf_jitter(check->host, &program, 0, &filter, why)) {
+		leave(check, machines[0].name, why);
+		return;
+	}
+	if (!filter->function)
+		leave(check, machines[0].name, npf_jit_engine(filter));
+	for (size_t i = 0; filter->function && i < N_MACHINES; i++) {
+		uint32_t feature = machines[i].feature;
+
+		check->has_machine[i] = (npf_x86_features() & feature) == feature;
+		if (!check->has_machine[i])
+			leave(check, machines[i].name, "this processor has none");
+	}
+	bpf_destroy_jit_filter(filter);
+}
+
 static void find_engines(struct check *check)
 {
 	int kernel = npf_kernel_filter_probe(NPF_EBPF_DIRECT, NULL);
@@ -301,17 +385,18 @@ static void find_engines(struct check *check)
 	for (size_t way = 0; way < N_WAYS; way++)
 		check->has_way[way] = !(kernel_ways[way].access == NPF_EBPF_PEEK ? peek : kernel);
 	check->has_compiler = npf_has_compiler();
+	find_machines(check);
 	if (kernel)
-		printf("eBPF was not run: %s\n",
-		       kernel == -EPERM ? "this process may not load programs (CAP_BPF, "
-					  "CAP_PERFMON, CAP_NET_ADMIN)"
-					: strerror(-kernel));
+		leave(check, "eBPF",
+		      kernel == -EPERM ? "this process may not load programs (CAP_BPF, "
+					 "CAP_PERFMON, CAP_NET_ADMIN)"
+				       : strerror(-kernel));
 	else if (peek)
-		printf("eBPF, peeking was not run: %s\n",
-		       peek == -ENOTSUP ? "the kernel does not show its structures"
-					: strerror(-peek));
+		leave(check, "eBPF, peeking",
+		      peek == -ENOTSUP ? "the kernel does not show its structures"
+				       : strerror(-peek));
 	if (!check->has_compiler)
-		printf("C text was not run: there is no compiler (cc)\n");
+		leave(check, "C text", "there is no compiler (cc)");
 }
 
 static void tell(const struct check *check, size_t programs)
@@ -324,8 +409,11 @@ static void tell(const struct check *check, size_t programs)
 		printf("eBPF: %" PRIu64 " times a packet was too long for a test run\n",
 		       check->too_long);
 	printf("%zu programs, %" PRIu64 " answers, %" PRIu64 " mismatches, %" PRIu64
-	       " programs of other rules left out, %" PRIu64 " answers not given\n",
+	       " programs of other rules left out, %" PRIu64 " answers not given",
 	       programs, check->answers, check->mismatches, check->left_out, check->not_given);
+	for (size_t i = 0; i < check->n_left; i++)
+		printf("%s%s", i ? "; " : "; not run: ", check->left[i]);
+	putchar('\n');
 }
 
 int npf_bpf_check(const struct npf_command *command, const char *file)
