@@ -13,6 +13,7 @@
 #include "expression/expression.h"
 #include "filter/ebpf.h"
 #include "filter/filter.h"
+#include "host/linux/peek.h"
 #include "json.h"
 #include "signals.h"
 #include "terminal.h"
@@ -26,6 +27,7 @@ enum stage {
 	STAGE_OPTIMISED,
 	STAGE_CBPF_OPTIMISED,
 	STAGE_EBPF,
+	STAGE_EBPF_PEEK,
 	STAGE_EBPF_COPY,
 	STAGE_X86,
 	STAGE_VECTOR,
@@ -41,7 +43,8 @@ static const struct {
 	[STAGE_OPTIMISED] = { "optimised", "the form, optimised" },
 	[STAGE_CBPF_OPTIMISED] = { "cbpf-optimised", "classic BPF from it" },
 	[STAGE_EBPF] = { "ebpf", "eBPF with direct access" },
-	[STAGE_EBPF_COPY] = { "ebpf-copy", "eBPF without" },
+	[STAGE_EBPF_PEEK] = { "ebpf-peek", "eBPF through the kernel's structures" },
+	[STAGE_EBPF_COPY] = { "ebpf-copy", "eBPF with a copy" },
 	[STAGE_X86] = { "x86", "x86-64, one packet" },
 	[STAGE_VECTOR] = { "vector", "x86-64, many packets" },
 	[STAGE_C] = { "c", "C" },
@@ -172,10 +175,16 @@ static uint32_t list_classic(FILE *out, struct work *work)
 static uint32_t list_ebpf(FILE *out, const struct npf_ir *ir, enum npf_ebpf_access access)
 {
 	size_t size = npf_ebpf_space(&ir, 1);
-	struct npf_ebpf_code code = { .capacity = npf_ebpf_capacity(&ir, 1) };
-	void *space = malloc(size);
+	struct npf_ebpf_peek peek;
+	struct npf_ebpf_code code = { .capacity = npf_ebpf_capacity(&ir, 1), .peek = &peek };
 	uint32_t n = 0;
+	void *space;
 
+	if (access == NPF_EBPF_PEEK && npf_peek_find(&peek)) {
+		fputs("not possible: the kernel does not show its structures\n", out);
+		return 0;
+	}
+	space = malloc(size);
 	code.insns = malloc(code.capacity * sizeof(*code.insns));
 	if (space && code.insns && !npf_ir_to_ebpf(ir, access, &code, space, size)) {
 		npf_list_ebpf(out, code.insns, code.length);
@@ -242,6 +251,8 @@ static uint32_t list_stage(FILE *out, struct work *work, enum stage stage)
 		return list_classic(out, work);
 	case STAGE_EBPF:
 		return list_ebpf(out, &work->optimised, NPF_EBPF_DIRECT);
+	case STAGE_EBPF_PEEK:
+		return list_ebpf(out, &work->optimised, NPF_EBPF_PEEK);
 	case STAGE_EBPF_COPY:
 		return list_ebpf(out, &work->optimised, NPF_EBPF_COPY);
 	case STAGE_X86:
@@ -523,7 +534,8 @@ const struct npf_command npf_command_bpf = {
 		"                         optimised       the same, optimised\n"
 		"                         cbpf-optimised  classic BPF again\n"
 		"                         ebpf            for the kernel, packets read directly\n"
-		"                         ebpf-copy       for the kernel's packet sockets\n"
+		"                         ebpf-peek       ... on packet sockets\n"
+		"                         ebpf-copy       ... before Linux 6.2, from a copy\n"
 		"                         x86             machine code for one packet\n"
 		"                         vector          ... for many at once\n"
 		"                         c               C\n"

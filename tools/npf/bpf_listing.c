@@ -15,6 +15,7 @@
 #define BPF_EXIT       0x90
 #define BPF_END        0xd0
 #define SKB_LOAD_BYTES 26
+#define KERNEL_CALL    2 /* src of a call: of a function by its number in the type information */
 
 void npf_list_cbpf(FILE *out, const struct npf_insn *insns, uint32_t n)
 {
@@ -70,6 +71,8 @@ static void list_jump(FILE *out, const struct npf_ebpf_insn *insn, uint32_t at, 
 
 	if (BPF_OP(insn->code) == BPF_EXIT)
 		fputs("exit", out);
+	else if (BPF_OP(insn->code) == BPF_CALL && insn->src == KERNEL_CALL)
+		fprintf(out, "call kfunc %d", insn->imm);
 	else if (BPF_OP(insn->code) == BPF_CALL)
 		fprintf(out, "call %s", insn->imm == SKB_LOAD_BYTES ? "skb_load_bytes" : "?");
 	else if (BPF_OP(insn->code) == BPF_JA)

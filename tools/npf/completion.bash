@@ -17,7 +17,7 @@ _npf_values()
 	-n | --repeat) echo forever ;;
 	--rate) echo 10kpps 100Mbps ;;
 	--stage)
-		echo cbpf form optimised cbpf-optimised ebpf ebpf-copy x86 vector c
+		echo cbpf form optimised cbpf-optimised ebpf ebpf-peek ebpf-copy x86 vector c
 		;;
 	-Q | --direction) echo in out inout ;;
 	--format) echo pcap pcap-ns pcapng ;;
