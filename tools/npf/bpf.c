@@ -55,6 +55,7 @@ struct options {
 	char *expression;
 	uint32_t link_type;
 	uint32_t wanted; /* bit per stage */
+	uint32_t passes_off;
 	bool passes, json;
 };
 
@@ -137,7 +138,7 @@ static int make_forms(struct work *work)
 		    npf_ir_build(ir, &work->compiled.program, work->spaces[i], size))
 			return fail("out of memory");
 	}
-	npf_ir_optimise(&work->optimised, PASSES, &work->report);
+	npf_ir_optimise(&work->optimised, PASSES & ~work->options.passes_off, &work->report);
 	return EXIT_OK;
 }
 
@@ -347,7 +348,7 @@ static void show_passes(const struct work *work)
 {
 	printf("%u operations in %u blocks before\n", work->plain.n_insns, work->plain.n_blocks);
 	for (uint32_t i = 0; npf_ir_pass_name(i); i++) {
-		if (PASSES >> i & 1)
+		if ((PASSES & ~work->options.passes_off) >> i & 1)
 			printf("%5u  %-8s %s\n", work->report.changed[i], npf_ir_pass_name(i),
 			       explain(npf_ir_pass_name(i)));
 	}
@@ -408,7 +409,7 @@ static int write_graph(const struct work *work)
 
 /* ---- the command line ----------------------------------------------------------------------- */
 
-enum { STAGE = 256, PASSES_OPTION, GRAPH, CHECK, LINK_TYPE, JSON };
+enum { STAGE = 256, PASSES_OPTION, WITHOUT, GRAPH, CHECK, LINK_TYPE, JSON };
 
 static int take_stage(struct options *options, const char *name)
 {
@@ -421,6 +422,17 @@ static int take_stage(struct options *options, const char *name)
 	return npf_tool_usage(&npf_command_bpf, "there is no stage '%s'", name);
 }
 
+static int take_pass(struct options *options, const char *name)
+{
+	for (uint32_t i = 0; npf_ir_pass_name(i); i++) {
+		if (!(PASSES >> i & 1) || strcmp(npf_ir_pass_name(i), name))
+			continue;
+		options->passes_off |= 1u << i;
+		return EXIT_OK;
+	}
+	return npf_tool_usage(&npf_command_bpf, "there is no pass '%s'", name);
+}
+
 static int take_option(struct options *options, int option)
 {
 	uint64_t number;
@@ -431,6 +443,8 @@ static int take_option(struct options *options, int option)
 	case PASSES_OPTION:
 		options->passes = true;
 		return EXIT_OK;
+	case WITHOUT:
+		return take_pass(options, optarg);
 	case GRAPH:
 		options->graph = optarg;
 		return EXIT_OK;
@@ -459,6 +473,7 @@ static int parse(struct options *options, int argc, char **argv)
 	static const struct option long_options[] = {
 		{ "stage", required_argument, NULL, STAGE },
 		{ "passes", no_argument, NULL, PASSES_OPTION },
+		{ "without", required_argument, NULL, WITHOUT },
 		{ "graph", required_argument, NULL, GRAPH },
 		{ "check", required_argument, NULL, CHECK },
 		{ "link-type", required_argument, NULL, LINK_TYPE },
@@ -484,7 +499,8 @@ static int run_work(struct work *work)
 	int code;
 
 	if (work->options.check)
-		return npf_bpf_check(&npf_command_bpf, work->options.check);
+		return npf_bpf_check(&npf_command_bpf, work->options.check,
+				     work->options.passes_off);
 	npf_terminal_init(&work->terminal, stdout);
 	code = make_program(work);
 	if (!code)
@@ -525,7 +541,7 @@ const struct npf_command npf_command_bpf = {
 	.run = run,
 	.summary = "show a filter at every stage, down to machine code",
 	.help = "usage: npf bpf [OPTION...] [FILTER]\n"
-		"       npf bpf --check FILE\n\n"
+		"       npf bpf [--without PASS] --check FILE\n\n"
 		"Compile FILTER (tcpdump's language) and show it at every stage, with the number of "
 		"its\ninstructions.\n\n"
 		"      --stage NAME       only this stage; may be given several times:\n"
@@ -540,6 +556,8 @@ const struct npf_command npf_command_bpf = {
 		"                         vector          ... for many at once\n"
 		"                         c               C\n"
 		"      --passes           what each pass of the optimiser did\n"
+		"      --without PASS     leave out a pass, by its name in --passes; may be given\n"
+		"                         several times (not for x86 and vector)\n"
 		"      --graph FILE       the control flow for the program dot, or as a picture when\n"
 		"                         FILE ends in .svg\n"
 		"      --link-type N      the savefile's number of the link type (default 1, "

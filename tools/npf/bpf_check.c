@@ -49,6 +49,7 @@ struct check {
 	struct npf_host *host;
 	const char *left[MOST_LEFT]; /* engines that are not here */
 	size_t n_left;
+	uint32_t passes;
 	bool has_machine[N_MACHINES];
 	struct npf_ebpf_peek peek;
 	bool has_way[N_WAYS], has_compiler;
@@ -126,7 +127,7 @@ static int prepare(struct subject *subject, struct check *check)
 		    npf_ir_build(ir, &subject->program, subject->spaces[i], size))
 			return -ENOMEM;
 	}
-	npf_ir_optimise(&subject->optimised, NPF_PASS_CBPF, NULL);
+	npf_ir_optimise(&subject->optimised, check->passes, NULL);
 	size = npf_ir_run_space(&subject->plain);
 	if (npf_ir_run_space(&subject->optimised) > size)
 		size = npf_ir_run_space(&subject->optimised);
@@ -416,9 +417,9 @@ static void tell(const struct check *check, size_t programs)
 	putchar('\n');
 }
 
-int npf_bpf_check(const struct npf_command *command, const char *file)
+int npf_bpf_check(const struct npf_command *command, const char *file, uint32_t passes_off)
 {
-	struct check check = { .host = npf_host_linux() };
+	struct check check = { .host = npf_host_linux(), .passes = NPF_PASS_CBPF & ~passes_off };
 	struct vectors vectors;
 	int err = npf_vectors_read(file, &vectors), code = EXIT_OK;
 

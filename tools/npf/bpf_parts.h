@@ -23,7 +23,8 @@ uint32_t npf_list_x86(FILE *out, const uint8_t *code, size_t size);
 
 /* ---- bpf_check.c ---------------------------------------------------------------------------- */
 
-/* Run a file of vectors through every engine: an exit code. */
-int npf_bpf_check(const struct npf_command *command, const char *file);
+/* Run a file of vectors through every engine: an exit code. passes_off: left out of those that make
+ * the optimised form, and so the classic BPF and the C text. */
+int npf_bpf_check(const struct npf_command *command, const char *file, uint32_t passes_off);
 
 #endif

@@ -19,6 +19,7 @@ _npf_values()
 	--stage)
 		echo cbpf form optimised cbpf-optimised ebpf ebpf-peek ebpf-copy x86 vector c
 		;;
+	--without) echo fold number thread sets header merge checks dead hoist ;;
 	-Q | --direction) echo in out inout ;;
 	--format) echo pcap pcap-ns pcapng ;;
 	--compress) echo zstd zstd:1 zstd:9 zstd:19 ;;
@@ -56,7 +57,7 @@ _npf_options()
 		;;
 	repair) echo --check --output --rename --force --json --help ;;
 	filter) echo --count --invert --quiet --hosts --nets --ports --help ;;
-	bpf) echo --stage --passes --graph --check --link-type --program --json --help ;;
+	bpf) echo --stage --passes --without --graph --check --link-type --program --json --help ;;
 	esac
 }
 
