@@ -93,6 +93,36 @@ if ! grep -q 'not run' "$work/out"; then
 	[ "$missing" -le 3 ] || complain "answers are missing: $(cat "$work/out")"
 fi
 
+# No pass changes an answer: the program is one that each of them works on.
+{
+	echo "case  tcp port 80"
+	tail -n +2 "$(dirname "$0")/../golden/bpf/tcp-port-80.ddd" |
+		while read -r op jt jf k; do printf 'i %x %d %d %x\n' "$op" "$jt" "$jf" "$k"; done
+	cat <<END
+p 54 54 0200000000010200000000020800450000280000000040060000000000000000000030390050
+r 40000
+p 54 54 0200000000010200000000020800450000280000000040060000000000000000000030390051
+r 0
+p 58 58 020000000001020000000002080046000028000000004006000000000000000000000000000030390050
+r 40000
+p 54 54 0200000000010200000000020800450000280000000140060000000000000000000030390050
+r 0
+p 54 36 020000000001020000000002080045000028000000004006000000000000000000003039
+r 0
+p 74 58 02000000000102000000000286dd60000000001406400000000000000000000000000000000000000000000000000000000000000000
+r 0
+p 74 74 02000000000102000000000286dd6000000000140640000000000000000000000000000000000000000000000000000000000000000030390050
+r 40000
+end
+END
+} >"$work/port"
+"$npf" bpf --check "$work/port" >"$work/all" || complain "all passes: $(cat "$work/all")"
+for pass in fold number thread sets header merge checks dead hoist; do
+	"$npf" bpf --without "$pass" --check "$work/port" >"$work/out" ||
+		complain "without $pass: $(cat "$work/out")"
+	cmp "$work/all" "$work/out" || complain "without $pass other engines answer"
+done
+
 # A wrong expectation: every engine that answers says what it found.
 vectors 3d 9 0
 engines=11
