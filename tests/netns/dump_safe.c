@@ -56,6 +56,48 @@ static void largest_file(void **state)
 	assert_true(size_of("large.pcap") <= 1000000);
 }
 
+/* What could not be cut is no complete file: it keeps its .part, and the older file its own name. */
+static void uncut_leaves_the_older_file(void **state)
+{
+	const struct rlimit limit = { .rlim_cur = 1000000, .rlim_max = 1000000 };
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(system("echo old data >q.pcap"), 0);
+	pid = start_npf(-1, "dump -i va -w q.pcap --json --interval 1h --compress zstd");
+	WIRE_UNTIL(said("\"type\":\"start\"") || has_ended(pid));
+	if (system_quietly("chattr +a q.pcap.part")) {
+		print_message("    no file system with chattr +a\n");
+		stop(pid, SIGINT);
+		skip();
+	}
+	assert_int_equal(prlimit(pid, RLIMIT_FSIZE, &limit, NULL), 0);
+	flood(frames);
+	ASSERT_CODE(end_of(pid), EXIT_DISK);
+	assert_int_equal(system_quietly("chattr -a q.pcap.part"), 0);
+	assert_int_equal(size_of("q.pcap"), 9);
+	assert_false(exists("q.pcap.zst"));
+	assert_int_equal(said("\"file\":\"q.pcap.part\",\"number\":0"), 1);
+	assert_int_equal(said("\"last_file\":\"q.pcap.part\""), 1);
+}
+
+/* The name of a file that is there when the dump begins makes room, and no other. */
+static void only_what_was_there_is_replaced(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(system("echo old data >r.pcap.zst"), 0);
+	pid = START_DUMP("-w r.pcap --compress zstd");
+	assert_int_equal(system("echo new data >r.pcap"), 0);
+	flood(1000);
+	ASSERT_CODE(stop(pid, SIGINT), EXIT_DISK);
+	assert_true(said("r.pcap is complete but could not be renamed"));
+	assert_true(exists("r.pcap.part"));
+	assert_int_equal(size_of("r.pcap"), 9);
+	assert_int_equal(size_of("r.pcap.zst"), 9);
+}
+
 /* btrfs lets nobody cut a file whose quota is used up; it is told, and repaired when there is room. */
 static void quota(void **state)
 {
@@ -295,7 +337,7 @@ static void with_capabilities_only(void **state)
 	assert_int_equal(said("1000 packets received"), 1);
 }
 
-/* What somebody planted in a directory that everybody may write to. */
+/* What somebody planted in a directory that others may write to. */
 static void planted(void **state)
 {
 	const uid_t somebody = 12345;
@@ -328,15 +370,27 @@ static void planted(void **state)
 	/* Nobody reads it: to open it would take for ever. */
 	ASSERT_CODE(run_npf("dump -i va -w shared/f.pcap --duration 10ms"), EXIT_DISK);
 	assert_int_equal(size_of("target"), 9);
+	/* A group is others, too. */
+	assert_int_equal(mkdir("group", 0770) || chmod("group", 0770), 0);
+	assert_int_equal(system("echo his >group/g.pcap"), 0);
+	assert_int_equal(chown("group/g.pcap", somebody, somebody), 0);
+	ASSERT_CODE(run_npf("dump -i va -w group/g.pcap --duration 10ms"), EXIT_DISK);
+	assert_int_equal(size_of("group/g.pcap"), 4);
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(disk_full),   TEST(largest_file),
-		TEST(quota),       TEST(power_cut),
-		TEST(memory_disk), TEST(directory_removed),
-		TEST(as_nobody),   TEST(with_capabilities_only),
+		TEST(disk_full),
+		TEST(largest_file),
+		TEST(uncut_leaves_the_older_file),
+		TEST(only_what_was_there_is_replaced),
+		TEST(quota),
+		TEST(power_cut),
+		TEST(memory_disk),
+		TEST(directory_removed),
+		TEST(as_nobody),
+		TEST(with_capabilities_only),
 		TEST(planted),
 	};
 

@@ -3,7 +3,7 @@
  * See dump_files.h. Two threads: the dump's, which calls next and done and must not wait for the
  * disk, and the finisher, which does nothing else. Between them a bounded queue of jobs.
  *
- * What others could do in a directory that everybody may write to: files are created and never
+ * What others could do in a directory that they may write to: files are created and never
  * opened, links are not followed, and the directory is held by a descriptor from the first file on.
  */
 #include "dump_files.h"
@@ -38,7 +38,9 @@ struct npf_dump_files {
 	struct npf_dump_files_options options;
 	struct npf_names names;
 	int directory; /* -1 before the first file */
-	bool replace;  /* an older file of this name makes room when the new one is complete */
+	/* An older file of this name, or of the compressed one's, makes room when the new one is
+	 * complete. */
+	bool replace, replace_compressed;
 
 	/* Of the dump's thread. */
 	struct job current; /* the file at hand */
@@ -107,14 +109,15 @@ static int tell(int err, char error[NPF_ERROR_SIZE], const char *what, const cha
 static void note_failure(struct npf_dump_files *files, const struct job *job, const char *what,
 			 int err)
 {
+	static const char *const states[] = { "has begun", "is complete", "is removed" };
 	struct npf_dump_files_report *report = &files->report;
 
 	pthread_mutex_lock(&files->lock);
 	if (!report->failed++) {
 		report->error = err;
 		snprintf(report->message, sizeof(report->message),
-			 "%.160s is complete but could not be %s: %s",
-			 *job->name ? job->name : "the output", what, strerror(-err));
+			 "%.150s %s but could not be %s: %s", *job->name ? job->name : "the output",
+			 states[job->kind], what, strerror(-err));
 	}
 	pthread_mutex_unlock(&files->lock);
 }
@@ -128,40 +131,66 @@ static bool is_uncut(const struct job *job)
 	       (uint64_t)status.st_size > job->file.bytes;
 }
 
-static int give_name(const struct npf_dump_files *files, const struct job *job)
-{
-	char part[sizeof(job->name) + sizeof(NPF_PART_SUFFIX)];
+enum naming { NAMED, KEPT, GONE };
 
-	snprintf(part, sizeof(part), "%s" NPF_PART_SUFFIX, job->name);
+/* Only a file that is complete gets its final name; what could not be cut waits for npf repair under
+ * the name it has. */
+static int give_name(const struct npf_dump_files *files, const struct job *job, const char *part)
+{
 	/* Not even the header could be written. */
 	if (!job->file.bytes)
-		return unlinkat(files->directory, part, 0) ? -errno : 0;
+		return unlinkat(files->directory, part, 0) ? -errno : GONE;
 	if (is_uncut(job))
-		return 0;
+		return KEPT;
 	if (renameat2(files->directory, part, files->directory, job->name,
 		      files->replace ? 0 : RENAME_NOREPLACE))
 		return -errno;
-	return 0;
+	return NAMED;
+}
+
+static int sync_and_name(struct npf_dump_files *files, const struct job *job, const char *part,
+			 bool synced)
+{
+	int err = synced || !fdatasync(job->file.fd) ? 0 : -errno;
+
+	if (err) {
+		note_failure(files, job, "synced; it keeps the suffix " NPF_PART_SUFFIX, err);
+		return KEPT;
+	}
+	err = give_name(files, job, part);
+	if (err >= 0)
+		return err;
+	note_failure(files, job, "renamed; it keeps the suffix " NPF_PART_SUFFIX, err);
+	return KEPT;
+}
+
+/* What is said of a file names one that is there. */
+static void correct_last(struct npf_dump_files *files, const struct job *job, const char *name)
+{
+	pthread_mutex_lock(&files->lock);
+	if (!strcmp(files->report.last, job->name))
+		snprintf(files->report.last, sizeof(files->report.last), "%s", name ? name : "");
+	pthread_mutex_unlock(&files->lock);
 }
 
 static void finish_file(struct npf_dump_files *files, const struct job *job, bool synced)
 {
-	int err = !*job->name || synced || !fdatasync(job->file.fd) ? 0 : -errno;
+	char part[sizeof(job->name) + sizeof(NPF_PART_SUFFIX)];
+	const char *name = NULL;
+	int naming = GONE;
 
-	if (err) {
-		note_failure(files, job, "synced; it keeps the suffix " NPF_PART_SUFFIX, err);
-	} else if (*job->name) {
-		err = give_name(files, job);
-		if (err)
-			note_failure(files, job, "renamed; it keeps the suffix " NPF_PART_SUFFIX,
-				     err);
+	snprintf(part, sizeof(part), "%s" NPF_PART_SUFFIX, job->name);
+	if (*job->name) {
+		naming = sync_and_name(files, job, part, synced);
+		name = naming == NAMED ? job->name : naming == KEPT ? part : NULL;
+		correct_last(files, job, name);
 	}
 	close(job->file.fd);
 	if (files->options.finished)
-		files->options.finished(files->options.arg, *job->name ? job->name : NULL,
-					&job->file);
-	if (!err && files->compress && job->file.bytes)
-		npf_compress_add(files->compress, job->name, job->file.number, files->replace);
+		files->options.finished(files->options.arg, name, &job->file);
+	if (files->compress && naming == NAMED)
+		npf_compress_add(files->compress, job->name, job->file.number,
+				 files->replace_compressed);
 	pthread_mutex_lock(&files->lock);
 	files->report.finished++;
 	pthread_mutex_unlock(&files->lock);
@@ -185,11 +214,31 @@ static void remove_file(struct npf_dump_files *files, const struct job *job)
 	pthread_mutex_unlock(&files->lock);
 }
 
+static const struct job *last_finished(const struct job *jobs, unsigned int n)
+{
+	for (unsigned int i = n; i--;) {
+		if (jobs[i].kind == FINISH)
+			return &jobs[i];
+	}
+	return NULL;
+}
+
+static unsigned int count_finished(const struct job *jobs, unsigned int n)
+{
+	unsigned int found = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		found += jobs[i].kind == FINISH;
+	return found;
+}
+
 /* All that waits, with one sync of the directory in the end, which is all that a file that begins
  * wants: its name shall outlive a power cut. */
 static void work_off(struct npf_dump_files *files, const struct job *jobs, unsigned int n)
 {
-	bool synced = n > FEW && files->directory >= 0 && !syncfs(files->directory);
+	const struct job *last = last_finished(jobs, n);
+	bool synced = count_finished(jobs, n) > FEW && files->directory >= 0 &&
+		      !syncfs(files->directory);
 
 	for (unsigned int i = 0; i < n; i++) {
 		if (jobs[i].kind == FINISH)
@@ -198,7 +247,7 @@ static void work_off(struct npf_dump_files *files, const struct job *jobs, unsig
 			remove_file(files, &jobs[i]);
 	}
 	if (files->directory >= 0 && fsync(files->directory))
-		note_failure(files, &jobs[n - 1], "made lasting", -errno);
+		note_failure(files, last ? last : &jobs[n - 1], "made lasting", -errno);
 }
 
 static void *run_finisher(void *argument)
@@ -306,14 +355,14 @@ static int open_numbered(struct npf_dump_files *files, uint64_t time, char error
 	return err < 0 ? tell(err, error, *name ? name : files->options.path, NULL) : err;
 }
 
-/* Where everybody may put something, what stands there already is not to be trusted. */
+/* Where others may put something, what stands there already is not to be trusted. */
 static bool is_planted(const struct npf_dump_files *files, const struct stat *found)
 {
 	struct stat directory;
 
 	if (fstat(files->directory, &directory))
 		return true;
-	return directory.st_mode & S_IWOTH && found->st_uid != geteuid();
+	return directory.st_mode & (S_IWGRP | S_IWOTH) && found->st_uid != geteuid();
 }
 
 /* A pipe or a device is written to as it is. */
@@ -333,7 +382,7 @@ static int open_special(struct npf_dump_files *files, const char *name, char err
 		return fd;
 	close(fd);
 	return tell(-EPERM, error, files->options.path,
-		    "it belongs to somebody else, in a directory that everybody may write to");
+		    "it belongs to somebody else, in a directory that others may write to");
 }
 
 /* NAME.zst of an earlier run makes room as NAME does, when the new one is complete. What that would
@@ -347,7 +396,7 @@ static bool can_compress(struct npf_dump_files *files, const char *name)
 	if (!fstatat(files->directory, whole, &status, AT_SYMLINK_NOFOLLOW)) {
 		if (!S_ISREG(status.st_mode) || is_planted(files, &status))
 			return false;
-		files->replace = true;
+		files->replace_compressed = true;
 	}
 	return !exists(files, name, NPF_ZSTD_SUFFIX NPF_PART_SUFFIX);
 }
@@ -370,7 +419,7 @@ static int open_single(struct npf_dump_files *files, uint64_t time, char error[N
 		/* Before it is opened: a pipe without a reader would hold us for ever. */
 		if (is_planted(files, &status))
 			return tell(-EPERM, error, path,
-				    "a file of somebody else, in a directory that everybody may "
+				    "a file of somebody else, in a directory that others may "
 				    "write to; remove it or take another name");
 		if (!S_ISREG(status.st_mode)) {
 			fd = open_special(files, name, error);

@@ -19,8 +19,8 @@ struct npf_dump_files_options {
 	bool several;     /* files will follow each other */
 	uint32_t keep;    /* remove the oldest beyond so many, 0 none */
 	int compress;     /* zstd's level, 0 not at all */
-	/* A file is complete; on a thread of the files' own. May be NULL. name: its last part, NULL
-	 * where it has none of ours. */
+	/* A file has ended; on a thread of the files' own. May be NULL. name: its last part, with the
+	 * suffix of what is not complete if it keeps that; NULL where it has none of ours. */
 	void (*finished)(void *arg, const char *name, const struct npf_dump_file *file);
 	void *arg;
 };
@@ -30,7 +30,7 @@ struct npf_dump_files_report {
 	uint64_t failed;              /* complete, but not synced or renamed */
 	char message[NPF_ERROR_SIZE]; /* about the first of those */
 	int error;                    /* its negative errno */
-	char last[NAME_MAX + 1];      /* newest file; empty: no file of ours */
+	char last[NAME_MAX + 32];     /* newest file; empty: no file of ours */
 	struct npf_compress_report compress;
 };
 
