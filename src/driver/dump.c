@@ -433,7 +433,7 @@ static int fill_dump(struct npf_instance *instance, struct npf_dump *dump,
 	dump->next = options->next;
 	dump->done = options->done;
 	dump->arg = options->arg;
-	dump->offset = dump->offset_before = npf_time_offset(instance);
+	dump->offset = dump->offset_most = dump->offset_before = npf_time_offset(instance);
 	dump->now = npf_now(instance) + dump->offset;
 	dump->flush_at = NPF_NEVER;
 	set_limits(dump, options);

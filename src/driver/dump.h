@@ -109,7 +109,9 @@ struct npf_dump {
 	uint64_t taken;                    /* records below mark since the dump began */
 	uint64_t base_packets, base_bytes; /* of the files before this one */
 	uint64_t offset;                   /* wall clock minus monotonic */
-	uint64_t offset_before;            /* of the step before: what is pending may be of then */
+	/* The largest since the last step that found no CPU in the tap, and up to that from the one
+	 * before: what is pending may be of then. */
+	uint64_t offset_most, offset_before;
 	uint32_t arm;
 
 	/* The status: written by the thread, read by anybody, number by number. */

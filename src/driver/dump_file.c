@@ -231,6 +231,23 @@ int npf_dump_flush(struct npf_dump *dump)
 	return err;
 }
 
+static uint64_t dropped(const struct npf_ring_totals *totals)
+{
+	uint64_t sum = totals->reentered;
+
+	for (uint32_t i = 0; i < NPF_TAP_DROPS; i++)
+		sum += totals->dropped[i];
+	return sum;
+}
+
+/* What the owner of a file is told of its end, however that came. */
+static void note_end(struct npf_dump *dump, struct npf_ring_totals *totals)
+{
+	npf_ring_totals(&dump->instance->view, totals);
+	dump->given.dropped = dropped(totals);
+	dump->given.ended = dump->host->system->now(dump->host) + dump->offset;
+}
+
 /* ---- opening ------------------------------------------------------------------------------- */
 
 static int take_file(struct npf_dump *dump, char *error)
@@ -247,6 +264,7 @@ static int take_file(struct npf_dump *dump, char *error)
 static int ask_for_file(struct npf_dump *dump, uint64_t first)
 {
 	char error[NPF_ERROR_SIZE] = "";
+	struct npf_ring_totals totals;
 	int err;
 
 	dump->given = (struct npf_dump_file){ .number = dump->files, .time = first, .fd = -1 };
@@ -260,6 +278,7 @@ static int ask_for_file(struct npf_dump *dump, uint64_t first)
 		return 0;
 	npf_dump_fail(dump, err, error[0] ? error : "opening the dump's file failed");
 	if (!dump->path && dump->done) {
+		note_end(dump, &totals);
 		dump->given.end = NPF_DUMP_FAILED;
 		dump->done(dump->arg, &dump->given);
 	}
@@ -349,23 +368,12 @@ static void count_file(struct npf_dump *dump, uint64_t size, uint64_t packets)
 	npf_dump_set(&dump->packets, dump->base_packets + packets);
 }
 
-static uint64_t dropped(const struct npf_ring_totals *totals)
-{
-	uint64_t sum = totals->reentered;
-
-	for (uint32_t i = 0; i < NPF_TAP_DROPS; i++)
-		sum += totals->dropped[i];
-	return sum;
-}
-
 /* The counters of the moment, in the stage's free part. */
 static uint32_t put_trailer(struct npf_dump *dump, uint8_t *to)
 {
 	struct npf_ring_totals totals;
 
-	npf_ring_totals(&dump->instance->view, &totals);
-	dump->given.dropped = dropped(&totals);
-	dump->given.ended = dump->host->system->now(dump->host) + dump->offset;
+	note_end(dump, &totals);
 	if (!dump->trailer_size)
 		return 0;
 
@@ -411,10 +419,12 @@ static uint64_t end_cut(struct npf_dump *dump)
 {
 	const struct npf_file_ops *ops = dump->host->files;
 	struct npf_dump_place place = { 0 };
+	struct npf_ring_totals totals;
 	uint8_t trailer[NPF_DUMP_TRAILER];
 	size_t written = 0;
 	int err;
 
+	note_end(dump, &totals);
 	if (dump->previous.offset <= dump->stored)
 		dump->safe = dump->previous;
 	if (dump->stored >= dump->header_size)

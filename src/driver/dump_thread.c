@@ -70,7 +70,8 @@ struct limits {
 /* The stamp from which on a packet lies behind a time of now(). */
 static uint64_t stamp_of(const struct npf_dump *dump, uint64_t time)
 {
-	uint64_t offset = dump->offset > dump->offset_before ? dump->offset : dump->offset_before;
+	uint64_t offset = dump->offset_most > dump->offset_before ? dump->offset_most
+								  : dump->offset_before;
 
 	return npf_dump_later(offset, time);
 }
@@ -410,11 +411,12 @@ static void follow_clock(struct npf_dump *dump)
 	struct npf_instance *instance = dump->instance;
 	uint32_t mode = __atomic_load_n(&instance->timestamp_mode, __ATOMIC_RELAXED);
 
-	dump->offset_before = dump->offset;
 	if (mode == NPF_TIMESTAMP_SINGLE_SYNC)
 		dump->offset = instance->driver->time_base;
 	else
 		dump->offset = npf_clock_offset(dump->host, dump->offset);
+	if (dump->offset > dump->offset_most)
+		dump->offset_most = dump->offset;
 	dump->lateness = mode == NPF_TIMESTAMP_COARSE ? COARSE_SLACK : 0;
 	if (instance->hook == NPF_HOOK_TPACKET)
 		dump->lateness = PERIOD;
@@ -468,6 +470,10 @@ uint64_t npf_dump_thread(void *arg)
 
 	enum npf_dump_end over = npf_save_current_buffer(dump, &end);
 
+	/* A CPU that was in the tap when the end was looked at has stored behind it, and was not
+	 * there one such step before. */
+	dump->offset_before = dump->offset_most;
+	dump->offset_most = dump->offset;
 	if (!over && gone)
 		over = NPF_DUMP_GONE;
 	if (!over && order >= NPF_ORDER_CUT)

@@ -4,6 +4,7 @@
  * fault of every operation, on a disk that gets full. What holds in all of them: each file is whole
  * by its format, the files together have the frames in their order, and not one is unaccounted for.
  */
+#include "driver/core.h"
 #include "lib/savefile.h"
 #include "lib/world.h"
 
@@ -111,6 +112,9 @@ static void check_one(struct files *files, uint32_t n, struct sum *sum)
 	uint64_t packets = 0;
 
 	assert_int_equal(file->opens, 0);
+	if (!files->clock_set)
+		assert_true(told->ended >= told->time);
+	assert_true(told->dropped <= stats_of(files->world->instance).dropped);
 	if (files->uncut && n + 1 == files->n_done)
 		assert_true(file->size >= told->bytes);
 	else
@@ -453,6 +457,35 @@ static void time_is_no_matter_of_the_wall_clock(void **state)
 		if (i + 1 < N_OF(steps))
 			assert_int_equal(world_teardown(state) || capturing_setup(state), 0);
 	}
+}
+
+/* Set back while a CPU is in the tap, so that the thread looks often before it may take anything:
+ * what was stamped by the clock of before is still of now. */
+static void clock_is_set_while_a_cpu_is_in_the_tap(void **state)
+{
+	struct world *world = *state;
+	static struct files files;
+	struct npf_dump_options options = options_for(&files, world, NPF_DUMP_PCAP_NS);
+	struct npf_cpu *cpu;
+	struct npf_dump_status status;
+
+	files.clock_set = true;
+	options.max_ns = 60 * 1000 * (uint64_t)MS;
+	options.file_packets = 30; /* so that each packet is looked at */
+	start(world, &options);
+	let_pass(world);
+	cpu = (struct npf_cpu *)(uintptr_t)&world->instance->view.cpus[1];
+	for (uint32_t i = 0; i < 50; i++)
+		send_numbered(world, 0, 100, i);
+	cpu->begun++;
+	npf_sim_step_wall(world->host, -3600000 * (int64_t)MS);
+	npf_sim_advance(world->host, 200 * MS);
+	cpu->done++;
+	npf_sim_advance(world->host, 200 * MS);
+	assert_int_equal(npf_dump_get_status(world->instance, &status), 0);
+	assert_int_equal(status.end, NPF_DUMP_RUNNING);
+	assert_int_equal(npf_dump_stop(world->instance), 0);
+	assert_int_equal(check_all(&files, 50).packets, 50);
 }
 
 /* The files around the step may be longer or shorter, no others. */
@@ -941,6 +974,7 @@ int main(void)
 		CAPTURING(time_of_all_files_is_limited),
 		CAPTURING(time_ends_silence),
 		CAPTURING(time_is_no_matter_of_the_wall_clock),
+		CAPTURING(clock_is_set_while_a_cpu_is_in_the_tap),
 		CAPTURING(files_of_so_long_under_a_clock_that_is_set),
 		CAPTURING(anything_at_random_adds_up),
 		CAPTURING(direction_and_counters_are_told),
