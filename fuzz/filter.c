@@ -8,7 +8,7 @@
  *
  *	clang -std=gnu11 -g -O1 -Iinclude -Isrc -fsanitize=fuzzer,address,undefined \
  *		-fno-sanitize-recover=undefined -o /tmp/fuzz-filter fuzz/filter.c \
- *		src/filter/{validate,interp,ir_*,opt*,ebpf_place,to_ebpf}.c
+ *		src/filter/{validate,interp,ir_*,opt*,ebpf_*,to_ebpf}.c
  *	/tmp/fuzz-filter -max_total_time=60 /tmp/new-corpus fuzz/corpus/filter
  */
 #include <stdlib.h>
