@@ -160,7 +160,8 @@ static void tell_packets(int snaplen, const char *expression, int direction)
 			see((u_char *)&n, header, data);
 	}
 	TELL(p, pcap_stats(p, &stats));
-	printf("dropped %u, by the interface %u\n", stats.ps_drop, stats.ps_ifdrop);
+	printf("received %u, dropped %u, by the interface %u\n", stats.ps_recv, stats.ps_drop,
+	       stats.ps_ifdrop);
 	pcap_close(other);
 	pcap_close(p);
 }
