@@ -154,6 +154,8 @@ int pcap_activate_win32(pcap_t *p)
 {
 	WPCAP_TRACED(NULL);
 
+	pcap_t *real = p->real;
+
 	p->adapter = PacketOpenAdapter(p->device);
 	if (!p->adapter)
 		return -1;
@@ -162,8 +164,9 @@ int pcap_activate_win32(pcap_t *p)
 		close_adapter(p);
 		return -1;
 	}
-	REAL(pcap_close)(p->real);
+	/* Before it is closed: a signal handler may break what it finds here. */
 	p->real = NULL;
+	REAL(pcap_close)(real);
 	find_at_hand(p);
 	return 0;
 }

@@ -418,10 +418,12 @@ WPCAP_EXPORT const struct timeval *pcap_get_required_select_timeout(pcap_t *p)
 
 WPCAP_EXPORT int pcap_setnonblock(pcap_t *p, int nonblocking, char *errbuf)
 {
-	if (p->real)
-		return REAL(pcap_setnonblock)(p->real, nonblocking, errbuf);
-	p->nonblocking = nonblocking;
-	return 0;
+	int result = p->real ? REAL(pcap_setnonblock)(p->real, nonblocking, errbuf) : 0;
+
+	/* Before activation, too: libpcap keeps it, and does not tell it then. */
+	if (!result)
+		p->nonblocking = nonblocking;
+	return result;
 }
 
 WPCAP_EXPORT int pcap_getnonblock(pcap_t *p, char *errbuf)

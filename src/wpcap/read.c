@@ -267,15 +267,17 @@ WPCAP_EXPORT int pcap_loop(pcap_t *p, int count, pcap_handler callback, u_char *
 	}
 }
 
-/* Flags only, and one write: a signal handler may. */
+/* Flags only, and one write: a signal handler may. What is to be activated breaks then, whoever
+ * drives it. */
 WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
 {
-	if (p->real) {
-		REAL(pcap_breakloop)(p->real);
-		return;
-	}
+	pcap_t *real = p->real;
+
 	__atomic_store_n(&p->broken, 1, __ATOMIC_RELEASE);
-	npf_stop_waiting(p->instance);
+	if (real)
+		REAL(pcap_breakloop)(real);
+	else
+		npf_stop_waiting(p->instance);
 }
 
 /* ---- without one --------------------------------------------------------------------------- */

@@ -316,6 +316,45 @@ static void tell_without_blocking(void)
 	pcap_close(p);
 }
 
+static void set_without_blocking(pcap_t *p)
+{
+	TELL(p, pcap_getnonblock(p, errbuf));
+	TELL(p, pcap_setnonblock(p, 1, errbuf));
+	TELL(p, pcap_getnonblock(p, errbuf));
+}
+
+static void tell_without_blocking_before(const char *device)
+{
+	pcap_t *p;
+	int n = 0;
+
+	printf("-- without blocking before it is activated: %s\n", device);
+	p = open_with(device, set_without_blocking);
+	TELL(p, pcap_getnonblock(p, errbuf));
+	filter_own(p);
+	TELL(p, pcap_dispatch(p, 1, see, (u_char *)&n));
+	pcap_close(p);
+}
+
+static void tell_broken_before(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	struct pcap_pkthdr *header;
+	const u_char *data;
+	pcap_t *p;
+	int n = 0;
+
+	printf("-- broken before it is activated\n");
+	p = open_with(HERE, pcap_breakloop);
+	filter_own(p);
+	/* libpcap breaks with the first packet only. */
+	send_frames(other, 1);
+	TELL(p, pcap_next_ex(p, &header, &data));
+	take(p, &n, 1);
+	pcap_close(other);
+	pcap_close(p);
+}
+
 static void tell_other_filter(void)
 {
 	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
@@ -416,6 +455,9 @@ int main(void)
 	tell_mode("a small buffer", set_small);
 	tell_breaks();
 	tell_without_blocking();
+	tell_without_blocking_before(HERE);
+	tell_without_blocking_before("any");
+	tell_broken_before();
 	tell_other_filter();
 	tell_wrong_calls();
 	tell_end("vgone", "ip link del vgone");
