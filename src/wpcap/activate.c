@@ -49,7 +49,7 @@ bool wpcap_drives(const char *device)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-static int set_link_type(pcap_t *p)
+static int ask_adapter(pcap_t *p)
 {
 	struct npf_adapter adapter;
 	NetType type;
@@ -109,26 +109,38 @@ BOOLEAN wpcap_set_min_to_copy(const pcap_t *p)
 	return PacketSetMinToCopy(p->adapter, p->options.immediate ? 0 : bytes);
 }
 
-static BOOLEAN set_timeout(const pcap_t *p)
+BOOLEAN wpcap_set_timeout(const pcap_t *p)
 {
 	return PacketSetReadTimeout(p->adapter,
 				    p->options.timeout > 0 ? p->options.timeout : FLUSH_MS);
 }
 
+int wpcap_set_link_type(pcap_t *p, int type)
+{
+	pcap_t *dead = REAL(pcap_open_dead_with_tstamp_precision)(type, p->options.snaplen,
+								  (u_int)p->options.precision);
+
+	if (!dead)
+		return -1;
+	if (p->dead)
+		REAL(pcap_close)(p->dead);
+	p->dead = dead;
+	p->link_type = type;
+	return 0;
+}
+
 static int set_up(pcap_t *p)
 {
-	if (set_link_type(p) || !set_hw_filter(p) || !set_loopback(p))
+	if (ask_adapter(p) || !set_hw_filter(p) || !set_loopback(p))
 		return -1;
 	p->packet = PacketAllocatePacket();
 	if (!p->packet || !set_buffer(p) || !wpcap_set_min_to_copy(p))
 		return -1;
 	if (p->options.snaplen <= 0 || p->options.snaplen > LARGEST_SNAPLEN)
 		p->options.snaplen = LARGEST_SNAPLEN;
-	if (wpcap_install(p, NULL) || !set_timeout(p))
+	if (wpcap_install(p, NULL) || !wpcap_set_timeout(p))
 		return -1;
-	p->dead = REAL(pcap_open_dead_with_tstamp_precision)(p->link_type, p->options.snaplen,
-							     (u_int)p->options.precision);
-	return p->dead ? 0 : -1;
+	return wpcap_set_link_type(p, p->link_type);
 }
 
 static void close_adapter(pcap_t *p)

@@ -348,8 +348,11 @@ WPCAP_EXPORT int pcap_set_datalink(pcap_t *p, int type)
 
 	if (p->real)
 		return REAL(pcap_set_datalink)(p->real, type);
-	if (type == p->link_type || (p->ethernet && (type == DLT_EN10MB || type == DLT_DOCSIS))) {
-		p->link_type = type;
+	if (type == p->link_type)
+		return 0;
+	if (p->ethernet && (type == DLT_EN10MB || type == DLT_DOCSIS)) {
+		if (wpcap_set_link_type(p, type))
+			return wpcap_fail(p, PCAP_ERROR, "malloc: %s", strerror(errno));
 		return 0;
 	}
 	name = REAL(pcap_datalink_val_to_name)(type);

@@ -134,6 +134,10 @@ int pcap_activate_win32(pcap_t *p);
 void pcap_cleanup_win32(pcap_t *p);
 /* How much wakes the reader, unless somebody said: as it fits the buffer. */
 BOOLEAN wpcap_set_min_to_copy(const pcap_t *p);
+/* How long packets wait for more at most. */
+BOOLEAN wpcap_set_timeout(const pcap_t *p);
+/* For filters and savefiles as well: 0, or -1 and nothing has changed. */
+int wpcap_set_link_type(pcap_t *p, int type);
 
 /* ---- filter.c ------------------------------------------------------------------------------ */
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HERE   "va"
 #define THERE  "vb"
@@ -380,6 +381,38 @@ static void tell_other_filter(void)
 	pcap_close(p);
 }
 
+static void tell_link_type(pcap_t *p, int type)
+{
+	struct bpf_program program;
+	char path[] = "/tmp/npf-transcript-XXXXXX";
+	FILE *file = fdopen(mkstemp(path), "w");
+	pcap_dumper_t *dumper;
+	pcap_t *saved;
+
+	TELL(p, pcap_set_datalink(p, type));
+	TELL(p, pcap_datalink(p));
+	TELL(p, pcap_compile(p, &program, "ip", 1, 0));
+	TELL(p, pcap_compile(p, &program, "vlan 5", 1, 0));
+	dumper = pcap_dump_fopen(p, file);
+	printf("dump: %d\n", dumper != NULL);
+	pcap_dump_close(dumper);
+	saved = pcap_open_offline(path, errbuf);
+	TELL(saved, pcap_datalink(saved));
+	pcap_close(saved);
+	unlink(path);
+}
+
+static void tell_link_types(void)
+{
+	pcap_t *p = open_with(HERE, set_nothing);
+
+	printf("-- link types\n");
+	tell_link_type(p, DLT_EN10MB);
+	tell_link_type(p, DLT_DOCSIS);
+	tell_link_type(p, DLT_EN10MB);
+	pcap_close(p);
+}
+
 static void tell_wrong_calls(void)
 {
 	static u_char large[70000];
@@ -459,6 +492,7 @@ int main(void)
 	tell_without_blocking_before("any");
 	tell_broken_before();
 	tell_other_filter();
+	tell_link_types();
 	tell_wrong_calls();
 	tell_end("vgone", "ip link del vgone");
 	return 0;
