@@ -57,20 +57,22 @@ WPCAP_EXPORT HANDLE pcap_getevent(pcap_t *p)
 
 /* ---- modes --------------------------------------------------------------------------------- */
 
+/* Of the records: 0 is the driver's second. */
+static BOOLEAN set_interval(const pcap_t *p)
+{
+	return PacketSetReadTimeout(p->adapter, p->options.timeout > 0 ? p->options.timeout : 0);
+}
+
 WPCAP_EXPORT int pcap_setmode(pcap_t *p, int mode)
 {
-	int ms = p->options.timeout > 0 ? p->options.timeout : 0;
-
 	if (check_live(p, "pcap_setmode"))
 		return -1;
 	wpcap_end_batch(p);
 	if (answer(p, PacketSetMode(p->adapter, mode), "setting the mode failed"))
 		return -1;
 	p->mode = mode & MODE_STAT;
-	/* The interval of the records: 0 is the driver's second. */
-	return p->mode == MODE_STAT ? answer(p, PacketSetReadTimeout(p->adapter, ms),
-					     "setting the interval failed")
-				    : 0;
+	return answer(p, p->mode == MODE_STAT ? set_interval(p) : wpcap_set_timeout(p),
+		      "setting the read timeout failed");
 }
 
 /* ---- statistics ---------------------------------------------------------------------------- */
@@ -144,12 +146,16 @@ WPCAP_EXPORT int pcap_live_dump(pcap_t *p, char *name, int max_bytes, int max_pa
 	wpcap_end_batch(p);
 	if (max_bytes < 0 || max_packets < 0)
 		return wpcap_fail(p, -1, "limits of a dump are not negative; 0 is none");
-	if (answer(p, PacketSetMode(p->adapter, PACKET_MODE_DUMP), "dump mode was refused") ||
-	    answer(p, PacketSetDumpName(p->adapter, name, (int)strlen(name)),
-		   "the dump's file was refused"))
+	if (answer(p, PacketSetMode(p->adapter, PACKET_MODE_DUMP), "dump mode was refused"))
 		return -1;
-	return answer(p, PacketSetDumpLimits(p->adapter, (UINT)max_bytes, (UINT)max_packets),
-		      "the dump's limits were refused");
+	if (!answer(p, PacketSetDumpName(p->adapter, name, (int)strlen(name)),
+		    "the dump's file was refused") &&
+	    !answer(p, PacketSetDumpLimits(p->adapter, (UINT)max_bytes, (UINT)max_packets),
+		    "the dump's limits were refused"))
+		return 0;
+	/* As it was, so that packets come. */
+	PacketSetMode(p->adapter, p->mode);
+	return -1;
 }
 
 WPCAP_EXPORT int pcap_live_dump_ended(pcap_t *p, int sync)

@@ -64,6 +64,20 @@ static void statistics_mode_reports(void **in)
 	assert_frames(state, 10, 1);
 }
 
+/* The interval of the records was the read timeout, which is for ever where none was asked for. */
+static void packets_come_after_statistics_mode(void **in)
+{
+	struct state *state = *in;
+
+	pcap_close(state->p);
+	state->p = pcap_open_live("va", 65535, 1, 0, state->errbuf);
+	assert_non_null(state->p);
+	assert_int_equal(pcap_setmode(state->p, MODE_STAT), 0);
+	assert_int_equal(pcap_setmode(state->p, MODE_CAPT), 0);
+	send_far(state, 0, 1);
+	assert_frames(state, 0, 1);
+}
+
 /* ---- sampling (B13 of the original) -------------------------------------------------------- */
 
 static void one_in_n_is_taken(void **in)
@@ -217,6 +231,18 @@ static void the_driver_dumps(void **in)
 	unlink(name);
 }
 
+/* Whatever refused it: the name, or the driver that has no dump. */
+static void packets_come_after_a_dump_that_failed(void **in)
+{
+	char name[] = "/nonexistent/x";
+	struct state *state = *in;
+
+	assert_int_equal(pcap_live_dump(state->p, name, 0, 0), -1);
+	assert_true(strlen(pcap_geterr(state->p)) > 10);
+	send_far(state, 0, 1);
+	assert_frames(state, 0, 1);
+}
+
 /* ---- sources ------------------------------------------------------------------------------- */
 
 static const struct {
@@ -345,12 +371,14 @@ int main(void)
 		TEST(buffers_are_set),
 		TEST(the_event_can_be_waited_for),
 		TEST(statistics_mode_reports),
+		TEST(packets_come_after_statistics_mode),
 		TEST(one_in_n_is_taken),
 		TEST(the_first_after_a_time_is_taken),
 		TEST(oids_are_asked_and_set),
 		TEST(queues_take_what_fits),
 		TEST(queues_are_transmitted),
 		TEST(the_driver_dumps),
+		TEST(packets_come_after_a_dump_that_failed),
 		TEST(source_strings_are_parsed),
 		TEST(source_strings_are_made),
 		TEST(sources_are_opened),
