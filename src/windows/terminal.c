@@ -1,15 +1,38 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The console as a screen: a terminal that knows the usual escape sequences. */
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 
 #include "windows.h"
 
+/* Descriptor 0 as a handle would be NULL, which programs take for none: another one of it, kept. */
+static int input(void)
+{
+	static int kept = -1;
+	int fd = __atomic_load_n(&kept, __ATOMIC_ACQUIRE), none = -1;
+
+	if (fd >= 0)
+		return fd;
+	fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (fd < 0 || __atomic_compare_exchange_n(&kept, &none, fd, false, __ATOMIC_ACQ_REL,
+						  __ATOMIC_ACQUIRE))
+		return fd;
+	close(fd);
+	return none;
+}
+
 HANDLE GetStdHandle(DWORD which)
 {
+	int fd;
+
 	switch (which) {
 	case STD_INPUT_HANDLE:
-		return (HANDLE)(LONG_PTR)STDIN_FILENO;
+		fd = input();
+		if (fd >= 0)
+			return (HANDLE)(LONG_PTR)fd;
+		break;
 	case STD_OUTPUT_HANDLE:
 		return (HANDLE)(LONG_PTR)STDOUT_FILENO;
 	case STD_ERROR_HANDLE:

@@ -457,6 +457,21 @@ static void a_file_is_no_screen(void **state)
 	assert_int_equal(GetLastError(), ERROR_INVALID_HANDLE);
 }
 
+/* NULL would be none. */
+static void standard_input_is_a_handle(void **state)
+{
+	HANDLE input = GetStdHandle(STD_INPUT_HANDLE);
+	struct stat theirs, ours;
+
+	(void)state;
+	assert_non_null(input);
+	assert_ptr_not_equal(input, INVALID_HANDLE_VALUE);
+	assert_ptr_equal(GetStdHandle(STD_INPUT_HANDLE), input);
+	assert_int_equal(fstat(STDIN_FILENO, &theirs), 0);
+	assert_int_equal(fstat(NPF_HANDLE_DESCRIPTOR(input), &ours), 0);
+	assert_true(ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino);
+}
+
 static void a_terminal_is_a_screen(void **state)
 {
 	int terminal = posix_openpt(O_RDWR | O_NOCTTY), slave;
@@ -521,6 +536,7 @@ int main(void)
 		cmocka_unit_test(sockets_of_windows),
 		cmocka_unit_test(there_is_one_heap),
 		cmocka_unit_test(a_file_is_no_screen),
+		cmocka_unit_test(standard_input_is_a_handle),
 		cmocka_unit_test(a_terminal_is_a_screen),
 		cmocka_unit_test(priorities_are_nice_values),
 	};
