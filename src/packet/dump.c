@@ -156,6 +156,6 @@ PACKET_EXPORT BOOLEAN PacketIsDumpEnded(LPADAPTER adapter, BOOLEAN sync)
 		if (npf_io_control(packet_instance(adapter), NPF_BIOCISDUMPENDED, NULL, 0, &ended,
 				   sizeof(ended), NULL))
 			return TRUE;
-	} while (sync && !ended && poll(&event, 1, -1) >= 0);
+	} while (sync && !ended && (poll(&event, 1, -1) >= 0 || errno == EINTR));
 	return ended != 0;
 }

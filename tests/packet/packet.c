@@ -4,8 +4,10 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 /* ---- layouts that the manual fixes --------------------------------------------------------- */
@@ -742,6 +744,43 @@ static void a_dump_ends_at_its_limit(void **in)
 	unlink(name);
 }
 
+static struct state *interrupted;
+static volatile sig_atomic_t signals;
+
+/* The packets that end the dump come with the third: the wait has gone on by then. */
+static void send_with_the_third(int number)
+{
+	(void)number;
+	if (++signals == 3)
+		send_far(interrupted, 0, 5);
+}
+
+static void signals_do_not_end_the_wait_for_a_dump(void **in)
+{
+	const struct itimerval often = { { 0, 5000 }, { 0, 5000 } }, never = { 0 };
+	const struct sigaction action = { .sa_handler = send_with_the_third };
+	char name[] = "/tmp/npf-dump-XXXXXX";
+	struct state *state = *in;
+	struct sigaction before;
+	BOOLEAN ended;
+
+	interrupted = state;
+	signals = 0;
+	assert_true(PacketSetBuff(state->adapter, BUFFER));
+	dump_mode(state);
+	close(mkstemp(name));
+	assert_true(PacketSetDumpName(state->adapter, name, (int)strlen(name)));
+	assert_true(PacketSetDumpLimits(state->adapter, 0, 5));
+	sigaction(SIGALRM, &action, &before);
+	setitimer(ITIMER_REAL, &often, NULL);
+	ended = PacketIsDumpEnded(state->adapter, TRUE);
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	unlink(name);
+	assert_true(ended);
+	assert_true(signals >= 3);
+}
+
 static void wide_names_of_dumps_are_taken(void **in)
 {
 	char folder[] = "/tmp/npf-dumps-XXXXXX", path[64];
@@ -822,6 +861,7 @@ int main(void)
 		TEST(closing_releases_who_waits),
 		TEST(a_departed_adapter_ends_reading),
 		TEST(a_dump_ends_at_its_limit),
+		TEST(signals_do_not_end_the_wait_for_a_dump),
 		TEST(wide_names_of_dumps_are_taken),
 		TEST(bad_names_of_dumps_are_refused),
 	};
