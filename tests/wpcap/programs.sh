@@ -5,7 +5,7 @@
 # say what the traffic was. Those that listen hear the same traffic at the same time on both; those
 # that ask do so one after the other. Programs that are not installed are skipped by name.
 #
-# NPF_TEST_PROGRAMS="tcpdump nmap" limits them.
+# NPF_TEST_PROGRAMS="tcpdump nmap" limits them. NPF_TEST_REQUIRE_PROGRAMS=n fails with fewer.
 #
 # shellcheck disable=SC2317 # functions that are called by name
 set -eu
@@ -51,7 +51,7 @@ $inside ip neighbour replace 192.0.2.1 lladdr 02:00:00:00:00:0a dev vb nud perma
 $inside "${traffic[@]}" serve >"$work/serve" &
 
 status=0
-ran=0
+declare -A ran=() # by name
 failed() { # program, why
 	echo "FAIL  $*"
 	status=1
@@ -194,7 +194,7 @@ plain() { # side
 
 compare() { # name
 	name=$1
-	ran=$((ran + 1))
+	ran[$name]=yes
 	plain libpcap
 	plain npf
 	[ -s "$work/$name.libpcap/text" ] || { failed "$name" "says nothing on libpcap"; return; }
@@ -240,7 +240,7 @@ ask() { # name known sed-script command...
 	local known=$2 script=$3 side
 	name=$1
 	have "$name" || return 0
-	ran=$((ran + 1))
+	ran[$name]=yes
 	shift 3
 	for side in libpcap npf; do
 		mkdir "$work/$name.$side"
@@ -274,6 +274,8 @@ ask nmap '2 hosts up|Host is up' "$times" nmap -n -sn -PR 192.0.2.2-3
 ask arp-scan '192.0.2.2.*02:00:00:00:00:0b' "$times" arp-scan -I va -r 2 -t 200 192.0.2.0/29
 ask netdiscover '192.0.2.2 +02:00:00:00:00:0b' "$times" netdiscover -i va -P -N -r 192.0.2.0/24
 
-[ $ran -gt 0 ] || skip "none of the programs is installed"
-echo "$ran programs"
+echo "${#ran[@]} programs"
+[ ${#ran[@]} -ge "${NPF_TEST_REQUIRE_PROGRAMS:-0}" ] || failed "programs" \
+	"there are to be $NPF_TEST_REQUIRE_PROGRAMS"
+[ ${#ran[@]} -gt 0 ] || [ $status != 0 ] || skip "none of the programs is installed"
 exit $status
