@@ -9,6 +9,7 @@ skip() {
 	echo "skipped: $*"
 	exit 77
 }
+PATH=$PATH:/usr/sbin:/sbin
 command -v tcpdump >/dev/null || skip "tcpdump is not installed"
 ! nm -D "$npf" | grep -q '__[at]san_init' || skip "nothing can be preloaded with this sanitizer"
 if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
@@ -40,6 +41,15 @@ expect 126 'hostname: ' -- /etc/hostname
 expect 2 'which program' --
 expect 2 'unrecognized option' --nonsense
 NPF_LIBWPCAP=/nonexistent expect 1 'there is no /nonexistent' -- tcpdump --version
+
+# What a program keeps that gives up all rights but a packet socket's.
+if ! command -v capsh >/dev/null; then
+	echo "skip  rights: capsh is not installed"
+elif capsh --has-p=cap_bpf --has-p=cap_perfmon 2>/dev/null; then
+	keep=(capsh --caps=cap_net_raw+ep --print)
+	expect 0 '^Current:.*cap_perfmon,cap_bpf' -- "${keep[@]}"
+	expect 0 '^Current: =? ?cap_net_raw[=+]ep$' --drop-rights -- "${keep[@]}"
+fi
 
 # A capture through it: what it opened and closed tells that it was ours.
 "$npf" run --trace -- tcpdump -i lo -n -c 2 --immediate-mode 'udp port 9' >"$work/said" 2>&1 &
