@@ -115,13 +115,15 @@ exec 3>&-
 "$npf" filter -q long.pcap out udp
 cmp -s -n "$(stat -c %s stopped)" stopped out || complain "an interrupt: not the same so far"
 
-# A full disk.
-mkdir full
-# shellcheck disable=SC2016 # the inner shell's
-left=$(unshare -m sh -c 'mount -t tmpfs -o size=8m none full && cd full || exit
-	"$1" filter -q ../long.pcap out 2>../message; echo $?; ls' sh "$npf")
-[ "$left" = 1 ] || complain "a full disk: exit status and files are $left"
-grep -q 'No space left' message || complain "a full disk: $(cat message)"
+# A full disk. A chroot takes no mounts of its own.
+if unshare -m true 2>/dev/null; then
+	mkdir full
+	# shellcheck disable=SC2016 # the inner shell's
+	left=$(unshare -m sh -c 'mount -t tmpfs -o size=8m none full && cd full || exit
+		"$1" filter -q ../long.pcap out 2>../message; echo $?; ls' sh "$npf")
+	[ "$left" = 1 ] || complain "a full disk: exit status and files are $left"
+	grep -q 'No space left' message || complain "a full disk: $(cat message)"
+fi
 
 # Sets.
 seq 2 51 | sed 's/^/10.0.0./' >hosts

@@ -557,9 +557,11 @@ static void names_have_numbers(void **in)
 	assert_int_equal(port, 20);
 	assert_int_equal(last, 25);
 	assert_int_equal(pcap_nametoportrange("no-such", &port, &last, &protocol), 0);
-	assert_int_equal(pcap_nametoproto("no-such-protocol"), PROTO_UNDEF);
-	if (getprotobyname("tcp"))
+	/* Without /etc/protocols libpcap answers 0, for every name. */
+	if (getprotobyname("tcp")) {
 		assert_int_equal(pcap_nametoproto("tcp"), 6);
+		assert_int_equal(pcap_nametoproto("no-such-protocol"), PROTO_UNDEF);
+	}
 	if (getservbyname("http", "tcp")) {
 		assert_int_equal(pcap_nametoport("http", &port, &protocol), 1);
 		assert_int_equal(port, 80);

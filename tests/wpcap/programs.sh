@@ -20,6 +20,7 @@ skip() {
 [ -x /usr/bin/python3 ] || skip "no python3 to make traffic with"
 if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
 	unshare --net true 2>/dev/null || skip "network namespaces need root"
+	unshare --mount true 2>/dev/null || skip "a chroot takes no mounts of its own"
 	NPF_IN_NAMESPACE=1 exec unshare --net --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 PATH=$PATH:/usr/sbin:/sbin
