@@ -13,7 +13,8 @@ bool npf_direct_io_has_disk(int fd);
 /* Turn O_DIRECT on or off; false: it could not be done, errno. */
 bool npf_direct_io_set(int fd, bool on);
 
-/* Does a directory take such files? Tried with a file that has no name and leaves nothing behind. Why not: a sentence. */
+/* Does a directory take such files? Tried with a file that has no name and leaves nothing behind.
+ * why_not: a sentence. */
 bool npf_direct_io_works(const char *directory, char *why_not, size_t size);
 
 #endif

@@ -111,7 +111,7 @@ static bool has_become(const struct npf_user *user)
 	uid_t uid[3];
 	gid_t gid[3];
 
-	if (getresuid(&uid[0], &uid[1], &uid[2]) || getresgid(&gid[0], &gid[1], &gid[2]))
+	if (n < 0 || getresuid(&uid[0], &uid[1], &uid[2]) || getresgid(&gid[0], &gid[1], &gid[2]))
 		return false;
 	for (int i = 0; i < 3; i++) {
 		if (uid[i] != user->uid || gid[i] != user->gid)
