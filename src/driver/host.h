@@ -148,8 +148,10 @@ struct npf_file_ops {
 		      const uint32_t *hurry, struct npf_file **file, char *error);
 	int (*adopt)(struct npf_host *host, int fd, bool direct, const uint32_t *hurry,
 		     struct npf_file **file, char *error);
-	/* Leave it as it is; close what was created. */
-	void (*close)(struct npf_file *file);
+	/* Leave it as it is, and nothing touches it any more. What was created is closed, and removed
+	 * if nothing was there before and nothing has been written; negative errno where it cannot be
+	 * brought to the disk. Of a descriptor its owner hears that when he syncs it: 0. */
+	int (*close)(struct npf_file *file);
 
 	/* What memory, offset and size of fast writes are multiples of; 1: no matter. Constant. */
 	uint32_t (*alignment)(struct npf_file *file);
@@ -163,7 +165,7 @@ struct npf_file_ops {
 		     size_t *written);
 	/* What was written, any place and size. -EBADF: it is open for writing only. */
 	int (*read)(struct npf_file *file, void *data, size_t size, uint64_t offset);
-	/* -ESPIPE where what is written cannot be taken back. */
+	/* -ESPIPE where what is written is gone, -EBUSY where somebody else has written behind it. */
 	int (*truncate)(struct npf_file *file, uint64_t size);
 	/* What was written so far shall outlive a power cut, soon: nobody waits for it. -EBUSY: the
 	 * time before it has not come to its end yet. */

@@ -52,8 +52,27 @@ static void largest_file(void **state)
 	flood(frames);
 	ASSERT_CODE(end_of(pid), EXIT_DISK);
 	assert_true(said("as large as it can be"));
+	/* That is no fault of the file system. */
+	assert_false(said("the file system refused it"));
 	assert_true(read_file("large.pcap", &next) > 4000);
 	assert_true(size_of("large.pcap") <= 1000000);
+}
+
+/* Somebody else writes behind a dump that appends: what it began cannot be taken back, and is told. */
+static void appended_by_two(void **state)
+{
+	const struct rlimit limit = { .rlim_cur = 1000000, .rlim_max = 1000000 };
+	int fd = open("out", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	pid_t pid = start_npf(fd, "dump -i va -w -");
+
+	(void)state;
+	WIRE_UNTIL(said("dumping from") && size_of("out"));
+	assert_int_equal(write(fd, "!", 1), 1);
+	close(fd);
+	assert_int_equal(prlimit(pid, RLIMIT_FSIZE, &limit, NULL), 0);
+	flood(frames);
+	ASSERT_CODE(end_of(pid), EXIT_DISK);
+	assert_true(said("npf repair"));
 }
 
 /* What could not be cut is no complete file: it keeps its .part, and the older file its own name. */
@@ -383,6 +402,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(disk_full),
 		TEST(largest_file),
+		TEST(appended_by_two),
 		TEST(uncut_leaves_the_older_file),
 		TEST(only_what_was_there_is_replaced),
 		TEST(quota),

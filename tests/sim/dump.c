@@ -451,6 +451,34 @@ static void item_14_same_name_begins_anew(void **state)
 	assert_int_equal(check_file(world, "a", 50), 10);
 }
 
+/* What the system learns when it brings the file to the disk is told at the end. */
+static void what_the_disk_refuses_in_the_end_is_told(void **state)
+{
+	struct world *world = *state;
+	struct npf_dump_status status;
+	uint64_t before;
+
+	begin(world, "a");
+	send_range(world, 0, 20);
+	before = npf_sim_operations(world->host);
+	assert_int_equal(npf_dump_stop(world->instance), 0);
+
+	uint64_t last = npf_sim_operations(world->host) - before;
+
+	assert_int_equal(world_teardown(state) || capturing_setup(state), 0);
+	world = *state;
+	begin(world, "a");
+	send_range(world, 0, 20);
+	npf_sim_fail(world->host, last, -EIO);
+	assert_int_equal(npf_dump_stop(world->instance), -EIO);
+	npf_sim_fail(world->host, 0, 0);
+	assert_non_null(strstr(npf_error(world->instance), "bringing the dump to the disk failed"));
+	assert_int_equal(npf_dump_get_status(world->instance, &status), 0);
+	assert_int_equal(status.end, NPF_DUMP_FAILED);
+	assert_int_equal(status.error, -EIO);
+	assert_int_equal(check_file(world, "a", 0), 20);
+}
+
 /* Everything that another name needs fails in turn: the dump before goes on as if nothing had been
  * asked, or ends with an error that is told; no packet is unaccounted for. */
 static bool second_name_with_fault(void **state, uint64_t nth, const char *second)
@@ -473,6 +501,8 @@ static bool second_name_with_fault(void **state, uint64_t nth, const char *secon
 
 	npf_sim_fail(world->host, 0, 0);
 	assert_true(!err || strlen(npf_error(world->instance)) > 10);
+	if (err && strcmp(second, "a") != 0) /* nor is a name left of it */
+		assert_null(npf_sim_file(world->host, second));
 	assert_int_equal(npf_dump_get_status(world->instance, &status), 0);
 	for (uint32_t i = 30; i < 40; i++)
 		send_numbered(world, 0, length_of(i), i);
@@ -767,6 +797,7 @@ int main(void)
 		CAPTURING(item_14_name_after_preparing),
 		CAPTURING(item_14_same_name_begins_anew),
 		CAPTURING(item_14_second_name_fails_and_changes_nothing),
+		CAPTURING(what_the_disk_refuses_in_the_end_is_told),
 		CAPTURING(item_14_same_name_fails_and_changes_nothing),
 		CAPTURING(item_14_name_that_fails_empties_nothing),
 		CAPTURING(item_14_name_wants_dump_mode_and_a_buffer),

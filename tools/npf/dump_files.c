@@ -122,6 +122,13 @@ static void note_failure(struct npf_dump_files *files, const struct job *job, co
 	pthread_mutex_unlock(&files->lock);
 }
 
+static bool is_regular(int fd)
+{
+	struct stat status;
+
+	return !fstat(fd, &status) && S_ISREG(status.st_mode);
+}
+
 /* Its end is no whole packet, and could not be cut off. */
 static bool is_uncut(const struct job *job)
 {
@@ -184,6 +191,8 @@ static void finish_file(struct npf_dump_files *files, const struct job *job, boo
 		naming = sync_and_name(files, job, part, synced);
 		name = naming == NAMED ? job->name : naming == KEPT ? part : NULL;
 		correct_last(files, job, name);
+	} else if (is_regular(job->file.fd) && fdatasync(job->file.fd)) {
+		note_failure(files, job, "synced", -errno);
 	}
 	close(job->file.fd);
 	if (files->options.finished)

@@ -32,6 +32,7 @@ struct npf_file {
 	int reader; /* the same file, where fd is for writing only; -1: not needed yet */
 	int flags;  /* of the descriptor as it came */
 	bool owned;
+	char *created;          /* the path, where nothing was there before; else NULL */
 	bool to_lock, to_empty; /* before the first write */
 	bool regular;
 	bool in_sequence;
@@ -214,10 +215,13 @@ static int create(struct npf_host *host, const char *path, bool again, bool dire
 	struct npf_file *file = new_file(host, fd, true, hurry);
 
 	if (!file) {
+		if (!existed)
+			unlink(path);
 		close(fd);
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	}
 	file->flags = fcntl(fd, F_GETFL);
+	file->created = existed ? NULL : strdup(path);
 	file->to_empty = existed;
 	file->to_lock = existed && again;
 	file->why_not = try_direct(file, direct);
@@ -233,17 +237,42 @@ static void give_back(struct npf_file *file)
 		lseek(file->fd, (off_t)file->end, SEEK_SET);
 }
 
-static void close_file(struct npf_file *file)
+/* A name that we made, and nothing came of it. */
+static void remove_created(const struct npf_file *file)
 {
-	if (file->owned && file->end)
-		npf_syncer_add(&file->host->syncer, file->fd, true);
+	struct stat ours, there;
+
+	if (!file->created || file->end || fstat(file->fd, &ours) || lstat(file->created, &there))
+		return;
+	if (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+		unlink(file->created);
+}
+
+/* Nobody else will sync it and hear of what the kernel met when it wrote back. */
+static int close_own(struct npf_file *file)
+{
+	int err = file->end && fdatasync(file->fd) ? -errno : 0;
+
+	remove_created(file);
+	if (close(file->fd) && errno != EINTR && !err)
+		err = -errno;
+	free(file->created);
+	return err;
+}
+
+static int close_file(struct npf_file *file)
+{
+	int err = 0;
+
+	npf_syncer_drain(&file->host->syncer, file);
 	if (file->owned)
-		close(file->fd);
+		err = close_own(file);
 	else
 		give_back(file);
 	if (file->reader >= 0)
 		close(file->reader);
 	free(file);
+	return err;
 }
 
 /* What stood there before goes when something comes in its place. */
@@ -322,9 +351,12 @@ static bool can_go_directly(const struct npf_file *file, const void *data, size_
 static int write_at(struct npf_file *file, const void *data, size_t size, uint64_t offset,
 		    size_t *written)
 {
+	bool refused = false;
+
 	while (*written < size) {
 		const uint8_t *from = (const uint8_t *)data + *written;
-		bool direct = can_go_directly(file, from, size - *written, offset + *written);
+		bool direct = !refused &&
+			      can_go_directly(file, from, size - *written, offset + *written);
 		int err = switch_direct(file, direct);
 
 		if (err)
@@ -335,11 +367,15 @@ static int write_at(struct npf_file *file, const void *data, size_t size, uint64
 		if (n > 0) {
 			*written += (size_t)n;
 		} else if (n < 0 && errno == EINVAL && direct) {
-			file->direct = false;
-			file->why_not = "the file system refused it";
+			refused = true;
 		} else if (n == 0 || errno != EINTR) {
 			return n ? -errno : -EIO;
 		}
+	}
+	/* What a limit of the file's size shortened was refused, too; but it does not get here. */
+	if (refused) {
+		file->direct = false;
+		file->why_not = "the file system refused it";
 	}
 	return 0;
 }
@@ -391,13 +427,18 @@ static int read_file(struct npf_file *file, void *data, size_t size, uint64_t of
 	return err;
 }
 
-/* In sequence: unless somebody else has written behind us. */
-static bool can_be_cut(const struct npf_file *file)
+/* In sequence: unless it is no file, or somebody else has written behind us. */
+static int may_be_cut(const struct npf_file *file)
 {
 	struct stat status;
 
-	return !file->in_sequence || (file->regular && !fstat(file->fd, &status) &&
-				      (uint64_t)status.st_size == file->base + file->end);
+	if (!file->in_sequence)
+		return 0;
+	if (!file->regular)
+		return -ESPIPE;
+	if (fstat(file->fd, &status))
+		return -errno;
+	return (uint64_t)status.st_size == file->base + file->end ? 0 : -EBUSY;
 }
 
 static int truncate_file(struct npf_file *file, uint64_t size)
@@ -405,10 +446,10 @@ static int truncate_file(struct npf_file *file, uint64_t size)
 	off_t end = (off_t)(file->base + size);
 	int err = take_over(file);
 
+	if (!err)
+		err = may_be_cut(file);
 	if (err)
 		return err;
-	if (!can_be_cut(file))
-		return -ESPIPE;
 	if (ftruncate(file->fd, end) || (file->in_sequence && lseek(file->fd, end, SEEK_SET) < 0))
 		return -errno;
 	file->end = size;
@@ -417,7 +458,7 @@ static int truncate_file(struct npf_file *file, uint64_t size)
 
 static int sync_file(struct npf_file *file)
 {
-	return file->regular ? npf_syncer_add(&file->host->syncer, file->fd, false) : 0;
+	return file->regular ? npf_syncer_add(&file->host->syncer, file, file->fd) : 0;
 }
 
 const struct npf_file_ops npf_linux_files = {

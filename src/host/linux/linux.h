@@ -29,12 +29,17 @@
 
 #define NPF_SYNC_QUEUE 8u
 
+struct npf_sync {
+	const struct npf_file *file;
+	int fd; /* -1: nothing to do any more */
+};
+
 struct npf_syncer {
 	pthread_mutex_t lock; /* for all that follows */
 	pthread_cond_t changed;
 	pthread_t thread;
 	bool started, ending;
-	int queue[NPF_SYNC_QUEUE]; /* descriptors; the first is being synced */
+	struct npf_sync queue[NPF_SYNC_QUEUE]; /* the first is being synced */
 	unsigned int first, n;
 };
 
@@ -220,9 +225,11 @@ extern const struct npf_worker_ops npf_linux_workers;
 
 void npf_syncer_init(struct npf_syncer *syncer);
 void npf_syncer_fini(struct npf_syncer *syncer);
-/* Sync what was written to a file until now, soon; the descriptor stays the caller's. -EBUSY: the
- * sync before has not ended, which does not matter to the last one of a file. */
-int npf_syncer_add(struct npf_syncer *syncer, int fd, bool last);
+/* Sync what was written to a file until now, soon; the descriptor stays the caller's. -EBUSY: this
+ * file's sync before has not ended, or too many files wait. */
+int npf_syncer_add(struct npf_syncer *syncer, const struct npf_file *file, int fd);
+/* Forget a file, which nothing touches any more afterwards. */
+void npf_syncer_drain(struct npf_syncer *syncer, const struct npf_file *file);
 
 /* ---- trace.c ------------------------------------------------------------------------------- */
 

@@ -28,13 +28,16 @@ static void *run(void *arg)
 			pthread_cond_wait(&syncer->changed, &syncer->lock);
 			continue;
 		}
-		fd = syncer->queue[syncer->first];
+		fd = syncer->queue[syncer->first].fd;
 		pthread_mutex_unlock(&syncer->lock);
-		fdatasync(fd);
-		close(fd);
+		if (fd >= 0) {
+			fdatasync(fd);
+			close(fd);
+		}
 		pthread_mutex_lock(&syncer->lock);
 		syncer->first = (syncer->first + 1) % NPF_SYNC_QUEUE;
 		syncer->n--;
+		pthread_cond_broadcast(&syncer->changed);
 	}
 	pthread_mutex_unlock(&syncer->lock);
 	return NULL;
@@ -46,7 +49,7 @@ void npf_syncer_init(struct npf_syncer *syncer)
 	pthread_cond_init(&syncer->changed, NULL);
 }
 
-/* What waits is synced before. */
+/* Nothing waits: each file was drained. */
 void npf_syncer_fini(struct npf_syncer *syncer)
 {
 	pthread_mutex_lock(&syncer->lock);
@@ -75,6 +78,8 @@ static int start_thread(struct npf_syncer *syncer)
 	return -err;
 }
 
+/* An opening of its own, and nothing else: a second descriptor of the same one would share the lock,
+ * and hear of errors in the owner's stead. */
 static int open_again(int fd)
 {
 	char path[32];
@@ -82,22 +87,50 @@ static int open_again(int fd)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	again = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (again < 0)
-		again = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return again < 0 ? -errno : again;
 }
 
-int npf_syncer_add(struct npf_syncer *syncer, int fd, bool last)
+static struct npf_sync *entry_at(struct npf_syncer *syncer, unsigned int i)
+{
+	return &syncer->queue[(syncer->first + i) % NPF_SYNC_QUEUE];
+}
+
+static bool waits(struct npf_syncer *syncer, const struct npf_file *file)
+{
+	for (unsigned int i = 0; i < syncer->n; i++) {
+		if (entry_at(syncer, i)->file == file)
+			return true;
+	}
+	return false;
+}
+
+int npf_syncer_add(struct npf_syncer *syncer, const struct npf_file *file, int fd)
 {
 	int again, err;
 
 	pthread_mutex_lock(&syncer->lock);
-	err = syncer->n >= (last ? NPF_SYNC_QUEUE : 1u) ? -EBUSY : start_thread(syncer);
+	err = syncer->n == NPF_SYNC_QUEUE || waits(syncer, file) ? -EBUSY : start_thread(syncer);
 	again = err ? err : open_again(fd);
 	if (again >= 0) {
-		syncer->queue[(syncer->first + syncer->n++) % NPF_SYNC_QUEUE] = again;
+		*entry_at(syncer, syncer->n++) = (struct npf_sync){ .file = file, .fd = again };
 		pthread_cond_broadcast(&syncer->changed);
 	}
 	pthread_mutex_unlock(&syncer->lock);
 	return again < 0 ? again : 0;
+}
+
+void npf_syncer_drain(struct npf_syncer *syncer, const struct npf_file *file)
+{
+	pthread_mutex_lock(&syncer->lock);
+	for (unsigned int i = 1; i < syncer->n; i++) {
+		struct npf_sync *entry = entry_at(syncer, i);
+
+		if (entry->file != file)
+			continue;
+		close(entry->fd);
+		*entry = (struct npf_sync){ .fd = -1 };
+	}
+	while (syncer->n && entry_at(syncer, 0)->file == file)
+		pthread_cond_wait(&syncer->changed, &syncer->lock);
+	pthread_mutex_unlock(&syncer->lock);
 }

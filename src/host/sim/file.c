@@ -13,6 +13,9 @@ struct npf_file {
 	struct npf_sim_file *file;
 	uint32_t alignment;
 	bool to_empty; /* before the first write */
+	bool by_path;  /* to be synced, and closed, by us */
+	bool is_new;   /* nothing was there before */
+	bool written;
 };
 
 static struct npf_sim_file *find(const struct npf_sim *sim, const char *path)
@@ -73,10 +76,22 @@ static void shrink(struct npf_sim *sim, struct npf_sim_file *file, uint64_t size
 	file->size = size;
 }
 
+static void remove_file(struct npf_sim *sim, struct npf_sim_file *file)
+{
+	struct npf_sim_file **at = &sim->files;
+
+	while (*at != file)
+		at = &(*at)->next;
+	*at = file->next;
+	free(file->data);
+	free(file);
+}
+
 static int create_locked(struct npf_sim *sim, const char *path, bool direct, struct npf_file **out)
 {
 	int err = npf_sim_operation(sim);
 	struct npf_sim_file *file = find(sim, path);
+	bool is_new = !file;
 
 	if (err)
 		return err;
@@ -85,9 +100,14 @@ static int create_locked(struct npf_sim *sim, const char *path, bool direct, str
 	if (!file)
 		return -ENOMEM;
 	err = open_file(sim, file, direct, out);
-	if (!err)
-		(*out)->to_empty = true;
-	return err;
+	if (err && is_new)
+		remove_file(sim, file);
+	if (err)
+		return err;
+	(*out)->to_empty = true;
+	(*out)->by_path = true;
+	(*out)->is_new = is_new;
+	return 0;
 }
 
 static int create(struct npf_host *host, const char *path, bool again, bool direct,
@@ -131,14 +151,19 @@ static int adopt(struct npf_host *host, int fd, bool direct, const uint32_t *hur
 	return err;
 }
 
-static void close_file(struct npf_file *handle)
+static int close_file(struct npf_file *handle)
 {
 	struct npf_sim *sim = handle->sim;
 
 	pthread_mutex_lock(&sim->lock);
+	int err = handle->by_path && handle->written ? npf_sim_operation(sim) : 0;
+
 	handle->file->opens--;
+	if (handle->is_new && !handle->file->size)
+		remove_file(sim, handle->file);
 	sim->base.system->free(&sim->base, handle, sizeof(*handle));
 	pthread_mutex_unlock(&sim->lock);
+	return err;
 }
 
 static uint32_t alignment(struct npf_file *handle)
@@ -210,6 +235,7 @@ static int write_locked(struct npf_file *handle, const void *data, size_t size, 
 	if (handle->to_empty)
 		shrink(handle->sim, file, 0);
 	handle->to_empty = false;
+	handle->written = true;
 
 	size_t n = fitting(handle->sim, file, err ? size / 2 : size, offset);
 
