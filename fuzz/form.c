@@ -2,7 +2,7 @@
 /*
  * The intermediate form on arbitrary programs, packets and choices of passes: it keeps its rules,
  * gives the interpreter's answers, on packets cut anywhere too, and the classic BPF written from it
- * is valid and gives them again.
+ * is valid and gives them again. Twice in one form it accepts twice.
  *
  * Input: flags (1 the dialect, 2 tagged), number of instructions, the passes, the tag, instructions,
  * packet.
@@ -118,6 +118,36 @@ static void check_form(const struct npf_program *program, uint32_t passes,
 	free(memory);
 }
 
+/* The program as number 0 and number 2 of a form: it may leave the answer open, with 0. */
+static void check_joined(const struct npf_program *program, uint32_t passes,
+			 const struct npf_frame *frame, const uint8_t *packet)
+{
+	const struct npf_program *const programs[] = { program, NULL, program };
+	size_t size = npf_ir_join_space(programs, 3);
+	void *memory = allocate(size), *work;
+	struct npf_frame first = *frame, second = *frame;
+	const char *fault;
+	uint32_t where, mask, answer;
+	struct npf_ir ir;
+
+	if (npf_ir_join(&ir, programs, 3, memory, size)) {
+		free(memory);
+		return;
+	}
+	for (int optimised = 0; optimised < 2; optimised++) {
+		if (optimised)
+			npf_ir_optimise(&ir, passes, NULL);
+		work = allocate(npf_ir_run_space(&ir));
+		fault = npf_ir_verify(&ir, &where, work);
+		check(!fault, fault);
+		answer = npf_ir_run(&ir, &first, packet, work);
+		mask = npf_filter_run(program, &second, packet) ? 5 : 0;
+		check(!answer || answer == (NPF_IR_JOINED | mask), "another answer of two");
+		free(work);
+	}
+	free(memory);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
 	if (size < HEADER)
@@ -141,9 +171,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	};
 
 	memcpy(insns, input + HEADER, n * sizeof(*insns));
-	if (!npf_filter_validate(&program, NULL, 0))
-		check_form(&program, npf_get_be16(input + 2) & ((1u << NPF_N_PASSES) - 1), &frame,
-			   input + HEADER + n * sizeof(*insns));
+	uint32_t passes = npf_get_be16(input + 2) & ((1u << NPF_N_PASSES) - 1);
+	const uint8_t *packet = input + HEADER + n * sizeof(*insns);
+
+	if (!npf_filter_validate(&program, NULL, 0)) {
+		check_form(&program, passes, &frame, packet);
+		if (!frame.tagged)
+			check_joined(&program, passes, &frame, packet);
+	}
 	free(insns);
 	return 0;
 }

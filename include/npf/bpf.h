@@ -103,6 +103,28 @@ void npf_jit_run_batch(const struct npf_jit_filter *filter, const uint8_t *const
 const char *npf_jit_engine(const struct npf_jit_filter *filter);
 
 /*
+ * Several filters on one packet: up to NPF_JIT_GROUP_MOST compiled ones, joined into functions of up
+ * to 31 filters that load a field and check a length once for all of them, and pass by most of
+ * what an earlier filter has answered. npf_jit_group_run() tells in bit i whether filters[i] accepts; the
+ * bit of a filter that is NULL stays clear. Of a packet that is cut short, or where code is not run,
+ * each filter is asked by itself, with the same answers.
+ *
+ * The group holds its filters: the caller may destroy his. Who has the group, and each thread
+ * that runs it while another might let go of it, holds it as he holds a filter; the last release
+ * frees. npf_jit_group_engine(): "x86-64, 8 filters together", or "each filter alone". -EINVAL: too
+ * many filters; -ENOMEM.
+ */
+struct npf_jit_group;
+#define NPF_JIT_GROUP_MOST 64u
+int npf_jit_join(struct npf_host *host, struct npf_jit_filter *const *filters, uint32_t n,
+		 struct npf_jit_group **group, char *error);
+uint64_t npf_jit_group_run(const struct npf_jit_group *group, const uint8_t *packet,
+			   uint32_t wire_length, uint32_t buffer_length);
+void npf_jit_group_hold(struct npf_jit_group *group);
+void npf_jit_group_release(struct npf_jit_group *group);
+const char *npf_jit_group_engine(const struct npf_jit_group *group);
+
+/*
  * The machine code of a program (BPFtoX86), to look at: flags as above; with NPF_JIT_BATCH the
  * vector code alone. Bytes in all, of which the first *code_size are instructions and the rest
  * tables; written to code if size is enough. -EINVAL, -ENOTSUP, -ENOMEM.

@@ -130,6 +130,22 @@ static int build_vector(struct workshop *shop, uint32_t feature)
 	return err;
 }
 
+/* Of several filters together. */
+static int build_joined(struct workshop *shop, const struct npf_program *const *programs, uint32_t n)
+{
+	size_t size = npf_ir_join_space(programs, n);
+	int err;
+
+	shop->ir_space = shop->host->code->borrow(shop->host, size);
+	if (!shop->ir_space)
+		return -ENOMEM;
+	err = npf_ir_join(&shop->ir, programs, n, shop->ir_space, size);
+	if (err)
+		return err;
+	npf_ir_optimise(&shop->ir, PASSES, NULL);
+	return build_scalar(shop);
+}
+
 /* Vectors are a gift: without them packets are looked at one by one. */
 static int build_all(struct workshop *shop, const struct npf_program *program, uint32_t flags)
 {
@@ -351,6 +367,201 @@ void npf_jit_run_batch(const struct npf_jit_filter *filter, const uint8_t *const
 		run_groups(jit, &all);
 	else
 		run_each(filter, &all, 0, n);
+}
+
+/* ---- several filters on one packet ----------------------------------------------------------- */
+
+#define MOST_INSNS 1024u /* of one function */
+
+/* Filters next to each other that are one function. */
+struct part {
+	uint32_t first;
+	uint32_t n;
+	uint32_t (*function)(const uint8_t *packet, uint32_t wire_length, uint32_t buffer_length);
+	struct npf_code code;
+};
+
+struct npf_jit_group {
+	struct npf_host *host;
+	uint32_t shares;
+	uint32_t n_parts;
+	uint32_t n_joined; /* filters that are in a function with others */
+	uint32_t n;
+	char engine[NPF_ERROR_SIZE];
+	struct npf_jit_filter *filters[NPF_JIT_GROUP_MOST];
+	struct part parts[NPF_JIT_GROUP_MOST];
+};
+
+/* How many from `first` on are one part; members: those of them that are filters. */
+static uint32_t count_part(const struct npf_jit_group *group, uint32_t first, uint32_t *members)
+{
+	uint32_t n = 0, insns = 0;
+
+	*members = 0;
+	for (; first + n < group->n && n < NPF_IR_MOST_JOINED; n++) {
+		const struct npf_jit_filter *filter = group->filters[first + n];
+
+		if (!filter)
+			continue;
+		insns += jit_of(filter)->program.length;
+		if (*members && insns > MOST_INSNS)
+			break;
+		++*members;
+	}
+	return n;
+}
+
+static int place_part(struct npf_jit_group *group, const struct workshop *shop, struct part *part)
+{
+	int err = group->host->code->alloc(group->host, shop->image[0].size, &part->code, NULL);
+
+	if (err)
+		return err;
+	npf_x86_write(npf_x86_result(shop->space[0]), part->code.write);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	memcpy(&part->function, &(const void *){ part->code.run }, sizeof(void *));
+	return 0;
+}
+
+/* A part that is not compiled is filter after filter. */
+static int compile_part(struct npf_jit_group *group, struct part *part)
+{
+	const struct npf_program *programs[NPF_IR_MOST_JOINED];
+	struct workshop shop = { .host = group->host };
+	int err;
+
+	for (uint32_t i = 0; i < part->n; i++) {
+		const struct npf_jit_filter *filter = group->filters[part->first + i];
+
+		programs[i] = filter ? &jit_of(filter)->program : NULL;
+	}
+	err = build_joined(&shop, programs, part->n);
+	if (!err)
+		err = place_part(group, &shop, part);
+	clear_workshop(&shop);
+	return err;
+}
+
+static void compile_group(struct npf_jit_group *group)
+{
+	for (uint32_t first = 0; first < group->n;) {
+		struct part *part = &group->parts[group->n_parts++];
+		uint32_t members;
+
+		part->first = first;
+		part->n = count_part(group, first, &members);
+		first += part->n;
+		if (members > 1 && !compile_part(group, part))
+			group->n_joined += members;
+	}
+}
+
+static void name_group(struct npf_jit_group *group)
+{
+	struct npf_text text;
+
+	npf_text_init(&text, group->engine, sizeof(group->engine));
+	if (!group->n_joined) {
+		npf_text_add(&text, "each filter alone");
+		return;
+	}
+	npf_text_add(&text, "x86-64, ");
+	npf_text_add_unsigned(&text, group->n_joined);
+	npf_text_add(&text, " filters together");
+}
+
+/* Code is run where each filter is code: what hinders one hinders all. */
+static bool are_code(const struct npf_jit_group *group)
+{
+	for (uint32_t i = 0; i < group->n; i++) {
+		if (group->filters[i] && !group->filters[i]->function)
+			return false;
+	}
+	return true;
+}
+
+int npf_jit_join(struct npf_host *host, struct npf_jit_filter *const *filters, uint32_t n,
+		 struct npf_jit_group **result, char *error)
+{
+	struct npf_jit_group *group;
+
+	*result = NULL;
+	if (n > NPF_JIT_GROUP_MOST)
+		return fail(error, -EINVAL, "more than 64 filters");
+	group = npf_alloc(host, sizeof(*group));
+	if (!group)
+		return fail(error, -ENOMEM, "out of memory");
+	group->host = host;
+	group->shares = 1;
+	group->n = n;
+	for (uint32_t i = 0; i < n; i++) {
+		group->filters[i] = filters[i];
+		if (filters[i])
+			npf_jit_hold(filters[i]);
+	}
+	if (are_code(group))
+		compile_group(group);
+	else
+		group->parts[group->n_parts++].n = n;
+	name_group(group);
+	*result = group;
+	return 0;
+}
+
+void npf_jit_group_hold(struct npf_jit_group *group)
+{
+	__atomic_fetch_add(&group->shares, 1, __ATOMIC_RELAXED);
+}
+
+void npf_jit_group_release(struct npf_jit_group *group)
+{
+	if (!group || __atomic_fetch_sub(&group->shares, 1, __ATOMIC_ACQ_REL) != 1)
+		return;
+	for (uint32_t i = 0; i < group->n_parts; i++) {
+		if (group->parts[i].function)
+			group->host->code->free(group->host, &group->parts[i].code);
+	}
+	for (uint32_t i = 0; i < group->n; i++)
+		bpf_destroy_jit_filter(group->filters[i]);
+	npf_free(group->host, group, sizeof(*group));
+}
+
+const char *npf_jit_group_engine(const struct npf_jit_group *group)
+{
+	return group->engine;
+}
+
+static uint64_t run_alone(const struct npf_jit_group *group, const struct part *part,
+			  const uint8_t *packet, uint32_t wire_length, uint32_t buffer_length)
+{
+	uint64_t matched = 0;
+
+	for (uint32_t i = part->first; i < part->first + part->n; i++) {
+		const struct npf_jit_filter *filter = group->filters[i];
+
+		if (filter && npf_jit_run(filter, packet, wire_length, buffer_length))
+			matched |= 1ull << i;
+	}
+	return matched;
+}
+
+uint64_t npf_jit_group_run(const struct npf_jit_group *group, const uint8_t *packet,
+			   uint32_t wire_length, uint32_t buffer_length)
+{
+	uint64_t matched = 0;
+
+	for (uint32_t i = 0; i < group->n_parts; i++) {
+		const struct part *part = &group->parts[i];
+		uint32_t mask = 0;
+
+		if (part->function)
+			mask = part->function(packet, wire_length, buffer_length);
+		if (mask)
+			matched |= (uint64_t)(mask & ~NPF_IR_JOINED) << part->first;
+		else
+			matched |= run_alone(group, part, packet, wire_length, buffer_length);
+	}
+	return matched;
 }
 
 /* ---- looking --------------------------------------------------------------------------------- */

@@ -109,6 +109,8 @@ struct npf_user_filters {
 	const struct npf_filter_set *set;
 	struct npf_jit_filter *filter; /* NULL: interpreted, or there is none */
 	struct npf_jit_filter *classes[NPF_MAX_CLASSES];
+	struct npf_jit_group *group; /* of those classes that are code; NULL: each for itself */
+	uint64_t alone;              /* classes that are not code */
 };
 
 /* Compiled code sees the packet's bytes alone: a tag in its place is the interpreter's. */
@@ -139,20 +141,38 @@ static inline uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame 
 	return run(filters->set->filter, filters->filter, frame, env->data);
 }
 
-static inline uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
+/* One by one, the classes of that mask. */
+static uint64_t classify_each(const struct npf_user_filters *filters, uint64_t classes,
+			      struct npf_frame *frame, const uint8_t *data)
 {
-	const struct npf_user_filters *filters = env->tap->filters;
 	uint64_t matched = 0;
 
-	if (filters && !is_in_sets(env, filters))
-		return 0;
-	for (uint32_t i = 0; filters && i < filters->set->n_classes; i++) {
+	for (; classes; classes &= classes - 1) {
+		uint32_t i = (uint32_t)__builtin_ctzll(classes);
 		const struct npf_program *class = filters->set->classes[i];
 
-		if (run(class->length ? class : NULL, filters->classes[i], frame, env->data))
+		if (run(class->length ? class : NULL, filters->classes[i], frame, data))
 			matched |= 1ull << i;
 	}
 	return matched;
+}
+
+static uint64_t all_classes(const struct npf_filter_set *set)
+{
+	return set->n_classes < 64 ? (1ull << set->n_classes) - 1 : UINT64_MAX;
+}
+
+static inline uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
+{
+	const struct npf_user_filters *filters = env->tap->filters;
+
+	if (!filters || !is_in_sets(env, filters))
+		return 0;
+	if (!filters->group || frame->tagged)
+		return classify_each(filters, all_classes(filters->set), frame, env->data);
+	frame->shift = 0;
+	return npf_jit_group_run(filters->group, env->data, frame->wire_length, frame->length) |
+	       classify_each(filters, filters->alone, frame, env->data);
 }
 
 static inline int npf_env_copy(struct npf_tap_env *env, uint8_t *to, uint32_t from, uint32_t n)
@@ -215,6 +235,21 @@ void npf_user_tap_fini(struct npf_user_tap *tap)
 	tap->filters = NULL;
 }
 
+/* Without a group, for want of memory, each class is run for itself. */
+static void join_classes(struct npf_host *host, struct npf_user_filters *filters)
+{
+	uint32_t n = filters->set->n_classes, n_code = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (filters->classes[i])
+			n_code++;
+		else
+			filters->alone |= 1ull << i;
+	}
+	if (n_code > 1)
+		(void)npf_jit_join(host, filters->classes, n, &filters->group, NULL);
+}
+
 struct npf_user_filters *npf_user_filters_make(struct npf_host *host,
 					       const struct npf_filter_set *set)
 {
@@ -229,6 +264,7 @@ struct npf_user_filters *npf_user_filters_make(struct npf_host *host,
 		if (set->classes[i]->length)
 			filters->classes[i] = npf_jit_try(host, set->classes[i]);
 	}
+	join_classes(host, filters);
 	return filters;
 }
 
@@ -236,6 +272,7 @@ void npf_user_filters_free(struct npf_host *host, struct npf_user_filters *filte
 {
 	if (!filters)
 		return;
+	npf_jit_group_release(filters->group);
 	bpf_destroy_jit_filter(filters->filter);
 	for (uint32_t i = 0; i < NPF_MAX_CLASSES; i++)
 		bpf_destroy_jit_filter(filters->classes[i]);

@@ -187,6 +187,20 @@ size_t npf_ir_space(uint32_t n);
  */
 int npf_ir_build(struct npf_ir *ir, const struct npf_program *program, void *space, size_t size);
 
+/*
+ * Up to NPF_IR_MOST_JOINED valid programs as one form, which shares what they have in common and is
+ * to be optimised further: it returns NPF_IR_JOINED, and bit i set where programs[i] accepts (one
+ * that is NULL never does). Or it returns 0, of some packets that are cut short: then each program
+ * is to be asked. All programs must be without NPF_IR_FIELD, or see the packet in one dialect's way:
+ * the form is one of NPF_DIALECT_WIRE for packets without a stripped tag. ir refers to space until it
+ * is no longer wanted. As npf_ir_build(); -E2BIG: also when they are too long together.
+ */
+#define NPF_IR_JOINED      0x80000000u
+#define NPF_IR_MOST_JOINED 31u
+size_t npf_ir_join_space(const struct npf_program *const *programs, uint32_t n);
+int npf_ir_join(struct npf_ir *ir, const struct npf_program *const *programs, uint32_t n,
+		void *space, size_t size);
+
 /* Run the passes of the mask, in place. report may be NULL. A pass that lacks room does less; the
  * form stays valid and the answers the same. */
 void npf_ir_optimise(struct npf_ir *ir, uint32_t passes, struct npf_ir_report *report);

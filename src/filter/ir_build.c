@@ -102,8 +102,10 @@ static void *take(uint8_t **at, size_t size)
 	return taken;
 }
 
-static void divide_space(struct npf_ir *ir, uint32_t n, uint8_t *space)
+void npf_ir_divide_space(struct npf_ir *ir, uint32_t n, void *memory)
 {
+	uint8_t *space = memory;
+
 	memset(ir, 0, sizeof(*ir));
 	ir->max_insns = max_insns(n);
 	ir->max_blocks = max_blocks(n);
@@ -624,7 +626,7 @@ int npf_ir_build(struct npf_ir *ir, const struct npf_program *program, void *spa
 
 	if (size < npf_ir_space(program->length))
 		return -ENOSPC;
-	divide_space(ir, program->length, space);
+	npf_ir_divide_space(ir, program->length, space);
 	ir->dialect = program->dialect;
 	work = ir->work;
 	b.live = take(&work, sizeof(*b.live) * program->length);

@@ -756,7 +756,7 @@ static void walk_parameters(struct walk *w, const struct npf_ir_block *old, uint
 	for (uint32_t i = 0; i < old->params; i++) {
 		uint16_t value = agreed(w, number, i);
 
-		if (value == NONE) {
+		if (value == NONE || i < w->opt->kept_params) {
 			keep_argument(w, number, i, w->block->params++);
 			value = write_insn(w, &param);
 		}

@@ -12,6 +12,7 @@
 struct npf_opt {
 	struct npf_ir *ir;
 	uint32_t passes;
+	uint32_t kept_params; /* of each block, the first so many stay even where all ways agree */
 	uint32_t changed[NPF_N_PASSES];
 };
 
@@ -74,6 +75,10 @@ uint32_t npf_ir_bound_in(const struct npf_ir_insn *insns, uint16_t value);
 
 /* Count the uses of every value anew, in unreachable blocks too (ir_build.c). */
 void npf_ir_count_uses(struct npf_ir *ir);
+
+/* The memory of a form for a program of n instructions, npf_ir_space(n) bytes, which becomes empty
+ * (ir_build.c). */
+void npf_ir_divide_space(struct npf_ir *ir, uint32_t n, void *memory);
 
 /* The written arrays become those that are read. */
 void npf_opt_exchange(struct npf_ir *ir, uint32_t n_insns, uint32_t n_blocks, uint32_t n_args);

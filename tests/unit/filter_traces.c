@@ -19,6 +19,8 @@
 #include "../lib/engines.h"
 #include "../lib/expressions.h"
 #include "../lib/filter_random.h"
+#include "../lib/group.h"
+#include "npf/npf.h"
 
 #define SNAPLEN      262144
 #define SYNTHETIC    1200
@@ -324,6 +326,79 @@ static void compare_expressions(uint32_t least)
 	assert_true(tally.accepted > packets.n);
 }
 
+/* ---- many at once --------------------------------------------------------------------------- */
+
+struct compiled {
+	uint32_t n;
+	struct bpf_program code[N_EXPRESSIONS];
+	struct npf_program programs[N_EXPRESSIONS];
+};
+
+static void compile_all(struct compiled *all, int optimise)
+{
+	pcap_t *handle = pcap_open_dead(DLT_EN10MB, SNAPLEN);
+
+	assert_non_null(handle);
+	for (size_t i = 0; i < N_EXPRESSIONS; i++) {
+		struct bpf_program *code = &all->code[all->n];
+		struct npf_program *program = &all->programs[all->n];
+		char buffer[256];
+
+		if (pcap_compile(handle, code, expression(i, buffer, sizeof(buffer)), optimise,
+				 PCAP_NETMASK_UNKNOWN))
+			continue;
+		*program = (struct npf_program){
+			.length = code->bf_len,
+			.insns = (const struct npf_insn *)code->bf_insns,
+		};
+		if (npf_filter_validate(program, NULL, 0))
+			pcap_freecode(code);
+		else
+			all->n++;
+	}
+	pcap_close(handle);
+}
+
+/* Groups of 2 to 40: of neighbours, which are alike, and of what the step brings together. */
+static void compare_groups(struct npf_host *host, const struct compiled *all, uint32_t step,
+			   struct group_tally *tally)
+{
+	for (uint32_t first = 0, n = 2; first + n <= all->n; first += n, n = n % 40 + 2) {
+		const struct npf_program *programs[NPF_JIT_GROUP_MOST];
+
+		for (uint32_t i = 0; i < n; i++)
+			programs[i] = &all->programs[(first + i) * step % all->n];
+		group_compare(host, programs, n, packets.runs, packets.n, tally);
+	}
+}
+
+static void groups_answer_as_each_alone(void **state)
+{
+	struct npf_host *host = npf_host_linux();
+	struct group_tally tally = { 0 };
+
+	(void)state;
+	assert_non_null(host);
+	for (int optimise = 0; optimise < 2; optimise++) {
+		struct compiled *all = calloc(1, sizeof(*all));
+
+		assert_non_null(all);
+		compile_all(all, optimise);
+		compare_groups(host, all, 1, &tally);
+		compare_groups(host, all, 37, &tally);
+		while (all->n)
+			pcap_freecode(&all->code[--all->n]);
+		free(all);
+	}
+	print_message("%u forms, %llu answers, %llu of them unsure\n", tally.forms,
+		      (unsigned long long)tally.answers, (unsigned long long)tally.unsure);
+	assert_int_equal(tally.mistakes, 0);
+	assert_true(tally.forms > 10);
+	/* A fourth of the packets is cut anywhere. */
+	assert_true(tally.unsure < tally.answers / 4);
+	npf_host_linux_free(host);
+}
+
 static void equal_on_made_packets(void **state)
 {
 	(void)state;
@@ -345,6 +420,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(equal_on_made_packets, make_mix, drop_packets),
 		cmocka_unit_test_setup_teardown(equal_on_traces, read_traces, drop_packets),
+		cmocka_unit_test_setup_teardown(groups_answer_as_each_alone, make_mix, drop_packets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

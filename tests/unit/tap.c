@@ -6,6 +6,7 @@
 #include "lib/check.h"
 
 #include "driver/tap_user.h"
+#include "filter/filter.h"
 #include "host/sim/sim.h"
 
 #define N_CPUS 2
@@ -406,15 +407,15 @@ static void statistics_need_no_buffer(void **state)
 	tap_fini(&tap);
 }
 
-static void every_class_counts_what_it_accepts(void **state)
+static void count_classes(bool tagged)
 {
 	/* Class i keeps "first byte modulo i + 1" bytes: no multiple of it. The last takes all. */
 	struct npf_insn code[NPF_MAX_CLASSES][3];
 	struct npf_program classes[NPF_MAX_CLASSES];
 	struct npf_class_counters counters[NPF_MAX_CLASSES];
+	uint32_t bytes = 60 + (tagged ? NPF_TAG_SIZE : 0);
 	struct tap tap;
 
-	(void)state;
 	tap_init(&tap);
 	for (uint32_t i = 0; i < NPF_MAX_CLASSES; i++) {
 		const struct npf_insn remainder[] = { INSN_LD_B(0),
@@ -433,16 +434,67 @@ static void every_class_counts_what_it_accepts(void **state)
 
 	for (uint32_t first = 0; first < 256; first++) {
 		uint8_t data[60] = { (uint8_t)first };
-		struct npf_frame frame = { .length = sizeof(data), .wire_length = sizeof(data) };
+		struct npf_frame frame = { .length = sizeof(data),
+					   .wire_length = bytes,
+					   .tagged = tagged,
+					   .tag_tpid = 0x8100 };
 
 		npf_user_tap_deliver(&tap.tap, &frame, data, 1, first % N_CPUS, 0);
 	}
 	npf_ring_class_totals(&tap.view, counters, NPF_MAX_CLASSES);
 	for (uint32_t i = 0; i < NPF_MAX_CLASSES - 1; i++) {
 		assert_int_equal(counters[i].packets, 256 - (255 / (i + 1) + 1));
-		assert_int_equal(counters[i].bytes, counters[i].packets * 60);
+		assert_int_equal(counters[i].bytes, counters[i].packets * bytes);
 	}
 	assert_int_equal(counters[NPF_MAX_CLASSES - 1].packets, 256);
+	tap_fini(&tap);
+}
+
+static void every_class_counts_what_it_accepts(void **state)
+{
+	(void)state;
+	count_classes(false);
+}
+
+/* The function of all classes does not see a tag that was stripped. */
+static void every_class_counts_tagged_frames(void **state)
+{
+	(void)state;
+	count_classes(true);
+}
+
+/* Frames that end before what a class looks at, and a class that is no code. */
+static void short_frames_are_asked_about_one_by_one(void **state)
+{
+	const struct npf_insn far[] = { INSN_LD_B(40), INSN_RET(1) };
+	const struct npf_insn near[] = { INSN_LD_B(12), INSN_RET(1) };
+	const struct npf_insn protocol[] = { { .code = 0x20, .k = NPF_AD_PROTOCOL },
+					     { .code = 0x16 } };
+	struct npf_program classes[] = { PROGRAM(far), PROGRAM(near), PROGRAM(protocol) };
+	struct npf_class_counters counters[3];
+	uint8_t data[60] = { 0 };
+	struct tap tap;
+
+	(void)state;
+	tap_init(&tap);
+	classes[2].dialect = NPF_DIALECT_LINUX;
+	tap.filters.n_classes = 3;
+	for (uint32_t i = 0; i < 3; i++)
+		tap.filters.classes[i] = &classes[i];
+	install(&tap);
+	tap.tap.control->config.statistics = 1;
+	tap.tap.control->config.n_classes = 3;
+	for (uint32_t length = 0; length <= sizeof(data); length++) {
+		struct npf_frame frame = { .length = length,
+					   .wire_length = length,
+					   .protocol = length & 1 };
+
+		npf_user_tap_deliver(&tap.tap, &frame, data, 1, 0, 0);
+	}
+	npf_ring_class_totals(&tap.view, counters, 3);
+	assert_int_equal(counters[0].packets, 20);
+	assert_int_equal(counters[1].packets, 48);
+	assert_int_equal(counters[2].packets, 30);
 	tap_fini(&tap);
 }
 
@@ -463,6 +515,8 @@ int main(void)
 		cmocka_unit_test(statistics_count_and_store_nothing),
 		cmocka_unit_test(statistics_need_no_buffer),
 		cmocka_unit_test(every_class_counts_what_it_accepts),
+		cmocka_unit_test(every_class_counts_tagged_frames),
+		cmocka_unit_test(short_frames_are_asked_about_one_by_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
