@@ -18,6 +18,9 @@
 
 #define DRAWS         16384u /* packets of one measurement */
 #define COMPILE_TIMES 41u
+#define N_GROUPS      2u
+
+static const uint32_t group_sizes[N_GROUPS] = { 8, 15 }; /* of filters on one packet */
 
 enum engine { LIBPCAP, COMPILER, SCALAR, BATCH, BATCH_AVX2, N_ENGINES };
 static const char *const engine_names[N_ENGINES] = { "libpcap", "gcc -O3", "scalar", "batch",
@@ -43,6 +46,7 @@ struct engine_run {
 	struct npf_host *host;
 	struct filter filters[MAX_FILTERS];
 	struct subject subjects[MAX_FILTERS];
+	struct filter_group groups[N_GROUPS];
 	unsigned int n;
 	struct packets packets;
 	struct compiled *compiled;
@@ -239,6 +243,10 @@ static unsigned int judge(const struct engine_run *run, struct verdict verdicts[
 		  median_of(run, "1000 hosts in a list", SCALAR) /
 			  median_of(run, "1 host in a list", SCALAR),
 		  1.5, "x", false },
+		{ "8 filters on a packet, of each alone", group_ratio(&run->groups[0]), 0.88, "x",
+		  false },
+		{ "15 filters on a packet, of each alone", group_ratio(&run->groups[1]), 0.70, "x",
+		  false },
 		{ "compiling 30 instructions or less", worst_compile(run, 1, 30), 5, "us", false },
 		{ "compiling a list of 1000", worst_compile(run, 1000, 4096), 50, "us", false },
 	};
@@ -278,7 +286,10 @@ static void print(const struct engine_run *run, FILE *out)
 	for (enum engine engine = 0; engine < N_ENGINES; engine++)
 		fprintf(out, "%12.2f", geometric_mean(run, engine));
 	fprintf(out, "%9.2fx\n", geometric_mean(run, SCALAR) / geometric_mean(run, COMPILER));
-	fprintf(out, "batch: %s\n\n", npf_jit_engine(run->subjects[0].jit));
+	fprintf(out, "batch: %s\n", npf_jit_engine(run->subjects[0].jit));
+	for (unsigned int i = 0; i < N_GROUPS; i++)
+		group_print(&run->groups[i], out);
+	fputc('\n', out);
 	for (unsigned int i = 0; i < n; i++)
 		fprintf(out, "%-44s%8.2f %-3sat most %5.2f  %s\n", verdicts[i].what,
 			verdicts[i].measured, verdicts[i].unit, verdicts[i].limit,
@@ -311,6 +322,15 @@ static void put_json(const struct engine_run *run, FILE *out, bool first)
 
 /* ---- the programme --------------------------------------------------------------------------- */
 
+static void measure_groups(struct engine_run *run)
+{
+	const struct group_packets packets = { run->draw.packet, run->draw.length,
+					       run->draw.wire_length, DRAWS };
+
+	for (unsigned int i = 0; i < N_GROUPS; i++)
+		group_measure(&run->groups[i], &packets);
+}
+
 static void bench_packets(struct engine_run *run)
 {
 	run->n = filters_make(run->filters, &run->packets);
@@ -321,12 +341,15 @@ static void bench_packets(struct engine_run *run)
 		prepare(run, i);
 		compare(run, &run->subjects[i]);
 	}
+	for (unsigned int i = 0; i < N_GROUPS; i++)
+		group_make(&run->groups[i], run->host, run->filters, group_sizes[i]);
 	for (unsigned int round = 0; round < run->rounds; round++) {
 		shuffle(run);
 		for (unsigned int i = 0; i < run->n; i++) {
 			for (unsigned int k = 0; k < N_ENGINES; k++)
 				measure(&run->subjects[i], (k + round) % N_ENGINES, &run->draw);
 		}
+		measure_groups(run);
 	}
 }
 
@@ -336,6 +359,8 @@ static void finish_packets(struct engine_run *run)
 		bpf_destroy_jit_filter(run->subjects[i].jit);
 		bpf_destroy_jit_filter(run->subjects[i].jit_avx2);
 	}
+	for (unsigned int i = 0; i < N_GROUPS; i++)
+		group_free(&run->groups[i]);
 	cc_free(run->compiled);
 	filters_free(run->filters, run->n);
 	packets_free(&run->packets);

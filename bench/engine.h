@@ -2,7 +2,7 @@
 /*
  * The benchmark of the filter engine in user space, phase e: engine.c measures and judges,
  * engine_packets.c has packets from traces and from a synthetic mix, engine_filters.c the filters,
- * engine_cc.c a C compiler as one of the engines.
+ * engine_cc.c a C compiler as one of the engines, engine_group.c many filters at once.
  */
 #ifndef NPF_BENCH_ENGINE_H
 #define NPF_BENCH_ENGINE_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "bench.h"
 #include "npf/bpf.h"
 
 /* ---- engine_packets.c ----------------------------------------------------------------------- */
@@ -63,6 +64,32 @@ struct compiled *cc_compile(const struct filter *filters, unsigned int n);
 uint32_t (*cc_function(const struct compiled *compiled, unsigned int i))(const uint8_t *, uint32_t,
 									 uint32_t);
 void cc_free(struct compiled *compiled);
+
+/* ---- engine_group.c ------------------------------------------------------------------------- */
+
+struct filter_group {
+	uint32_t n;
+	struct npf_jit_filter *filters[MAX_FILTERS];
+	struct npf_jit_group *code;
+	struct series alone, together; /* ns */
+	double compile_us;
+	unsigned int mismatches;
+};
+
+/* Packets in the order of a round. */
+struct group_packets {
+	const uint8_t *const *packet;
+	const uint32_t *length, *wire_length;
+	uint32_t n;
+};
+
+/* The first n filters. */
+void group_make(struct filter_group *group, struct npf_host *host, const struct filter *filters,
+		uint32_t n);
+void group_measure(struct filter_group *group, const struct group_packets *packets);
+double group_ratio(const struct filter_group *group); /* together, of each alone */
+void group_print(const struct filter_group *group, FILE *out);
+void group_free(struct filter_group *group);
 
 /* ---- engine.c ------------------------------------------------------------------------------- */
 
