@@ -310,24 +310,28 @@ static void judge_writer(const struct results *results, unsigned int l, double m
 		 dump_loads[l].size, generator_names[dump_loads[l].generator]);
 }
 
-/* Live frames of 1514 bytes are more than many a disk takes. Shares of loss say little there,
- * because whoever costs more slows the sender down: what counts is what arrives. */
 static void judge_dump_loss(const struct results *results, unsigned int l, struct verdict *verdict)
 {
 	const struct dump *ours = &results->dump[DUMP_NPF][l];
-	bool beyond = l == DUMP_LARGE && dump_lost(ours);
 
 	*verdict = (struct verdict){ .measured = ours->mpps.n ? (double)dump_lost(ours) : NAN,
 				     .unit = "packets" };
-	if (beyond)
-		*verdict = (struct verdict){ .measured = series_median(&ours->mb_s) /
-							 best_speed(results, l),
-					     .limit = 1,
-					     .unit = "x best peer",
-					     .at_least = true };
-	snprintf(verdict->what, sizeof(verdict->what), "%s, %zu B, %s: npf dump",
-		 beyond ? "written" : "lost", dump_loads[l].size,
-		 generator_names[dump_loads[l].generator]);
+	snprintf(verdict->what, sizeof(verdict->what), "lost, %zu B, %s: npf dump",
+		 dump_loads[l].size, generator_names[dump_loads[l].generator]);
+}
+
+/* Live frames of 1514 bytes are more than many a disk takes. Shares of loss say little there,
+ * because whoever costs more slows the sender down: what arrives is judged as well. */
+static void judge_dump_speed(const struct results *results, unsigned int l, struct verdict *verdict)
+{
+	const struct dump *ours = &results->dump[DUMP_NPF][l];
+
+	*verdict = (struct verdict){ .measured = series_median(&ours->mb_s) / best_speed(results, l),
+				     .limit = 1,
+				     .unit = "x best peer",
+				     .at_least = true };
+	snprintf(verdict->what, sizeof(verdict->what), "written, %zu B, %s: npf dump",
+		 dump_loads[l].size, generator_names[dump_loads[l].generator]);
 }
 
 static unsigned int judge_dump(const struct results *results, struct verdict *verdicts)
@@ -340,6 +344,8 @@ static unsigned int judge_dump(const struct results *results, struct verdict *ve
 
 	for (unsigned int l = DUMP_SMALL; l <= DUMP_LARGE_SOCKET; l++) {
 		judge_dump_loss(results, l, &verdicts[n++]);
+		if (l == DUMP_LARGE && dump_lost(&results->dump[DUMP_NPF][l]))
+			judge_dump_speed(results, l, &verdicts[n++]);
 		judge_writer(results, l, most[l], &verdicts[n++]);
 	}
 	verdicts[n] = (struct verdict){ "throughput where the disk is the limit: npf dump", NAN,
