@@ -35,6 +35,8 @@ void series_add(struct series *series, double value);
 double series_median(const struct series *series); /* NAN when empty */
 double series_min(const struct series *series);
 double series_max(const struct series *series);
+/* NAN when one of them is: fmax() would pass over what was not measured. */
+double larger(double a, double b);
 /* Of the medians: one odd round moves it less than a median of ratios. NAN where there is none, or the
  * divisor is not clearly above zero. */
 double series_ratio(const struct series *ours, const struct series *theirs);

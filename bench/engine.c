@@ -206,22 +206,24 @@ static double worst_ratio(const struct engine_run *run, enum engine engine)
 	for (unsigned int i = 0; i < run->n; i++) {
 		const struct subject *subject = &run->subjects[i];
 
-		worst = fmax(worst, series_median(&subject->ns[engine]) /
-					    series_median(&subject->ns[COMPILER]));
+		worst = larger(worst, series_median(&subject->ns[engine]) /
+					      series_median(&subject->ns[COMPILER]));
 	}
 	return worst;
 }
 
+/* NAN: no filter is as long. */
 static double worst_compile(const struct engine_run *run, uint32_t least, uint32_t most)
 {
-	double worst = 0;
+	double worst = NAN;
 
 	for (unsigned int i = 0; i < run->n; i++) {
 		const struct subject *subject = &run->subjects[i];
+		double us = series_median(&subject->compile);
 
 		if (subject->filter->program.length >= least &&
 		    subject->filter->program.length <= most)
-			worst = fmax(worst, series_median(&subject->compile));
+			worst = isnan(worst) ? us : larger(worst, us);
 	}
 	return worst;
 }

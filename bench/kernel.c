@@ -399,9 +399,9 @@ static double most_more(const struct kernel_bench *bench, enum form form)
 	for (unsigned int e = 0; e < N_EXPRESSIONS; e++) {
 		double ns = series_median(&bench->ns[e][form]);
 
-		most = fmax(most, form == BY_NOTHING
-					  ? fabs(ns)
-					  : ns - series_median(&bench->ns[e][BY_CLASSIC]));
+		most = larger(most, form == BY_NOTHING
+					    ? fabs(ns)
+					    : ns - series_median(&bench->ns[e][BY_CLASSIC]));
 	}
 	return most;
 }
@@ -409,7 +409,7 @@ static double most_more(const struct kernel_bench *bench, enum form form)
 /* What costs less than one ns counts as one. */
 static double times(double theirs, double ours)
 {
-	return theirs / fmax(ours, 1);
+	return theirs / larger(ours, 1);
 }
 
 static double filters_own(const struct kernel_bench *bench, unsigned int t)

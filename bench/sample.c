@@ -55,3 +55,8 @@ double series_max(const struct series *series)
 {
 	return quantile(series, 1);
 }
+
+double larger(double a, double b)
+{
+	return isnan(a) || isnan(b) ? NAN : fmax(a, b);
+}
