@@ -35,6 +35,9 @@ void series_add(struct series *series, double value);
 double series_median(const struct series *series); /* NAN when empty */
 double series_min(const struct series *series);
 double series_max(const struct series *series);
+/* By how much the median may be off: about two standard errors, from the width of the middle half.
+ * NAN when there are not three. */
+double series_doubt(const struct series *series);
 /* NAN when one of them is: fmax() would pass over what was not measured. */
 double larger(double a, double b);
 /* Of the medians: one odd round moves it less than a median of ratios. NAN where there is none, or the

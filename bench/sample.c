@@ -56,6 +56,13 @@ double series_max(const struct series *series)
 	return quantile(series, 1);
 }
 
+double series_doubt(const struct series *series)
+{
+	if (series->n < 3)
+		return NAN;
+	return 2 * (quantile(series, 0.75) - quantile(series, 0.25)) / sqrt(series->n);
+}
+
 double larger(double a, double b)
 {
 	return isnan(a) || isnan(b) ? NAN : fmax(a, b);
