@@ -341,6 +341,7 @@ struct verdict {
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS]);
 const char *report_word(const struct verdict *verdict); /* held, missed, noise, not measured */
 void report_print(const struct results *results, FILE *out);
+void json_text(FILE *out, const char *text); /* as JSON writes it */
 bool report_json(const struct results *results, const char *path);
 
 #endif

@@ -278,6 +278,10 @@ static void print(const struct engine_run *run, FILE *out)
 
 	fprintf(out, "\nFilters in user space, %s: ns a packet, order unpredictable\n",
 		run->packets.origin);
+	if (run->packets.n_traces)
+		fprintf(out, "(%u packets drawn from the %llu of %u traces, %s to %s)\n", PACKETS,
+			(unsigned long long)run->packets.seen, run->packets.n_traces,
+			run->packets.traces[0], run->packets.traces[run->packets.n_traces - 1]);
 	fprintf(out, "%-24s%5s%8s", "", "insns", "match");
 	for (enum engine engine = 0; engine < N_ENGINES; engine++)
 		fprintf(out, "%12s", engine_names[engine]);
@@ -303,8 +307,13 @@ static void print(const struct engine_run *run, FILE *out)
 
 static void put_json(const struct engine_run *run, FILE *out, bool first)
 {
-	fprintf(out, "%s  {\"packets\": \"%s\", \"filters\": [", first ? "" : ",\n",
+	fprintf(out, "%s  {\"packets\": \"%s\", \"traces\": [", first ? "" : ",\n",
 		run->packets.origin);
+	for (unsigned int i = 0; i < run->packets.n_traces; i++) {
+		fputs(i ? ", " : "", out);
+		json_text(out, run->packets.traces[i]);
+	}
+	fputs("], \"filters\": [", out);
 	for (unsigned int i = 0; i < run->n; i++) {
 		const struct subject *subject = &run->subjects[i];
 
@@ -316,8 +325,10 @@ static void put_json(const struct engine_run *run, FILE *out, bool first)
 				fprintf(out, ", \"%s\": %.3f", engine_names[engine],
 					series_median(&subject->ns[engine]));
 		}
-		fprintf(out, ", \"compile_us\": %.2f, \"mismatches\": %u}",
-			series_median(&subject->compile), subject->mismatches);
+		fprintf(out,
+			", \"compile_us\": %.2f, \"compile_batch_us\": %.2f, \"mismatches\": %u}",
+			series_median(&subject->compile), series_median(&subject->compile_batch),
+			subject->mismatches);
 	}
 	fputs("]}", out);
 }
@@ -385,8 +396,12 @@ void engine_bench(const char *traces, unsigned int rounds, FILE *out, const char
 	for (int i = 0; i < 2; i++) {
 		if (i)
 			packets_synthetic(&run.packets);
-		else if (!traces || !packets_from_traces(&run.packets, traces))
+		else if (!traces || !packets_from_traces(&run.packets, traces)) {
+			fprintf(out, "\nFilters in user space, traces: not measured, %s\n",
+				traces ? "too few Ethernet packets there"
+				       : "set NPF_TESTDATA or give --traces DIR");
 			continue;
+		}
 		bench_packets(&run);
 		print(&run, out);
 		if (values)

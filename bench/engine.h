@@ -20,11 +20,15 @@
 #define PACKETS     4096u /* different ones */
 #define PACKET_SLOT 136u  /* bytes from one to the next */
 #define PACKET_SNAP 128u  /* bytes held of each, at most */
+#define MAX_TRACES  1024u
 
 struct packets {
 	uint8_t *slots;
 	uint32_t length[PACKETS], wire_length[PACKETS];
-	const char *origin; /* for people */
+	const char *origin;       /* for people */
+	char *traces[MAX_TRACES]; /* paths below the folder that they were drawn from */
+	unsigned int n_traces;
+	uint64_t seen; /* packets in those */
 };
 
 /* Of the Ethernet traces below a folder, drawn at random; false when there are none. */

@@ -36,23 +36,29 @@ static void put(struct packets *packets, uint32_t i, const uint8_t *data, uint32
 /* ---- traces ---------------------------------------------------------------------------------- */
 
 /* Every packet that was ever seen has the same chance to be among those that are kept. */
-static void draw_from_file(struct packets *packets, uint64_t *seen, const char *path)
+static void draw_from_file(struct packets *packets, const char *path, const char *name)
 {
 	char error[PCAP_ERRBUF_SIZE];
-	pcap_t *file = pcap_open_offline(path, error);
+	pcap_t *file = packets->n_traces < MAX_TRACES ? pcap_open_offline(path, error) : NULL;
+	uint64_t before = packets->seen;
 	struct pcap_pkthdr *header;
 	const uint8_t *data;
 
 	if (!file)
 		return;
 	while (pcap_datalink(file) == DLT_EN10MB && pcap_next_ex(file, &header, &data) == 1) {
-		uint64_t at = *seen < PACKETS ? *seen : engine_random() % (*seen + 1);
+		uint64_t seen = packets->seen++;
+		uint64_t at = seen < PACKETS ? seen : engine_random() % (seen + 1);
 
 		if (at < PACKETS)
 			put(packets, (uint32_t)at, data, header->caplen, header->len);
-		++*seen;
 	}
 	pcap_close(file);
+	if (packets->seen == before)
+		return;
+	packets->traces[packets->n_traces] = strdup(name);
+	if (!packets->traces[packets->n_traces++])
+		err(1, "traces");
 }
 
 static int by_name(const FTSENT **a, const FTSENT **b)
@@ -64,7 +70,7 @@ bool packets_from_traces(struct packets *packets, const char *folder)
 {
 	char *paths[] = { (char *)(uintptr_t)folder, NULL };
 	FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
-	uint64_t seen = 0;
+	size_t folder_length = strlen(folder);
 	FTSENT *entry;
 
 	if (!tree)
@@ -72,11 +78,13 @@ bool packets_from_traces(struct packets *packets, const char *folder)
 	make_slots(packets);
 	while ((entry = fts_read(tree))) {
 		if (entry->fts_info == FTS_F)
-			draw_from_file(packets, &seen, entry->fts_path);
+			draw_from_file(packets, entry->fts_path,
+				       entry->fts_path + folder_length +
+					       strspn(entry->fts_path + folder_length, "/"));
 	}
 	fts_close(tree);
 	packets->origin = "traces";
-	if (seen >= PACKETS)
+	if (packets->seen >= PACKETS)
 		return true;
 	packets_free(packets);
 	return false;
@@ -190,6 +198,10 @@ void packets_synthetic(struct packets *packets)
 
 void packets_free(struct packets *packets)
 {
+	for (unsigned int i = 0; i < packets->n_traces; i++)
+		free(packets->traces[i]);
+	packets->n_traces = 0;
+	packets->seen = 0;
 	free(packets->slots);
 	packets->slots = NULL;
 }

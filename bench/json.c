@@ -16,7 +16,7 @@ static void put_number(FILE *out, const char *name, double value)
 		fprintf(out, "\"%s\": %.10g", name, value);
 }
 
-static void put_text(FILE *out, const char *text)
+void json_text(FILE *out, const char *text)
 {
 	fputc('"', out);
 	for (; *text; text++) {
@@ -185,7 +185,7 @@ static void put_injection(FILE *out, const struct injection *injection)
 static void put_dumps(FILE *out, const struct results *results)
 {
 	fputs("  \"dump\": {\"directory\": ", out);
-	put_text(out, results->dump_directory);
+	json_text(out, results->dump_directory);
 	fprintf(out, ", \"file_system\": \"%s\", \"burst_ms\": %u, \"burst_mb\": %u,\n   ",
 		results->dump_file_system, results->dump_ms, results->dump_mb);
 	put_series(out, "dd_mb_s", &results->dd_mb_s);
@@ -215,7 +215,7 @@ static void put_missing(FILE *out, const struct results *results)
 	fputs("  \"missing\": [", out);
 	for (unsigned int i = 0; i < results->n_missing; i++) {
 		fputs(i ? ", " : "", out);
-		put_text(out, results->missing[i]);
+		json_text(out, results->missing[i]);
 	}
 	fputs("],\n", out);
 }
