@@ -246,10 +246,10 @@ static void others_come_and_go(void **state)
 int main(void)
 {
 	static const struct wire_test tests[] = {
-		{ "buffered packets", buffered_packets },
-		{ "everything else", everything_else },
-		{ "a waiting reader", waiting_reader },
-		{ "in a flood", flood },
+		{ "item 13: buffered packets", buffered_packets },
+		{ "item 13: everything else", everything_else },
+		{ "item 13: a waiting reader", waiting_reader },
+		{ "item 13: in a flood", flood },
 		{ "the same name again", same_name_again },
 		{ "the list of adapters", adapter_list },
 		{ "others come and go", others_come_and_go },
