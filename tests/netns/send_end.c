@@ -101,7 +101,10 @@ static void repeat_until(struct bench *bench, void *(*thread_main)(void *arg))
 	make_frame(1, frame, sizeof(frame));
 	assert_int_equal(npf_set_write_repeat(bench->near, UINT32_MAX), 0);
 	assert_int_equal(pthread_create(&thread, NULL, thread_main, bench), 0);
-	assert_true(is_the_end(npf_write(bench->near, frame, sizeof(frame))));
+	int64_t err = npf_write(bench->near, frame, sizeof(frame));
+
+	if (!is_the_end(err))
+		fail_msg("%lld: %s", (long long)err, npf_error(bench->near));
 	pthread_join(thread, NULL);
 }
 

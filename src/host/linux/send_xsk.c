@@ -245,7 +245,21 @@ static void put(struct npf_xsk_sender *xsk, uint32_t at, const struct npf_send_f
 	*descriptor(xsk, at) = (struct xdp_desc){ .addr = address, .len = (uint32_t)frame->size };
 }
 
-/* Take back what lies in the ring from a place on. -EIO: the kernel does not let go of it. */
+/* Have the kernel pass over what was taken back. It does not look while the adapter is down: then that
+ * is the answer, and what is left is passed over before the next batch. -EIO: it does not let go. */
+static int pass_over(struct npf_xsk_sender *xsk)
+{
+	uint32_t end = *xsk->tx.producer;
+	int err = 0;
+
+	for (int i = 0; i < TRIES && consumed(xsk) != end; i++)
+		err = kick(xsk);
+	if (consumed(xsk) == end)
+		return 0;
+	return err == -ENETDOWN || err == -ENXIO ? err : -EIO;
+}
+
+/* Take back what lies in the ring from a place on. */
 static int take_back(struct npf_xsk_sender *xsk, uint32_t from)
 {
 	uint32_t end = *xsk->tx.producer;
@@ -254,9 +268,7 @@ static int take_back(struct npf_xsk_sender *xsk, uint32_t from)
 		xsk->free[xsk->n_free++] = descriptor(xsk, at)->addr;
 		descriptor(xsk, at)->addr = NOWHERE;
 	}
-	for (int i = 0; i < TRIES && consumed(xsk) != end; i++)
-		kick(xsk);
-	return consumed(xsk) == end ? 0 : -EIO;
+	return pass_over(xsk);
 }
 
 /* How many of n the driver took; *err: why not all. */
@@ -266,6 +278,10 @@ static uint32_t send_batch(struct npf_xsk_sender *xsk, const struct npf_transmis
 	uint32_t begin = *xsk->tx.producer;
 	uint32_t lost = 0, sent;
 
+	/* What is sent is told by how far the kernel came: from here. */
+	*err = pass_over(xsk);
+	if (*err)
+		return 0;
 	for (uint32_t i = 0; i < n; i++)
 		put(xsk, begin + i, &what->frames[what->repeat ? 0 : first + i]);
 	__atomic_store_n(xsk->tx.producer, begin + n, __ATOMIC_RELEASE);
