@@ -63,6 +63,20 @@ static BOOLEAN set_interval(const pcap_t *p)
 	return PacketSetReadTimeout(p->adapter, p->options.timeout > 0 ? p->options.timeout : 0);
 }
 
+/* The driver reads packets of an earlier capture first; a program would take them for records. */
+static void discard_packets(const pcap_t *p)
+{
+	struct npf_packet packet;
+	struct npf_stats stats;
+
+	while (!npf_get_stats(p->instance, &stats) && stats.buffer_used &&
+	       npf_batch_begin(p->instance) > 0) {
+		while (npf_batch_next(p->instance, &packet))
+			;
+		npf_batch_end(p->instance);
+	}
+}
+
 WPCAP_EXPORT int pcap_setmode(pcap_t *p, int mode)
 {
 	if (check_live(p, "pcap_setmode"))
@@ -71,6 +85,8 @@ WPCAP_EXPORT int pcap_setmode(pcap_t *p, int mode)
 	if (answer(p, PacketSetMode(p->adapter, mode), "setting the mode failed"))
 		return -1;
 	p->mode = mode & MODE_STAT;
+	if (p->mode == MODE_STAT)
+		discard_packets(p);
 	return answer(p, p->mode == MODE_STAT ? set_interval(p) : wpcap_set_timeout(p),
 		      "setting the read timeout failed");
 }

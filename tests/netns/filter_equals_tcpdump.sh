@@ -138,6 +138,7 @@ cp made.pcap own
 "$npf" filter own own udp 2>/dev/null && complain "the input was taken as output"
 # shellcheck disable=SC2094 # just that
 "$npf" filter own - udp 2>/dev/null >>own && complain "the input was taken as standard output"
+"$npf" capture -r own -w own 2>/dev/null && complain "capture: the input was taken as output"
 cmp -s own made.pcap || complain "the input was changed"
 head -c 5000 made.pcap >short.pcap
 "$npf" filter -q short.pcap out 2>message

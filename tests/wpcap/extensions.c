@@ -64,6 +64,21 @@ static void statistics_mode_reports(void **in)
 	assert_frames(state, 10, 1);
 }
 
+/* WinPcap handed packets that were not read out as records. */
+static void packets_are_no_records(void **in)
+{
+	struct state *state = *in;
+	struct pcap_pkthdr *header;
+	const u_char *data;
+
+	send_far(state, 0, 10);
+	assert_int_equal(pcap_next_ex(state->p, &header, &data), 1);
+	assert_int_equal(header->caplen, LENGTH);
+	assert_int_equal(pcap_setmode(state->p, MODE_STAT), 0);
+	assert_int_equal(pcap_next_ex(state->p, &header, &data), 1);
+	assert_int_equal(header->caplen, 16);
+}
+
 /* The interval of the records was the read timeout, which is for ever where none was asked for. */
 static void packets_come_after_statistics_mode(void **in)
 {
@@ -371,6 +386,7 @@ int main(void)
 		TEST(buffers_are_set),
 		TEST(the_event_can_be_waited_for),
 		TEST(statistics_mode_reports),
+		TEST(packets_are_no_records),
 		TEST(packets_come_after_statistics_mode),
 		TEST(one_in_n_is_taken),
 		TEST(the_first_after_a_time_is_taken),

@@ -3,6 +3,7 @@
  * npf capture -r: a savefile through the same filter and the same outputs. libpcap reads.
  */
 #include <pcap/pcap.h>
+#include <sys/stat.h>
 
 #include "capture.h"
 #include "signals.h"
@@ -75,13 +76,28 @@ static int copy(const struct npf_command *command, const struct npf_capture_opti
 	return code;
 }
 
+/* Opening the output would empty the input. */
+static bool is_own_input(const struct npf_capture_options *options)
+{
+	struct stat input, output;
+
+	return options->output.file && !stat(options->read, &input) &&
+	       !stat(options->output.file, &output) && S_ISREG(input.st_mode) &&
+	       input.st_dev == output.st_dev && input.st_ino == output.st_ino;
+}
+
 int npf_capture_offline(const struct npf_command *command, const struct npf_capture_options *options)
 {
 	char error[PCAP_ERRBUF_SIZE];
-	pcap_t *handle = pcap_open_offline_with_tstamp_precision(options->read,
-								 PCAP_TSTAMP_PRECISION_NANO, error);
+	pcap_t *handle;
 	int code;
 
+	if (is_own_input(options))
+		return npf_tool_fail(command, EXIT_FAILED,
+				     "%s: that is the input: choose another file",
+				     options->output.file);
+	handle = pcap_open_offline_with_tstamp_precision(options->read, PCAP_TSTAMP_PRECISION_NANO,
+							 error);
 	if (!handle)
 		return npf_tool_fail(command, EXIT_FAILED, "%s", error);
 	if (set_filter(handle, options->expression))
