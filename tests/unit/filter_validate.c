@@ -15,24 +15,9 @@
 #include <cmocka.h>
 
 #include "../lib/filter_cases.h"
+#include "../lib/host.h"
 #include "../lib/vectors.h"
 #include "npf/npf.h"
-
-static struct npf_host *host;
-
-static int open_host(void **state)
-{
-	(void)state;
-	host = npf_host_linux();
-	return host ? 0 : -1;
-}
-
-static int close_host(void **state)
-{
-	(void)state;
-	npf_host_linux_free(host);
-	return 0;
-}
 
 /* With the same sentence. */
 static void refused_by_the_jit(const struct npf_program *program, const char *sentence)

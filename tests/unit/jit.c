@@ -20,28 +20,13 @@
 #include "host/common/arena.h"
 #include "lib/engine_x86.h"
 #include "lib/filter_random.h"
+#include "lib/host.h"
 #include "lib/x86_image.h"
 #include "npf/npf.h"
 
 #define PAGE     4096u
 #define PROGRAMS 3000
 #define LANES    16u
-
-static struct npf_host *host;
-
-static int open_host(void **state)
-{
-	(void)state;
-	host = npf_host_linux();
-	return host ? 0 : -1;
-}
-
-static int close_host(void **state)
-{
-	(void)state;
-	npf_host_linux_free(host);
-	return 0;
-}
 
 static struct npf_jit_filter *jit(const struct npf_program *program, uint32_t flags)
 {

@@ -20,28 +20,13 @@
 #include "lib/engine_x86.h"
 #include "lib/filter_random.h"
 #include "lib/group.h"
+#include "lib/host.h"
 #include "npf/npf.h"
 
 #define PAGE    4096u
 #define MOST    NPF_JIT_GROUP_MOST
 #define GROUPS  1500
 #define PACKETS 24u
-
-static struct npf_host *host;
-
-static int open_host(void **state)
-{
-	(void)state;
-	host = npf_host_linux();
-	return host ? 0 : -1;
-}
-
-static int close_host(void **state)
-{
-	(void)state;
-	npf_host_linux_free(host);
-	return 0;
-}
 
 /* ---- programs at random ---------------------------------------------------------------------- */
 
