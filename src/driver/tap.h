@@ -45,7 +45,8 @@ enum { TAP_DROP_NO_BUFFER, TAP_DROP_FULL, TAP_DROP_COPY, TAP_DROP_REENTRY };
 #define TAP_POOL_TRIES 8
 
 /* Attempts to tell the others what this CPU stored. Whoever makes one fail has told an eighth of the
- * wish: before the ninth it is fulfilled. */
+ * wish: before the ninth it is fulfilled. (But for a CPU that was stopped with an older wish: then the
+ * next packet tells.) */
 #define TAP_TELL_TRIES 9
 
 /* After a wake-up that failed, the next attempt; a packet that comes first makes it sooner. */

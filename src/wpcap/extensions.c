@@ -85,7 +85,7 @@ WPCAP_EXPORT int pcap_setmode(pcap_t *p, int mode)
 	if (answer(p, PacketSetMode(p->adapter, mode), "setting the mode failed"))
 		return -1;
 	p->mode = mode & MODE_STAT;
-	if (p->mode == MODE_STAT)
+	if (mode == MODE_STAT) /* with a dump there is a new buffer */
 		discard_packets(p);
 	return answer(p, p->mode == MODE_STAT ? set_interval(p) : wpcap_set_timeout(p),
 		      "setting the read timeout failed");
