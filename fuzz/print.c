@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../tools/npf/print_packet.h"
+#include "../tools/npf/capture/print_packet.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

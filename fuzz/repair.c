@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../tools/npf/scan.h"
+#include "../tools/npf/savefile/scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "../../tools/npf/print_packet.h"
+#include "../../tools/npf/capture/print_packet.h"
 
 static const struct {
 	const char *name;

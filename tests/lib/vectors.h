@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Vector files (tools/npf/vectors.h) that are not part of this tree.
+ * Vector files (tools/npf/bpf/vectors.h) that are not part of this tree.
  */
 #ifndef VECTORS_H
 #define VECTORS_H
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../tools/npf/vectors.h"
+#include "../../tools/npf/bpf/vectors.h"
 
 /* Read bpf/FILE of the directory $NPF_TESTDATA. 0, -ENOENT: there is none, other negative errno
  * values: it cannot be read or understood. */

@@ -9,7 +9,7 @@
 
 #include <capstone/capstone.h>
 
-#include "../../tools/npf/bpf_code.h"
+#include "../../tools/npf/bpf/bpf_code.h"
 
 #define ROOM (1u << 20)
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#include "../../tools/npf/compress.h"
+#include "../../tools/npf/savefile/compress.h"
 
 #define SIZE     (3u << 20) /* more than is read at once */
 #define FOREVER  60000

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "../../tools/npf/dump_names.h"
+#include "../../tools/npf/dump/dump_names.h"
 
 #define TIME (1700000000ull * 1000000000u + 123456789u) /* 2023-11-14 22:13:20 UTC */
 

@@ -4,7 +4,7 @@
  */
 #include "lib/check.h"
 
-#include "../../tools/npf/pace.h"
+#include "../../tools/npf/send/pace.h"
 
 #define MILLION 1000000u
 

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "../../tools/npf/pieces.h"
+#include "../../tools/npf/savefile/pieces.h"
 
 struct image {
 	uint8_t bytes[4096];

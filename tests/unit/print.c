@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "../../tools/npf/print_packet.h"
+#include "../../tools/npf/capture/print_packet.h"
 
 static const uint32_t link_types[] = { 0, 1, 101, 105, 108, 113, 127, 276, 4711 };
 

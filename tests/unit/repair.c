@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../tools/npf/scan.h"
+#include "../../tools/npf/savefile/scan.h"
 #include "../../tools/npf/tool.h"
 
 #define MOST_BYTES   4096u

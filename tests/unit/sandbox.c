@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../tools/npf/sandbox.h"
+#include "../../tools/npf/ui/sandbox.h"
 
 static sem_t go;
 

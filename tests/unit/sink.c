@@ -12,8 +12,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "../../tools/npf/direct_io.h"
-#include "../../tools/npf/sink.h"
+#include "../../tools/npf/savefile/direct_io.h"
+#include "../../tools/npf/savefile/sink.h"
 
 #define SIZE   (11u << 20) /* blocks of all kinds, and a rest */
 #define MIDDLE (6u << 20)

@@ -4,8 +4,8 @@
  */
 #include "lib/check.h"
 
-#include "../../tools/npf/json.h"
-#include "../../tools/npf/terminal.h"
+#include "../../tools/npf/ui/json.h"
+#include "../../tools/npf/ui/terminal.h"
 #include "../../tools/npf/tool.h"
 
 static void sizes(void **state)

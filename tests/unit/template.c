@@ -5,9 +5,9 @@
  */
 #include "lib/check.h"
 
-#include "../../tools/npf/checksum.h"
-#include "../../tools/npf/hex.h"
-#include "../../tools/npf/template.h"
+#include "../../tools/npf/send/checksum.h"
+#include "../../tools/npf/send/hex.h"
+#include "../../tools/npf/send/template.h"
 
 #define LINK_ETHERNET 1u
 #define LINK_RAW      101u

@@ -15,9 +15,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "direct_io.h"
-#include "json.h"
-#include "terminal.h"
+#include "savefile/direct_io.h"
+#include "ui/json.h"
+#include "ui/terminal.h"
 #include "tool.h"
 
 #define TRY_BUFFER (64u << 10)

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "json.h"
-#include "signals.h"
-#include "terminal.h"
+#include "ui/json.h"
+#include "ui/signals.h"
+#include "ui/terminal.h"
 #include "tool.h"
 
 #define ADDRESS_TEXT (INET6_ADDRSTRLEN + 4) /* "/128" */

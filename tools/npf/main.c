@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "terminal.h"
+#include "ui/terminal.h"
 #include "tool.h"
 
 /* clang-format off */

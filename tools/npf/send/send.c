@@ -13,7 +13,7 @@
 #include "checksum.h"
 #include "hex.h"
 #include "sending.h"
-#include "signals.h"
+#include "ui/signals.h"
 #include "template.h"
 
 #define FRAME_ROOM (256u << 10) /* no adapter sends longer ones */

@@ -7,7 +7,7 @@
 #define NPF_SENDING_H
 
 #include "feed.h"
-#include "progress.h"
+#include "ui/progress.h"
 #include "tool.h"
 
 struct npf_sending_options {

@@ -12,7 +12,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "signals.h"
+#include "ui/signals.h"
 
 /* Of reading. Larger ones leave the caches next to the processor, smaller ones cost calls. */
 #define BLOCK        (256u << 10)

@@ -11,7 +11,7 @@
 
 #include "npf/npf.h"
 #include "pace.h"
-#include "trace.h"
+#include "ui/trace.h"
 
 #define NPF_BATCH_FRAMES 16384u
 #define NPF_BATCH_BYTES  (4u << 20)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "send_report.h"
-#include "signals.h"
+#include "ui/signals.h"
 
 #define SHOWN        UINT64_C(200000000)  /* ns that a call may take where somebody watches */
 #define DRAIN        UINT64_C(2000000000) /* ns for what is in the adapter's queue */

@@ -10,10 +10,10 @@
 #include <time.h>
 
 #include "dump_view.h"
-#include "sandbox.h"
-#include "session_filter.h"
-#include "signals.h"
-#include "user.h"
+#include "ui/sandbox.h"
+#include "ui/session_filter.h"
+#include "ui/signals.h"
+#include "ui/user.h"
 
 #define COMPRESS_LOOK_MS 200
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "signals.h"
+#include "ui/signals.h"
 
 #define DEFAULT_BUFFER (64u << 20)
 #define LEAST_BUFFER   65536u

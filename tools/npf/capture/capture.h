@@ -6,8 +6,8 @@
 #define NPF_CAPTURE_H
 
 #include "expression/expression.h"
-#include "output.h"
-#include "set_options.h"
+#include "ui/output.h"
+#include "ui/set_options.h"
 
 struct npf_capture_options {
 	const char *adapter; /* NULL: pick one */

@@ -7,7 +7,7 @@
 #define NPF_STAT_VIEW_H
 
 #include "npf/npf.h"
-#include "terminal.h"
+#include "ui/terminal.h"
 
 #define NPF_HISTORY 60 /* intervals in the plot */
 

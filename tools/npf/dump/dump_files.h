@@ -9,7 +9,7 @@
 
 #include <limits.h>
 
-#include "compress.h"
+#include "savefile/compress.h"
 #include "npf/npf.h"
 
 #define NPF_MOST_KEPT 1000000u

@@ -11,7 +11,7 @@
 
 #include "feed.h"
 #include "sending.h"
-#include "signals.h"
+#include "ui/signals.h"
 
 #define LEAD     UINT64_C(2000000) /* ns from start to the first timed packet */
 #define MEGA     UINT64_C(1000000)

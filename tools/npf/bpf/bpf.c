@@ -14,9 +14,9 @@
 #include "filter/ebpf.h"
 #include "filter/filter.h"
 #include "host/linux/peek.h"
-#include "json.h"
-#include "signals.h"
-#include "terminal.h"
+#include "ui/json.h"
+#include "ui/signals.h"
+#include "ui/terminal.h"
 
 #define CODE_SIZE (1u << 20)
 #define PASSES    (NPF_PASS_DEFAULT | NPF_PASS_HEADER) /* what the kernel's filters get */

@@ -16,9 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "json.h"
+#include "ui/json.h"
 #include "scan.h"
-#include "terminal.h"
+#include "ui/terminal.h"
 #include "tool.h"
 
 #define COPY_SIZE (1u << 20)

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "capture.h"
-#include "session_filter.h"
-#include "signals.h"
-#include "terminal.h"
+#include "ui/session_filter.h"
+#include "ui/signals.h"
+#include "ui/terminal.h"
 
 /* How the loop stands, besides a negative errno value of the driver. */
 enum { GOING_ON, ENDED_COUNT, ENDED_SIGNAL, ENDED_OUTPUT };

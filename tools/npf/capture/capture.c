@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "capture.h"
-#include "signals.h"
+#include "ui/signals.h"
 
 #define DEFAULT_BUFFER  (16u << 20)
 #define DEFAULT_TIMEOUT 250        /* ms */

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "expression/expression.h"
-#include "signals.h"
+#include "ui/signals.h"
 #include "stat_view.h"
 #include "tool.h"
 

@@ -7,7 +7,7 @@
 #define NPF_DUMP_VIEW_H
 
 #include "dump.h"
-#include "terminal.h"
+#include "ui/terminal.h"
 
 /* All counters of one moment. */
 struct npf_dump_sample {

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "signals.h"
+#include "ui/signals.h"
 #include "tool.h"
 
 #define ALIGN 8u /* of a frame in its batch */

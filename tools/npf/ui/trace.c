@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "expression/expression.h"
-#include "pace.h"
+#include "send/pace.h"
 
 #define STREAM_SIZE (256u << 10)
 

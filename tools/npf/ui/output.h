@@ -5,8 +5,8 @@
 #ifndef NPF_OUTPUT_H
 #define NPF_OUTPUT_H
 
-#include "print_packet.h"
-#include "savefile.h"
+#include "capture/print_packet.h"
+#include "savefile/savefile.h"
 #include "tool.h"
 
 struct npf_output_options {

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "json.h"
-#include "terminal.h"
+#include "ui/json.h"
+#include "ui/terminal.h"
 
 #define SECOND 1e9
 #define N_SKIP 4

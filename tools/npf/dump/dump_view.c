@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "ui/json.h"
 
 #define NS_PER_S 1000000000.0
 #define MANY     100000 /* packets from which on the cost of one means something */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "json.h"
+#include "ui/json.h"
 
 #define FIXED_COLUMNS 77 /* of a table row, in front of the plot */
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "capture.h"
-#include "signals.h"
+#include "ui/signals.h"
 
 static int set_filter(pcap_t *handle, const char *expression)
 {

@@ -14,7 +14,7 @@
 #include "filter/filter.h"
 #include "filter/x86.h"
 #include "host/linux/kernel_filter.h"
-#include "signals.h"
+#include "ui/signals.h"
 #include "vectors.h"
 
 #define BATCH 16u

@@ -14,9 +14,9 @@
 
 #include "expression/expression.h"
 #include "pieces.h"
-#include "progress.h"
-#include "set_options.h"
-#include "signals.h"
+#include "ui/progress.h"
+#include "ui/set_options.h"
+#include "ui/signals.h"
 #include "sink.h"
 #include "source.h"
 #include "tool.h"
