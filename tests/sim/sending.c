@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Frames with times of their own, how late they were, what became of them by the adapter's counters,
+ * by which path they went, and several writers at once.
+ */
+#include "sim/queue.h"
+
+#include <pthread.h>
+
+/* ---- frames with times ---------------------------------------------------------------------- */
+
+static void frames_go_at_their_times_or_at_once(void **state)
+{
+	struct world *world = *state;
+	uint8_t bytes[60] = { 0 };
+	struct npf_send_frame frames[] = {
+		{ bytes, 60, 2 * MS }, { bytes, 60, 0 },          { bytes, 60, 1 * MS },
+		{ bytes, 60, 5 * MS }, { bytes, 60, 5 * MS + 1 }, { bytes, 60, 0 },
+	};
+	static const uint64_t times[] = { 2 * MS, 2 * MS, 2 * MS, 5 * MS, 5 * MS + 1, 5 * MS + 1 };
+	size_t sent;
+
+	assert_int_equal(npf_send_frames(world->instance, frames, N_OF(frames), &sent), 0);
+	assert_int_equal(sent, N_OF(frames));
+	for (size_t i = 0; i < N_OF(times); i++)
+		assert_int_equal(npf_sim_sent(world->host, i)->time, times[i]);
+	assert_int_equal(npf_send_clock(world->instance), world_now(world));
+
+	struct npf_send_stats stats = send_stats(world);
+
+	assert_int_equal(stats.paced, 4);
+	assert_int_equal(stats.late_max, 1 * MS);
+	assert_int_equal(stats.late, 1);
+}
+
+static void lateness_is_told_to_a_sixteenth(void **state)
+{
+	struct world *world = *state;
+	uint8_t bytes[60] = { 0 };
+	struct npf_send_stats stats;
+
+	npf_sim_advance(world->host, 10 * S);
+	assert_int_equal(npf_set_late_limit(world->instance, 60000), 0);
+	for (uint64_t i = 1; i <= 100; i++) { /* 1 to 100 us late, one each */
+		struct npf_send_frame frame = { bytes, 60, world_now(world) - i * US };
+
+		assert_int_equal(npf_send_frames(world->instance, &frame, 1, NULL), 0);
+	}
+	stats = send_stats(world);
+	assert_int_equal(stats.paced, 100);
+	assert_int_equal(stats.late, 40);
+	assert_int_equal(stats.late_max, 100 * US);
+	assert_in_range(stats.late_p50, 50 * US, 50 * US * 17 / 16);
+	assert_in_range(stats.late_p99, 99 * US, 100 * US);
+
+	struct npf_send_frame worst = { bytes, 60, 1 };
+
+	assert_int_equal(npf_send_frames(world->instance, &worst, 1, NULL), 0);
+	assert_int_equal(send_stats(world).late_max, 10 * S - 1);
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	stats = send_stats(world);
+	assert_int_equal(stats.asked + stats.paced + stats.late_max + stats.late_p99, 0);
+}
+
+/* ---- accounting ----------------------------------------------------------------------------- */
+
+static void what_the_adapter_did_not_count_is_not_confirmed(void **state)
+{
+	struct world *world = *state;
+	uint8_t frame[60] = { 0 };
+	struct npf_send_stats stats;
+
+	npf_sim_adapter(world->host, "eth0")->tx_packets = 1000;
+	assert_int_equal(npf_set_write_repeat(world->instance, 50), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_drop_sent(world->host, "eth0", 20);
+	stats = send_stats(world);
+	assert_int_equal(stats.handed, 50);
+	assert_int_equal(stats.confirmed, 30);
+	assert_int_equal(stats.device_dropped, 20);
+	npf_sim_adapter(world->host, "eth0")->tx_packets += 500; /* somebody else's */
+	stats = send_stats(world);
+	assert_int_equal(stats.confirmed, 50);
+	assert_int_equal(stats.device_dropped, 20);
+	assert_int_equal(stats.by_path[NPF_SEND_SOCKET], 50);
+	npf_sim_remove_adapter(world->host, "eth0");
+	assert_int_equal(send_stats(world).confirmed, 50);
+}
+
+/* As a driver does that is reset. */
+static void an_adapter_may_count_from_zero_again(void **state)
+{
+	struct world *world = *state;
+	struct npf_adapter *adapter = npf_sim_adapter(world->host, "eth0");
+	uint8_t frame[60] = { 0 };
+	struct npf_send_stats stats;
+
+	adapter->tx_packets = 1000;
+	assert_int_equal(npf_set_write_repeat(world->instance, 50), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_drop_sent(world->host, "eth0", 20);
+	send_stats(world);
+	adapter->tx_packets = 0;
+	stats = send_stats(world);
+	assert_int_equal(stats.confirmed, 30);
+	assert_int_equal(stats.device_dropped, 20);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_drop_sent(world->host, "eth0", 10);
+	stats = send_stats(world);
+	assert_int_equal(stats.handed, 100);
+	assert_int_equal(stats.confirmed, 70);
+	assert_int_equal(stats.device_dropped, 30);
+}
+
+static void reset_stats(void *arg)
+{
+	assert_int_equal(npf_reset_send_stats(((struct world *)arg)->instance), 0);
+}
+
+/* Behind the fourth of ten. */
+static void counters_are_reset_amid_a_send(void **state)
+{
+	struct world *world = *state;
+	struct npf_send_stats stats;
+	struct queue queue;
+
+	queue_begin(&queue);
+	for (int32_t i = 0; i < 10; i++)
+		queue_add(&queue, 0, 1000 * i, 60);
+	assert_int_equal(npf_sim_at(world->host, 3500 * US, reset_stats, world), 0);
+	assert_int_equal(npf_buffered_write(world->instance, queue.bytes, queue.size, true),
+			 queue.size);
+	stats = send_stats(world);
+	assert_int_equal(stats.asked, 6);
+	assert_int_equal(stats.handed, 6);
+	assert_int_equal(stats.confirmed, 6);
+	assert_int_equal(stats.paced, 6);
+	queue_end(&queue);
+}
+
+static void paths_are_obeyed_or_refused(void **state)
+{
+	struct world *world = *state;
+	uint8_t frame[60] = { 0 };
+	char reason[NPF_ERROR_SIZE];
+
+	assert_int_equal(npf_get_send_path(world->instance), NPF_SEND_AUTO);
+	assert_fails(world->instance, npf_set_send_path(world->instance, NPF_SEND_XSK), -ENOTSUP);
+	assert_fails(world->instance, npf_set_send_path(world->instance, (enum npf_send_path)4),
+		     -EINVAL);
+	assert_int_equal(npf_check_send_path(world->instance, NPF_SEND_XSK, reason), -ENOTSUP);
+	assert_true(strlen(reason) > 10);
+	assert_int_equal(npf_check_send_path(world->instance, NPF_SEND_XDP, reason), 0);
+	assert_int_equal(reason[0], '\0');
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	assert_int_equal(npf_get_send_path(world->instance), NPF_SEND_SOCKET);
+	assert_int_equal(npf_set_send_path(world->instance, NPF_SEND_XDP), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	assert_int_equal(npf_get_send_path(world->instance), NPF_SEND_XDP);
+	assert_int_equal(send_stats(world).by_path[NPF_SEND_XDP], 1);
+	assert_int_equal(npf_set_send_path(world->instance, NPF_SEND_FASTEST), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	assert_int_equal(send_stats(world).by_path[NPF_SEND_XDP], 2);
+	for (int i = -1; i <= NPF_SEND_PATHS; i++)
+		assert_true(npf_send_path_name((enum npf_send_path)i)[0]);
+	for (int i = -1; i <= NPF_SEND_FAILED_N; i++)
+		assert_true(npf_send_failure_name((enum npf_send_failure)i)[0]);
+}
+
+/* ---- who only sends ------------------------------------------------------------------------- */
+
+static void an_instance_that_only_sends_taps_nothing(void **state)
+{
+	struct world *world = *state;
+	struct npf_open_options options = { .size = sizeof(options), .flags = NPF_OPEN_SEND_ONLY };
+	struct npf_instance *instance;
+	uint8_t frame[60] = { 0 };
+
+	assert_int_equal(npf_open(world->driver, "eth0", &options, &instance, NULL), 0);
+	assert_int_equal(npf_instance_hook(instance), NPF_HOOK_NONE);
+	assert_fails(instance, npf_set_buffer(instance, 65536), -ENOTSUP);
+	assert_int_equal(npf_write(instance, frame, sizeof(frame)), sizeof(frame));
+	send_now(world, 60, 0);
+	assert_int_equal(stats_of(instance).received, 0);
+	assert_int_equal(stats_of(world->instance).received, 2);
+	npf_close(instance);
+
+	options.hook = NPF_HOOK_TCX;
+	assert_int_equal(npf_open(world->driver, "eth0", &options, &instance, NULL), -EINVAL);
+	options = (struct npf_open_options){ .size = sizeof(options), .flags = 2 };
+	assert_int_equal(npf_open(world->driver, "eth0", &options, &instance, NULL), -EINVAL);
+	options = (struct npf_open_options){ .size = sizeof(options), .hook = NPF_HOOK_NONE };
+	assert_int_equal(npf_open(world->driver, "eth0", &options, &instance, NULL), -EINVAL);
+}
+
+/* ---- several writers ------------------------------------------------------------------------ */
+
+#define WRITERS 4
+#define ROUNDS  50
+#define FRAMES  8
+
+struct writer {
+	struct world *world;
+	uint8_t number;
+};
+
+static void *write_queues(void *arg)
+{
+	struct writer *writer = arg;
+	uint8_t frame[60] = { writer->number };
+	struct npf_send_frame frames[FRAMES];
+
+	for (size_t i = 0; i < FRAMES; i++)
+		frames[i] = (struct npf_send_frame){ .data = frame, .size = 40 + i };
+	for (int i = 0; i < ROUNDS; i++)
+		assert_int_equal(npf_send_frames(writer->world->instance, frames, FRAMES, NULL), 0);
+	return NULL;
+}
+
+/* The frames of one call stay together. */
+static void item_10_writers_follow_each_other(void **state)
+{
+	struct world *world = *state;
+	struct writer writers[WRITERS];
+	pthread_t threads[WRITERS];
+	const struct npf_sim_sent *at;
+	size_t n = 0;
+
+	for (uint8_t i = 0; i < WRITERS; i++) {
+		writers[i] = (struct writer){ .world = world, .number = i };
+		assert_int_equal(pthread_create(&threads[i], NULL, write_queues, &writers[i]), 0);
+	}
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	for (at = npf_sim_sent(world->host, 0); at; n++) {
+		uint8_t number = at->data[0];
+
+		for (size_t i = 0; i < FRAMES; i++, at = at->next) {
+			assert_int_equal(at->size, 40 + i);
+			assert_int_equal(at->data[0], number);
+		}
+	}
+	assert_int_equal(n, WRITERS * ROUNDS);
+	assert_int_equal(send_stats(world).handed, WRITERS * ROUNDS * FRAMES);
+}
+
+static void *write_slowly(void *arg)
+{
+	struct world *world = arg;
+	uint8_t frame[60] = { 0 };
+	struct npf_send_frame later = { .data = frame, .size = 60, .at = UINT64_MAX };
+
+	return (void *)(intptr_t)npf_send_frames(world->instance, &later, 1, NULL);
+}
+
+static void cleanup_ends_a_writer_that_waits(void **state)
+{
+	struct world *world = *state;
+	pthread_t thread;
+	void *result;
+
+	npf_sim_set_threaded(world->host, true);
+	assert_int_equal(pthread_create(&thread, NULL, write_slowly, world), 0);
+	npf_cleanup(world->instance);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, -ECANCELED);
+	assert_int_equal(count_sent(world), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_WORLD(frames_go_at_their_times_or_at_once),
+		IN_WORLD(lateness_is_told_to_a_sixteenth),
+		IN_WORLD(what_the_adapter_did_not_count_is_not_confirmed),
+		IN_WORLD(an_adapter_may_count_from_zero_again),
+		IN_WORLD(counters_are_reset_amid_a_send),
+		IN_WORLD(paths_are_obeyed_or_refused),
+		IN_WORLD(an_instance_that_only_sends_taps_nothing),
+		IN_WORLD(item_10_writers_follow_each_other),
+		IN_WORLD(cleanup_ends_a_writer_that_waits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
