@@ -3,29 +3,19 @@
  * Dump mode the manual's way: file name, limits, the question whether it has ended, statistics with
  * the file's length, what reads do meanwhile, the end.
  */
-#include "lib/savefile.h"
-#include "lib/world.h"
+#include "sim/dump_files.h"
 
 #include <poll.h>
 
 #define FILE_HEADER   24u
 #define RECORD_HEADER 16u
 
-static void send_numbered(struct world *world, uint32_t cpu, uint32_t length, uint32_t number)
-{
-	uint8_t data[FRAME_MAX];
-	struct npf_sim_frame frame = { .data = data, .length = length, .cpu = cpu };
-
-	numbered_frame(data, length, number);
-	assert_int_equal(npf_sim_send(world->host, "eth0", 0, &frame), 0);
-}
-
 static uint32_t length_of(uint32_t number)
 {
 	return 20 + number * 37 % 1400;
 }
 
-static void send_range(struct world *world, uint32_t from, uint32_t to)
+static void send_mixed(struct world *world, uint32_t from, uint32_t to)
 {
 	for (uint32_t i = from; i < to; i++) {
 		send_numbered(world, i % N_CPUS, length_of(i), i);
@@ -104,7 +94,7 @@ static void item_14_file_holds_what_came(void **state)
 	struct world *world = *state;
 
 	begin(world, "a");
-	send_range(world, 0, 500);
+	send_mixed(world, 0, 500);
 	assert_int_equal(npf_set_mode(world->instance, NPF_MODE_CAPT), 0);
 	assert_int_equal(check_file(world, "a", 0), 500);
 	assert_int_equal(file_of(world, "a")->opens, 0);
@@ -115,7 +105,7 @@ static void item_14_whole_pages_go_straight_to_the_disk(void **state)
 	struct world *world = *state;
 
 	begin(world, "a");
-	send_range(world, 0, 500);
+	send_mixed(world, 0, 500);
 	npf_sim_advance(world->host, 200 * MS);
 
 	const struct npf_sim_file *file = file_of(world, "a");
@@ -164,9 +154,9 @@ static void item_14_packets_before_the_name_are_in_it(void **state)
 	struct world *world = *state;
 
 	assert_int_equal(npf_set_mode(world->instance, NPF_MODE_DUMP), 0);
-	send_range(world, 0, 10);
+	send_mixed(world, 0, 10);
 	assert_int_equal(set_name(world, "a"), 0);
-	send_range(world, 10, 20);
+	send_mixed(world, 10, 20);
 	npf_cleanup(world->instance);
 	assert_int_equal(check_file(world, "a", 0), 20);
 }
@@ -209,7 +199,7 @@ static void item_14_a_packet_is_not_kept_longer_than_a_second(void **state)
 	send_numbered(world, 0, length_of(1), 1);
 	npf_sim_advance(world->host, 1200 * MS);
 	assert_int_equal(check_file(world, "a", 0), 2);
-	send_range(world, 2, 100);
+	send_mixed(world, 2, 100);
 	npf_cleanup(world->instance);
 	assert_int_equal(check_file(world, "a", 0), 100);
 }
@@ -247,7 +237,7 @@ static void item_14_disk_that_is_busy_is_asked_again(void **state)
 	begin(world, "a");
 	npf_sim_advance(world->host, 200 * MS);
 	file = file_of(world, "a");
-	send_range(world, 0, 5);
+	send_mixed(world, 0, 5);
 	npf_sim_fail(world->host, 2, -EBUSY); /* after the write */
 	npf_sim_advance(world->host, 1300 * MS);
 	assert_int_equal(file->syncs, 1);
@@ -264,13 +254,13 @@ static void page_cache_that_is_used_after_all_is_told(void **state)
 	struct npf_dump_status status;
 
 	begin(world, "a");
-	send_range(world, 0, 100);
+	send_mixed(world, 0, 100);
 	npf_sim_advance(world->host, 1200 * MS);
 	assert_int_equal(npf_dump_get_status(world->instance, &status), 0);
 	assert_true(status.direct);
 	assert_string_equal(status.why_not_direct, "");
 	npf_sim_set_direct(world->host, false);
-	send_range(world, 100, 200);
+	send_mixed(world, 100, 200);
 	npf_sim_advance(world->host, 1200 * MS);
 	assert_int_equal(npf_dump_get_status(world->instance, &status), 0);
 	assert_false(status.direct);
@@ -300,7 +290,7 @@ static void item_14_no_file_exceeds_its_bytes(void **state)
 		assert_int_equal(set_limits(world, limit, 0), 0);
 		assert_int_equal(set_name(world, "a"), 0);
 		assert_int_equal(is_ended(world), 0);
-		send_range(world, 0, 60);
+		send_mixed(world, 0, 60);
 		npf_sim_advance(world->host, MS * 100);
 		assert_int_equal(is_ended(world), 1);
 		assert_true(readable(world));
@@ -322,14 +312,14 @@ static void item_14_packets_are_limited_exactly(void **state)
 		assert_int_equal(npf_set_mode(world->instance, NPF_MODE_DUMP), 0);
 		assert_int_equal(set_limits(world, 0, limit), 0);
 		assert_int_equal(set_name(world, "a"), 0);
-		send_range(world, 0, limit - 1);
+		send_mixed(world, 0, limit - 1);
 		npf_sim_advance(world->host, 200 * MS);
 		assert_int_equal(is_ended(world), 0);
 		assert_false(readable(world));
-		send_range(world, limit - 1, limit);
+		send_mixed(world, limit - 1, limit);
 		npf_sim_advance(world->host, 200 * MS);
 		assert_int_equal(is_ended(world), 1);
-		send_range(world, limit, limit + 5);
+		send_mixed(world, limit, limit + 5);
 		npf_sim_advance(world->host, 200 * MS);
 		assert_int_equal(check_file(world, "a", 0), limit);
 		assert_int_equal(npf_set_mode(world->instance, NPF_MODE_CAPT), 0);
@@ -341,9 +331,9 @@ static void item_14_limits_can_follow_the_name(void **state)
 	struct world *world = *state;
 
 	begin(world, "a");
-	send_range(world, 0, 3);
+	send_mixed(world, 0, 3);
 	assert_int_equal(set_limits(world, 0, 5), 0);
-	send_range(world, 3, 9);
+	send_mixed(world, 3, 9);
 	npf_sim_advance(world->host, 200 * MS);
 	assert_int_equal(is_ended(world), 1);
 	assert_int_equal(check_file(world, "a", 0), 5);
@@ -359,7 +349,7 @@ static void item_14_what_comes_after_the_end_is_not_there(void **state)
 	for (uint32_t i = 0; i < 5; i++)
 		send_numbered(world, 0, length_of(i), i);
 	npf_sim_advance(world->host, 200 * MS);
-	send_range(world, 5, 50);
+	send_mixed(world, 5, 50);
 
 	struct npf_stats stats = stats_of(world->instance);
 
@@ -391,13 +381,13 @@ static void item_14_second_name_goes_on_without_loss(void **state)
 	struct world *world = *state;
 
 	begin(world, "a");
-	send_range(world, 0, 21);
+	send_mixed(world, 0, 21);
 	for (uint32_t i = 21; i < 30; i++)
 		send_numbered(world, 0, length_of(i), i);
 	assert_int_equal(set_name(world, "b"), 0);
 	for (uint32_t i = 30; i < 40; i++)
 		send_numbered(world, 0, length_of(i), i);
-	send_range(world, 40, 400);
+	send_mixed(world, 40, 400);
 	npf_cleanup(world->instance);
 	assert_int_equal(check_file(world, "a", 0), 30);
 	assert_int_equal(check_file(world, "b", 30), 370);
@@ -410,13 +400,13 @@ static void item_14_second_name_after_a_limit(void **state)
 
 	assert_int_equal(set_limits(world, 0, 10), 0);
 	begin(world, "a");
-	send_range(world, 0, 15);
+	send_mixed(world, 0, 15);
 	npf_sim_advance(world->host, 200 * MS);
 	assert_int_equal(is_ended(world), 1);
 	assert_int_equal(set_name(world, "b"), 0);
 	assert_int_equal(is_ended(world), 0);
 	assert_false(readable(world));
-	send_range(world, 100, 105);
+	send_mixed(world, 100, 105);
 	npf_cleanup(world->instance);
 	assert_int_equal(check_file(world, "a", 0), 10);
 	assert_int_equal(check_file(world, "b", 100), 5);
@@ -428,12 +418,12 @@ static void item_14_name_after_preparing(void **state)
 	struct world *world = *state;
 
 	begin(world, "a");
-	send_range(world, 0, 50);
+	send_mixed(world, 0, 50);
 	assert_int_equal(npf_dump_stop(world->instance), 0);
 	npf_sim_set_disk(world->host, 1 << 20);
 	assert_int_equal(npf_dump_prepare(world->instance, NPF_DUMP_PCAP), 0);
 	assert_int_equal(set_name(world, "b"), 0);
-	send_range(world, 50, 60);
+	send_mixed(world, 50, 60);
 	assert_int_equal(npf_dump_stop(world->instance), 0);
 	assert_int_equal(check_file(world, "a", 0), 50);
 	assert_int_equal(check_file(world, "b", 50), 10);
@@ -444,9 +434,9 @@ static void item_14_same_name_begins_anew(void **state)
 	struct world *world = *state;
 
 	begin(world, "a");
-	send_range(world, 0, 50);
+	send_mixed(world, 0, 50);
 	assert_int_equal(set_name(world, "a"), 0);
-	send_range(world, 50, 60);
+	send_mixed(world, 50, 60);
 	npf_cleanup(world->instance);
 	assert_int_equal(check_file(world, "a", 50), 10);
 }
@@ -459,7 +449,7 @@ static void what_the_disk_refuses_in_the_end_is_told(void **state)
 	uint64_t before;
 
 	begin(world, "a");
-	send_range(world, 0, 20);
+	send_mixed(world, 0, 20);
 	before = npf_sim_operations(world->host);
 	assert_int_equal(npf_dump_stop(world->instance), 0);
 
@@ -468,7 +458,7 @@ static void what_the_disk_refuses_in_the_end_is_told(void **state)
 	assert_int_equal(world_teardown(state) || capturing_setup(state), 0);
 	world = *state;
 	begin(world, "a");
-	send_range(world, 0, 20);
+	send_mixed(world, 0, 20);
 	npf_sim_fail(world->host, last, -EIO);
 	assert_int_equal(npf_dump_stop(world->instance), -EIO);
 	npf_sim_fail(world->host, 0, 0);
@@ -488,7 +478,7 @@ static bool second_name_with_fault(void **state, uint64_t nth, const char *secon
 	struct npf_stats stats;
 
 	begin(world, "a");
-	send_range(world, 0, 21);
+	send_mixed(world, 0, 21);
 	for (uint32_t i = 21; i < 30; i++)
 		send_numbered(world, 0, length_of(i), i);
 
@@ -525,7 +515,7 @@ static bool second_name_with_fault(void **state, uint64_t nth, const char *secon
 		assert_int_equal(status.packets + status.lost, 30);
 		assert_int_equal(check_file(world, "a", 0), status.packets);
 		assert_int_equal(set_name(world, "c"), 0);
-		send_range(world, 40, 45);
+		send_mixed(world, 40, 45);
 		npf_cleanup(world->instance);
 		assert_int_equal(check_file(world, "c", 40), 5);
 		return met;
@@ -562,10 +552,10 @@ static void item_14_name_that_fails_empties_nothing(void **state)
 	struct world *world = *state;
 
 	begin(world, "b");
-	send_range(world, 0, 5);
+	send_mixed(world, 0, 5);
 	assert_int_equal(npf_set_mode(world->instance, NPF_MODE_CAPT), 0);
 	begin(world, "a");
-	send_range(world, 0, 7);
+	send_mixed(world, 0, 7);
 	/* Up to the worker, when the file is open already. */
 	for (uint64_t nth = 1; nth <= 7; nth++) {
 		npf_sim_fail(world->host, nth, -EIO);
@@ -616,7 +606,7 @@ static void item_14_read_waits_and_returns_nothing(void **state)
 
 	begin(world, "a");
 	assert_int_equal(npf_set_timeout(world->instance, 50), 0);
-	send_range(world, 0, 5);
+	send_mixed(world, 0, 5);
 
 	uint64_t before = world_now(world);
 
@@ -652,7 +642,7 @@ static void item_14_statistics_tell_the_length_of_the_file(void **state)
 	assert_int_equal(npf_set_mode(world->instance, NPF_MODE_STAT_DUMP), 0);
 	assert_int_equal(set_name(world, "a"), 0);
 	assert_int_equal(npf_set_timeout(world->instance, 500), 0);
-	send_range(world, 0, 30);
+	send_mixed(world, 0, 30);
 	assert_int_equal(npf_read(world->instance, world->buffer, NPF_STAT_RECORD_SIZE), -ENOBUFS);
 	assert_int_equal(npf_read(world->instance, world->buffer, 1000), NPF_STAT_DUMP_RECORD_SIZE);
 	memcpy(&packets, world->buffer + NPF_STAT_PACKETS_OFFSET, sizeof(packets));
@@ -677,10 +667,10 @@ static void item_14_statistics_go_on_after_the_end(void **state)
 	assert_int_equal(set_limits(world, 0, 4), 0);
 	assert_int_equal(set_name(world, "a"), 0);
 	assert_int_equal(npf_set_timeout(world->instance, 500), 0);
-	send_range(world, 0, 4);
+	send_mixed(world, 0, 4);
 	npf_sim_advance(world->host, 200 * MS);
 	assert_int_equal(is_ended(world), 1);
-	send_range(world, 4, 10);
+	send_mixed(world, 4, 10);
 	assert_int_equal(npf_read(world->instance, world->buffer, 1000), NPF_STAT_DUMP_RECORD_SIZE);
 	memcpy(&packets, world->buffer + NPF_STAT_PACKETS_OFFSET, sizeof(packets));
 	assert_int_equal(packets, 10);
@@ -696,7 +686,7 @@ static void mode_sets_min_to_copy_and_capture_goes_on_after_it(void **state)
 	send_many(world, 3, 60, 0);
 	begin(world, "a");
 	assert_int_equal(stats_of(world->instance).received, 0);
-	send_range(world, 0, 3);
+	send_mixed(world, 0, 3);
 	assert_int_equal(npf_set_mode(world->instance, NPF_MODE_CAPT), 0);
 	send_many(world, 3, 60, 7);
 	assert_int_equal(read_all(world, 60, 7), 3);
@@ -708,12 +698,12 @@ static void buffer_of_a_running_dump_stays(void **state)
 
 	begin(world, "a");
 	assert_fails(world->instance, npf_set_buffer(world->instance, 1 << 20), -EBUSY);
-	send_range(world, 0, 30);
+	send_mixed(world, 0, 30);
 	assert_int_equal(npf_dump_stop(world->instance), 0);
 	assert_int_equal(check_file(world, "a", 0), 30);
 	assert_int_equal(npf_set_buffer(world->instance, 1 << 20), 0);
 	assert_int_equal(set_name(world, "b"), 0);
-	send_range(world, 5, 30);
+	send_mixed(world, 5, 30);
 	assert_int_equal(npf_dump_stop(world->instance), 0);
 	assert_int_equal(check_file(world, "b", 5), 25);
 }
@@ -748,9 +738,9 @@ static void filter_can_change_under_a_dump(void **state)
 	struct world *world = *state;
 
 	begin(world, "a");
-	send_range(world, 0, 10);
+	send_mixed(world, 0, 10);
 	assert_int_equal(npf_set_filter(world->instance, &program), 0);
-	send_range(world, 10, 20);
+	send_mixed(world, 10, 20);
 	assert_int_equal(npf_dump_stop(world->instance), 0);
 	assert_int_equal(check_file(world, "a", 0), 10);
 }
