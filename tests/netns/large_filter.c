@@ -15,15 +15,6 @@
 #define N_FRAMES    10u
 #define WANTED      4u /* the number of the frame that the large programs accept */
 
-static const struct npf_insn odd_numbers[] = {
-	INSN_LD_B(FRAME_NUMBER_AT + 3),
-	{ .code = 0x54, .k = 1 }, /* and */
-	INSN_JEQ(1, 0, 1),
-	INSN_RET(0xFFFFFFFF),
-	INSN_RET(0),
-};
-static const struct npf_program odd = PROGRAM(odd_numbers);
-
 static const uint32_t lengths[] = { 64, 512, 2048, NPF_MAX_INSNS };
 
 /* Loads, and in the end the one that decides. */
@@ -114,7 +105,7 @@ static void large(void **state)
 	}
 	make_large(insns, length);
 	assert_int_equal(npf_set_buffer(wire->instance, BUFFER), 0);
-	assert_int_equal(npf_set_filter(wire->instance, &odd), 0);
+	assert_int_equal(npf_set_filter(wire->instance, &wire_odd), 0);
 	assert_int_equal(captured(wire, FRAME_SIZE), 0x2AA);
 	if (!npf_set_filter(wire->instance, &program)) {
 		assert_int_equal(captured(wire, FRAME_SIZE), 1u << WANTED);

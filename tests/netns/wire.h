@@ -143,6 +143,17 @@ static inline struct wire *wire_of(void **state)
 	return wire;
 }
 
+/* And it captures. */
+#define WIRE_BUFFER (1u << 20)
+
+static inline struct wire *wire_capturing(void **state)
+{
+	struct wire *wire = wire_of(state);
+
+	assert_int_equal(npf_set_buffer(wire->instance, WIRE_BUFFER), 0);
+	return wire;
+}
+
 /* ---- frames -------------------------------------------------------------------------------- */
 
 #define FRAME_NUMBER_AT 14u /* a big-endian word */
@@ -186,6 +197,16 @@ static inline void wire_assert_plain(const uint8_t *data, uint32_t caplen, uint3
 	wire_frame(number, frame, size);
 	assert_memory_equal(data, frame, caplen);
 }
+
+/* Frames whose number is odd. */
+static const struct npf_insn wire_odd_insns[] = {
+	INSN_LD_B(FRAME_NUMBER_AT + 3),
+	{ .code = 0x54, .k = 1 }, /* and */
+	INSN_JEQ(1, 0, 1),
+	INSN_RET(0xFFFFFFFF),
+	INSN_RET(0),
+};
+static const struct npf_program wire_odd = PROGRAM(wire_odd_insns);
 
 /* veth receives where it sends. On one CPU the tap's bounds are exact. */
 static inline void wire_one_cpu(void)
