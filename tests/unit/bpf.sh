@@ -142,6 +142,8 @@ root = xml.parse("real.svg").getroot()
 nodes = [g for g in root.iter(space + "g") if g.get("class") == "node"]
 assert root.tag == space + "svg" and len(nodes) == int(sys.argv[1])
 END
+elif [ -n "${NPF_TEST_REQUIRE_PROGRAMS-}" ]; then
+	complain "no dot here, and programs are required"
 fi
 
 # ---- JSON ------------------------------------------------------------------------------------
