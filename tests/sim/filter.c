@@ -174,6 +174,68 @@ static void tag_is_where_the_dialect_has_it(void **state)
 	assert_int_equal(stats_of(world->instance).captured, 1);
 }
 
+#define N_JOINED 9u
+
+/* What an instance's filter keeps of `frames` frames, one instance after the other. */
+static void count_by_instances(struct world *world, uint32_t frames, uint64_t kept[N_JOINED])
+{
+	struct npf_instance *instances[N_JOINED];
+
+	for (uint32_t i = 0; i < N_JOINED; i++) {
+		assert_int_equal(npf_open(world->driver, "eth0", NULL, &instances[i], NULL), 0);
+		assert_int_equal(npf_set_buffer(instances[i], 65536), 0);
+		assert_int_equal(accept_only(instances[i], i), 0);
+	}
+	send_many(world, frames, 60, 0);
+	for (uint32_t i = 0; i < N_JOINED; i++) {
+		kept[i] = stats_of(instances[i]).captured;
+		npf_close(instances[i]);
+	}
+}
+
+static struct npf_jit_group *join_filters(struct world *world)
+{
+	struct npf_jit_filter *filters[N_JOINED];
+	struct npf_jit_group *group;
+
+	for (uint32_t i = 0; i < N_JOINED; i++) {
+		struct npf_insn insns[] = { INSN_LD_B(14), INSN_JEQ(i, 0, 1), INSN_RET(UINT32_MAX),
+					    INSN_RET(0) };
+		struct npf_program program = PROGRAM(insns);
+
+		assert_int_equal(bpf_jitter(world->host, &program, 0, &filters[i], NULL), 0);
+	}
+	assert_int_equal(npf_jit_join(world->host, filters, N_JOINED, &group, NULL), 0);
+	for (uint32_t i = 0; i < N_JOINED; i++)
+		bpf_destroy_jit_filter(filters[i]);
+	return group;
+}
+
+/* Who wants many filters asked of one packet opens one instance and joins them (docs/filters.md). */
+static void joined_filters_keep_what_instances_keep(void **state)
+{
+	struct world *world = *state;
+	uint64_t kept[N_JOINED], joined[N_JOINED] = { 0 };
+	struct npf_packet packet;
+	struct npf_jit_group *group;
+
+	count_by_instances(world, 40, kept);
+	group = join_filters(world);
+	assert_true(npf_batch_begin(world->instance) > 0);
+	while (npf_batch_next(world->instance, &packet)) {
+		uint64_t matched = npf_jit_group_run(group, packet.data, packet.len, packet.caplen);
+
+		for (uint32_t i = 0; i < N_JOINED; i++)
+			joined[i] += matched >> i & 1;
+	}
+	npf_batch_end(world->instance);
+	npf_jit_group_release(group);
+	for (uint32_t i = 0; i < N_JOINED; i++) {
+		assert_int_equal(kept[i], 1);
+		assert_int_equal(joined[i], kept[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +247,7 @@ int main(void)
 		CAPTURING(absurd_sizes_are_refused),
 		CAPTURING(filter_is_copied),
 		CAPTURING(tag_is_where_the_dialect_has_it),
+		CAPTURING(joined_filters_keep_what_instances_keep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
