@@ -67,6 +67,9 @@ void world_create(struct world *world);
 uint64_t world_delivered(const struct world *world);
 /* Packet sockets that listen on vb, and tcx programs on its ingress. */
 unsigned int world_taps(const struct world *world);
+/* An XDP program on vb that takes every packet away, in the driver, until the descriptor is closed.
+ * Negative errno. */
+int world_drop_packets(const struct world *world);
 void world_enter_tap(const struct world *world);
 void world_leave_tap(const struct world *world);
 /* Share of all CPUs that was busy for half a second. */
@@ -248,12 +251,19 @@ enum {
 	RATE_SEND_SOCKET,
 	RATE_TRAFGEN,
 	RATE_TCPREPLAY,
+	RATE_TCPREPLAY_ONE,
 	RATE_TCPREPLAY_64,
 	RATE_REPLAY_64,
 	RATE_REPLAY_64_SOCKET,
 	RATE_TCPREPLAY_1514,
 	RATE_REPLAY_1514,
 	RATE_REPLAY_1514_SOCKET,
+	RATE_DROPPED, /* from here on the receiver drops in XDP */
+	RATE_SEND_DROPPED = RATE_DROPPED,
+	RATE_TRAFGEN_DROPPED,
+	RATE_TCPREPLAY_DROPPED,
+	RATE_TCPREPLAY_ONE_DROPPED,
+	RATE_TCPREPLAY_64_DROPPED,
 	N_RATES
 };
 enum { PACED_TCPREPLAY, PACED_REPLAY, N_PACED };

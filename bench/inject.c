@@ -3,6 +3,10 @@
  * Senders as child processes, all on the sender's CPU and through the same device. Rates are the
  * receiving device's counter over a time in the middle of a run, so that neither starting nor
  * reading files is part of them. Times are the kernel's receive stamps at the far end.
+ *
+ * What the receiver does with a packet happens on the sender's CPU, and takes longer than sending it
+ * the fastest way. So a repeated frame is measured with two receivers: the kernel's stack, and a
+ * program that takes packets away before it.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -56,6 +60,8 @@ static const char *const trafgen[] = {
 };
 static const char *const tcpreplay_repeat[] = { "tcpreplay", "-q",       "-i",      "va",
 						"-t",        "--loop=0", "MANY-64", NULL };
+static const char *const tcpreplay_one[] = { "tcpreplay", "-q",       "-i",  "va",
+					     "-t",        "--loop=0", "ONE", NULL };
 static const char *const tcpreplay_64[] = { TCPREPLAY, "-t", "--loop=0", "MANY-64", NULL };
 static const char *const tcpreplay_1514[] = { TCPREPLAY, "-t", "--loop=0", "MANY-1514", NULL };
 static const char *const replay_64[] = { REPLAY, "-t", "-l", "0", "MANY-64", NULL };
@@ -73,6 +79,8 @@ const struct injector rate_injectors[N_RATES] = {
 	[RATE_TRAFGEN] = { "trafgen", "trafgen", 64, trafgen },
 	[RATE_TCPREPLAY] = { "tcpreplay --topspeed", "tcpreplay_64_from_file", 64,
 			     tcpreplay_repeat },
+	[RATE_TCPREPLAY_ONE] = { "tcpreplay --topspeed, one packet", "tcpreplay_one_packet", 64,
+				 tcpreplay_one },
 	[RATE_TCPREPLAY_64] = { "tcpreplay --topspeed -K", "tcpreplay_64", 64, tcpreplay_64 },
 	[RATE_REPLAY_64] = { "npf replay -t -K", "npf_replay_64", 64, replay_64 },
 	[RATE_REPLAY_64_SOCKET] = { "npf replay -t -K, by socket", "npf_replay_64_socket", 64,
@@ -82,6 +90,14 @@ const struct injector rate_injectors[N_RATES] = {
 	[RATE_REPLAY_1514] = { "npf replay -t -K", "npf_replay_1514", 1514, replay_1514 },
 	[RATE_REPLAY_1514_SOCKET] = { "npf replay -t -K, by socket", "npf_replay_1514_socket", 1514,
 				      replay_1514_socket },
+	[RATE_SEND_DROPPED] = { "npf send", "npf_send_dropped", 64, send_one },
+	[RATE_TRAFGEN_DROPPED] = { "trafgen", "trafgen_dropped", 64, trafgen },
+	[RATE_TCPREPLAY_DROPPED] = { "tcpreplay --topspeed", "tcpreplay_64_from_file_dropped", 64,
+				     tcpreplay_repeat },
+	[RATE_TCPREPLAY_ONE_DROPPED] = { "tcpreplay --topspeed, one packet",
+					 "tcpreplay_one_packet_dropped", 64, tcpreplay_one },
+	[RATE_TCPREPLAY_64_DROPPED] = { "tcpreplay --topspeed -K", "tcpreplay_64_dropped", 64,
+					tcpreplay_64 },
 };
 const struct injector paced_injectors[N_PACED] = {
 	[PACED_TCPREPLAY] = { "tcpreplay -K", "tcpreplay", 0, tcpreplay_gaps },
@@ -265,6 +281,28 @@ static void measure_rate(struct inject *inject, unsigned int r)
 	series_add(&inject->injection->rate[r], (double)packets * 1e3 / (double)time);
 }
 
+/* Each round begins with another of the rows. */
+static void measure_rates(struct inject *inject, unsigned int round, unsigned int from,
+			  unsigned int to)
+{
+	for (unsigned int i = 0; i < to - from; i++)
+		measure_rate(inject, from + (round + i) % (to - from));
+}
+
+static void measure_dropped(struct inject *inject, unsigned int round)
+{
+	int drop = world_drop_packets(inject->world);
+
+	if (drop < 0) {
+		if (!round)
+			inject->missing(inject->data, "senders whose receiver drops in XDP",
+					strerror(-drop));
+		return;
+	}
+	measure_rates(inject, round, RATE_DROPPED, N_RATES);
+	close(drop);
+}
+
 /* ---- times ----------------------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
@@ -446,8 +484,8 @@ void inject_measure(struct injection *injection, const struct world *world, cons
 	make_traces(&inject);
 	for (unsigned int round = 0; round < rounds; round++) {
 		progress("injection", round, rounds);
-		for (unsigned int i = 0; i < N_RATES; i++)
-			measure_rate(&inject, (round + i) % N_RATES);
+		measure_rates(&inject, round, 0, RATE_DROPPED);
+		measure_dropped(&inject, round);
 		for (unsigned int i = 0; i < N_PACED; i++) {
 			measure_gaps(&inject, (round + i) % N_PACED);
 			measure_cpu(&inject, (round + i) % N_PACED);

@@ -21,9 +21,18 @@ static const struct {
 	double least;
 	const char *unit;
 } races[] = {
-	{ "repeat, 64 B: npf send", RATE_SEND, RATE_TCPREPLAY, LEAST_REPEAT_TCPREPLAY,
-	  "x tcpreplay" },
-	{ "repeat, 64 B: npf send", RATE_SEND, RATE_TRAFGEN, LEAST_REPEAT_TRAFGEN, "x trafgen" },
+	{ "repeat, received by the stack: npf send", RATE_SEND, RATE_TCPREPLAY,
+	  LEAST_REPEAT_TCPREPLAY, "x tcpreplay" },
+	{ "repeat, ... beside one packet of a file", RATE_SEND, RATE_TCPREPLAY_ONE,
+	  LEAST_REPEAT_TCPREPLAY, "x tcpreplay" },
+	{ "repeat, received by the stack: npf send", RATE_SEND, RATE_TRAFGEN, LEAST_REPEAT_TRAFGEN,
+	  "x trafgen" },
+	{ "repeat, dropped in XDP: npf send", RATE_SEND_DROPPED, RATE_TCPREPLAY_DROPPED,
+	  LEAST_REPEAT_TCPREPLAY, "x tcpreplay" },
+	{ "repeat, ... beside one packet of a file", RATE_SEND_DROPPED, RATE_TCPREPLAY_ONE_DROPPED,
+	  LEAST_REPEAT_TCPREPLAY, "x tcpreplay" },
+	{ "repeat, dropped in XDP: npf send", RATE_SEND_DROPPED, RATE_TRAFGEN_DROPPED,
+	  LEAST_REPEAT_TRAFGEN, "x trafgen" },
 	{ "distinct packets, 64 B: npf replay", RATE_REPLAY_64, RATE_TCPREPLAY_64,
 	  LEAST_DISTINCT_64, "x tcpreplay" },
 	{ "distinct packets, 1514 B: npf replay", RATE_REPLAY_1514, RATE_TCPREPLAY_1514,
@@ -31,9 +40,11 @@ static const struct {
 };
 #define N_RACES (sizeof(races) / sizeof(races[0]))
 
-/* The one that a sender is compared with in the table: tcpreplay, frames as long. */
+/* The one that a sender is compared with in the table: tcpreplay, frames as long, same receiver. */
 static unsigned int peer(unsigned int r)
 {
+	if (r >= RATE_DROPPED)
+		return RATE_TCPREPLAY_64_DROPPED;
 	return rate_injectors[r].size == 64 ? RATE_TCPREPLAY_64 : RATE_TCPREPLAY_1514;
 }
 
@@ -42,11 +53,13 @@ static void print_rates(const struct injection *injection, FILE *out)
 	fprintf(out,
 		"\nInjection on one CPU: packets that the receiving device counted\n"
 		"%-32s%8s%10s%10s%10s%17s\n",
-		"", "bytes", "Mpps", "least", "most", "x tcpreplay -K");
+		"received by the stack", "bytes", "Mpps", "least", "most", "x tcpreplay -K");
 	for (unsigned int r = 0; r < N_RATES; r++) {
 		const struct series *rate = &injection->rate[r];
 		double mpps = series_median(rate);
 
+		if (r == RATE_DROPPED)
+			fprintf(out, "dropped in XDP\n");
 		fprintf(out, "%-32s%8zu", rate_injectors[r].label, rate_injectors[r].size);
 		if (isnan(mpps))
 			fprintf(out, "%10s\n", "-");

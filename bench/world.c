@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <err.h>
 #include <fcntl.h>
+#include <linux/if_link.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -197,6 +198,26 @@ static unsigned int tcx_programs(const struct world *world)
 unsigned int world_taps(const struct world *world)
 {
 	return listening_sockets(world) + tcx_programs(world);
+}
+
+int world_drop_packets(const struct world *world)
+{
+	const struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_DROP },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_link_create_opts, driver, .flags = XDP_FLAGS_DRV_MODE);
+	int program = bpf_prog_load(BPF_PROG_TYPE_XDP, "bench_drop", "Dual BSD/GPL", code,
+				    sizeof(code) / sizeof(code[0]), NULL);
+	int link;
+
+	if (program < 0)
+		return program;
+	world_enter_tap(world);
+	link = bpf_link_create(program, (int)world->vb, BPF_XDP, &driver);
+	world_leave_tap(world);
+	close(program);
+	return link;
 }
 
 static void read_cpu_times(uint64_t *idle, uint64_t *all)
