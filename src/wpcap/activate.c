@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening and closing a live capture on NPF, in the steps of the original. */
-#include <dlfcn.h>
 #include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "wpcap/run.h"
+#include "wpcap/dropin/dropin.h"
 #include "wpcap/wpcap.h"
 
 #define LARGEST_SNAPLEN 262144
@@ -152,14 +151,13 @@ static void close_adapter(pcap_t *p)
 	p->instance = NULL;
 }
 
-/* Where a program that was started by npf run is told what is at hand. */
+/* Where a program that knows nothing of us is told what is at hand. */
 static void find_at_hand(pcap_t *p)
 {
-	uint8_t *all = dlsym(RTLD_DEFAULT, "npf_run_at_hand");
 	int fd = pcap_get_selectable_fd(p);
 
-	if (all && fd >= 0 && fd < RUN_DESCRIPTORS)
-		p->at_hand = &all[fd];
+	if (npf_dropin_at_hand && fd >= 0 && fd < DROPIN_DESCRIPTORS)
+		p->at_hand = &npf_dropin_at_hand[fd];
 }
 
 int pcap_activate_win32(pcap_t *p)

@@ -22,7 +22,7 @@
 
 /* ---- batches ------------------------------------------------------------------------------- */
 
-/* To whoever selects, under npf run. */
+/* To whoever selects, in a program that knows nothing of us. */
 static void tell_at_hand(const pcap_t *p, bool at_hand)
 {
 	if (p->at_hand)

@@ -72,6 +72,12 @@ static const char *find_library(void)
 
 /* ---- loading ------------------------------------------------------------------------------- */
 
+/* dlopen() may be ours: it would give us. */
+static void *open_library(const char *path, int flags)
+{
+	return dlmopen(LM_ID_BASE, path, flags);
+}
+
 /* The dynamic linker knows files by their inode; this is another one. */
 static int copy_file(const char *path)
 {
@@ -104,17 +110,17 @@ static void *load_copy(const char *path)
 	if (fd < 0)
 		return NULL;
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-	library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+	library = open_library(name, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
 	close(fd);
 	return library;
 }
 
 static void *load(const char *path)
 {
-	void *loaded = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+	void *loaded = open_library(path, RTLD_NOW | RTLD_NOLOAD);
 
 	if (!loaded)
-		return dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+		return open_library(path, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
 	dlclose(loaded);
 	return load_copy(path);
 }

@@ -18,6 +18,7 @@
  *   filter.c      compiling and installing; filter_here.c filtering what was read; engine.c
  *                 bpf_filter() and pcap_offline_filter()
  *   extensions.c  WinPcap's additions; send.c send queues; source.c source strings
+ *   dropin        libwpcap in libpcap's place
  */
 #ifndef NPF_WPCAP_H
 #define NPF_WPCAP_H
@@ -70,7 +71,7 @@ struct pcap {
 	bool lasting;              /* it is known that the descriptor is readable meanwhile */
 	struct npf_packet ahead;   /* the next one, */
 	bool has_ahead;            /* if it was looked for and found */
-	uint8_t *at_hand;          /* run.h's, of our descriptor; NULL: not there */
+	uint8_t *at_hand;          /* dropin.h's, of our descriptor; NULL: not there */
 	struct pcap_pkthdr header; /* of pcap_next() */
 	uint8_t record[64];        /* of statistics */
 	struct pcap_samp sampling;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * npf run's select(), end to end: libwpcap tells it which captures have packets at hand. This program
- * exports what npf-run.so does, so that libwpcap finds it.
+ * The drop-in's select(), end to end: libwpcap tells it which captures have packets at hand. This
+ * program exports what the drop-in has, so that libwpcap finds it.
  */
 #include "wpcap/capture.h"
 
 #include <sys/select.h>
 
-#include "wpcap/run.h"
+#include "wpcap/dropin/dropin.h"
 
 static int ask(int fd)
 {
@@ -43,13 +43,13 @@ static void dispatch_tells_until_the_last_packet(void **in)
 	struct state *state = *in;
 	int fd = begin(state), n = 0;
 
-	assert_int_equal(npf_run_at_hand[fd], 1);
+	assert_int_equal(npf_dropin_at_hand[fd], 1);
 	assert_int_equal(ask(fd), 1);
 	assert_int_equal(pcap_dispatch(state->p, 1, count, (u_char *)&n), 1);
-	assert_int_equal(npf_run_at_hand[fd], 1);
+	assert_int_equal(npf_dropin_at_hand[fd], 1);
 	assert_int_equal(ask(fd), 1);
 	assert_int_equal(pcap_dispatch(state->p, 1, count, (u_char *)&n), 1);
-	assert_int_equal(npf_run_at_hand[fd], 0);
+	assert_int_equal(npf_dropin_at_hand[fd], 0);
 	assert_int_equal(ask(fd), 0);
 }
 
@@ -59,9 +59,9 @@ static void nothing_is_told_of_a_packet_that_next_gave(void **in)
 	int fd = begin(state);
 
 	assert_frames(state, 1, 1);
-	assert_int_equal(npf_run_at_hand[fd], 0);
+	assert_int_equal(npf_dropin_at_hand[fd], 0);
 	assert_frames(state, 2, 1);
-	assert_int_equal(npf_run_at_hand[fd], 0);
+	assert_int_equal(npf_dropin_at_hand[fd], 0);
 }
 
 static void a_closed_capture_has_nothing(void **in)
@@ -69,10 +69,10 @@ static void a_closed_capture_has_nothing(void **in)
 	struct state *state = *in;
 	int fd = begin(state);
 
-	assert_int_equal(npf_run_at_hand[fd], 1);
+	assert_int_equal(npf_dropin_at_hand[fd], 1);
 	pcap_close(state->p);
 	state->p = NULL;
-	assert_int_equal(npf_run_at_hand[fd], 0);
+	assert_int_equal(npf_dropin_at_hand[fd], 0);
 }
 
 int main(void)

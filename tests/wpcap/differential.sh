@@ -1,26 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# differential.sh TRANSCRIPT LIBWPCAP LIBPACKET LIBNPF: the same program hears the same from libpcap and
-# from libwpcap, but for the differences that CAVEATS.md tells.
+# differential.sh TRANSCRIPT DROPIN: the same program hears the same from libpcap and from libwpcap, but
+# for the differences that CAVEATS.md tells.
 set -eu
-transcript=$1
+transcript=$1 dropin=$2
 
 skip() {
 	echo "skipped: $*"
 	exit 77
 }
-! nm -D "$2" | grep -q '__[at]san_init' || skip "libpcap cannot be loaded privately so"
+! nm -D "$dropin" | grep -q '__[at]san_init' || skip "libpcap cannot be loaded privately so"
 if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
 	unshare --net true 2>/dev/null || skip "network namespaces need root"
 	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/lib"
-cp "$2" "$work/lib/libpcap.so.0.8"
-cp "$3" "$work/lib/libpacket.so.0"
-cp "$4" "$work/lib/libnpf.so.0"
 
 [ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 ip link set lo up
@@ -39,7 +35,7 @@ unset LD_LIBRARY_PATH
 vanishing
 timeout 20 "$transcript" >"$work/libpcap"
 vanishing
-LD_LIBRARY_PATH=$work/lib timeout 20 "$transcript" >"$work/libwpcap"
+LD_LIBRARY_PATH=$(dirname "$dropin") timeout 20 "$transcript" >"$work/libwpcap"
 grep -q 'library: .* on npf' "$work/libwpcap"
 if grep -q 'library: .* on npf' "$work/libpcap"; then
 	exit 1

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# dropin.sh EQUALS LIBWPCAP LIBPACKET LIBNPF TRAFFIC: tcpdump on libpcap and the same tcpdump on
-# libwpcap, side by side on the same traffic, store the same packets. EQUALS (equals_tcpdump.sh)
-# compares "npf capture" with tcpdump: here a command of that form runs tcpdump on libwpcap.
+# dropin.sh EQUALS DROPIN TRAFFIC: tcpdump on libpcap and the same tcpdump on libwpcap, side by side on
+# the same traffic, store the same packets. EQUALS (equals_tcpdump.sh) compares "npf capture" with
+# tcpdump: here a command of that form runs tcpdump on libwpcap.
 set -eu
 
 case ${1:-} in
@@ -23,7 +23,7 @@ capture)
 		esac
 		shift
 	done
-	LD_LIBRARY_PATH=$DROPIN exec tcpdump "${arguments[@]}"
+	LD_PRELOAD=$DROPIN exec tcpdump "${arguments[@]}"
 	;;
 veth | lo)
 	"$TRAFFIC" "$@"
@@ -40,11 +40,6 @@ if nm -D "$2" | grep -q '__[at]san_init'; then
 	echo "skipped: libpcap cannot be loaded privately under this sanitizer"
 	exit 77
 fi
-DROPIN=$(mktemp -d)
-trap 'rm -rf "$DROPIN"' EXIT
-cp "$2" "$DROPIN/libpcap.so.0.8"
-cp "$3" "$DROPIN/libpacket.so.0"
-cp "$4" "$DROPIN/libnpf.so.0"
-export DROPIN NPF_TEST_HOOKS=auto TRAFFIC=$5
+export DROPIN=$2 NPF_TEST_HOOKS=auto TRAFFIC=$3
 unset NPF_TEST_REQUIRE
 "$equals" "$0" "$0"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* npf run's select(): what it answers by itself, and what it leaves to the kernel. */
+/* The drop-in's select(): what it answers by itself, and what it leaves to the kernel. */
 #include "lib/check.h"
 
 #include <sys/select.h>
 #include <unistd.h>
 
-#include "wpcap/run.h"
+#include "wpcap/dropin/dropin.h"
 
 /* Two pipes that nobody writes to; the kernel says that there is nothing to read. */
 static int first, second;
@@ -43,10 +43,10 @@ static void a_descriptor_with_packets_at_hand_is_readable(void **state)
 {
 	(void)state;
 	assert_int_equal(ask(second + 1, false, false), 0);
-	npf_run_at_hand[first] = 1;
+	npf_dropin_at_hand[first] = 1;
 	assert_int_equal(ask(first + 1, false, false), 1);
 	assert_int_equal(ask(FD_SETSIZE, false, false), 1);
-	npf_run_at_hand[first] = 0;
+	npf_dropin_at_hand[first] = 0;
 	assert_int_equal(ask(first + 1, false, false), 0);
 }
 
@@ -55,11 +55,11 @@ static void all_else_is_the_kernels(void **state)
 	struct timeval timeout = { 0 };
 
 	(void)state;
-	npf_run_at_hand[first] = 1;
+	npf_dropin_at_hand[first] = 1;
 	assert_int_equal(ask(second + 1, true, false), 0);
 	assert_int_equal(ask(first + 1, false, true), 0);
 	assert_int_equal(select(0, NULL, NULL, NULL, &timeout), 0);
-	npf_run_at_hand[first] = 0;
+	npf_dropin_at_hand[first] = 0;
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * npf run: another program, with libwpcap in the place of libpcap. The dynamic linker does it: the
- * library is loaded first, and its functions are found before libpcap's.
+ * drop-in (src/wpcap/dropin) is loaded first, and its functions are found before libpcap's.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -15,9 +15,7 @@
 
 #include "tool.h"
 
-#define LIBRARY "libwpcap.so.0"
-#define DROP_IN "npf-libpcap"
-#define MODULE  DROP_IN "/npf-run.so"
+#define LIBRARY "libpcap.so.0.8"
 
 /* As env(1) and shells have it. */
 #define EXIT_CANNOT_RUN 126
@@ -44,7 +42,7 @@ static bool beside(char path[PATH_MAX])
 	if (!slash)
 		return false;
 	*slash = '\0';
-	return snprintf(path, PATH_MAX, "%s/../src/wpcap/" LIBRARY, self) < PATH_MAX &&
+	return snprintf(path, PATH_MAX, "%s/../src/wpcap/dropin/" LIBRARY, self) < PATH_MAX &&
 	       readable(path);
 }
 
@@ -58,48 +56,23 @@ static bool find_library(char path[PATH_MAX])
 	}
 	if (beside(path))
 		return true;
-	snprintf(path, PATH_MAX, "%s", NPF_LIBDIR "/" LIBRARY);
+	snprintf(path, PATH_MAX, "%s", NPF_LIBDIR "/npf-libpcap/" LIBRARY);
 	return readable(path);
 }
 
-/* Before what the environment has there already. */
-static int put_before(const char *variable, const char *first)
+/* Before what is to be preloaded already. */
+static int preload(const char *library)
 {
-	const char *others = getenv(variable);
+	const char *others = getenv("LD_PRELOAD");
 	char *all;
 	int err;
 
-	if (asprintf(&all, "%s%s%s", first, others && *others ? ":" : "", others ? others : "") < 0)
+	if (asprintf(&all, "%s%s%s", library, others && *others ? ":" : "", others ? others : "") <
+	    0)
 		return -1;
-	err = setenv(variable, all, 1);
+	err = setenv("LD_PRELOAD", all, 1);
 	free(all);
 	return err;
-}
-
-/* A file or folder beside the library: into an environment variable, where it is there. */
-static int put_neighbour(const char *variable, const char *library, const char *name)
-{
-	int length = (int)(strrchr(library, '/') - library), err = 0;
-	char *path;
-
-	if (asprintf(&path, "%.*s/%s", length, library, name) < 0)
-		return -1;
-	if (readable(path))
-		err = put_before(variable, path);
-	free(path);
-	return err;
-}
-
-/*
- * Programs that load libpcap by its name while they run look into the handle that they got, not for
- * who was first: beside the library is a folder in which it has that name. The module beside it keeps
- * rights and saves system calls (src/wpcap/run.h).
- */
-static int preload(const char *library)
-{
-	if (put_neighbour("LD_PRELOAD", library, MODULE) || put_before("LD_PRELOAD", library))
-		return -1;
-	return put_neighbour("LD_LIBRARY_PATH", library, DROP_IN);
 }
 
 /* ---- the program --------------------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * For npf run: programs such as dumpcap keep, of all rights, those that a packet socket wants, before
- * they open an adapter. NPF wants two more, so those stay as long as the packet socket's do.
+ * Programs such as dumpcap keep, of all rights, those that a packet socket wants, before they open an
+ * adapter. NPF wants two more, so those stay as long as the packet socket's do.
  */
-#include "wpcap/run.h"
+#include "wpcap/dropin/dropin.h"
 
 #include <dlfcn.h>
 #include <linux/capability.h>
@@ -64,7 +64,7 @@ static int set_with_more(cap_t caps)
 	return result;
 }
 
-RUN_EXPORT int cap_set_proc(cap_t caps)
+DROPIN_EXPORT int cap_set_proc(cap_t caps)
 {
 	if (!find())
 		return -1;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * For npf run: programs such as dumpcap wait in select() before each packet, which takes longer than
- * all else they do with it. While libwpcap has packets of a capture at hand, its descriptor is
- * readable, and who waits for that one only is told so here.
+ * Programs such as dumpcap wait in select() before each packet, which takes longer than all else they
+ * do with it. While libwpcap has packets of a capture at hand, its descriptor is readable, and who
+ * waits for that one only is told so here.
  */
-#include "wpcap/run.h"
+#include "wpcap/dropin/dropin.h"
 
 #include <dlfcn.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/select.h>
 
-RUN_EXPORT uint8_t npf_run_at_hand[RUN_DESCRIPTORS];
+uint8_t npf_dropin_at_hand[DROPIN_DESCRIPTORS];
 
 typedef int select_function(int n, fd_set *read, fd_set *write, fd_set *except,
 			    struct timeval *timeout);
@@ -43,12 +43,12 @@ static int only_one(int n, const fd_set *set)
 	return found < n ? found : -1;
 }
 
-RUN_EXPORT int select(int n, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout)
+DROPIN_EXPORT int select(int n, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout)
 {
-	if (read && !write && !except && n > 0 && n <= RUN_DESCRIPTORS) {
+	if (read && !write && !except && n > 0 && n <= DROPIN_DESCRIPTORS) {
 		int fd = only_one(n, read);
 
-		if (fd >= 0 && __atomic_load_n(&npf_run_at_hand[fd], __ATOMIC_RELAXED))
+		if (fd >= 0 && __atomic_load_n(&npf_dropin_at_hand[fd], __ATOMIC_RELAXED))
 			return 1;
 	}
 	return libcs()(n, read, write, except, timeout);

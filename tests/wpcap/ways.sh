@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# ways.sh NPF DROPIN LOADER LINKED GUEST: every way in which the manual puts NPF under a program that
+# knows nothing of it, for programs that are linked with libpcap and for those that load it.
+#
+# shellcheck disable=SC2317 # functions that are called by name
+set -eu
+npf=$1 dropin=$2 loader=$3 linked=$4 guest=$(basename "$5")
+
+skip() {
+	echo "skipped: $*"
+	exit 77
+}
+! nm -D "$npf" | grep -q '__[at]san_init' || skip "nothing can be preloaded with this sanitizer"
+if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
+	unshare --net true 2>/dev/null || skip "network namespaces need root"
+	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
+fi
+ip link set lo up
+unset LD_LIBRARY_PATH LD_PRELOAD
+libpcap=$(ldd "$linked" | awk '$1 ~ /^libpcap/ { print $3 }')
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+by_run() { "$npf" run -- "$@"; }
+by_preload() { LD_PRELOAD=$dropin "$@"; }
+by_folder() { LD_LIBRARY_PATH=$(dirname "$dropin") "$@"; }
+
+status=0
+expect() { # pattern, command...
+	local pattern=$1
+	shift
+	timeout 20 bash -c "$(declare -f by_run by_preload by_folder)"'; npf=$0 dropin=$1; "${@:2}"' \
+		"$npf" "$dropin" "$@" >"$work/out" 2>&1 || true
+	if tr '\n' ' ' <"$work/out" | grep -qE -e "$pattern"; then
+		echo "ok    $*"
+	else
+		echo "FAIL  $*: not $pattern, but"
+		cat "$work/out"
+		status=1
+	fi
+}
+
+captured='47 of 47 bytes $'
+expect "^libpcap version [0-9.]+ [^,]*$captured" env "$loader" libpcap.so.0.8
+for way in run preload folder; do
+	expect "^libpcap version .*, on npf.* $captured" by_$way "$linked" ''
+	for name in libpcap.so.0.8 libpcap.so.1 libpcap.so; do
+		expect "^libpcap version .*, on npf.* $captured" by_$way "$loader" "$name"
+	done
+	# A program's own libraries are found as before.
+	expect '^loaded, without' by_$way "$loader" "$guest"
+	expect 'cannot open' by_$way "$loader" nothing.so
+done
+for way in run preload; do
+	expect "^libpcap version .*, on npf.* $captured" by_$way "$loader" "$libpcap"
+	expect "^libpcap version .*, on npf.* $captured" by_$way "$linked" "$libpcap"
+done
+exit $status
