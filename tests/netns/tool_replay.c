@@ -89,7 +89,7 @@ static void filters(void **state)
 	tool_run(tool, 0, WORDS(REPLAY, trace.path, "-l", "0", "--", "tcp"));
 	tool_counts(tool, 0);
 	tool_run(tool, 2, WORDS(REPLAY, trace.path, "--", "no", "such", "filter"));
-	tool_assert_complains(tool, "filter: ");
+	tool_assert_complains(tool, "filter 'no such filter': ");
 	tool_expect_no_more(tool);
 	trace_free(&trace);
 }

@@ -41,7 +41,7 @@ _npf_options()
 		;;
 	stat) echo --interface --no-promiscuous --interval --count --once --json --hook --help ;;
 	send)
-		echo --interface --hex --file --force --pad --set --seed --checksums --repeat --rate \
+		echo --interface --hex --file --raw --force --pad --set --seed --checksums --repeat --rate \
 			--path --no-loopback --late --json --help
 		;;
 	replay)
@@ -72,7 +72,7 @@ _npf()
 		return
 	fi
 	case $before in
-	-w | --write | -r | --read | --file | --hosts | --nets | --ports | --graph | --check | -F | \
+	-w | --write | -r | --read | --file | --raw | --hosts | --nets | --ports | --graph | --check | -F | \
 		--program | filter)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return

@@ -1,46 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * npf capture -r: a savefile through the same filter and the same outputs. libpcap reads.
+ * npf capture -r: a savefile through the same filter and the same outputs.
  */
-#include <pcap/pcap.h>
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "capture.h"
 #include "ui/signals.h"
+#include "ui/trace.h"
 
-static int set_filter(pcap_t *handle, const char *expression)
+/* A pipe has nothing now: somebody may wait for what came until here. */
+static void hand_on(void *data)
 {
-	struct bpf_program program;
-	int err;
+	struct npf_output *output = data;
 
-	if (!*expression)
-		return 0;
-	if (pcap_compile(handle, &program, expression, 1, PCAP_NETMASK_UNKNOWN))
-		return -1;
-	err = pcap_setfilter(handle, &program);
-	pcap_freecode(&program);
-	return err;
+	if (output->command)
+		npf_output_batch_end(output);
 }
 
-/* What pcap_next_ex() said last: -2 at the end of the file. */
-static int copy_packets(pcap_t *handle, const struct npf_match *sets, uint64_t count,
-			struct npf_output *output)
+/* What npf_trace_next() said last. */
+static int copy_packets(struct npf_trace *trace, const struct npf_match *sets, uint64_t count,
+			struct npf_output *output, char error[NPF_ERROR_SIZE])
 {
-	struct pcap_pkthdr *header;
-	const u_char *data;
-	int result = -2;
+	struct npf_packet packet;
+	int result = 0;
 
 	while (output->packets < count && !npf_signals_stopped() &&
-	       (result = pcap_next_ex(handle, &header, &data)) == 1) {
-		struct npf_packet packet = {
-			.time = (uint64_t)header->ts.tv_sec * 1000000000u +
-				(uint64_t)header->ts.tv_usec,
-			.caplen = header->caplen,
-			.len = header->len,
-			.data = data,
-		};
-
-		if (sets && !npf_match_run(sets, data, header->caplen))
+	       (result = npf_trace_next(trace, &packet, error)) == 1) {
+		if (sets && !npf_match_run(sets, packet.data, packet.caplen))
 			continue;
 		/* A savefile is written from where packets lie, and libpcap reuses the memory. */
 		if (!npf_output_packet(output, &packet) ||
@@ -51,28 +38,27 @@ static int copy_packets(pcap_t *handle, const struct npf_match *sets, uint64_t c
 }
 
 static int copy(const struct npf_command *command, const struct npf_capture_options *options,
-		pcap_t *handle)
+		struct npf_trace *trace, struct npf_output *output)
 {
 	struct npf_output_options output_options = options->output;
-	struct npf_output output;
+	char error[NPF_ERROR_SIZE];
 	struct npf_match *sets;
 	int code, result;
 
-	output_options.link_type = npf_expression_link_type(pcap_datalink(handle));
-	output_options.snaplen = (uint32_t)pcap_snapshot(handle);
+	output_options.link_type = trace->link_type;
+	output_options.snaplen = trace->snaplen;
 	code = npf_set_options_match(&options->sets, command, output_options.link_type, &sets);
 	if (!code)
-		code = npf_output_open(&output, command, &output_options);
+		code = npf_output_open(output, command, &output_options);
 	if (code) {
 		npf_set_options_match_free(sets);
 		return code;
 	}
-	result = copy_packets(handle, sets, options->count, &output);
+	result = copy_packets(trace, sets, options->count, output, error);
 	npf_set_options_match_free(sets);
-	code = npf_output_close(&output);
-	if (result == -1 && !npf_signals_stopped())
-		return npf_tool_fail(command, EXIT_FAILED, "%s: %s", options->read,
-				     pcap_geterr(handle));
+	code = npf_output_close(output);
+	if (result < 0)
+		return npf_tool_fail(command, EXIT_FAILED, "%s: %s", options->read, error);
 	return code;
 }
 
@@ -88,23 +74,20 @@ static bool is_own_input(const struct npf_capture_options *options)
 
 int npf_capture_offline(const struct npf_command *command, const struct npf_capture_options *options)
 {
-	char error[PCAP_ERRBUF_SIZE];
-	pcap_t *handle;
-	int code;
+	struct npf_output output = { .command = NULL };
+	struct npf_trace trace = { .stop_fd = npf_signals_fd(), .idle = hand_on, .data = &output };
+	char error[NPF_ERROR_SIZE];
+	int code, err;
 
 	if (is_own_input(options))
 		return npf_tool_fail(command, EXIT_FAILED,
 				     "%s: that is the input: choose another file",
 				     options->output.file);
-	handle = pcap_open_offline_with_tstamp_precision(options->read, PCAP_TSTAMP_PRECISION_NANO,
-							 error);
-	if (!handle)
-		return npf_tool_fail(command, EXIT_FAILED, "%s", error);
-	if (set_filter(handle, options->expression))
-		code = npf_tool_usage(command, "filter '%s': %s", options->expression,
-				      pcap_geterr(handle));
-	else
-		code = copy(command, options, handle);
-	pcap_close(handle);
+	err = npf_trace_open(&trace, options->read, options->expression, error);
+	if (err)
+		return npf_tool_fail(command, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED, "%s",
+				     error);
+	code = copy(command, options, &trace, &output);
+	npf_trace_close(&trace);
 	return code;
 }

@@ -309,7 +309,7 @@ static int run_work(struct work *work)
 	struct stat status;
 	int code;
 
-	if (source_open(&work->source, work->options.in))
+	if (source_open(&work->source, work->options.in, NULL))
 		return fail_in(work, work->source.error);
 	if (work->options.out && sink_open(&work->sink, work->options.out,
 					   fstat(work->source.fd, &status) ? NULL : &status))

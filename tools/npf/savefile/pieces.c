@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kind.h"
+
 #define MAGIC_MICRO    0xA1B2C3D4u
 #define MAGIC_NANO     0xA1B23C4Du
 #define MAGIC_MODIFIED 0xA1B2CD34u /* eight more bytes in every record's header */
@@ -516,7 +518,7 @@ static int begin(struct trace *trace, const uint8_t *at, size_t n, struct trace_
 		return take_ng(trace, at, n, batch, need);
 	}
 	if (!is_pcap(trace, magic))
-		return fail(trace, "this is neither pcap nor pcapng");
+		return fail(trace, "%s", npf_kind_no_savefile(npf_kind_of(at, n)));
 	return begin_pcap(trace, at, n, batch, need);
 }
 

@@ -12,15 +12,13 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "kind.h"
 #include "ui/signals.h"
 
 /* Of reading. Larger ones leave the caches next to the processor, smaller ones cost calls. */
 #define BLOCK        (256u << 10)
 #define PAGE         4096u
 #define GZIP_OR_ZLIB 47 /* inflateInit2(): recognise the header, largest window */
-
-static const uint8_t gzip_magic[] = { 0x1F, 0x8B };
-static const uint8_t zstd_magic[] = { 0x28, 0xB5, 0x2F, 0xFD };
 
 struct unpacker {
 	bool is_zstd;
@@ -51,7 +49,7 @@ static ssize_t read_some(struct source *source, uint8_t *to, size_t size)
 	ssize_t n;
 
 	/* A pipe may have nothing for long. */
-	if (!source->regular && !npf_signals_wait(source->fd, UINT64_MAX))
+	if (!source->regular && !source->waiter.wait(source->waiter.data, source->fd))
 		return fail(source, -EINTR, "interrupted");
 	do
 		n = read(source->fd, to, size);
@@ -178,20 +176,15 @@ static void stop_unpacking(struct source *source)
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
-static bool begins_with(const struct source *source, const uint8_t *magic, size_t n)
-{
-	return source->n >= n && !memcmp(source->at, magic, n);
-}
-
 /* Is the file packed? Then what was looked at becomes the unpacker's. */
 static int recognise(struct source *source)
 {
-	bool is_zstd = begins_with(source, zstd_magic, sizeof(zstd_magic));
+	enum npf_kind kind = npf_kind_of(source->at, source->n);
 	int err;
 
-	if (!is_zstd && !begins_with(source, gzip_magic, sizeof(gzip_magic)))
+	if (kind != NPF_KIND_ZSTD && kind != NPF_KIND_GZIP)
 		return 0;
-	err = start_unpacking(source, is_zstd);
+	err = start_unpacking(source, kind == NPF_KIND_ZSTD);
 	if (err)
 		return err;
 	memcpy(source->unpacker->packed, source->at, source->n);
@@ -202,12 +195,19 @@ static int recognise(struct source *source)
 	return 0;
 }
 
-int source_open(struct source *source, const char *name)
+static bool wait_for_signals(void *data, int fd)
+{
+	(void)data;
+	return npf_signals_wait(fd, UINT64_MAX);
+}
+
+int source_open(struct source *source, const char *name, const struct source_waiter *waiter)
 {
 	struct stat status;
 	int err;
 
 	memset(source, 0, sizeof(*source));
+	source->waiter = waiter ? *waiter : (struct source_waiter){ .wait = wait_for_signals };
 	source->fd = strcmp(name, "-") ? open(name, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
 	if (source->fd < 0 || fstat(source->fd, &status))
 		return fail_errno(source);
@@ -218,7 +218,7 @@ int source_open(struct source *source, const char *name)
 		source->size = (uint64_t)status.st_size;
 		posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	}
-	err = source_fill(source, sizeof(zstd_magic));
+	err = source_fill(source, NPF_KIND_BYTES);
 	return err ? err : recognise(source);
 }
 

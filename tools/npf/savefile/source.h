@@ -16,6 +16,12 @@
 
 struct unpacker;
 
+/* Waits until fd, which is no regular file, is readable; false: reading shall end. */
+struct source_waiter {
+	bool (*wait)(void *data, int fd);
+	void *data;
+};
+
 struct source {
 	const uint8_t *at; /* n bytes are here now */
 	size_t n;
@@ -25,18 +31,20 @@ struct source {
 
 	int fd;
 	bool regular;
+	struct source_waiter waiter;
 	uint8_t *memory;
 	size_t capacity;
 	struct unpacker *unpacker; /* NULL: as they are */
 	char error[160];
 };
 
-/* "-" is standard input. Negative errno, source->error is the reason. */
-int source_open(struct source *source, const char *name);
+/* "-" is standard input. waiter NULL: until a signal comes (signals.h). Negative errno,
+ * source->error is the reason. */
+int source_open(struct source *source, const char *name, const struct source_waiter *waiter);
 void source_close(struct source *source);
 
 /* See to it that need bytes are there, or that the file has ended. Moves them: what pointed at
- * them is void. Negative errno as above, -EINTR when a signal came (signals.h). */
+ * them is void. Negative errno as above, -EINTR when reading shall end. */
 int source_fill(struct source *source, size_t need);
 void source_skip(struct source *source, size_t n);
 

@@ -117,10 +117,10 @@ static double share_done(const struct npf_feed *feed)
 		return (double)feed->taken / (double)options->limit;
 	if (options->loops == UINT64_MAX)
 		return -1;
-	if (feed->trace.handle && !feed->trace.size)
+	if (feed->trace.handle && !feed->trace.source.size)
 		return -1;
 	if (feed->trace.handle)
-		files += (double)feed->trace.offset / (double)feed->trace.size;
+		files += (double)feed->trace.source.done / (double)feed->trace.source.size;
 	return ((double)feed->pass + files / (double)options->n_files) / (double)options->loops;
 }
 

@@ -234,9 +234,9 @@ const struct npf_command npf_command_replay = {
 	.summary = "send the packets of a file, on time or as fast as it goes",
 	.help = "usage: npf replay -i NAME [OPTION...] FILE... [-- FILTER]\n\n"
 		"Send the packets of pcap and pcapng files that FILTER (tcpdump's language) "
-		"accepts, one\nfile after the other, each packet at its recorded time. - is "
-		"standard input. Ctrl-C ends.\nThe summary tells what was asked, handed over and "
-		"confirmed by the adapter's counter,\nand how late packets were.\n\n"
+		"accepts, one\nfile after the other, each packet at its recorded time; those packed by gzip "
+		"or zstd are\nunpacked. - is standard input. Ctrl-C ends. The summary tells what was asked, "
+		"handed over\nand confirmed by the adapter's counter, and how late packets were.\n\n"
 		"  -i, --interface NAME   adapter to send on\n"
 		"how fast:\n"
 		"  -x, --multiplier X     so many times as fast as recorded (default 1)\n"

@@ -12,6 +12,7 @@
 
 #include "checksum.h"
 #include "hex.h"
+#include "savefile/kind.h"
 #include "sending.h"
 #include "ui/signals.h"
 #include "template.h"
@@ -21,11 +22,11 @@
 #define CHUNK_SIZE (4u << 20)   /* bytes of them, at most */
 #define LEAD       UINT64_C(1000000)
 
-enum { HEX = 256, FILE_NAME, SET, SEED, PAD, CHECKSUMS, RATE, FORCE };
+enum { HEX = 256, FILE_NAME, RAW, SET, SEED, PAD, CHECKSUMS, RATE, FORCE };
 
 struct options {
 	struct npf_sending_options sending;
-	const char *hex, *file;
+	const char *hex, *file, *raw; /* one of them */
 	struct npf_template template;
 	struct npf_pace pace; /* NPF_PACE_TOP when none was given */
 	uint64_t repeat;      /* UINT64_MAX without end */
@@ -48,49 +49,100 @@ static int fail(const char *format, const char *name, const char *text)
 	return npf_tool_fail(&npf_command_send, EXIT_FAILED, format, name, text);
 }
 
+/* One frame goes out; whoever wanted all of the file finds them with npf replay. */
+static void tell_more(struct npf_trace *trace, const char *name)
+{
+	struct npf_packet packet;
+	char error[NPF_ERROR_SIZE];
+
+	if (npf_trace_next(trace, &packet, error) == 1)
+		npf_tool_fail(&npf_command_send, EXIT_OK,
+			      "%s: its first packet is the frame; npf replay sends all of them",
+			      name);
+}
+
+static int take_packet(struct frame *frame, struct npf_trace *trace, const char *name)
+{
+	struct npf_packet packet;
+	char error[NPF_ERROR_SIZE];
+	int result = npf_trace_next(trace, &packet, error);
+
+	if (result != 1)
+		return fail("%s: %s", name, result ? error : "there is no packet in it");
+	if (packet.caplen < packet.len || packet.caplen > FRAME_ROOM)
+		return fail("%s: %s", name, "its first packet was cut short by the capture");
+	memcpy(frame->bytes, packet.data, packet.caplen);
+	frame->size = packet.caplen;
+	frame->link_type = trace->link_type;
+	frame->from_trace = true;
+	tell_more(trace, name);
+	return EXIT_OK;
+}
+
 static int first_packet(struct frame *frame, const char *name)
 {
 	struct npf_trace trace = { .stop_fd = npf_signals_fd() };
-	struct npf_packet packet;
 	char error[NPF_ERROR_SIZE];
-	int result, code = EXIT_OK;
+	int code;
 
 	if (npf_trace_open(&trace, name, NULL, error))
-		return fail("%s%s", "", error);
-	result = npf_trace_next(&trace, &packet, error);
-	if (result != 1) {
-		code = fail("%s: %s", name, result ? error : "there is no packet in it");
-	} else if (packet.caplen < packet.len || packet.caplen > FRAME_ROOM) {
-		code = fail("%s: %s", name, "its first packet was cut short by the capture");
-	} else {
-		memcpy(frame->bytes, packet.data, packet.caplen);
-		frame->size = packet.caplen;
-		frame->link_type = trace.link_type;
-		frame->from_trace = true;
-	}
+		return fail("%s%s", error, "");
+	code = take_packet(frame, &trace, name);
 	npf_trace_close(&trace);
 	return code;
 }
 
-static int read_file(struct frame *frame, const char *name)
+/* The bytes of a file, FRAME_ROOM at most. */
+static int read_bytes(struct frame *frame, const char *name, bool *too_long)
 {
 	FILE *file = fopen(name, "re");
-	bool long_file;
+	int code = EXIT_OK;
 
 	if (!file)
 		return fail("%s: %s", name, strerror(errno));
 	frame->size = fread(frame->bytes, 1, FRAME_ROOM, file);
-	long_file = !feof(file) && fgetc(file) != EOF;
-	if (ferror(file)) {
-		fclose(file);
-		return fail("%s: %s", name, strerror(EIO));
-	}
+	*too_long = !feof(file) && fgetc(file) != EOF;
+	if (ferror(file))
+		code = fail("%s: %s", name, strerror(EIO));
 	fclose(file);
-	if (frame->size >= 4 && npf_trace_magic(frame->bytes))
+	return code;
+}
+
+/* A file that is no frame, most likely, is not sent as one by accident. */
+static int read_file(struct frame *frame, const char *name)
+{
+	bool too_long;
+	enum npf_kind kind;
+	int code = read_bytes(frame, name, &too_long);
+
+	if (code)
+		return code;
+	kind = npf_kind_of(frame->bytes, frame->size);
+	switch (kind) {
+	case NPF_KIND_PCAP:
+	case NPF_KIND_PCAPNG:
+	case NPF_KIND_GZIP:
+	case NPF_KIND_ZSTD:
 		return first_packet(frame, name);
-	if (long_file)
-		return fail("%s: %s", name, "longer than any frame, and not pcap either");
-	return EXIT_OK;
+	case NPF_KIND_TEXT:
+		return fail("%s: %s", name,
+			    "this is text, not a frame: --hex takes hexadecimal digits, --raw sends "
+			    "the file's bytes as they are");
+	case NPF_KIND_OTHER:
+		return too_long ? fail("%s: %s", name, "longer than any frame, and not pcap either")
+				: EXIT_OK;
+	default:
+		return fail("%s: %s; --raw sends its bytes as they are", name,
+			    npf_kind_no_savefile(kind));
+	}
+}
+
+static int read_raw(struct frame *frame, const char *name)
+{
+	bool too_long;
+	int code = read_bytes(frame, name, &too_long);
+
+	return code || !too_long ? code : fail("%s: %s", name, "longer than any frame");
 }
 
 static int read_frame(struct frame *frame, const struct options *options)
@@ -100,6 +152,8 @@ static int read_frame(struct frame *frame, const struct options *options)
 
 	if (options->file)
 		return read_file(frame, options->file);
+	if (options->raw)
+		return read_raw(frame, options->raw);
 	n = npf_hex_parse(options->hex, frame->bytes, FRAME_ROOM, error);
 	if (n < 0)
 		return npf_tool_usage(&npf_command_send, "--hex: %s", error);
@@ -317,6 +371,9 @@ static int take_option(struct options *options, int option)
 	case FILE_NAME:
 		options->file = optarg;
 		return EXIT_OK;
+	case RAW:
+		options->raw = optarg;
+		return EXIT_OK;
 	case SET:
 		return take_field(options);
 	case SEED:
@@ -350,6 +407,7 @@ static int parse(struct options *options, int argc, char **argv)
 		NPF_SENDING_LONG_OPTIONS,
 		{ "hex", required_argument, NULL, HEX },
 		{ "file", required_argument, NULL, FILE_NAME },
+		{ "raw", required_argument, NULL, RAW },
 		{ "set", required_argument, NULL, SET },
 		{ "seed", required_argument, NULL, SEED },
 		{ "pad", required_argument, NULL, PAD },
@@ -369,9 +427,9 @@ static int parse(struct options *options, int argc, char **argv)
 	}
 	if (optind < argc)
 		return npf_tool_usage(&npf_command_send, "'%s' is not expected", argv[optind]);
-	if (!options->hex == !options->file)
+	if (!!options->hex + !!options->file + !!options->raw != 1)
 		return npf_tool_usage(&npf_command_send,
-				      "the frame is given by either --hex or --file");
+				      "the frame is given by one of --hex, --file and --raw");
 	return EXIT_OK;
 }
 
@@ -397,7 +455,7 @@ const struct npf_command npf_command_send = {
 	.name = "send",
 	.run = run,
 	.summary = "send a frame, once or many times",
-	.help = "usage: npf send -i NAME --hex BYTES | --file FILE [OPTION...]\n\n"
+	.help = "usage: npf send -i NAME --hex BYTES | --file FILE | --raw FILE [OPTION...]\n\n"
 		"Send one frame as it is, from its first address to its last byte, without the "
 		"checksum\nof the link. Ctrl-C ends. The summary tells what was asked, handed over "
 		"and confirmed by\nthe adapter's counter.\n\n"
@@ -406,9 +464,11 @@ const struct npf_command npf_command_send = {
 		"      --hex BYTES        in hexadecimal; blanks, colons and the offsets and text of "
 		"a dump\n"
 		"                         are fine\n"
-		"      --file FILE        the first packet of a pcap or pcapng file, or a file that "
-		"is the\n"
-		"                         frame itself\n"
+		"      --file FILE        the first packet of a savefile (pcap or pcapng, also packed "
+		"by gzip\n"
+		"                         or zstd), or a file that is the frame itself; text is "
+		"refused\n"
+		"      --raw FILE         a file that is the frame itself, whatever it looks like\n"
 		"      --force            a packet of another link type too\n"
 		"      --pad SIZE         zeros behind it until it has so many bytes\n"
 		"      --set FIELD        a field, up to 32; each packet has the next value:\n"

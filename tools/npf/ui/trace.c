@@ -5,25 +5,24 @@
 #include "trace.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "expression/expression.h"
+#include "savefile/kind.h"
 #include "send/pace.h"
 
-#define STREAM_SIZE (256u << 10)
+#define STREAM_SIZE (64u << 10) /* on top of the source's, which is a cache's size */
 
 /* ---- the stream below libpcap ---------------------------------------------------------------- */
 
 /* Wait for a pipe. False when reading shall end. */
-static bool wait_readable(struct npf_trace *trace)
+static bool wait_readable(void *data, int fd)
 {
-	struct pollfd polled[] = { { trace->fd, POLLIN, 0 }, { trace->stop_fd, POLLIN, 0 } };
+	struct npf_trace *trace = data;
+	struct pollfd polled[] = { { fd, POLLIN, 0 }, { trace->stop_fd, POLLIN, 0 } };
 
 	if (poll(polled, 2, 0) == 0 && trace->idle)
 		trace->idle(trace->data);
@@ -37,44 +36,49 @@ static bool wait_readable(struct npf_trace *trace)
 static ssize_t read_stream(void *cookie, char *buffer, size_t size)
 {
 	struct npf_trace *trace = cookie;
-	ssize_t n;
+	struct source *source = &trace->source;
+	int err = source_fill(source, 1);
+	size_t n = source->n < size ? source->n : size;
 
-	if (!trace->regular && !wait_readable(trace))
-		return 0;
-	do
-		n = read(trace->fd, buffer, size);
-	while (n < 0 && errno == EINTR);
-	if (n > 0)
-		trace->offset += (uint64_t)n;
-	return n;
+	if (err)
+		trace->err = err;
+	if (err && err != -EINTR) {
+		errno = -err;
+		return -1;
+	}
+	memcpy(buffer, source->at, n);
+	source_skip(source, n);
+	return (ssize_t)n;
 }
 
 static int close_stream(void *cookie)
 {
 	struct npf_trace *trace = cookie;
-	int fd = trace->fd;
 
-	trace->fd = -1;
-	return fd == STDIN_FILENO ? 0 : close(fd);
+	source_close(&trace->source);
+	return 0;
 }
 
-static FILE *open_stream(struct npf_trace *trace, const char *name)
+/* kind: of what is in it, unpacked. */
+static int open_stream(struct npf_trace *trace, const char *name, enum npf_kind *kind, FILE **file)
 {
 	const cookie_io_functions_t functions = { .read = read_stream, .close = close_stream };
-	struct stat status;
-	FILE *file;
+	const struct source_waiter waiter = { wait_readable, trace };
+	struct source *source = &trace->source;
+	int err = source_open(source, name, &waiter);
 
-	trace->fd = strcmp(name, "-") ? open(name, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-	if (trace->fd < 0)
-		return NULL;
-	trace->regular = !fstat(trace->fd, &status) && S_ISREG(status.st_mode);
-	trace->size = trace->regular ? (uint64_t)status.st_size : 0;
-	file = fopencookie(trace, "r", functions);
-	if (!file)
-		close_stream(trace);
-	else
-		setvbuf(file, NULL, _IOFBF, STREAM_SIZE);
-	return file;
+	if (!err)
+		err = source_fill(source, NPF_KIND_BYTES);
+	if (err)
+		return err;
+	*kind = npf_kind_of(source->at, source->n);
+	*file = fopencookie(trace, "r", functions);
+	if (!*file) {
+		snprintf(source->error, sizeof(source->error), "out of memory");
+		return -ENOMEM;
+	}
+	setvbuf(*file, NULL, _IOFBF, STREAM_SIZE);
+	return 0;
 }
 
 /* ---- packets --------------------------------------------------------------------------------- */
@@ -91,7 +95,8 @@ static int set_filter(struct npf_trace *trace, const char *expression, char *err
 		return -ENOMEM;
 	}
 	if (pcap_compile(trace->handle, program, expression, 1, PCAP_NETMASK_UNKNOWN)) {
-		snprintf(error, NPF_ERROR_SIZE, "filter: %s", pcap_geterr(trace->handle));
+		snprintf(error, NPF_ERROR_SIZE, "filter '%.100s': %.130s", expression,
+			 pcap_geterr(trace->handle));
 		free(program);
 		return -EINVAL;
 	}
@@ -99,31 +104,51 @@ static int set_filter(struct npf_trace *trace, const char *expression, char *err
 	return 0;
 }
 
+static int tell(int err, const char *name, const char *why, char error[NPF_ERROR_SIZE])
+{
+	snprintf(error, NPF_ERROR_SIZE, "%.100s: %.150s",
+		 strcmp(name, "-") ? name : "standard input", why);
+	return err;
+}
+
+/* What libpcap says of something that is no savefile helps nobody. */
+static int no_savefile(struct npf_trace *trace, enum npf_kind kind, const char *name,
+		       const char *text, char error[NPF_ERROR_SIZE])
+{
+	bool has_header = kind == NPF_KIND_PCAP || kind == NPF_KIND_PCAPNG;
+
+	if (trace->err)
+		return tell(trace->err, name, trace->source.error, error);
+	return tell(-EMEDIUMTYPE, name, has_header ? text : npf_kind_no_savefile(kind), error);
+}
+
 int npf_trace_open(struct npf_trace *trace, const char *name, const char *expression,
 		   char error[NPF_ERROR_SIZE])
 {
 	char text[PCAP_ERRBUF_SIZE];
+	enum npf_kind kind;
 	FILE *file;
 	int err;
 
 	trace->handle = NULL;
 	trace->filter = NULL;
-	trace->offset = 0;
 	trace->filtered = 0;
-	file = open_stream(trace, name);
-	if (!file) {
-		err = -errno;
-		snprintf(error, NPF_ERROR_SIZE, "%.120s: %s", name, strerror(-err));
+	trace->err = 0;
+	err = open_stream(trace, name, &kind, &file);
+	if (err) {
+		tell(err, name, trace->source.error, error);
+		source_close(&trace->source);
 		return err;
 	}
 	trace->handle = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO,
 								 text);
 	if (!trace->handle) {
+		err = no_savefile(trace, kind, name, text, error);
 		fclose(file);
-		snprintf(error, NPF_ERROR_SIZE, "%.80s: %.160s", name, text);
-		return -EBADMSG;
+		return err;
 	}
 	trace->link_type = npf_expression_link_type(pcap_datalink(trace->handle));
+	trace->snaplen = (uint32_t)pcap_snapshot(trace->handle);
 	err = set_filter(trace, expression, error);
 	if (err)
 		npf_trace_close(trace);
@@ -153,9 +178,11 @@ int npf_trace_next(struct npf_trace *trace, struct npf_packet *packet, char erro
 		};
 		return 1;
 	}
-	if (result == PCAP_ERROR_BREAK) /* libpcap's end of a file */
+	if (result == PCAP_ERROR_BREAK ||
+	    trace->err == -EINTR) /* libpcap's end of a file, or ours */
 		return 0;
-	snprintf(error, NPF_ERROR_SIZE, "%s", pcap_geterr(trace->handle));
+	snprintf(error, NPF_ERROR_SIZE, "%s",
+		 trace->err ? trace->source.error : pcap_geterr(trace->handle));
 	return -EBADMSG;
 }
 
@@ -169,19 +196,4 @@ void npf_trace_close(struct npf_trace *trace)
 	if (trace->handle)
 		pcap_close(trace->handle); /* closes the stream too */
 	trace->handle = NULL;
-}
-
-bool npf_trace_magic(const uint8_t magic[4])
-{
-	static const uint8_t magics[][4] = {
-		{ 0xd4, 0xc3, 0xb2, 0xa1 }, { 0xa1, 0xb2, 0xc3, 0xd4 }, /* pcap, microseconds */
-		{ 0x4d, 0x3c, 0xb2, 0xa1 }, { 0xa1, 0xb2, 0x3c, 0x4d }, /* nanoseconds */
-		{ 0x0a, 0x0d, 0x0d, 0x0a },                             /* pcapng */
-	};
-
-	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++) {
-		if (!memcmp(magic, magics[i], 4))
-			return true;
-	}
-	return false;
 }

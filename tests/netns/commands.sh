@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# commands.sh NPF: what the commands say and how they end, on a veth pair and the loopback of a
+# network namespace of their own.
+#
+# shellcheck disable=SC2317 # functions that are called by name (wait_for, trap)
+set -u
+npf=$(realpath "$1")
+
+skip() {
+	echo "skipped: $*"
+	exit 77
+}
+if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
+	unshare --net true 2>/dev/null || skip "network namespaces need root"
+	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
+fi
+
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+cd "$work" || exit 1
+status=0
+
+complain() {
+	echo "commands: $*" >&2
+	status=1
+}
+
+[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+ip link add va address 02:00:00:00:00:0a type veth peer name vb address 02:00:00:00:00:0b
+ip link set va up
+ip link set vb up
+
+frame=02000000000b02000000000a88b5$(printf %092d 0)
+
+wait_for() { # what, command...
+	local what=$1 end=$((SECONDS + 60))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || {
+			complain "in vain: $what"
+			return 1
+		}
+		sleep 0.01
+	done
+}
+
+# CODE WORD...: npf ends so. What it says goes to out and err.
+ends() {
+	local wanted=$1 code
+	shift
+	"$npf" "$@" >out 2>err </dev/null
+	code=$?
+	[ $code -eq "$wanted" ] || complain "npf $*: exit code $code, not $wanted: $(cat err)"
+}
+
+# FILE TEXT: the text stands in it.
+says() {
+	grep -qF -- "$2" "$1" || complain "'$2' is not in $1: $(cat "$1")"
+}
+
+# WORD...: npf in the background, $pid; what it says goes to bg.out and bg.err.
+start() {
+	: >bg.err
+	"$npf" "$@" >bg.out 2>bg.err </dev/null &
+	pid=$!
+}
+
+# CODE: it ends so.
+ended() {
+	local code
+	wait $pid
+	code=$?
+	[ $code -eq "$1" ] || complain "exit code $code, not $1: $(cat bg.err)"
+}
+
+# N: send so many frames from va to vb.
+flood() {
+	"$npf" send -i va --hex "$frame" -n "$1" >/dev/null || complain "sending failed"
+}
+
+# ---- packed files are sent --------------------------------------------------------------------
+
+start capture -i vb -Q in -c 3 -w three.pcap
+wait_for "a capture" grep -q listening bg.err
+flood 3
+ended 0
+for file in three.gz three.zst; do
+	ends 0 filter three.pcap $file
+	start capture -i vb -Q in -c 3 -w again.pcap
+	wait_for "a capture" grep -q listening bg.err
+	ends 0 replay -i va -t $file
+	ended 0
+	cmp -s <("$npf" capture -r three.pcap -x 2>/dev/null | cut -d' ' -f2-) \
+		<("$npf" capture -r again.pcap -x 2>/dev/null | cut -d' ' -f2-) ||
+		complain "replay $file: not the same packets"
+done
+head -c 30 three.gz >cut.gz
+ends 1 replay -i va cut.gz
+says err "cut.gz: the packed data is cut short"
+
+exit $status
