@@ -255,17 +255,10 @@ NPF_TAP_INLINE void npf_count(struct npf_class_counters *counters, uint32_t leng
 	NPF_COUNT(&counters->line_bytes, line + TAP_LINE_OVERHEAD);
 }
 
-/* Statistics mode: no copy, no time stamp, no wake-up. */
-NPF_TAP_INLINE void npf_monitor(struct npf_tap_env *env, struct npf_cpu *cpu,
-				struct npf_frame *frame, uint32_t n_classes)
+/* A bit for each class that the frame belongs to. */
+NPF_TAP_INLINE void npf_count_classes(struct npf_cpu *cpu, const struct npf_frame *frame,
+				      uint64_t matched)
 {
-	if (!n_classes) {
-		if (npf_env_filter(env, frame))
-			npf_count(&cpu->classes[0], frame->wire_length);
-		return;
-	}
-	uint64_t matched = npf_env_classify(env, frame);
-
 	for (uint32_t i = 0; i < NPF_TAP_CLASSES; i++) {
 		if (!(matched >> i))
 			break;
@@ -275,6 +268,31 @@ NPF_TAP_INLINE void npf_monitor(struct npf_tap_env *env, struct npf_cpu *cpu,
 }
 
 #include "driver/tap_stream.h"
+
+/* Statistics mode counts: no copy, no time stamp, no wake-up. A dump may do both. There is one place
+ * where the filter is asked, because its code stands there in the kernel. */
+NPF_TAP_INLINE void npf_judge(struct npf_tap_env *env, struct npf_control *control,
+			      struct npf_cpu *cpu, struct npf_frame *frame)
+{
+	uint32_t statistics = NPF_LOAD(&control->config.statistics);
+	uint32_t n_classes = statistics ? NPF_LOAD(&control->config.n_classes) : 0;
+	uint32_t verdict;
+
+	if (n_classes) {
+		npf_count_classes(cpu, frame, npf_env_classify(env, frame));
+		if (!npf_env_stream_size(env))
+			return;
+	}
+	verdict = npf_env_filter(env, frame);
+	if (!verdict)
+		return;
+	if (statistics && !n_classes)
+		npf_count(&cpu->classes[0], frame->wire_length);
+	if (npf_env_stream_size(env))
+		npf_put_stream(env, control, cpu, frame, verdict);
+	else if (!statistics)
+		npf_put(env, control, cpu, frame, verdict);
+}
 
 NPF_TAP_INLINE void npf_tap(struct npf_tap_env *env, struct npf_frame *frame)
 {
@@ -305,16 +323,7 @@ NPF_TAP_INLINE void npf_tap(struct npf_tap_env *env, struct npf_frame *frame)
 	NPF_STORE_FIRST(&cpu->begun, cpu->begun + 1);
 	NPF_COUNT(&cpu->received, 1);
 
-	if (npf_env_stream_size(env)) {
-		npf_dump(env, control, cpu, frame);
-	} else if (NPF_LOAD(&control->config.statistics)) {
-		npf_monitor(env, cpu, frame, NPF_LOAD(&control->config.n_classes));
-	} else {
-		uint32_t verdict = npf_env_filter(env, frame);
-
-		if (verdict)
-			npf_put(env, control, cpu, frame, verdict);
-	}
+	npf_judge(env, control, cpu, frame);
 	NPF_STORE_RELEASE(&cpu->done, cpu->begun);
 }
 

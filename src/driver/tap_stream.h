@@ -174,17 +174,4 @@ NPF_TAP_INLINE int npf_dump_closed(const struct npf_control *control)
 	return !NPF_LOAD(&control->stream.open) && !NPF_LOAD(&control->config.statistics);
 }
 
-/* Dump mode, with or without statistics. */
-NPF_TAP_INLINE void npf_dump(struct npf_tap_env *env, struct npf_control *control,
-			     struct npf_cpu *cpu, struct npf_frame *frame)
-{
-	if (NPF_LOAD(&control->config.statistics))
-		npf_monitor(env, cpu, frame, NPF_LOAD(&control->config.n_classes));
-
-	uint32_t verdict = npf_env_filter(env, frame);
-
-	if (verdict)
-		npf_put_stream(env, control, cpu, frame, verdict);
-}
-
 #endif

@@ -52,8 +52,8 @@ int npf_ebpf_set_filters(struct npf_nic *nic, const struct npf_filter_set *filte
 void npf_ebpf_clear(struct npf_nic *nic);
 int npf_ebpf_listen(struct npf_nic *nic, struct npf_event *event);
 
-/* splice.c: a copy of a loaded program with the filters in the place of npf_filter and
- * npf_classify. *out is the caller's, by free(). -E2BIG, -ENOMEM; -EPROTO: no such functions. */
+/* splice.c: a copy of a loaded program with the filters where it carries marks. *out is the caller's,
+ * by free(). -E2BIG, -ENOMEM; -EPROTO: it has none. */
 struct bpf_insn;
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
 	       enum npf_ebpf_access access, const struct npf_ebpf_peek *peek, struct bpf_insn **out,

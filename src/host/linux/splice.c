@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Puts generated filters into the kernel's tap. The tap is one program made of functions; two of
- * them carry a mark (bpf/geometry.h) and are exchanged. Everything between functions is a relative
- * call, so that moving them means counting those anew.
+ * Puts generated filters into the kernel's tap: into a program of the tap as it was loaded, in the
+ * place of two instructions each that carry a mark (bpf/geometry.h). The generated functions lose
+ * what makes them functions: where they returned they go to what follows, and their stack lies below
+ * the tap's. Jumps and calls across them are counted anew.
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -14,121 +15,117 @@
 #include "host/linux/ebpf.h"
 #include "host/linux/translate.h"
 
-#define MOST_FUNCTIONS 64
+#define MOST_PLACES  4
+#define PLACE_LENGTH 2
+#define STACK        512 /* bytes that a program may have */
+#define NO_REGISTER  16
 
 _Static_assert(NPF_TAP_WINDOW >= NPF_EBPF_WINDOW_SIZE, "the window fits");
 
-enum role { ROLE_PLAIN, ROLE_FILTER, ROLE_CLASSIFY };
-
-struct function {
-	uint32_t start, length; /* in the loaded program */
-	enum role role;
-	struct npf_ebpf_code generated; /* takes its place; insns NULL: nothing does */
-	const struct bpf_insn *code;    /* what it becomes */
-	uint32_t new_length;
-	uint32_t new_start;
-	bool used; /* reached from the entry: the kernel refuses code that is not */
+struct place {
+	uint32_t at; /* of the mark */
+	int32_t mark;
+	struct npf_ebpf_code generated; /* insns NULL: what stands there stays */
 };
 
 struct splice {
 	const struct bpf_insn *in;
 	uint32_t n_in;
-	struct function functions[MOST_FUNCTIONS];
-	uint32_t n_functions;
+	int16_t depth; /* of the stack of what is spliced into, below zero */
+	struct place places[MOST_PLACES];
+	uint32_t n_places;
+	struct bpf_insn *out;
+	uint32_t n_out;
 };
 
-static bool is_call(const struct bpf_insn *insn)
+/* ---- what the program looks like ------------------------------------------------------------- */
+
+static bool is_mark(const struct bpf_insn *insn)
 {
-	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
+	return insn->code == (BPF_ALU64 | BPF_MOV | BPF_K) &&
+	       (insn->imm == NPF_FILTER_MARK || insn->imm == NPF_CLASSIFY_MARK);
 }
 
-static int compare_functions(const void *a, const void *b)
+static int find_places(struct splice *splice)
 {
-	const struct function *one = a, *two = b;
-
-	return one->start < two->start ? -1 : one->start > two->start;
-}
-
-static struct function *function_at(struct splice *splice, uint32_t start)
-{
-	for (uint32_t i = 0; i < splice->n_functions; i++) {
-		if (splice->functions[i].start == start)
-			return &splice->functions[i];
-	}
-	return NULL;
-}
-
-static int find_functions(struct splice *splice)
-{
-	splice->n_functions = 1; /* the program's entry */
-	for (uint32_t i = 0; i < splice->n_in; i++) {
-		uint32_t start = i + splice->in[i].imm + 1;
-
-		if (!is_call(&splice->in[i]) || function_at(splice, start))
+	for (uint32_t i = 0; i + PLACE_LENGTH <= splice->n_in; i++) {
+		if (!is_mark(&splice->in[i]))
 			continue;
-		if (splice->n_functions == MOST_FUNCTIONS)
+		if (splice->n_places == MOST_PLACES)
 			return -EPROTO;
-		splice->functions[splice->n_functions++].start = start;
+		splice->places[splice->n_places++] = (struct place){ .at = i,
+								     .mark = splice->in[i].imm };
 	}
-	qsort(splice->functions, splice->n_functions, sizeof(splice->functions[0]),
-	      compare_functions);
-	for (uint32_t i = 0; i < splice->n_functions; i++) {
-		struct function *function = &splice->functions[i];
-		uint32_t end = i + 1 < splice->n_functions ? function[1].start : splice->n_in;
-
-		function->length = end - function->start;
-		function->code = splice->in + function->start;
-		function->new_length = function->length;
-	}
-	return 0;
+	return splice->n_places ? 0 : -EPROTO;
 }
 
-static bool has_mark(const struct splice *splice, const struct function *function, int32_t mark)
+static bool is_move(const struct bpf_insn *insn)
 {
-	for (uint32_t i = function->start; i < function->start + function->length; i++) {
+	return insn->code == (BPF_ALU64 | BPF_MOV | BPF_X);
+}
+
+/* Registers that hold addresses of the stack, somewhere: bit per register. */
+static uint32_t stack_registers(const struct splice *splice)
+{
+	uint32_t found = 1u << BPF_REG_10, before = 0;
+
+	while (found != before) {
+		before = found;
+		for (uint32_t i = 0; i < splice->n_in; i++) {
+			const struct bpf_insn *insn = &splice->in[i];
+
+			if (is_move(insn) && found >> insn->src_reg & 1)
+				found |= 1u << insn->dst_reg;
+		}
+	}
+	return found;
+}
+
+/* The register by which an instruction reads or writes memory. */
+static uint32_t base_register(const struct bpf_insn *insn)
+{
+	switch (BPF_CLASS(insn->code)) {
+	case BPF_LDX:
+		return insn->src_reg;
+	case BPF_ST:
+	case BPF_STX:
+		return insn->dst_reg;
+	default:
+		return NO_REGISTER;
+	}
+}
+
+/* Where the stack ends, or lower: an address that is formed by adding to another is taken for one of
+ * the stack when its register ever holds one. */
+static void find_depth(struct splice *splice)
+{
+	uint32_t registers = stack_registers(splice);
+	int32_t depth = 0;
+
+	for (uint32_t i = 0; i < splice->n_in; i++) {
 		const struct bpf_insn *insn = &splice->in[i];
+		bool adds = insn->code == (BPF_ALU64 | BPF_ADD | BPF_K) &&
+			    registers >> insn->dst_reg & 1;
+		int32_t at = adds ? insn->imm : base_register(insn) == BPF_REG_10 ? insn->off : 0;
 
-		if (BPF_OP(insn->code) == BPF_MOV && BPF_SRC(insn->code) == BPF_K &&
-		    insn->imm == mark)
-			return true;
+		if (at < depth && at >= -STACK)
+			depth = at;
 	}
-	return false;
+	splice->depth = (int16_t)(depth & ~7);
 }
 
-static int find_roles(struct splice *splice)
-{
-	uint32_t found = 0;
+/* ---- what goes into it ----------------------------------------------------------------------- */
 
-	for (uint32_t i = 0; i < splice->n_functions; i++) {
-		struct function *function = &splice->functions[i];
-
-		if (has_mark(splice, function, NPF_CLASSIFY_MARK))
-			function->role = ROLE_CLASSIFY;
-		else if (has_mark(splice, function, NPF_FILTER_MARK))
-			function->role = ROLE_FILTER;
-		found += function->role != ROLE_PLAIN;
-	}
-	return found == 2 ? 0 : -EPROTO;
-}
-
-/* What a marked function becomes; nothing when its tap has no use for another one. */
-static int generate(struct function *function, const struct npf_filter_set *filters,
+static int generate(struct place *place, const struct npf_filter_set *filters,
 		    enum npf_ebpf_access access, const struct npf_ebpf_peek *peek)
 {
-	int err;
-
-	if (function->role == ROLE_PLAIN || (function->role == ROLE_CLASSIFY && !filters->n_classes))
-		return 0;
-	if (function->role == ROLE_FILTER)
-		err = npf_translate(&filters->filter, 1, false, access, peek, &function->generated);
-	else
-		err = npf_translate(filters->classes, filters->n_classes, true, access, peek,
-				    &function->generated);
-	if (err)
-		return err;
-	function->code = (const struct bpf_insn *)function->generated.insns;
-	function->new_length = function->generated.length;
-	return 0;
+	if (place->mark == NPF_FILTER_MARK)
+		return filters->filter ? npf_translate(&filters->filter, 1, false, access, peek,
+						       &place->generated)
+				       : 0;
+	return filters->n_classes ? npf_translate(filters->classes, filters->n_classes, true,
+						  access, peek, &place->generated)
+				  : 0;
 }
 
 static int generate_all(struct splice *splice, const struct npf_filter_set *filters,
@@ -136,56 +133,104 @@ static int generate_all(struct splice *splice, const struct npf_filter_set *filt
 {
 	int err = 0;
 
-	for (uint32_t i = 0; i < splice->n_functions && !err; i++)
-		err = generate(&splice->functions[i], filters, access, peek);
+	for (uint32_t i = 0; i < splice->n_places && !err; i++)
+		err = generate(&splice->places[i], filters, access, peek);
 	return err;
 }
 
-/* The function that instruction i of a function calls, NULL: none. Generated code calls none. */
-static struct function *callee(struct splice *splice, const struct function *caller, uint32_t i)
+static uint32_t length_of(const struct place *place)
 {
-	if (caller->generated.insns || !is_call(&caller->code[i]))
-		return NULL;
-	return function_at(splice, caller->start + i + caller->code[i].imm + 1);
+	return place->generated.insns ? place->generated.length : PLACE_LENGTH;
 }
 
-static void mark_used(struct splice *splice, struct function *function)
+/* Where instruction i stands afterwards. */
+static uint32_t moved(const struct splice *splice, uint32_t i)
 {
-	if (function->used)
-		return;
-	function->used = true;
-	for (uint32_t i = 0; i < function->new_length; i++) {
-		struct function *target = callee(splice, function, i);
+	uint32_t at = i;
 
-		if (target)
-			mark_used(splice, target);
+	for (uint32_t p = 0; p < splice->n_places; p++) {
+		if (splice->places[p].at < i)
+			at += length_of(&splice->places[p]) - PLACE_LENGTH;
 	}
+	return at;
 }
 
-/* Give the used functions their new places; returns the program's length. */
-static uint32_t place(struct splice *splice)
-{
-	uint32_t total = 0;
+/* ---- putting both together ------------------------------------------------------------------- */
 
-	mark_used(splice, &splice->functions[0]);
-	for (uint32_t i = 0; i < splice->n_functions; i++) {
-		splice->functions[i].new_start = total;
-		if (splice->functions[i].used)
-			total += splice->functions[i].new_length;
-	}
-	return total;
+static bool is_call(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
 }
 
-static void emit(struct splice *splice, const struct function *function, struct bpf_insn *out)
+static bool is_jump(const struct bpf_insn *insn)
 {
-	out += function->new_start;
-	memcpy(out, function->code, function->new_length * sizeof(*out));
-	for (uint32_t i = 0; i < function->new_length; i++) {
-		struct function *target = callee(splice, function, i);
+	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
 
-		if (target)
-			out[i].imm = (int32_t)(target->new_start - (function->new_start + i) - 1);
+	return class == BPF_JMP32 || (class == BPF_JMP && op != BPF_CALL && op != BPF_EXIT);
+}
+
+static int copy_own(struct splice *splice, uint32_t i)
+{
+	uint32_t at = moved(splice, i);
+	struct bpf_insn *insn = &splice->out[at];
+	int64_t distance;
+
+	*insn = splice->in[i];
+	if (is_call(insn)) {
+		insn->imm = (int32_t)(moved(splice, i + 1 + insn->imm) - at - 1);
+	} else if (is_jump(insn)) {
+		distance = (int64_t)moved(splice, i + 1 + insn->off) - at - 1;
+		if (distance != (int16_t)distance)
+			return -E2BIG;
+		insn->off = (int16_t)distance;
 	}
+	return 0;
+}
+
+static int copy_generated(struct splice *splice, const struct place *place)
+{
+	const struct bpf_insn *from = (const struct bpf_insn *)place->generated.insns;
+	struct bpf_insn *to = splice->out + moved(splice, place->at);
+	uint32_t n = place->generated.length;
+
+	for (uint32_t i = 0; i < n; i++) {
+		to[i] = from[i];
+		if (base_register(&from[i]) == BPF_REG_10)
+			to[i].off = (int16_t)(to[i].off + splice->depth);
+		if (from[i].code != (BPF_JMP | BPF_EXIT))
+			continue;
+		if (n - 1 - i > INT16_MAX)
+			return -E2BIG;
+		to[i] = (struct bpf_insn){ .code = BPF_JMP | BPF_JA, .off = (int16_t)(n - 1 - i) };
+	}
+	return 0;
+}
+
+static const struct place *place_at(const struct splice *splice, uint32_t i)
+{
+	for (uint32_t p = 0; p < splice->n_places; p++) {
+		if (splice->places[p].at == i && splice->places[p].generated.insns)
+			return &splice->places[p];
+	}
+	return NULL;
+}
+
+static int put_together(struct splice *splice)
+{
+	int err = 0;
+
+	splice->n_out = moved(splice, splice->n_in);
+	splice->out = calloc(splice->n_out, sizeof(*splice->out));
+	if (!splice->out)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < splice->n_in && !err; i++) {
+		const struct place *place = place_at(splice, i);
+
+		err = place ? copy_generated(splice, place) : copy_own(splice, i);
+		if (place)
+			i += PLACE_LENGTH - 1;
+	}
+	return err;
 }
 
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
@@ -195,21 +240,16 @@ int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_s
 	struct splice splice = { .in = in, .n_in = (uint32_t)n_in };
 	int err;
 
-	*out = NULL;
-	if ((err = find_functions(&splice)) || (err = find_roles(&splice)) ||
-	    (err = generate_all(&splice, filters, access, peek)))
-		goto free_generated;
-
-	*n_out = place(&splice);
-	*out = calloc(*n_out, sizeof(**out));
-	if (!*out)
-		err = -ENOMEM;
-	for (uint32_t i = 0; !err && i < splice.n_functions; i++) {
-		if (splice.functions[i].used)
-			emit(&splice, &splice.functions[i], *out);
+	find_depth(&splice);
+	if (!(err = find_places(&splice)) && !(err = generate_all(&splice, filters, access, peek)))
+		err = put_together(&splice);
+	for (uint32_t i = 0; i < splice.n_places; i++)
+		free(splice.places[i].generated.insns);
+	if (err) {
+		free(splice.out);
+		splice.out = NULL;
 	}
-free_generated:
-	for (uint32_t i = 0; i < splice.n_functions; i++)
-		free(splice.functions[i].generated.insns);
+	*out = splice.out;
+	*n_out = splice.n_out;
 	return err;
 }

@@ -17,7 +17,7 @@ struct npf_tap_geometry {
 	uint32_t stream_shift; /* log2 of region_bytes then */
 };
 
-/* Constants that mark the functions which filters take the place of. */
+/* Constants that mark what filters take the place of. */
 #define NPF_FILTER_MARK   0x4E504631
 #define NPF_CLASSIFY_MARK 0x4E504632
 

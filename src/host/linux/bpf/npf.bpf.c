@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
 /*
  * The kernel target of tap.h: the programs that the kernel runs for every packet of an adapter.
- * ebpf.c sizes the maps, fills `geometry` and loads them; splice.c replaces npf_filter and
- * npf_classify by generated code.
+ * ebpf.c sizes the maps, fills `geometry` and loads them; splice.c puts generated filters into
+ * them.
  */
 #include <linux/bpf.h>
 #include <stdint.h>
@@ -60,26 +60,25 @@ struct {
 
 /* ---- what generated filters take the place of ---------------------------------------------- */
 
-#define hidden_function __attribute__((noinline, visibility("hidden")))
-
-/* Accept all: what runs until a filter is installed. The marks are how splice.c finds the two
- * functions; their test never succeeds, and keeps the compiler from leaving arguments out. */
-hidden_function uint32_t npf_filter(struct __sk_buff *skb, struct npf_frame *frame, uint8_t *window)
-{
-	uint64_t mark;
-
-	asm volatile("%0 = %1" : "=r"(mark) : "i"(NPF_FILTER_MARK));
-	return mark == 0 ? skb->len + frame->length + *window : 0xFFFFFFFF;
-}
-
-hidden_function uint64_t npf_classify(struct __sk_buff *skb, struct npf_frame *frame,
-				      uint8_t *window)
-{
-	uint64_t mark;
-
-	asm volatile("%0 = %1" : "=r"(mark) : "i"(NPF_CLASSIFY_MARK));
-	return mark == 0 ? skb->len + frame->length + *window : 0;
-}
+/*
+ * Two instructions, a mark and the answer that holds until a filter is installed: splice.c puts
+ * generated code in their place. That may use every register, and the stack below ours. It is no
+ * function, because calls are dear where returns are guarded against speculation (8 ns, more than
+ * all the rest that a rejected packet costs).
+ */
+#define GENERATED(mark, answer, skb, frame, window)                                                \
+	({                                                                                         \
+		register uint64_t r0 asm("r0");                                                    \
+		register struct __sk_buff *r1 asm("r1") = skb;                                     \
+		register struct npf_frame *r2 asm("r2") = frame;                                   \
+		register uint8_t *r3 asm("r3") = window;                                           \
+                                                                                                   \
+		asm volatile("%0 = %4\n%0 = %5"                                                    \
+			     : "=r"(r0), "+r"(r1), "+r"(r2), "+r"(r3)                              \
+			     : "i"(mark), "i"(answer)                                              \
+			     : "r4", "r5", "r6", "r7", "r8", "r9", "memory");                      \
+		r0;                                                                                \
+	})
 
 /* ---- sets of hosts, networks and ports ------------------------------------------------------ */
 
@@ -159,7 +158,8 @@ static inline __attribute__((always_inline)) const void *npf_match_table(struct 
 #include "filter/match.h"
 
 /* direct is a constant to the verifier: what it excludes is never looked at. */
-hidden_function uint32_t npf_in_sets(struct __sk_buff *skb, uint32_t direct)
+__attribute__((noinline, visibility("hidden"))) uint32_t npf_in_sets(struct __sk_buff *skb,
+								     uint32_t direct)
 {
 	struct npf_match_env env = { .skb = skb };
 	const struct npf_match_shapes *mine = (const struct npf_match_shapes *)&shapes;
@@ -306,14 +306,14 @@ env_function uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame *
 {
 	if (shapes.n && !npf_in_sets(env->skb, env->direct))
 		return 0;
-	return npf_filter(env->skb, frame, env->cpu->window);
+	return (uint32_t)GENERATED(NPF_FILTER_MARK, -1, env->skb, frame, env->cpu->window);
 }
 
 env_function uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
 {
 	if (shapes.n && !npf_in_sets(env->skb, env->direct))
 		return 0;
-	return npf_classify(env->skb, frame, env->cpu->window);
+	return GENERATED(NPF_CLASSIFY_MARK, 0, env->skb, frame, env->cpu->window);
 }
 
 /* What is short is copied here, the last 8 bytes first: the helper takes 18 ns for however little.
