@@ -100,4 +100,16 @@ head -c 30 three.gz >cut.gz
 ends 1 replay -i va cut.gz
 says err "cut.gz: the packed data is cut short"
 
+# ---- a dump is what its name says ---------------------------------------------------------------
+
+magic() {
+	od -An -tx4 -N4 "$1" | tr -d ' '
+}
+ends 0 dump -i va -w d.pcapng --duration 10ms
+[ "$(magic d.pcapng)" = 0a0d0d0a ] || complain "d.pcapng is none"
+ends 0 dump -i va -w e.pcapng --format pcap --duration 10ms
+[ "$(magic e.pcapng)" = a1b2c3d4 ] || complain "--format was not asked"
+ends 0 dump -i va -w d.pcap --duration 10ms
+[ "$(magic d.pcap)" = a1b2c3d4 ] || complain "d.pcap is none"
+
 exit $status

@@ -179,8 +179,8 @@ refuses() {
 printf '2\n21 5 0 0\n6 0 0 0\n' >outside
 printf '2\n6 0 0 0\n' >short
 echo 'no vectors' >strange
-refuses 2 "filter: .*syntax error" --stage x86 tcp prot 80
-refuses 2 "filter: " --json port 99999999
+refuses 2 "filter 'tcp prot 80': .*syntax error" --stage x86 tcp prot 80
+refuses 2 "filter 'port 99999999': " --json port 99999999
 refuses 2 "there is no stage 'arm'" --stage arm ip
 refuses 2 "there is no pass 'x'" --without x ip
 refuses 2 "not a number" --link-type ethernet ip

@@ -35,7 +35,7 @@ _npf_options()
 	list) echo --json --follow --help ;;
 	run) echo --trace --drop-rights --help ;;
 	capture)
-		echo --interface --no-promiscuous --direction --hook --read --write --nano --micro \
+		echo --interface --no-promiscuous --direction --hook --read --write --force --nano --micro \
 			--packet-buffered --link-header --hex --quiet --count --snaplen --buffer \
 			--min-to-copy --timeout --immediate --hosts --nets --ports --help
 		;;
@@ -56,7 +56,7 @@ _npf_options()
 			--json --help
 		;;
 	repair) echo --check --output --rename --force --json --help ;;
-	filter) echo --count --invert --quiet --hosts --nets --ports --help ;;
+	filter) echo --count --invert --quiet --force --hosts --nets --ports --help ;;
 	bpf) echo --stage --passes --without --graph --check --link-type --program --json --help ;;
 	esac
 }

@@ -14,6 +14,7 @@
 #include "filter/ebpf.h"
 #include "filter/filter.h"
 #include "host/linux/peek.h"
+#include "ui/filter_text.h"
 #include "ui/json.h"
 #include "ui/signals.h"
 #include "ui/terminal.h"
@@ -109,7 +110,7 @@ static int read_program(struct work *work)
 
 static int make_program(struct work *work)
 {
-	char error[NPF_ERROR_SIZE];
+	char error[NPF_ERROR_SIZE], told[NPF_ERROR_SIZE];
 	int code;
 
 	if (work->options.program) {
@@ -118,7 +119,8 @@ static int make_program(struct work *work)
 			return code;
 	} else if (npf_expression_compile_offline(work->options.expression, work->options.link_type,
 						  false, &work->compiled, error)) {
-		return npf_tool_fail(&npf_command_bpf, EXIT_USAGE, "filter: %s", error);
+		return npf_tool_fail(&npf_command_bpf, EXIT_USAGE, "%s",
+				     npf_filter_wrong(work->options.expression, error, told));
 	}
 	if (npf_filter_validate(&work->compiled.program, error, sizeof(error)))
 		return npf_tool_fail(&npf_command_bpf, EXIT_USAGE, "the program is refused: %s",

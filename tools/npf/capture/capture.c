@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "savefile/file_name.h"
 #include "ui/signals.h"
 
 #define DEFAULT_BUFFER  (16u << 20)
@@ -17,7 +18,7 @@
 #define LEAST_BUFFER    24u        /* the driver takes less for no buffer at all */
 #define MOST_TO_COPY    (1u << 20) /* default MinToCopy: an eighth of the buffer, at most this */
 
-enum { MIN_TO_COPY = 256, TIMEOUT, IMMEDIATE, MICRO, NANO, HOOK };
+enum { MIN_TO_COPY = 256, TIMEOUT, IMMEDIATE, MICRO, NANO, HOOK, FORCE };
 
 struct parser {
 	struct npf_capture_options options;
@@ -114,6 +115,9 @@ static int take_switch(struct parser *parser, int option)
 	case 'r':
 		options->read = optarg;
 		break;
+	case FORCE:
+		options->force = true;
+		break;
 	case 'p':
 		options->promiscuous = false;
 		break;
@@ -135,6 +139,7 @@ static int take_switch(struct parser *parser, int option)
 	case MICRO:
 	case NANO:
 		options->output.nano = option == NANO;
+		options->output.micro = option == MICRO;
 		break;
 	default:
 		return npf_tool_hint(&npf_command_capture);
@@ -149,7 +154,7 @@ static int take_option(struct parser *parser, int option)
 	if (npf_set_options_has(option))
 		return npf_set_options_take(&options->sets, &npf_command_capture, option, optarg);
 	parser->live_only |= option < 256 ? strchr("iBQpU", option) != NULL
-					  : option != MICRO && option != NANO;
+					  : option != MICRO && option != NANO && option != FORCE;
 	switch (option) {
 	case 'i':
 		options->adapter = optarg;
@@ -186,6 +191,27 @@ static void settle(struct parser *parser)
 		options->min_to_copy = share < MOST_TO_COPY ? share : MOST_TO_COPY;
 }
 
+/* Packing while packets wait in the buffer would lose some where the CPU is short. */
+static int check_output(const struct npf_capture_options *options)
+{
+	const char *name = options->output.file;
+
+	if (!name)
+		return EXIT_OK;
+	if (!strcmp(name, "-") && isatty(STDOUT_FILENO))
+		return npf_tool_usage(&npf_command_capture, "a savefile does not go to a terminal");
+	if (npf_file_name_of(name).pack != NPF_KIND_OTHER)
+		return npf_tool_usage(&npf_command_capture,
+				      "-w %s: capture does not pack; npf filter IN OUT.zst does it "
+				      "afterwards, npf dump --compress zstd meanwhile",
+				      name);
+	if (npf_file_is_precious(name) && !options->force)
+		return npf_tool_usage(&npf_command_capture,
+				      "-w %s: that is there and no savefile; --force writes over it",
+				      name);
+	return EXIT_OK;
+}
+
 static int parse(struct parser *parser, int argc, char **argv)
 {
 	static const struct option long_options[] = {
@@ -207,6 +233,7 @@ static int parse(struct parser *parser, int argc, char **argv)
 		{ "micro", no_argument, NULL, MICRO },
 		{ "nano", no_argument, NULL, NANO },
 		{ "hook", required_argument, NULL, HOOK },
+		{ "force", no_argument, NULL, FORCE },
 		NPF_SET_LONG_OPTIONS,
 		{ NULL, 0, NULL, 0 },
 	};
@@ -227,11 +254,8 @@ static int parse(struct parser *parser, int argc, char **argv)
 		return npf_tool_usage(&npf_command_capture,
 				      "-r reads a file: it goes with -c, -w, -e, -x, -q and a "
 				      "filter");
-	if (parser->options.output.file && !strcmp(parser->options.output.file, "-") &&
-	    isatty(STDOUT_FILENO))
-		return npf_tool_usage(&npf_command_capture, "a savefile does not go to a terminal");
 	settle(parser);
-	return EXIT_OK;
+	return check_output(&parser->options);
 }
 
 static int run(int argc, char **argv)
@@ -280,8 +304,12 @@ const struct npf_command npf_command_capture = {
 		"is\n"
 		"                         standard input\n"
 		"output:\n"
-		"  -w, --write FILE       save in pcap format; - is standard output\n"
-		"      --nano, --micro    resolution of the savefile's time stamps (default micro)\n"
+		"  -w, --write FILE       save in pcap format, or pcapng where the name ends so; - is\n"
+		"                         standard output\n"
+		"      --force            over a file that is no savefile, too\n"
+		"      --nano, --micro    resolution of the savefile's time stamps (default micro, of "
+		"pcapng\n"
+		"                         nano)\n"
 		"  -U, --packet-buffered  hand on every packet at once, the same as --immediate\n"
 		"  -e, --link-header      show link-layer addresses\n"
 		"  -x, --hex              dump the bytes too\n"

@@ -19,6 +19,7 @@ struct npf_capture_options {
 	uint32_t min_to_copy;
 	int32_t timeout; /* ms, as npf_set_timeout() */
 	bool promiscuous;
+	bool force; /* write over whatever is there */
 	enum npf_direction direction;
 	enum npf_hook hook;
 	struct npf_output_options output;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "savefile/file_name.h"
 #include "ui/signals.h"
 
 #define DEFAULT_BUFFER (64u << 20)
@@ -34,6 +35,7 @@ enum {
 
 struct parser {
 	struct npf_dump_settings settings;
+	bool format_given;
 	char typed[NPF_NAME_SIZE]; /* the option at hand */
 };
 
@@ -96,6 +98,7 @@ static int take_format(struct parser *parser, const char *value)
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		if (!strcmp(value, formats[i].name)) {
 			parser->settings.dump.format = formats[i].format;
+			parser->format_given = true;
 			return EXIT_OK;
 		}
 	}
@@ -231,6 +234,22 @@ static bool is_stdout(const char *path)
 	return !strcmp(path, "-") || !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/fd/1");
 }
 
+/* What is written is what the name says. */
+static int check_name(struct parser *parser)
+{
+	struct npf_dump_settings *settings = &parser->settings;
+	struct npf_file_name name = npf_file_name_of(settings->files.path);
+
+	if (name.pack != NPF_KIND_OTHER)
+		return npf_tool_usage(&npf_command_dump,
+				      "-w %s: --compress zstd makes NAME.zst of NAME once it is "
+				      "complete; give the NAME without the ending",
+				      settings->files.path);
+	if (name.form == NPF_KIND_PCAPNG && !parser->format_given)
+		settings->dump.format = NPF_DUMP_PCAPNG;
+	return EXIT_OK;
+}
+
 /* Options that do not go together. */
 static int check(struct parser *parser)
 {
@@ -245,7 +264,7 @@ static int check(struct parser *parser)
 	if (files->keep && !files->several)
 		return npf_tool_usage(command, "--files needs a --rotate option");
 	if (!npf_dump_files_inherited(files->path))
-		return EXIT_OK;
+		return check_name(parser);
 	if (files->several || files->compress)
 		return npf_tool_usage(command,
 				      "standard output, or another descriptor, is one file: "
@@ -342,7 +361,9 @@ const struct npf_command npf_command_dump = {
 		"  -w, --write FILE       a name, with %Y, %m, %d, %H, %M, %S and the like for the "
 		"time and\n"
 		"                         %i for the file's number; a pipe; - is standard output\n"
-		"      --format FORMAT    pcap (default), pcap-ns (nanoseconds) or pcapng\n"
+		"      --format FORMAT    pcap, pcap-ns (nanoseconds) or pcapng; default: pcapng "
+		"where\n"
+		"                         FILE ends in .pcapng, else pcap\n"
 		"      --compress zstd[:LEVEL]   compress complete files, when the CPU is idle\n"
 		"      --buffered         through the page cache, even where that can be avoided\n"
 		"      --user NAME        become NAME before the first byte is written\n"

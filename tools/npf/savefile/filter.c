@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "expression/expression.h"
+#include "file_name.h"
 #include "pieces.h"
+#include "ui/filter_text.h"
 #include "ui/progress.h"
 #include "ui/set_options.h"
 #include "ui/signals.h"
@@ -24,13 +26,16 @@
 #define MOST_LINK_TYPES 16u
 #define EIGHT           8u
 #define VECTOR          64u
+#define LINK_ETHERNET   1u
+
+enum { FORCE = 256 };
 
 _Static_assert(TRACE_PIECES % VECTOR == 0, "keep[] is filled by whole vectors");
 
 struct options {
 	const char *in, *out; /* out NULL: only count */
 	char *expression;
-	bool count, invert, quiet;
+	bool count, invert, quiet, force;
 	struct npf_set_options sets;
 };
 
@@ -81,7 +86,7 @@ static int make_filter(struct work *work, uint32_t link_type, struct link_filter
 {
 	struct link_filter *link = &work->links[work->n_links];
 	struct npf_compiled compiled;
-	char error[NPF_ERROR_SIZE];
+	char error[NPF_ERROR_SIZE], told[NPF_ERROR_SIZE];
 	int err;
 
 	if (work->n_links == MOST_LINK_TYPES)
@@ -94,7 +99,7 @@ static int make_filter(struct work *work, uint32_t link_type, struct link_filter
 	}
 	if (err)
 		return npf_tool_fail(&npf_command_filter, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED,
-				     "filter: %s", error);
+				     "%s", npf_filter_wrong(work->options.expression, error, told));
 	link->link_type = link_type;
 	work->n_links++;
 	*out = link;
@@ -304,6 +309,28 @@ static int finish(struct work *work, int code)
 	return code ? code : told;
 }
 
+/* Records are copied as they are, so that OUT is what IN is. */
+static int check_form(struct work *work)
+{
+	static const char *const names[] = {
+		[NPF_KIND_PCAP] = "pcap", [NPF_KIND_PCAPNG] = "pcapng"
+	};
+	const struct options *options = &work->options;
+	enum npf_kind wanted = npf_file_name_of(options->out).form, found;
+
+	if (source_fill(&work->source, NPF_KIND_BYTES))
+		return fail_in(work, work->source.error);
+	found = npf_kind_of(work->source.at, work->source.n);
+	if (wanted == NPF_KIND_OTHER || wanted == found ||
+	    (found != NPF_KIND_PCAP && found != NPF_KIND_PCAPNG))
+		return EXIT_OK;
+	return npf_tool_fail(&npf_command_filter, EXIT_USAGE,
+			     "%s: records are copied as they are, and %s is %s; npf capture -r IN -w "
+			     "OUT.%s makes %s of it",
+			     options->out, display(options->in), names[found], names[wanted],
+			     names[wanted]);
+}
+
 static int run_work(struct work *work)
 {
 	struct stat status;
@@ -311,6 +338,9 @@ static int run_work(struct work *work)
 
 	if (source_open(&work->source, work->options.in, NULL))
 		return fail_in(work, work->source.error);
+	code = work->options.out ? check_form(work) : EXIT_OK;
+	if (code)
+		return code;
 	if (work->options.out && sink_open(&work->sink, work->options.out,
 					   fstat(work->source.fd, &status) ? NULL : &status))
 		return fail_out(work);
@@ -336,9 +366,53 @@ static int take_option(struct options *options, int option)
 	case 'q':
 		options->quiet = true;
 		return EXIT_OK;
+	case FORCE:
+		options->force = true;
+		return EXIT_OK;
 	default:
 		return npf_tool_hint(&npf_command_filter);
 	}
+}
+
+/* Do these words make a filter, the first of which should be a file? */
+static bool is_filter(char *const *words, int n)
+{
+	char *text = npf_join_words(words, n), error[NPF_ERROR_SIZE];
+	struct npf_compiled compiled;
+	bool right = text && npf_filter_begins(text) &&
+		     !npf_expression_compile_offline(text, LINK_ETHERNET, false, &compiled, error);
+
+	if (right)
+		npf_expression_free(&compiled);
+	free(text);
+	return right;
+}
+
+static int take_output(struct options *options, char *const *words, int n)
+{
+	const char *name = words[0];
+	struct npf_file_name says = npf_file_name_of(name);
+	bool named = strchr(name, '/') || says.form != NPF_KIND_OTHER ||
+		     says.pack != NPF_KIND_OTHER;
+
+	options->out = name;
+	if (!strcmp(name, "-"))
+		return isatty(STDOUT_FILENO)
+			       ? npf_tool_usage(&npf_command_filter,
+						"a savefile does not go to a terminal")
+			       : EXIT_OK;
+	if (!named && access(name, F_OK) && is_filter(words, n))
+		return npf_tool_usage(&npf_command_filter,
+				      "there is no file to write before the filter: npf filter IN OUT "
+				      "%s%s; or --count; or ./%s if a file shall have that name",
+				      name, n > 1 ? " ..." : "", name);
+	if (says.pack != NPF_KIND_OTHER && says.pack != NPF_KIND_GZIP && says.pack != NPF_KIND_ZSTD)
+		return npf_tool_usage(&npf_command_filter, "%s: packs to .gz and .zst only", name);
+	if (npf_file_is_precious(name) && !options->force)
+		return npf_tool_usage(&npf_command_filter,
+				      "%s: that is there and no savefile; --force writes over it",
+				      name);
+	return EXIT_OK;
 }
 
 static int parse(struct options *options, int argc, char **argv)
@@ -347,6 +421,7 @@ static int parse(struct options *options, int argc, char **argv)
 		{ "count", no_argument, NULL, 'c' },
 		{ "invert", no_argument, NULL, 'v' },
 		{ "quiet", no_argument, NULL, 'q' },
+		{ "force", no_argument, NULL, FORCE },
 		NPF_SET_LONG_OPTIONS,
 		{ NULL, 0, NULL, 0 },
 	};
@@ -363,10 +438,10 @@ static int parse(struct options *options, int argc, char **argv)
 	if (!options->count) {
 		if (optind >= argc)
 			return npf_tool_usage(&npf_command_filter, "there is no file to write");
-		options->out = argv[optind++];
-		if (!strcmp(options->out, "-") && isatty(STDOUT_FILENO))
-			return npf_tool_usage(&npf_command_filter,
-					      "a savefile does not go to a terminal");
+		code = take_output(options, argv + optind, argc - optind);
+		if (code)
+			return code;
+		optind++;
 	}
 	options->expression = npf_join_words(argv + optind, argc - optind);
 	return options->expression
@@ -414,7 +489,8 @@ const struct npf_command npf_command_filter = {
 		"complete.\n\n"
 		"  -c, --count    write nothing, print the number of packets\n"
 		"  -v, --invert   the packets that FILTER rejects\n"
-		"  -q, --quiet    no progress, no counts\n" NPF_SET_HELP "\n"
+		"  -q, --quiet    no progress, no counts\n"
+		"      --force    write over OUT even if it is no savefile\n" NPF_SET_HELP "\n"
 		"When IN is damaged or cut short, OUT gets what comes before the damage and the exit "
 		"status\nis 1.\n\n"
 		"examples:\n"

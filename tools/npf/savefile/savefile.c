@@ -8,10 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC_MICRO 0xA1B2C3D4u
-#define MAGIC_NANO  0xA1B23C4Du
-#define SHORT       256u /* bytes up to which copying costs less than a part of its own */
-#define NS_PER_S    1000000000ull
+#define MAGIC_MICRO      0xA1B2C3D4u
+#define MAGIC_NANO       0xA1B23C4Du
+#define BLOCK_SECTION    0x0A0D0D0Au
+#define BLOCK_INTERFACE  1u
+#define BLOCK_PACKET     6u
+#define BYTE_ORDER_MAGIC 0x1A2B3C4Du
+#define RESOLUTION       9u   /* if_tsresol, an option of an interface: a power of ten */
+#define SHORT            256u /* bytes up to which copying costs less than a part of its own */
+#define NS_PER_S         1000000000ull
 
 struct file_header {
 	uint32_t magic;
@@ -25,6 +30,35 @@ struct packet_header {
 	uint32_t seconds, fraction;
 	uint32_t caplen, len;
 };
+
+/* pcapng: a section and its one interface. */
+struct section_header {
+	uint32_t type, length;
+	uint32_t byte_order;
+	uint16_t major, minor;
+	uint32_t section_length[2];
+	uint32_t length_again;
+	uint32_t interface_type, interface_length;
+	uint16_t link_type, reserved;
+	uint32_t snaplen;
+	uint16_t option, option_length;
+	uint8_t resolution, padding[3];
+	uint32_t end_of_options;
+	uint32_t interface_length_again;
+};
+_Static_assert(sizeof(struct section_header) == 28 + 32, "blocks have no gaps");
+
+struct block_header {
+	uint32_t type, length;
+	uint32_t interface;
+	uint32_t time_high, time_low;
+	uint32_t caplen, len;
+};
+
+/* Of a packet's block, with its data. */
+#define BLOCK_BYTES(caplen) ((uint32_t)sizeof(struct block_header) + (((caplen) + 3) & ~3u) + 4)
+/* Of one packet, at most. */
+#define MOST_GATHERED BLOCK_BYTES(SHORT)
 
 /* Write all parts, whatever the kernel takes at a time. */
 static int write_parts(int fd, struct iovec *parts, int n)
@@ -55,33 +89,54 @@ static size_t parts_size(const struct savefile *file)
 	return size;
 }
 
-int savefile_open(struct savefile *file, const char *name, uint32_t link_type, uint32_t snaplen,
-		  bool nano)
+static int write_file_header(int fd, const struct savefile_form *form)
 {
 	struct file_header header = {
-		.magic = nano ? MAGIC_NANO : MAGIC_MICRO,
+		.magic = form->nano ? MAGIC_NANO : MAGIC_MICRO,
 		.major = 2,
 		.minor = 4,
-		.snaplen = snaplen,
-		.link_type = link_type,
+		.snaplen = form->snaplen,
+		.link_type = form->link_type,
 	};
-	struct iovec part = { .iov_base = &header, .iov_len = sizeof(header) };
+	struct section_header section = {
+		.type = BLOCK_SECTION,
+		.length = 28,
+		.byte_order = BYTE_ORDER_MAGIC,
+		.major = 1,
+		.section_length = { UINT32_MAX, UINT32_MAX }, /* not known */
+		.length_again = 28,
+		.interface_type = BLOCK_INTERFACE,
+		.interface_length = 32,
+		.link_type = (uint16_t)form->link_type,
+		.snaplen = form->snaplen,
+		.option = RESOLUTION,
+		.option_length = 1,
+		.resolution = form->nano ? 9 : 6,
+		.interface_length_again = 32,
+	};
+	struct iovec part = { .iov_base = form->ng ? (void *)&section : (void *)&header,
+			      .iov_len = form->ng ? sizeof(section) : sizeof(header) };
+
+	return write_parts(fd, &part, 1);
+}
+
+int savefile_open(struct savefile *file, const char *name, const struct savefile_form *form)
+{
 	struct stat status;
+	int err;
 
 	file->fd = strcmp(name, "-") ? open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)
 				     : STDOUT_FILENO;
 	if (file->fd < 0)
 		return -errno;
 	file->regular = !fstat(file->fd, &status) && S_ISREG(status.st_mode);
-	file->nano = nano;
+	file->form = *form;
 	file->packets = 0;
-	file->bytes = sizeof(header);
+	file->bytes = 0;
 	file->waiting = 0;
 	file->n_parts = 0;
 	file->gathered = 0;
-
-	int err = write_parts(file->fd, &part, 1);
-
+	err = write_file_header(file->fd, form);
 	/* Standard output may stand somewhere behind older bytes: those are not ours to cut. */
 	if (!err && file->regular)
 		file->bytes = (uint64_t)lseek(file->fd, 0, SEEK_CUR);
@@ -104,34 +159,64 @@ static uint8_t *gather(struct savefile *file, uint32_t size)
 	return to;
 }
 
-int savefile_add(struct savefile *file, const struct npf_packet *packet)
+static uint32_t put_header(struct savefile *file, const struct npf_packet *packet, uint8_t *to)
 {
-	uint32_t fraction = (uint32_t)(packet->time % NS_PER_S);
 	struct packet_header header = {
 		.seconds = (uint32_t)(packet->time / NS_PER_S),
-		.fraction = file->nano ? fraction : fraction / 1000,
+		.fraction = (uint32_t)(packet->time % NS_PER_S) / (file->form.nano ? 1 : 1000),
+		.caplen = packet->caplen,
+		.len = packet->len,
+	};
+	uint64_t time = packet->time / (file->form.nano ? 1 : 1000);
+	struct block_header block = {
+		.type = BLOCK_PACKET,
+		.length = BLOCK_BYTES(packet->caplen),
+		.time_high = (uint32_t)(time >> 32),
+		.time_low = (uint32_t)time,
 		.caplen = packet->caplen,
 		.len = packet->len,
 	};
 
-	if (file->n_parts + 2 > SAVEFILE_PARTS ||
-	    file->gathered + sizeof(header) + SHORT > SAVEFILE_GATHERS) {
+	if (file->form.ng)
+		memcpy(to, &block, sizeof(block));
+	else
+		memcpy(to, &header, sizeof(header));
+	return file->form.ng ? sizeof(block) : sizeof(header);
+}
+
+/* pcapng: zeros up to the next word, and the block's length again. */
+static void add_block_end(struct savefile *file, uint32_t caplen)
+{
+	uint32_t padding = -caplen & 3, length = BLOCK_BYTES(caplen);
+	uint8_t *to = gather(file, padding + sizeof(length));
+
+	memset(to, 0, padding);
+	memcpy(to + padding, &length, sizeof(length));
+}
+
+int savefile_add(struct savefile *file, const struct npf_packet *packet)
+{
+	bool is_short = packet->caplen <= SHORT;
+	uint32_t size = file->form.ng ? sizeof(struct block_header) : sizeof(struct packet_header);
+	uint8_t *to;
+
+	if (file->n_parts + 3 > SAVEFILE_PARTS ||
+	    file->gathered + MOST_GATHERED > SAVEFILE_GATHERS) {
 		int err = savefile_flush(file);
 
 		if (err)
 			return err;
 	}
-
-	bool is_short = packet->caplen <= SHORT;
-	uint8_t *to = gather(file, sizeof(header) + (is_short ? packet->caplen : 0));
-
-	memcpy(to, &header, sizeof(header));
+	to = gather(file, size + (is_short ? packet->caplen : 0));
+	to += put_header(file, packet, to);
 	if (is_short)
-		memcpy(to + sizeof(header), packet->data, packet->caplen);
+		memcpy(to, packet->data, packet->caplen);
 	else
 		file->parts[file->n_parts++] = (struct iovec){
 			.iov_base = (void *)(uintptr_t)packet->data, .iov_len = packet->caplen
 		};
+	if (file->form.ng)
+		add_block_end(file, packet->caplen);
 	file->waiting++;
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Writing captured packets to a pcap savefile (pcap-savefile(5)) straight from the circular buffer.
+ * Writing captured packets to a savefile, pcap or pcapng, straight from the circular buffer.
  * libpcap's pcap_dump() would copy each packet through stdio, which costs more than capturing it;
  * here long packets go to the kernel from where they lie, and only short ones are gathered.
  */
@@ -16,10 +16,16 @@
 #define SAVEFILE_PARTS   1000         /* of one write; below IOV_MAX */
 #define SAVEFILE_GATHERS (256u << 10) /* bytes of headers and short packets per write */
 
+struct savefile_form {
+	uint32_t link_type, snaplen;
+	bool nano; /* time stamps in ns, not us */
+	bool ng;   /* pcapng, not pcap */
+};
+
 struct savefile {
 	int fd;
 	bool regular; /* can be cut back to its last whole packet */
-	bool nano;
+	struct savefile_form form;
 	uint64_t packets; /* whole ones in the file */
 	uint64_t bytes;   /* of the file up to the last of them */
 	uint64_t waiting; /* packets added and not written yet */
@@ -30,8 +36,7 @@ struct savefile {
 };
 
 /* Create or replace a file, "-" is standard output, and write the header. Negative errno. */
-int savefile_open(struct savefile *file, const char *name, uint32_t link_type, uint32_t snaplen,
-		  bool nano);
+int savefile_open(struct savefile *file, const char *name, const struct savefile_form *form);
 
 /* Add a packet; its data must stay until savefile_flush(). Negative errno as there. */
 int savefile_add(struct savefile *file, const struct npf_packet *packet);

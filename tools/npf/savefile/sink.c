@@ -14,6 +14,7 @@
 #include <zstd.h>
 
 #include "direct_io.h"
+#include "file_name.h"
 
 #define DIRECT    (4u << 20) /* bytes of a write past the page cache: few, long ones cost least */
 #define CACHED    (256u << 10)
@@ -136,20 +137,13 @@ static int put(struct sink *sink, const uint8_t *at, size_t n)
 
 /* ---- packing -------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *name, const char *end)
-{
-	size_t n = strlen(name), m = strlen(end);
-
-	return n > m && !strcmp(name + n - m, end);
-}
-
 static int start_packing(struct sink *sink, const char *name)
 {
-	bool is_zstd = ends_with(name, ".zst");
+	enum npf_kind pack = npf_file_name_of(name).pack;
+	bool is_zstd = pack == NPF_KIND_ZSTD, good;
 	struct packer *packer;
-	bool good;
 
-	if (!is_zstd && !ends_with(name, ".gz"))
+	if (!is_zstd && pack != NPF_KIND_GZIP)
 		return 0;
 	packer = calloc(1, sizeof(*packer));
 	if (!packer)

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "expression/expression.h"
+#include "ui/filter_text.h"
 #include "ui/signals.h"
 #include "stat_view.h"
 #include "tool.h"
@@ -79,7 +80,7 @@ static void add_standard(struct classes *classes, struct npf_compiler *compiler)
 			  standard[i].expression, unused);
 }
 
-/* The form of NAME=EXPR arguments, checked before anything is opened. */
+/* The form of NAME=FILTER arguments, checked before anything is opened. */
 static int check_arguments(int n, char *const *arguments)
 {
 	if (n > NPF_MAX_CLASSES)
@@ -89,7 +90,7 @@ static int check_arguments(int n, char *const *arguments)
 		size_t length = strcspn(arguments[i], "=");
 
 		if (!length || !arguments[i][length])
-			return npf_tool_usage(&npf_command_stat, "'%s': not NAME=EXPRESSION",
+			return npf_tool_usage(&npf_command_stat, "'%s': not NAME=FILTER",
 					      arguments[i]);
 		if (length >= NPF_NAME_SIZE)
 			return npf_tool_usage(&npf_command_stat,
@@ -102,7 +103,7 @@ static int check_arguments(int n, char *const *arguments)
 static int add_arguments(struct classes *classes, struct npf_compiler *compiler, int n,
 			 char *const *arguments)
 {
-	char error[NPF_ERROR_SIZE];
+	char error[NPF_ERROR_SIZE], told[NPF_ERROR_SIZE];
 
 	for (int i = 0; i < n; i++) {
 		size_t length = strcspn(arguments[i], "=");
@@ -110,7 +111,9 @@ static int add_arguments(struct classes *classes, struct npf_compiler *compiler,
 		if (add_class(classes, compiler, arguments[i], length, arguments[i] + length + 1,
 			      error))
 			return npf_tool_fail(&npf_command_stat, EXIT_USAGE, "class %.*s: %s",
-					     (int)length, arguments[i], error);
+					     (int)length, arguments[i],
+					     npf_filter_wrong(arguments[i] + length + 1, error,
+							      told));
 	}
 	return EXIT_OK;
 }

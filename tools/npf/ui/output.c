@@ -10,18 +10,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "savefile/file_name.h"
+
 #define STREAM_BUFFER (256 * 1024)
 
 static int open_savefile(struct npf_output *output)
 {
 	const struct npf_output_options *options = &output->options;
+	const bool ng = npf_file_name_of(options->file).form == NPF_KIND_PCAPNG;
+	const struct savefile_form form = {
+		.link_type = options->link_type,
+		.snaplen = options->snaplen,
+		.nano = options->nano || (ng && !options->micro),
+		.ng = ng,
+	};
 	int err;
 
 	output->file = malloc(sizeof(*output->file));
 	if (!output->file)
 		return npf_tool_fail(output->command, EXIT_FAILED, "out of memory");
-	err = savefile_open(output->file, options->file, options->link_type, options->snaplen,
-			    options->nano);
+	err = savefile_open(output->file, options->file, &form);
 	if (!err)
 		return EXIT_OK;
 	free(output->file);

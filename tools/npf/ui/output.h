@@ -11,7 +11,7 @@
 
 struct npf_output_options {
 	const char *file; /* savefile, "-" standard output; NULL prints lines */
-	bool nano;        /* nanosecond savefile */
+	bool nano, micro; /* the savefile's resolution; neither: what is usual */
 	bool quiet;       /* no lines */
 	bool link_header;
 	bool hex;

@@ -4,18 +4,20 @@
 
 #include <errno.h>
 
+#include "filter_text.h"
+
 int npf_session_filter(struct npf_session *session, const char *expression, uint32_t snaplen,
 		       enum npf_direction direction)
 {
 	struct npf_compiled compiled;
-	char error[NPF_ERROR_SIZE];
+	char error[NPF_ERROR_SIZE], told[NPF_ERROR_SIZE];
 	int code = EXIT_OK;
 	int err = npf_expression_compile(expression, session->adapter.link_type, snaplen, &compiled,
 					 error);
 
 	if (err)
 		return npf_tool_fail(session->command, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED,
-				     "filter '%s': %s", expression, error);
+				     "%s", npf_filter_wrong(expression, error, told));
 	if (npf_expression_restrict(&compiled, direction, error)) {
 		code = npf_tool_fail(session->command, EXIT_FAILED, "%s", error);
 		goto free_program;

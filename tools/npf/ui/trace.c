@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "expression/expression.h"
+#include "filter_text.h"
 #include "savefile/kind.h"
 #include "send/pace.h"
 
@@ -95,8 +96,7 @@ static int set_filter(struct npf_trace *trace, const char *expression, char *err
 		return -ENOMEM;
 	}
 	if (pcap_compile(trace->handle, program, expression, 1, PCAP_NETMASK_UNKNOWN)) {
-		snprintf(error, NPF_ERROR_SIZE, "filter '%.100s': %.130s", expression,
-			 pcap_geterr(trace->handle));
+		npf_filter_wrong(expression, pcap_geterr(trace->handle), error);
 		free(program);
 		return -EINVAL;
 	}
