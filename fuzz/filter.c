@@ -5,38 +5,13 @@
  * as for one in the bytes, and translate into the promised space.
  *
  * Input: flags (1 the dialect, 2 tagged), number of instructions, the tag, instructions, packet.
- *
- *	clang -std=gnu11 -g -O1 -Iinclude -Isrc -fsanitize=fuzzer,address,undefined \
- *		-fno-sanitize-recover=undefined -o /tmp/fuzz-filter fuzz/filter.c \
- *		src/filter/{validate,interp,ir_*,opt*,ebpf_*,to_ebpf}.c
- *	/tmp/fuzz-filter -max_total_time=60 /tmp/new-corpus fuzz/corpus/filter
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/bytes.h"
 #include "filter/ebpf.h"
 #include "filter/filter.h"
+#include "fuzz.h"
 
 #define HEADER 6
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
-
-static void check(int holds)
-{
-	if (!holds)
-		abort();
-}
-
-/* Exactly as long as said, so that the sanitizer sees every access beside it. */
-static void *copy(const void *from, size_t size)
-{
-	void *to = malloc(size ? size : 1);
-
-	check(to != NULL);
-	memcpy(to, from, size);
-	return to;
-}
 
 static void interpret(const struct npf_program *program, struct npf_frame *frame,
 		      const uint8_t *packet)
@@ -49,9 +24,8 @@ static void interpret(const struct npf_program *program, struct npf_frame *frame
 	if (!frame->shift || frame->length < NPF_TAG_OFFSET)
 		return;
 
-	uint8_t *wire = malloc(frame->length + NPF_TAG_SIZE);
+	uint8_t *wire = allocate(frame->length + NPF_TAG_SIZE);
 
-	check(wire != NULL);
 	memcpy(wire, packet, NPF_TAG_OFFSET);
 	npf_put_be16(wire + NPF_TAG_OFFSET, frame->tag_tpid);
 	npf_put_be16(wire + NPF_TAG_OFFSET + 2, frame->tag_tci);
@@ -77,19 +51,18 @@ static void check_code(const struct npf_ebpf_code *code)
 static void translate(const struct npf_program *program)
 {
 	size_t size = npf_ir_space(program->length);
-	void *memory = malloc(size), *space;
+	void *memory = allocate(size), *space;
 	struct npf_ir ir;
 	const struct npf_ir *list[] = { &ir, &ir };
 	static const struct npf_ebpf_peek peek = { .bytes_at = 64 };
 	struct npf_ebpf_code code = { .peek = &peek };
 
-	check(memory && npf_ir_build(&ir, program, memory, size) == 0);
+	check(npf_ir_build(&ir, program, memory, size) == 0);
 	npf_ir_optimise(&ir, NPF_PASS_DEFAULT | NPF_PASS_HEADER, NULL);
 	size = npf_ebpf_space(list, 2);
-	space = malloc(size);
+	space = allocate(size);
 	code.capacity = npf_ebpf_capacity(list, 2);
-	code.insns = malloc(code.capacity * sizeof(*code.insns));
-	check(space && code.insns);
+	code.insns = allocate(code.capacity * sizeof(*code.insns));
 	for (int access = NPF_EBPF_COPY; access <= NPF_EBPF_PEEK; access++) {
 		code.length = 0;
 		if (!npf_irs_to_ebpf(list, 2, (enum npf_ebpf_access)access, &code, space, size))
@@ -108,16 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	if (size < HEADER)
 		return 0;
 
-	size_t room = (size - HEADER) / sizeof(struct npf_insn);
-	uint32_t n = input[1] < room ? input[1] : (uint32_t)room;
-	struct npf_insn *insns = copy(input + HEADER, n * sizeof(*insns));
-	const struct npf_program program = {
-		.length = n,
-		.dialect = input[0] & 1 ? NPF_DIALECT_LINUX : NPF_DIALECT_WIRE,
-		.insns = insns,
-	};
+	struct fuzz_input in = take_input(input, size, HEADER);
 	struct npf_frame frame = {
-		.length = (uint32_t)(size - HEADER - n * sizeof(*insns)),
+		.length = in.length,
 		.wire_length = (uint32_t)size,
 		.tag_tpid = npf_get_be16(input + 2),
 		.tag_tci = npf_get_be16(input + 4),
@@ -125,12 +91,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	};
 	char error[64];
 
-	if (!npf_filter_validate(&program, error, sizeof(error))) {
-		interpret(&program, &frame, input + HEADER + n * sizeof(*insns));
-		translate(&program);
+	if (!npf_filter_validate(&in.program, error, sizeof(error))) {
+		interpret(&in.program, &frame, in.packet);
+		translate(&in.program);
 	} else {
 		check(error[0] != '\0' && memchr(error, '\0', sizeof(error)) != NULL);
 	}
-	free(insns);
+	free(in.insns);
 	return 0;
 }

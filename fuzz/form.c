@@ -6,39 +6,13 @@
  *
  * Input: flags (1 the dialect, 2 tagged), number of instructions, the passes, the tag, instructions,
  * packet.
- *
- *	clang -std=gnu11 -g -O1 -Iinclude -Isrc -fsanitize=fuzzer,address,undefined \
- *		-fno-sanitize-recover=undefined -o /tmp/fuzz-form fuzz/form.c \
- *		src/filter/{validate,interp,ir_*,opt*,to_c,to_cbpf}.c
- *	/tmp/fuzz-form -max_total_time=60 /tmp/new-corpus fuzz/corpus/filter
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/bytes.h"
 #include "filter/filter.h"
 #include "filter/ir.h"
+#include "fuzz.h"
 
 #define HEADER 8
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
-
-static void check(int holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
-
-static void *allocate(size_t size)
-{
-	void *memory = malloc(size ? size : 1);
-
-	check(memory != NULL, "no memory");
-	return memory;
-}
 
 /* The packet and some of its beginnings, each in memory of exactly its size. */
 static void compare(const struct npf_ir *ir, const struct npf_program *program,
@@ -54,9 +28,8 @@ static void compare(const struct npf_ir *ir, const struct npf_program *program,
 		memcpy(data, packet, length);
 		cut.length = length;
 		again.length = length;
-		check(npf_filter_run(program, &cut, data) == npf_ir_run(ir, &again, data, work),
-		      "another answer");
-		check(cut.shift == again.shift, "another place of the tag");
+		check(npf_filter_run(program, &cut, data) == npf_ir_run(ir, &again, data, work));
+		check(cut.shift == again.shift);
 		free(data);
 		if (length < step)
 			break;
@@ -73,10 +46,9 @@ static void write_classic(const struct npf_ir *ir, const struct npf_program *pro
 	written.length = NPF_MAX_INSNS;
 	written.insns = insns;
 	if (!npf_ir_to_cbpf(ir, insns, &written.length)) {
-		check(!npf_filter_validate(&written, NULL, 0), "an invalid program");
+		check(!npf_filter_validate(&written, NULL, 0));
 		check(npf_filter_run(program, &first, packet) ==
-			      npf_filter_run(&written, &second, packet),
-		      "another answer of the written program");
+		      npf_filter_run(&written, &second, packet));
 	}
 	free(insns);
 }
@@ -88,7 +60,7 @@ static void write_text(const struct npf_ir *ir)
 	char *text = allocate(size);
 
 	npf_ir_to_c(ir, "filter", text, size);
-	check(strlen(text) + 1 < size && !strcmp(text + strlen(text) - 2, "}\n"), "C was cut");
+	check(strlen(text) + 1 < size && !strcmp(text + strlen(text) - 2, "}\n"));
 	npf_ir_to_text(ir, text, 40);
 	npf_ir_to_dot(ir, text, 40);
 	free(text);
@@ -103,13 +75,13 @@ static void check_form(const struct npf_program *program, uint32_t passes,
 	uint32_t where;
 	struct npf_ir ir;
 
-	check(npf_ir_build(&ir, program, memory, size) == 0, "not built");
+	check(npf_ir_build(&ir, program, memory, size) == 0);
 	for (int optimised = 0; optimised < 2; optimised++) {
 		if (optimised)
 			npf_ir_optimise(&ir, passes, NULL);
 		work = allocate(npf_ir_run_space(&ir));
 		fault = npf_ir_verify(&ir, &where, work);
-		check(!fault, fault);
+		check_that(!fault, fault);
 		compare(&ir, program, frame, packet, work);
 		free(work);
 	}
@@ -139,10 +111,10 @@ static void check_joined(const struct npf_program *program, uint32_t passes,
 			npf_ir_optimise(&ir, passes, NULL);
 		work = allocate(npf_ir_run_space(&ir));
 		fault = npf_ir_verify(&ir, &where, work);
-		check(!fault, fault);
+		check_that(!fault, fault);
 		answer = npf_ir_run(&ir, &first, packet, work);
 		mask = npf_filter_run(program, &second, packet) ? 5 : 0;
-		check(!answer || answer == (NPF_IR_JOINED | mask), "another answer of two");
+		check(!answer || answer == (NPF_IR_JOINED | mask));
 		free(work);
 	}
 	free(memory);
@@ -153,32 +125,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	if (size < HEADER)
 		return 0;
 
-	size_t room = (size - HEADER) / sizeof(struct npf_insn);
-	uint32_t n = input[1] < room ? input[1] : (uint32_t)room;
-	struct npf_insn *insns = allocate(n * sizeof(*insns));
-	const struct npf_program program = {
-		.length = n,
-		.dialect = input[0] & 1 ? NPF_DIALECT_LINUX : NPF_DIALECT_WIRE,
-		.insns = insns,
-	};
-	uint32_t length = (uint32_t)(size - HEADER - n * sizeof(*insns));
+	struct fuzz_input in = take_input(input, size, HEADER);
 	struct npf_frame frame = {
-		.length = length,
+		.length = in.length,
 		.wire_length = (uint32_t)size,
 		.tag_tpid = npf_get_be16(input + 4),
 		.tag_tci = npf_get_be16(input + 6),
-		.tagged = (input[0] >> 1 & 1) && length >= NPF_TAG_OFFSET,
+		.tagged = (input[0] >> 1 & 1) && in.length >= NPF_TAG_OFFSET,
 	};
-
-	memcpy(insns, input + HEADER, n * sizeof(*insns));
 	uint32_t passes = npf_get_be16(input + 2) & ((1u << NPF_N_PASSES) - 1);
-	const uint8_t *packet = input + HEADER + n * sizeof(*insns);
 
-	if (!npf_filter_validate(&program, NULL, 0)) {
-		check_form(&program, passes, &frame, packet);
+	if (!npf_filter_validate(&in.program, NULL, 0)) {
+		check_form(&in.program, passes, &frame, in.packet);
 		if (!frame.tagged)
-			check_joined(&program, passes, &frame, packet);
+			check_joined(&in.program, passes, &frame, in.packet);
 	}
-	free(insns);
+	free(in.insns);
 	return 0;
 }

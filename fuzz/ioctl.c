@@ -5,17 +5,10 @@
  * leak, and the counters must add up at the end.
  *
  * Input: steps of {operation, argument (4 bytes), n, n bytes}; the operations are the table below.
- *
- *	clang -std=gnu11 -D_GNU_SOURCE -g -O1 -Iinclude -Isrc \
- *		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
- *		-o /tmp/fuzz-ioctl fuzz/ioctl.c src/filter/{validate,interp}.c src/driver/[a-z]*.c \
- *		src/host/sim/[a-z]*.c
- *	/tmp/fuzz-ioctl -max_total_time=60 /tmp/new-corpus fuzz/corpus/ioctl
  */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "fuzz.h"
 #include "host/sim/sim.h"
 #include "npf/npf.h"
 
@@ -24,8 +17,6 @@
 #define MAX_WRITES   8
 #define LARGEST_DISK (64u << 20) /* the simulated disk is memory */
 #define MAX_FILES    40          /* of one input */
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 struct world {
 	struct npf_host *host;
@@ -39,22 +30,6 @@ struct step {
 	uint32_t n;
 	const uint8_t *bytes;
 };
-
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-/* Exactly as long as said, so that the sanitizer sees every access beside it. */
-static void *copy(const void *from, size_t size)
-{
-	void *to = malloc(size ? size : 1);
-
-	check(to != NULL);
-	memcpy(to, from, size);
-	return to;
-}
 
 static void do_control(struct world *world, const struct step *step)
 {

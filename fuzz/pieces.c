@@ -3,18 +3,9 @@
  * Any bytes as a savefile: no byte beside them is read, pieces follow each other without a gap, and
  * the end comes. Input: the file.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 #include "../tools/npf/savefile/pieces.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(int holds)
-{
-	if (!holds)
-		abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,13 +3,9 @@
  * Any bytes as a packet of any link type: nothing outside them may be read, and the line must stay
  * in its buffer. Input: a byte that picks the link type, a byte of cut-off length, the packet.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 #include "../tools/npf/capture/print_packet.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,7 +18,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	npf_print_packet(&line, link_types[data[0] % (sizeof(link_types) / sizeof(link_types[0]))],
 			 data + 2, (uint32_t)size - 2, (uint32_t)size - 2 + data[1],
 			 data[0] & 0x80);
-	if (line.length >= NPF_LINE_SIZE || strlen(line.text) != line.length)
-		abort();
+	check(line.length < NPF_LINE_SIZE && strlen(line.text) == line.length);
 	return 0;
 }

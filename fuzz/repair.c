@@ -3,13 +3,9 @@
  * Any bytes as a savefile: the walk stays inside them, and what it calls whole is whole, that is
  * to say it says the same of these bytes alone.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 #include "../tools/npf/savefile/scan.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct bytes {
 	const uint8_t *data;
@@ -34,15 +30,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct npf_scan_source source = { read_bytes, &bytes, size };
 	struct npf_scan scan, again;
 
-	if (npf_scan(&source, &scan))
-		abort();
-	if (scan.end > size || (scan.tail == NPF_TAIL_NONE && scan.format && scan.end != size))
-		abort();
+	check(!npf_scan(&source, &scan));
+	check(scan.end <= size);
+	check(scan.tail != NPF_TAIL_NONE || !scan.format || scan.end == size);
 	if (!scan.format)
 		return 0;
 	bytes.size = source.size = scan.end;
-	if (npf_scan(&source, &again) || again.end != scan.end || again.packets != scan.packets ||
-	    again.tail != NPF_TAIL_NONE || again.format != scan.format)
-		abort();
+	check(!npf_scan(&source, &again));
+	check(again.end == scan.end && again.packets == scan.packets);
+	check(again.tail == NPF_TAIL_NONE && again.format == scan.format);
 	return 0;
 }

@@ -7,17 +7,13 @@
  *
  * Input: flags (1 the dialect), number of instructions, bytes on the wire beyond the packet,
  * instructions, packet.
- *
- * It wants capstone and the host's memory for code: build it by scripts/fuzz.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "base/bytes.h"
 #include "filter/filter.h"
+#include "fuzz.h"
 #include "lib/engine_x86.h"
 #include "lib/x86_image.h"
 #include "npf/npf.h"
@@ -34,15 +30,6 @@ static uint8_t *at[PACKETS];
 static uint32_t lengths[PACKETS], wire_lengths[PACKETS], verdicts[PACKETS];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
-
-static void check(int holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static uint8_t *page_of(uint32_t packet)
 {
@@ -61,9 +48,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	image = x86_image_new();
 	pages = mmap(NULL, (size_t)(2 * PACKETS + 1) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
 		     -1, 0);
-	check(host && image && pages != MAP_FAILED, "no memory");
+	check(host && image && pages != MAP_FAILED);
 	for (uint32_t i = 0; i < PACKETS; i++)
-		check(!mprotect(page_of(i), PAGE, PROT_READ | PROT_WRITE), "no page");
+		check(!mprotect(page_of(i), PAGE, PROT_READ | PROT_WRITE));
 	return 0;
 }
 
@@ -91,9 +78,8 @@ static void compare(const struct npf_program *program, const struct npf_jit_filt
 			  verdicts);
 	for (uint32_t i = 0; i < PACKETS; i++) {
 		expected = npf_bpf_filter(program, at[i], wire_lengths[i], lengths[i]);
-		check(npf_jit_run(filter, at[i], wire_lengths[i], lengths[i]) == expected,
-		      "another answer");
-		check(verdicts[i] == expected, "another answer of many");
+		check(npf_jit_run(filter, at[i], wire_lengths[i], lengths[i]) == expected);
+		check(verdicts[i] == expected);
 	}
 }
 
@@ -105,7 +91,7 @@ static void run(const struct npf_program *program, uint32_t flags, const uint8_t
 
 	if (err == -ENOTSUP)
 		return;
-	check(!err && filter->function, "not compiled");
+	check(!err && filter->function);
 	for (int at_the_end = 0; at_the_end < 2; at_the_end++) {
 		lay_out(packet, length, beyond, at_the_end);
 		compare(program, filter);
@@ -118,10 +104,10 @@ static void check_code(const struct npf_program *program, uint32_t flags)
 	int err = x86_image_make(image, host, program, flags);
 	const char *fault = NULL;
 
-	check(!err || err == -ENOTSUP, "no code");
+	check(!err || err == -ENOTSUP);
 	if (!err)
 		fault = x86_image_fault(image);
-	check(!fault, fault);
+	check_that(!fault, fault);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
@@ -131,25 +117,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	if (size < HEADER)
 		return 0;
 
-	size_t room = (size - HEADER) / sizeof(struct npf_insn);
-	uint32_t n = input[1] < room ? input[1] : (uint32_t)room;
-	size_t insns_size = n * sizeof(struct npf_insn);
-	struct npf_insn *insns = malloc(insns_size + 1);
-	const struct npf_program program = {
-		.length = n,
-		.dialect = input[0] & 1 ? NPF_DIALECT_LINUX : NPF_DIALECT_WIRE,
-		.insns = insns,
-	};
-	const uint8_t *packet = input + HEADER + insns_size;
-	size_t rest = size - HEADER - insns_size;
-	uint32_t length = rest < PAGE ? (uint32_t)rest : PAGE;
+	struct fuzz_input in = take_input(input, size, HEADER);
+	uint32_t length = in.length < PAGE ? in.length : PAGE;
 
-	check(insns != NULL, "no memory");
-	memcpy(insns, input + HEADER, insns_size);
-	for (size_t i = 0; i < 3 && !npf_filter_validate(&program, NULL, 0); i++) {
-		check_code(&program, flags[i]);
-		run(&program, flags[i], packet, length, npf_get_be16(input + 2));
+	for (size_t i = 0; i < 3 && !npf_filter_validate(&in.program, NULL, 0); i++) {
+		check_code(&in.program, flags[i]);
+		run(&in.program, flags[i], in.packet, length, npf_get_be16(input + 2));
 	}
-	free(insns);
+	free(in.insns);
 	return 0;
 }
