@@ -92,8 +92,8 @@ static void wait_for_carrier(struct bench *bench)
 	while (!(adapter.flags & NPF_ADAPTER_RUNNING));
 }
 
-/* A repetition without end, until the thread has done its work. */
-static void repeat_until(struct bench *bench, void *(*thread_main)(void *arg))
+/* A repetition without end, until the thread has done its work; what the writer hears. */
+static int64_t repeat_until(struct bench *bench, void *(*thread_main)(void *arg))
 {
 	uint8_t frame[100];
 	pthread_t thread;
@@ -103,9 +103,16 @@ static void repeat_until(struct bench *bench, void *(*thread_main)(void *arg))
 	assert_int_equal(pthread_create(&thread, NULL, thread_main, bench), 0);
 	int64_t err = npf_write(bench->near, frame, sizeof(frame));
 
+	pthread_join(thread, NULL);
+	return err;
+}
+
+static void repeat_to_the_end(struct bench *bench, void *(*thread_main)(void *arg))
+{
+	int64_t err = repeat_until(bench, thread_main);
+
 	if (!is_the_end(err))
 		fail_msg("%lld: %s", (long long)err, npf_error(bench->near));
-	pthread_join(thread, NULL);
 }
 
 /* What was on its way into the peer when both went was handed over and not received. */
@@ -116,7 +123,7 @@ static void an_adapter_that_goes_during_a_repetition(void **state)
 
 	make_frame(1, frame, sizeof(frame));
 	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
-	repeat_until(bench, delete_at_once);
+	repeat_to_the_end(bench, delete_at_once);
 	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -ENODEV);
 
 	struct npf_send_stats near = stats_of(bench->near);
@@ -148,7 +155,7 @@ static void an_adapter_that_goes_down_during_a_repetition(void **state)
 
 		assert_int_equal(npf_reset_send_stats(bench->near), 0);
 		assert_int_equal(npf_set_buffer(bench->far, 0), 0); /* counts from zero */
-		repeat_until(bench, bring_down);
+		repeat_to_the_end(bench, bring_down);
 		near = stats_of(bench->near);
 		sent = net_counters(&bench->net, NET_HERE, "va").tx_packets - sent;
 		arrived = net_counters(&bench->net, NET_THERE, "vb").rx_packets - arrived;
@@ -240,29 +247,31 @@ static void item_13_a_queue_by_xsk_whose_adapter_goes(void **state)
 
 /* ---- somebody ends it ------------------------------------------------------------------------ */
 
-static void *write_without_end(void *arg)
+static void *stop_it(void *arg)
 {
-	struct npf_instance *instance = arg;
-	uint8_t frame[100];
+	struct bench *bench = arg;
 
-	make_frame(1, frame, sizeof(frame));
-	return (void *)(intptr_t)npf_write(instance, frame, sizeof(frame));
+	wait_for_frames(bench, 30000);
+	npf_stop_sending(bench->near);
+	return NULL;
+}
+
+static void *close_it(void *arg)
+{
+	struct bench *bench = arg;
+
+	wait_for_frames(bench, 30000);
+	npf_cleanup(bench->near);
+	return NULL;
 }
 
 static void a_repetition_can_be_stopped(void **state)
 {
 	struct bench *bench = *state;
 	struct npf_stats far;
-	pthread_t thread;
-	void *result;
 
 	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
-	assert_int_equal(npf_set_write_repeat(bench->near, UINT32_MAX), 0);
-	assert_int_equal(pthread_create(&thread, NULL, write_without_end, bench->near), 0);
-	wait_for_frames(bench, 30000);
-	npf_stop_sending(bench->near);
-	pthread_join(thread, &result);
-	assert_int_equal((intptr_t)result, -EINTR);
+	assert_int_equal(repeat_until(bench, stop_it), -EINTR);
 	wait_for_frames(bench, stats_of(bench->near).confirmed);
 	assert_int_equal(npf_get_stats(bench->far, &far), 0);
 	assert_int_equal(far.received, stats_of(bench->near).handed);
@@ -271,16 +280,9 @@ static void a_repetition_can_be_stopped(void **state)
 static void closing_ends_a_repetition(void **state)
 {
 	struct bench *bench = *state;
-	pthread_t thread;
-	void *result;
 
 	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
-	assert_int_equal(npf_set_write_repeat(bench->near, UINT32_MAX), 0);
-	assert_int_equal(pthread_create(&thread, NULL, write_without_end, bench->near), 0);
-	wait_for_frames(bench, 30000);
-	npf_cleanup(bench->near);
-	pthread_join(thread, &result);
-	assert_int_equal((intptr_t)result, -ECANCELED);
+	assert_int_equal(repeat_until(bench, close_it), -ECANCELED);
 }
 
 int main(void)
