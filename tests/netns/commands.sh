@@ -8,14 +8,8 @@
 set -u
 npf=$(realpath "$1")
 
-skip() {
-	echo "skipped: $*"
-	exit 77
-}
-if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
-	unshare --net true 2>/dev/null || skip "network namespaces need root"
-	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
-fi
+. "$(dirname "$0")/../lib/net.sh"
+own_namespace -- "$@"
 
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
@@ -27,24 +21,9 @@ complain() {
 	status=1
 }
 
-[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
-ip link add va address 02:00:00:00:00:0a type veth peer name vb address 02:00:00:00:00:0b
-ip link set va up
-ip link set vb up
+make_pair
 
 frame=02000000000b02000000000a88b5$(printf %092d 0)
-
-wait_for() { # what, command...
-	local what=$1 end=$((SECONDS + 60))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || {
-			complain "in vain: $what"
-			return 1
-		}
-		sleep 0.01
-	done
-}
 
 # CODE WORD...: npf ends so. What it says goes to out and err.
 ends() {
@@ -83,13 +62,13 @@ flood() {
 # ---- packed files are sent --------------------------------------------------------------------
 
 start capture -i vb -Q in -c 3 -w three.pcap
-wait_for "a capture" grep -q listening bg.err
+wait_for "a capture" grep -q listening bg.err || status=1
 flood 3
 ended 0
 for file in three.gz three.zst; do
 	ends 0 filter three.pcap $file
 	start capture -i vb -Q in -c 3 -w again.pcap
-	wait_for "a capture" grep -q listening bg.err
+	wait_for "a capture" grep -q listening bg.err || status=1
 	ends 0 replay -i va -t $file
 	ended 0
 	cmp -s <("$npf" capture -r three.pcap -x 2>/dev/null | cut -d' ' -f2-) \

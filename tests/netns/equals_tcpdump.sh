@@ -14,15 +14,9 @@ npf=$1
 traffic=$2
 hooks=${NPF_TEST_HOOKS:-tcx,socket,tpacket}
 
-skip() {
-	echo "skipped: $*"
-	exit 77
-}
+. "$(dirname "$0")/../lib/net.sh"
 command -v tcpdump >/dev/null || skip "tcpdump is not installed"
-if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
-	unshare --net true 2>/dev/null || skip "network namespaces need root"
-	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
-fi
+own_namespace -- "$@"
 
 work=$(mktemp -d)
 there=
@@ -34,27 +28,10 @@ trap clean_up EXIT
 
 # ---- the world ----------------------------------------------------------------------------------
 
-silence() { # no packets that nobody asked for
-	[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
-}
-silence
-unshare --net sleep 600 &
-there=$!
-until [ "$(readlink "/proc/$there/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do :; done
-inside="nsenter --net=/proc/$there/ns/net"
-$inside bash -c "$(declare -f silence); silence"
-
+make_hosts
 # With its own MTU of 65536 TCP hands down packets of 95 KB, which the stack cuts in two before it
 # shows them to packet sockets, but after it showed them to tcx. "auto" knows; see the end.
-ip link set lo up mtu 16436
-ip link add va address 02:00:00:00:00:0a type veth \
-	peer name vb address 02:00:00:00:00:0b netns "$there"
-ip address add 192.0.2.1/24 dev va
-ip link set va up
-$inside ip address add 192.0.2.2/24 dev vb
-$inside ip link set vb up
-ip neighbour replace 192.0.2.2 lladdr 02:00:00:00:00:0b dev va nud permanent
-$inside ip neighbour replace 192.0.2.1 lladdr 02:00:00:00:00:0a dev vb nud permanent
+ip link set lo mtu 16436
 
 # ---- one comparison -----------------------------------------------------------------------------
 
@@ -70,18 +47,6 @@ split() {
 	-s*) read -ra options <<<"$1" ;;
 	*) read -ra words <<<"$1" ;;
 	esac
-}
-
-wait_for() { # seconds, description, command...
-	local end=$((SECONDS + $1)) what=$2
-	shift 2
-	until "$@"; do
-		[ $SECONDS -lt $end ] || {
-			echo "in vain: $what" >&2
-			return 1
-		}
-		sleep 0.02
-	done
 }
 
 listens() {
@@ -116,11 +81,11 @@ compare() { # hook adapter command... ; cases in the array "cases"
 		dumps+=($!)
 	done
 	for i in "${!cases[@]}"; do
-		wait_for 60 "npf listens" listens "$work/npf$i.said" "${pids[i]}"
-		wait_for 60 "tcpdump listens" listens "$work/tcpdump$i.said" "${dumps[i]}"
+		wait_for "npf listens" listens "$work/npf$i.said" "${pids[i]}"
+		wait_for "tcpdump listens" listens "$work/tcpdump$i.said" "${dumps[i]}"
 	done
 	for i in "${!cases[@]}"; do
-		[[ ${cases[i]} != *bound* ]] || wait_for 60 "greeting tcpdump" greeted "$i"
+		[[ ${cases[i]} != *bound* ]] || wait_for "greeting tcpdump" greeted "$i"
 	done
 	if ! "$@"; then
 		failed=1
@@ -129,7 +94,7 @@ compare() { # hook adapter command... ; cases in the array "cases"
 	for i in "${!cases[@]}"; do
 		wait "${pids[i]}" || { cat "$work/npf$i.said"; failed=1; }
 		# Interrupted, tcpdump forgets what is left in its buffer.
-		wait_for 60 "tcpdump stores ${cases[i]}" caught_up "$i" || failed=1
+		wait_for "tcpdump stores ${cases[i]}" caught_up "$i" || failed=1
 	done
 	kill -INT "${dumps[@]}" 2>/dev/null || true
 	wait "${dumps[@]}" || true

@@ -6,24 +6,14 @@
 set -eu
 transcript=$1 dropin=$2
 
-skip() {
-	echo "skipped: $*"
-	exit 77
-}
-! nm -D "$dropin" | grep -q '__[at]san_init' || skip "libpcap cannot be loaded privately so"
-if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
-	unshare --net true 2>/dev/null || skip "network namespaces need root"
-	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
-fi
+. "$(dirname "$0")/../lib/net.sh"
+! sanitized "$dropin" || skip "libpcap cannot be loaded privately so"
+own_namespace -- "$@"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
-ip link set lo up
-ip link add va type veth peer name vb
+make_pair
 ip link add vdown type veth peer name vother
-ip link set va up
-ip link set vb up
 
 vanishing() { # it does so in each run
 	ip link add vgone type veth peer name vgone2

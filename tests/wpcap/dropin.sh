@@ -36,10 +36,8 @@ greet | count | compare)
 esac
 
 equals=$1
-if nm -D "$2" | grep -q '__[at]san_init'; then
-	echo "skipped: libpcap cannot be loaded privately under this sanitizer"
-	exit 77
-fi
+. "$(dirname "$0")/../lib/net.sh"
+! sanitized "$2" || skip "libpcap cannot be loaded privately under this sanitizer"
 export DROPIN=$2 NPF_TEST_HOOKS=auto TRAFFIC=$3
 unset NPF_TEST_REQUIRE
 "$equals" "$0" "$0"

@@ -12,17 +12,10 @@ set -eu
 npf=$(realpath "$1")
 traffic=(taskset -c 0 /usr/bin/python3 "$(realpath "$2")")
 
-skip() {
-	echo "skipped: $*"
-	exit 77
-}
-! nm -D "$npf" | grep -q '__[at]san_init' || skip "nothing can be preloaded with this sanitizer"
+. "$(dirname "$0")/../lib/net.sh"
+! sanitized "$npf" || skip "nothing can be preloaded with this sanitizer"
 [ -x /usr/bin/python3 ] || skip "no python3 to make traffic with"
-if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
-	unshare --net true 2>/dev/null || skip "network namespaces need root"
-	unshare --mount true 2>/dev/null || skip "a chroot takes no mounts of its own"
-	NPF_IN_NAMESPACE=1 exec unshare --net --pid --fork --kill-child --mount-proc "$0" "$@"
-fi
+own_processes "$@"
 PATH=$PATH:/usr/sbin:/sbin
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -30,25 +23,7 @@ chmod 755 "$work" # for programs that give up being root
 
 # ---- the world ----------------------------------------------------------------------------------
 
-silence() { # no packets that nobody asked for
-	[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
-}
-silence
-unshare --net sleep 600 &
-there=$!
-until [ "$(readlink "/proc/$there/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do :; done
-inside="nsenter --net=/proc/$there/ns/net"
-$inside bash -c "$(declare -f silence); silence"
-ip link set lo up
-ip link add va address 02:00:00:00:00:0a type veth \
-	peer name vb address 02:00:00:00:00:0b netns "$there"
-ip address add 192.0.2.1/24 dev va
-ip link set va up
-$inside ip address add 192.0.2.2/24 dev vb
-$inside ip link set vb up
-# Neighbours that are known ask nobody at a time of their own.
-ip neighbour replace 192.0.2.2 lladdr 02:00:00:00:00:0b dev va nud permanent
-$inside ip neighbour replace 192.0.2.1 lladdr 02:00:00:00:00:0a dev vb nud permanent
+make_hosts
 $inside "${traffic[@]}" serve >"$work/serve" &
 
 status=0
@@ -58,17 +33,6 @@ failed() { # program, why
 	status=1
 }
 
-wait_for() { # description, command...
-	local end=$((SECONDS + 100)) what=$1
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || {
-			echo "in vain: $what" >&2
-			return 1
-		}
-		sleep 0.05
-	done
-}
 wait_for "the server" grep -qs serving "$work/serve"
 
 # Is it there, and wanted?

@@ -5,17 +5,11 @@
 set -eu
 npf=$1
 
-skip() {
-	echo "skipped: $*"
-	exit 77
-}
+. "$(dirname "$0")/../lib/net.sh"
 PATH=$PATH:/usr/sbin:/sbin
 command -v tcpdump >/dev/null || skip "tcpdump is not installed"
-! nm -D "$npf" | grep -q '__[at]san_init' || skip "nothing can be preloaded with this sanitizer"
-if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
-	unshare --net true 2>/dev/null || skip "network namespaces need root"
-	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
-fi
+! sanitized "$npf" || skip "nothing can be preloaded with this sanitizer"
+own_namespace -- "$@"
 ip link set lo up
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

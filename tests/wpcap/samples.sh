@@ -8,26 +8,17 @@
 set -eu
 samples=$1
 
-skip() {
-	echo "skipped: $*"
-	exit 77
-}
-if nm -D "$samples/sample_devices" | grep -q '__[at]san_init'; then
+. "$(dirname "$0")/../lib/net.sh"
+! sanitized "$samples/sample_devices" ||
 	skip "libpcap cannot be loaded privately under this sanitizer"
-fi
-if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
-	unshare --net true 2>/dev/null || skip "network namespaces need root"
-	NPF_IN_NAMESPACE=1 exec unshare --net --pid --fork --kill-child "$0" "$@"
-fi
+own_namespace --pid --fork --kill-child -- "$@"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
-ip link set lo up
-ip link add va address 02:00:00:00:00:0a type veth peer name vb address 02:00:00:00:00:0b
+make_pair
 ip link add vc type veth peer name vd
 ip address add 192.0.2.1/24 dev va
-for adapter in va vb vc vd; do ip link set $adapter up; done
+for adapter in vc vd; do ip link set $adapter up; done
 
 status=0
 check() { # name, expected pattern, file
@@ -46,7 +37,7 @@ missing() { # name, file: the driver of this build lacks something
 }
 
 # Without a limit: who waits in vain is ended with the whole test, and shown by its last line.
-wait_for() { # pattern, file, pid
+shown() { # pattern, file, pid
 	until grep -q "$1" "$2" 2>/dev/null; do
 		kill -0 "$3" 2>/dev/null || return 0
 		sleep 0.02
@@ -58,7 +49,7 @@ listen() { # sample arguments...
 	echo "      $*"
 	sleep 1000 | "$samples/sample_$1" "${@:2}" >"$work/out" 2>&1 &
 	pid=$!
-	wait_for listening "$work/out" $pid
+	shown listening "$work/out" $pid
 }
 
 listened() { # until it ends by itself
@@ -116,7 +107,7 @@ check savefile '^100 bytes' "$work/out"
 
 listen top_talkers lo 5
 datagrams
-wait_for captured "$work/out" $pid
+shown captured "$work/out" $pid
 datagrams
 listened
 check top_talkers '127.0.0.1 +5 packets' "$work/out"
@@ -141,11 +132,11 @@ fi
 # What comes in at vb goes out at vc, and arrives at vd.
 "$samples/sample_bridge" vb vc >"$work/out" 2>&1 &
 bridge=$!
-wait_for listening "$work/out" $bridge
+shown listening "$work/out" $bridge
 listen2=$work/bridged
 sleep 1000 | "$samples/sample_capture" vd 3 >"$listen2" 2>&1 &
 pid=$!
-wait_for listening "$listen2" $pid
+shown listening "$listen2" $pid
 "$samples/sample_packet_send" va 3 >/dev/null
 listened
 check bridge '100 bytes, first byte ff' "$listen2"

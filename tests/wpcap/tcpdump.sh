@@ -10,29 +10,18 @@ set -eu
 npf=$(realpath "$1")
 traffic=(/usr/bin/python3 "$(realpath "$2")")
 
-skip() {
-	echo "skipped: $*"
-	exit 77
-}
-! nm -D "$npf" | grep -q '__[at]san_init' || skip "nothing can be preloaded with this sanitizer"
+. "$(dirname "$0")/../lib/net.sh"
+! sanitized "$npf" || skip "nothing can be preloaded with this sanitizer"
 PATH=$PATH:/usr/sbin:/sbin
 command -v tcpdump >/dev/null || skip "tcpdump is not installed"
 [ -x /usr/bin/python3 ] || skip "no python3 to make traffic with"
-if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
-	unshare --net true 2>/dev/null || skip "network namespaces need root"
-	unshare --mount true 2>/dev/null || skip "a chroot takes no mounts of its own"
-	NPF_IN_NAMESPACE=1 exec unshare --net --pid --fork --kill-child --mount-proc "$0" "$@"
-fi
+own_processes "$@"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 777 "$work" # for those who give up being root
 
-[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
-ip link set lo up
-ip link add va address 02:00:00:00:00:0a type veth peer name vb address 02:00:00:00:00:0b
+make_pair
 ip link add vdown type veth peer name vother
-ip link set va up
-ip link set vb up
 
 status=0
 failed() { # case, why
@@ -42,18 +31,6 @@ failed() { # case, why
 
 run=('' "$npf run --")
 sides='0 1' # libpcap, NPF
-
-wait_for() { # description, command...
-	local end=$((SECONDS + 30)) what=$1
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || {
-			echo "in vain: $what" >&2
-			return 1
-		}
-		sleep 0.02
-	done
-}
 
 # ---- with the packets that are known ------------------------------------------------------------
 

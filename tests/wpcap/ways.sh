@@ -8,15 +8,9 @@
 set -eu
 npf=$1 dropin=$2 loader=$3 linked=$4 guest=$(basename "$5")
 
-skip() {
-	echo "skipped: $*"
-	exit 77
-}
-! nm -D "$npf" | grep -q '__[at]san_init' || skip "nothing can be preloaded with this sanitizer"
-if [ -z "${NPF_IN_NAMESPACE:-}" ]; then
-	unshare --net true 2>/dev/null || skip "network namespaces need root"
-	NPF_IN_NAMESPACE=1 exec unshare --net "$0" "$@"
-fi
+. "$(dirname "$0")/../lib/net.sh"
+! sanitized "$npf" || skip "nothing can be preloaded with this sanitizer"
+own_namespace -- "$@"
 ip link set lo up
 unset LD_LIBRARY_PATH LD_PRELOAD
 libpcap=$(ldd "$linked" | awk '$1 ~ /^libpcap/ { print $3 }')
@@ -31,6 +25,7 @@ status=0
 expect() { # pattern, command...
 	local pattern=$1
 	shift
+	# shellcheck disable=SC2016 # the inner shell expands it
 	timeout 20 bash -c "$(declare -f by_run by_preload by_folder)"'; npf=$0 dropin=$1; "${@:2}"' \
 		"$npf" "$dropin" "$@" >"$work/out" 2>&1 || true
 	if tr '\n' ' ' <"$work/out" | grep -qE -e "$pattern"; then
