@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Packets that are known, for tcpdump.sh: packets | many N. From vb to va, a few the other way."""
+"""Packets that are known, for tcpdump.sh: packets | many FROM TO. From vb to va, a few the other way."""
 import socket
 import struct
 import sys
@@ -76,6 +76,9 @@ def open_on(adapter):
 
 def packets():
     there, here = open_on('vb'), open_on('va')
+    local = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    local.bind(('127.0.0.1', 4000))
+    local.sendto(b'local', ('127.0.0.1', 9999))
     for frame in inbound():
         there.send(frame)
     for number in range(6):
@@ -85,7 +88,7 @@ def packets():
 
 def many():
     there = open_on('vb')
-    for number in range(int(sys.argv[2])):
+    for number in range(int(sys.argv[2]), int(sys.argv[3])):
         there.send(ethernet(udp(number, struct.pack('!I', number) * 200)))
 
 
