@@ -74,6 +74,17 @@ static inline void npf_text_add_signed(struct npf_text *text, int64_t value)
 	npf_text_add_unsigned(text, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
+/* What was being done, and its cause; NULL: only the system's number for it is known. */
+static inline void npf_text_add_failure(struct npf_text *text, const char *doing, const char *cause,
+					int err)
+{
+	npf_text_add(text, doing);
+	npf_text_add(text, ": ");
+	npf_text_add(text, cause ? cause : "the system answered error ");
+	if (!cause)
+		npf_text_add_signed(text, -(int64_t)err);
+}
+
 /* 0x and at least `digits` hexadecimal digits. */
 static inline void npf_text_add_hex(struct npf_text *text, uint64_t value, unsigned int digits)
 {

@@ -56,16 +56,11 @@ static const char *meaning(int err)
 
 int npf_dump_fail_host(struct npf_dump *dump, int err, const char *doing)
 {
-	const char *known = meaning(err);
 	char sentence[NPF_ERROR_SIZE];
 	struct npf_text text;
 
 	npf_text_init(&text, sentence, sizeof(sentence));
-	npf_text_add(&text, doing);
-	npf_text_add(&text, ": ");
-	npf_text_add(&text, known ? known : "the system answered error ");
-	if (!known)
-		npf_text_add_signed(&text, -(int64_t)err);
+	npf_text_add_failure(&text, doing, meaning(err), err);
 	return npf_dump_fail(dump, err, sentence);
 }
 

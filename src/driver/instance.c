@@ -79,16 +79,11 @@ static const char *advice(int err)
 
 int npf_fail_host(struct npf_instance *instance, int err, const char *doing)
 {
-	const char *known = advice(err);
 	char sentence[NPF_ERROR_SIZE];
 	struct npf_text text;
 
 	npf_text_init(&text, sentence, sizeof(sentence));
-	npf_text_add(&text, doing);
-	npf_text_add(&text, ": ");
-	npf_text_add(&text, known ? known : "the system answered error ");
-	if (!known)
-		npf_text_add_signed(&text, -(int64_t)err);
+	npf_text_add_failure(&text, doing, advice(err), err);
 	return npf_fail(instance, err, sentence);
 }
 

@@ -56,18 +56,6 @@ static bool load_tagged(const struct machine *m, uint64_t offset, uint32_t size,
 	return true;
 }
 
-static uint32_t bytes_of(uint16_t code)
-{
-	switch (NPF_SIZE(code)) {
-	case NPF_B:
-		return 1;
-	case NPF_H:
-		return 2;
-	default:
-		return 4;
-	}
-}
-
 /* The packet's bytes at offset, false when it does not hold all of them. An offset is the sum of
  * two 32-bit numbers and cannot overflow here. */
 static bool load(const struct machine *m, uint64_t offset, uint32_t size, uint32_t *value)
@@ -115,9 +103,9 @@ static bool run_ld(struct machine *m, const struct npf_insn *insn)
 		if (m->program->dialect == NPF_DIALECT_LINUX &&
 		    load_ancillary(m->frame, insn->k, &m->a))
 			return true;
-		return load(m, insn->k, bytes_of(insn->code), &m->a);
+		return load(m, insn->k, npf_bytes_of(insn->code), &m->a);
 	case NPF_IND:
-		return load(m, (uint64_t)m->x + insn->k, bytes_of(insn->code), &m->a);
+		return load(m, (uint64_t)m->x + insn->k, npf_bytes_of(insn->code), &m->a);
 	case NPF_MEM:
 		m->a = m->mem[insn->k];
 		return true;

@@ -126,18 +126,6 @@ void npf_ir_divide_space(struct npf_ir *ir, uint32_t n, void *memory)
 
 /* ---- which registers are read --------------------------------------------------------------- */
 
-static uint32_t bytes_of(uint16_t code)
-{
-	switch (NPF_SIZE(code)) {
-	case NPF_B:
-		return 1;
-	case NPF_H:
-		return 2;
-	default:
-		return 4;
-	}
-}
-
 /* Before an instruction, when after is what is read behind it. */
 static uint32_t live_before(const struct npf_insn *insn, uint32_t after)
 {
@@ -273,7 +261,7 @@ static void add_abs(struct builder *b, const struct npf_insn *insn)
 	const struct npf_ancillary *found = is_linux ? npf_ancillary_find(insn->k) : NULL;
 
 	if (!found) {
-		add_load(b, REG_A, NPF_IR_NONE, insn->k, bytes_of(insn->code));
+		add_load(b, REG_A, NPF_IR_NONE, insn->k, npf_bytes_of(insn->code));
 		return;
 	}
 	b->regs[REG_A] = add(b, NPF_IR_FIELD, NPF_IR_NONE, NPF_IR_NONE, found->at);
@@ -300,7 +288,7 @@ static void build_load(struct builder *b, const struct npf_insn *insn)
 		add_abs(b, insn);
 		break;
 	case NPF_IND:
-		add_load(b, REG_A, b->regs[REG_X], insn->k, bytes_of(insn->code));
+		add_load(b, REG_A, b->regs[REG_X], insn->k, npf_bytes_of(insn->code));
 		break;
 	case NPF_MSH:
 		add_msh(b, insn->k);

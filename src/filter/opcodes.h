@@ -6,6 +6,8 @@
 #ifndef NPF_OPCODES_H
 #define NPF_OPCODES_H
 
+#include <stdint.h>
+
 #define NPF_CLASS(code) ((code)&0x07)
 #define NPF_LD          0x00
 #define NPF_LDX         0x01
@@ -21,6 +23,18 @@
 #define NPF_W          0x00
 #define NPF_H          0x08
 #define NPF_B          0x10
+
+static inline uint32_t npf_bytes_of(uint16_t code)
+{
+	switch (NPF_SIZE(code)) {
+	case NPF_B:
+		return 1;
+	case NPF_H:
+		return 2;
+	default:
+		return 4;
+	}
+}
 
 #define NPF_MODE(code) ((code)&0xe0)
 #define NPF_IMM        0x00
