@@ -333,6 +333,10 @@ void dump_measure(struct world *world, struct sender *sender, const char *npf,
 
 /* ---- report.c, json.c ------------------------------------------------------------------------ */
 
+/* LABEL could not run, and why; was that said of it? */
+void note_missing(struct results *results, const char *label, const char *why);
+bool is_missing(const struct results *results, const char *label);
+
 /* How many times tcpdump's it is, or as many tcpdumps'. */
 double cost_ratio(const struct results *results, unsigned int t, unsigned int g, unsigned int s);
 double reader_ratio(const struct results *results, unsigned int t, unsigned int s);

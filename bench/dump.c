@@ -178,18 +178,6 @@ static void measure_dd(struct dump_bench *bench)
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
-static bool is_missing(const struct results *results, const struct tool *tool)
-{
-	size_t length = strlen(tool->label);
-
-	for (unsigned int i = 0; i < results->n_missing; i++) {
-		if (!strncmp(results->missing[i], tool->label, length) &&
-		    results->missing[i][length] == ':')
-			return true;
-	}
-	return false;
-}
-
 static bool start(struct dump_bench *bench, const struct tool *tool, struct tool *filled,
 		  const char **argv, struct children *children)
 {
@@ -197,7 +185,7 @@ static bool start(struct dump_bench *bench, const struct tool *tool, struct tool
 	char why[160];
 	size_t n = 0;
 
-	if (is_missing(results, tool))
+	if (is_missing(results, tool->label))
 		return false;
 	for (; tool->argv[n]; n++)
 		argv[n] = strcmp(tool->argv[n], "FILE") ? tool->argv[n] : bench->path;
@@ -206,9 +194,7 @@ static bool start(struct dump_bench *bench, const struct tool *tool, struct tool
 	filled->argv = argv;
 	if (children_start(children, bench->world, filled, 1, bench->npf, why, sizeof(why)))
 		return true;
-	if (results->n_missing < MAX_MISSING)
-		snprintf(results->missing[results->n_missing++], sizeof(results->missing[0]),
-			 "%s: %s", tool->label, why);
+	note_missing(results, tool->label, why);
 	return false;
 }
 
@@ -316,6 +302,7 @@ static bool has_room(struct dump_bench *bench)
 	struct results *results = bench->results;
 	unsigned long long mb;
 	struct statfs status;
+	char why[160];
 
 	if (fstatfs(bench->directory, &status))
 		err(1, "%s", results->dump_directory);
@@ -329,9 +316,9 @@ static bool has_room(struct dump_bench *bench)
 	}
 	if (mb >= LEAST_DUMP_MB)
 		return true;
-	if (results->n_missing < MAX_MISSING)
-		snprintf(results->missing[results->n_missing++], sizeof(results->missing[0]),
-			 "dump: %.100s has too little room for anything", results->dump_directory);
+	snprintf(why, sizeof(why), "%.100s has too little room for anything",
+		 results->dump_directory);
+	note_missing(results, "dump", why);
 	return false;
 }
 

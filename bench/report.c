@@ -16,6 +16,25 @@
 #define MOST_DUMP_1514 0.15
 #define LEAST_OF_DISK  85.0 /* % of what dd writes */
 
+void note_missing(struct results *results, const char *label, const char *why)
+{
+	if (results->n_missing < MAX_MISSING)
+		snprintf(results->missing[results->n_missing++], sizeof(results->missing[0]),
+			 "%s: %s", label, why);
+}
+
+bool is_missing(const struct results *results, const char *label)
+{
+	size_t length = strlen(label);
+
+	for (unsigned int i = 0; i < results->n_missing; i++) {
+		if (!strncmp(results->missing[i], label, length) &&
+		    results->missing[i][length] == ':')
+			return true;
+	}
+	return false;
+}
+
 double cost_ratio(const struct results *results, unsigned int t, unsigned int g, unsigned int s)
 {
 	return series_ratio(&results->cost[t][g][s].added, &results->cost[COST_TCPDUMP][g][s].added);

@@ -113,25 +113,9 @@ void progress(const char *what, unsigned int round, unsigned int rounds)
 		fprintf(stderr, "%s\n", what);
 }
 
-static bool is_missing(const struct results *results, const struct tool *tool)
+static void note(void *data, const char *label, const char *why)
 {
-	size_t length = strlen(tool->label);
-
-	for (unsigned int i = 0; i < results->n_missing; i++) {
-		if (!strncmp(results->missing[i], tool->label, length) &&
-		    results->missing[i][length] == ':')
-			return true;
-	}
-	return false;
-}
-
-static void note_missing(void *data, const char *label, const char *why)
-{
-	struct results *results = &((struct bench *)data)->results;
-
-	if (results->n_missing < MAX_MISSING)
-		snprintf(results->missing[results->n_missing++], sizeof(results->missing[0]),
-			 "%s: %s", label, why);
+	note_missing(&((struct bench *)data)->results, label, why);
 }
 
 /* n of a tool; false when it cannot run here, which is told once. */
@@ -141,11 +125,11 @@ static bool start(struct bench *bench, struct children *children, const struct t
 	struct results *results = &bench->results;
 	char why[160];
 
-	if (is_missing(results, tool))
+	if (is_missing(results, tool->label))
 		return false;
 	if (children_start(children, &bench->world, tool, n, bench->npf, why, sizeof(why)))
 		return true;
-	note_missing(bench, tool->label, why);
+	note_missing(results, tool->label, why);
 	return false;
 }
 
@@ -197,7 +181,7 @@ static void measure_cost(struct bench *bench, unsigned int t, unsigned int s)
 	struct children children;
 	struct outcome outcome = { 0 };
 
-	if (is_missing(results, &cost_tools[t]))
+	if (is_missing(results, cost_tools[t].label))
 		return;
 	bursts(bench, frame_sizes[s], base);
 	if (t != COST_NONE && !start(bench, &children, &cost_tools[t], 1))
@@ -461,7 +445,7 @@ static void measure(struct bench *bench)
 		measure_crowds(bench);
 	if (strchr(phases, 'j'))
 		inject_measure(&bench->results.injection, &bench->world, bench->npf,
-			       bench->results.rounds, bench->results.ms, note_missing, bench);
+			       bench->results.rounds, bench->results.ms, note, bench);
 	if (strchr(phases, 'd'))
 		dump_measure(&bench->world, &bench->sender, bench->npf, &bench->results);
 	if (isatty(2))
