@@ -4,6 +4,9 @@
 # What shell tests share: the reason why one cannot run, network namespaces out of everybody's way
 # with the same pair of devices as in net.h, and waiting for what must come.
 
+# Meson names the folders of our libraries there, the one that stands for libpcap among them.
+unset LD_LIBRARY_PATH
+
 skip() {
 	echo "skipped: $*"
 	exit 77

@@ -40,4 +40,11 @@ equals=$1
 ! sanitized "$2" || skip "libpcap cannot be loaded privately under this sanitizer"
 export DROPIN=$2 NPF_TEST_HOOKS=auto TRAFFIC=$3
 unset NPF_TEST_REQUIRE
+on_npf() {
+	tcpdump --version | grep -q ', on npf'
+}
+if on_npf || ! LD_PRELOAD=$DROPIN on_npf; then
+	echo "not one tcpdump on libpcap and one on libwpcap"
+	exit 1
+fi
 "$equals" "$0" "$0"

@@ -64,8 +64,8 @@ more_taps() {
 
 # NPF alone keeps the list of packet sockets open. A trace would tell as well, but tshark reads what
 # dumpcap writes to standard error.
-on_npf() {
-	local of=${started[$name.npf]} fd
+on_npf() { # side
+	local of=${started[$name.$1]} fd
 	for fd in $(sessions | awk -v session="$of" '$2 == session { print "/proc/" $1 "/fd" }'); do
 		find "$fd" -lname '*/net/packet' 2>/dev/null | grep -q . && return
 	done
@@ -122,8 +122,9 @@ listen() { # name file known command...
 	before=$(taps)
 	start libpcap "$@"
 	wait_for "$name on libpcap" more_taps || failed "$name" "does not listen on libpcap"
+	! on_npf libpcap || failed "$name" "is on NPF, as libpcap"
 	start npf "$npf" run -- "$@"
-	wait_for "$name on NPF" on_npf || {
+	wait_for "$name on NPF" on_npf npf || {
 		failed "$name" "is not on NPF"
 	}
 	# What one of them can here, all can.

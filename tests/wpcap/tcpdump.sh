@@ -120,9 +120,9 @@ for i in "${!cases[@]}"; do
 	for side in $sides; do
 		wait_for "tcpdump ${cases[i]} listens" listens "$i" "$side"
 	done
-	on_npf "${pids[$i.0]}" && failed "tcpdump ${cases[i]}" "is on NPF, as libpcap"
+	! on_npf "${pids[$i.0]}" || failed "tcpdump ${cases[i]}" "is on NPF, as libpcap"
 	case ${cases[i]} in
-	*any*) on_npf "${pids[$i.1]}" && failed "tcpdump ${cases[i]}" "is on NPF" ;;
+	*any*) ! on_npf "${pids[$i.1]}" || failed "tcpdump ${cases[i]}" "is on NPF" ;;
 	*) on_npf "${pids[$i.1]}" || failed "tcpdump ${cases[i]}" "is not on NPF" ;;
 	esac
 done

@@ -12,7 +12,7 @@ npf=$1 dropin=$2 loader=$3 linked=$4 guest=$(basename "$5")
 ! sanitized "$npf" || skip "nothing can be preloaded with this sanitizer"
 own_namespace -- "$@"
 ip link set lo up
-unset LD_LIBRARY_PATH LD_PRELOAD
+unset LD_PRELOAD
 libpcap=$(ldd "$linked" | awk '$1 ~ /^libpcap/ { print $3 }')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
