@@ -76,7 +76,7 @@ for file in three.gz three.zst; do
 		complain "replay $file: not the same packets"
 done
 head -c 30 three.gz >cut.gz
-ends 1 replay -i va cut.gz
+ends 8 replay -i va cut.gz
 says err "cut.gz: the packed data is cut short"
 
 # ---- a dump is what its name says ---------------------------------------------------------------
@@ -90,5 +90,54 @@ ends 0 dump -i va -w e.pcapng --format pcap --duration 10ms
 [ "$(magic e.pcapng)" = a1b2c3d4 ] || complain "--format was not asked"
 ends 0 dump -i va -w d.pcap --duration 10ms
 [ "$(magic d.pcap)" = a1b2c3d4 ] || complain "d.pcap is none"
+
+# ---- ends that are told by the same codes ---------------------------------------------------------
+
+# Whoever reads goes away: no failure, and no word of one.
+for words in "capture -i vb -U -w -" "dump -i vb -w -"; do
+	mkfifo pipe
+	# shellcheck disable=SC2086 # words
+	"$npf" $words >pipe 2>bg.err &
+	pid=$!
+	head -c 24 <pipe >/dev/null
+	wait_for "$words" grep -qE 'listening|dumping' bg.err
+	until [ "$(ps -o stat= -p $pid 2>/dev/null | cut -c1)" = Z ] || ! kill -0 $pid 2>/dev/null; do
+		flood 20
+	done
+	ended 0
+	! grep -q 'failed\|Broken' bg.err || complain "$words: $(cat bg.err)"
+	rm pipe
+done
+says bg.err "ended: who read the output has gone"
+
+# A file that may not grow: what does not fit is told, to the packet.
+for words in "capture -i vb -Q in -w" "dump -i vb -Q in -w"; do
+	: >bg.err
+	# shellcheck disable=SC2086
+	(ulimit -f 4 && exec "$npf" $words limited.pcap) >/dev/null 2>bg.err &
+	pid=$!
+	wait_for "$words" grep -qE 'listening|dumping' bg.err
+	flood 500
+	ended 6
+	grep -q "File too large\|as large as it can be" bg.err || complain "$words: $(cat bg.err)"
+	says bg.err "packets received"
+	written=$(sed -n 's/^\([0-9]*\) packets* \(captured\|written\)$/\1/p' bg.err)
+	lost=$(sed -n 's/^\([0-9]*\) packets* captured and not written$/\1/p' bg.err)
+	received=$(sed -n 's/^\([0-9]*\) packets* received$/\1/p' bg.err)
+	[ "$written" = "$("$npf" filter --count limited.pcap)" ] || complain "$words: $(cat bg.err)"
+	[ $((written + lost)) -eq "$received" ] || complain "$words: unaccounted: $(cat bg.err)"
+	rm limited.pcap
+done
+# Adapters go.
+for words in "capture -i vc" "stat -i vc --interval 10" "dump -i vc -w gone.pcap"; do
+	ip link add vc type veth peer name vd
+	ip link set vc up
+	# shellcheck disable=SC2086
+	start $words
+	wait_for "$words" grep -qsE 'listening|dumping|vc|#' bg.err bg.out
+	ip link del vc
+	ended 7
+	says bg.err "vc has gone"
+done
 
 exit $status

@@ -102,14 +102,14 @@ until [ -e came ]; do sleep 0.01; done
 cmp -s plain through || complain "an open pipe: not the same"
 kill -INT $filter
 wait $filter
-[ $? = 1 ] || complain "an interrupt: exit status"
+[ $? = 10 ] || complain "an interrupt: exit status"
 grep -q interrupted message || complain "an interrupt: $(cat message)"
 "$npf" filter -q pipe stopped udp 2>/dev/null &
 filter=$!
 cat long.pcap >&3 # more than the pipe holds: when all is in it, the filter has begun
 kill -INT $filter
 wait $filter
-[ $? = 1 ] || complain "an interrupt: exit status"
+[ $? = 10 ] || complain "an interrupt: exit status"
 exec 3>&-
 "$npf" filter --count stopped >/dev/null || complain "an interrupt left half a packet"
 "$npf" filter -q long.pcap out udp
@@ -121,7 +121,7 @@ if unshare -m true 2>/dev/null; then
 	# shellcheck disable=SC2016 # the inner shell's
 	left=$(unshare -m sh -c 'mount -t tmpfs -o size=8m none full && cd full || exit
 		"$1" filter -q ../long.pcap out 2>../message; echo $?; ls' sh "$npf")
-	[ "$left" = 1 ] || complain "a full disk: exit status and files are $left"
+	[ "$left" = 5 ] || complain "a full disk: exit status and files are $left"
 	grep -q 'No space left' message || complain "a full disk: $(cat message)"
 fi
 
@@ -142,7 +142,7 @@ cp made.pcap own
 cmp -s own made.pcap || complain "the input was changed"
 head -c 5000 made.pcap >short.pcap
 "$npf" filter -q short.pcap out 2>message
-[ $? = 1 ] || complain "a file that is cut short: exit status"
+[ $? = 8 ] || complain "a file that is cut short: exit status"
 grep -q 'cut short after packet 85' message || complain "a file that is cut short: $(cat message)"
 [ "$("$npf" filter --count out)" = 85 ] || complain "what comes before the damage is not there"
 "$npf" filter -q made.pcap new 'nonsense here' 2>/dev/null

@@ -314,7 +314,7 @@ static void interfaces_of_pcapng(void **state)
 	put_interface(&trace, 101);
 	trace_frames(&trace, 20, 10);
 	trace_ready(&trace);
-	tool_run(tool, 1, WORDS(REPLAY, trace.path));
+	tool_run(tool, 8, WORDS(REPLAY, trace.path));
 	tool_counts(tool, 20);
 	tool_assert_complains(tool, "20 packets before it went");
 	tool_expect(tool, 0, 20, 1);
@@ -333,7 +333,7 @@ static void damaged_files(void **state)
 	trace_make(&trace, TRACE_MICRO, 40000);
 	assert_int_equal(ftruncate(fileno(trace.file), ftell(trace.file) - 5), 0);
 	for (size_t i = 0; i < N_OF(keep); i++) {
-		tool_run(tool, 1, WORDS(REPLAY, keep[i], "-l", i ? "5" : "1", trace.path));
+		tool_run(tool, 8, WORDS(REPLAY, keep[i], "-l", i ? "5" : "1", trace.path));
 		tool_counts(tool, 39999);
 		tool_assert_complains(tool, "truncated");
 		tool_assert_complains(tool, "39999 packets before it went");
@@ -356,7 +356,7 @@ static void no_trace_at_all(void **state)
 	tool_run(tool, 1, WORDS(REPLAY, trace.path, "/nowhere.pcap"));
 	tool_assert_complains(tool, "/nowhere.pcap");
 	assert_int_equal(ftruncate(fileno(other.file), 10), 0);
-	tool_run(tool, 1, WORDS(REPLAY, trace.path, other.path));
+	tool_run(tool, 9, WORDS(REPLAY, trace.path, other.path));
 	tool_expect_no_more(tool);
 	trace_free(&other);
 	/* A file without packets is no failure. */

@@ -187,7 +187,7 @@ refuses 2 "not a number" --link-type ethernet ip
 refuses 2 "the program is refused: instruction 0: jump out of the program" -F outside
 refuses 2 "short: instruction 1 is not there" -F short
 refuses 1 "nowhere: No such file" -F nowhere
-refuses 1 "nowhere/graph: No such file" --graph nowhere/graph ip
+refuses 6 "nowhere/graph: No such file" --graph nowhere/graph ip
 refuses 1 "nowhere: No such file" --check nowhere
 refuses 1 "strange:1: not understood" --check strange
 exit $status

@@ -54,19 +54,19 @@ for file in two.gz two.zst; do
 	"$npf" capture -r $file udp dst port 2 2>/dev/null | cmp -s - <(tail -n 1 wanted) ||
 		complain "capture -r $file with a filter"
 done
-expect 1 "cut.gz: the packed data is cut short" capture -r cut.gz
+expect 8 "cut.gz: the packed data is cut short" capture -r cut.gz
 expect 1 "nowhere: No such file or directory" capture -r nowhere
-expect 1 "text: this is text, neither pcap nor pcapng" capture -r text
-expect 1 "text.gz: this is text, neither pcap nor pcapng" capture -r text.gz
-expect 1 "some.bz2: packed by bzip2; unpack it first" capture -r some.bz2
-expect 1 "empty: the file is empty" capture -r empty
+expect 9 "text: this is text, neither pcap nor pcapng" capture -r text
+expect 9 "text.gz: this is text, neither pcap nor pcapng" capture -r text.gz
+expect 9 "some.bz2: packed by bzip2; unpack it first" capture -r some.bz2
+expect 9 "empty: the file is empty" capture -r empty
 expect 2 "filter 'tcp prt 80'" capture -r two.gz tcp prt 80
 
 # ---- filter ----------------------------------------------------------------------------------
 
-expect 1 "text: this is text, neither pcap nor pcapng" filter --count text
-expect 1 "some.bz2: packed by bzip2; unpack it first" filter --count some.bz2
-expect 1 "empty: the file is empty" filter --count empty
+expect 9 "text: this is text, neither pcap nor pcapng" filter --count text
+expect 9 "some.bz2: packed by bzip2; unpack it first" filter --count some.bz2
+expect 9 "empty: the file is empty" filter --count empty
 
 # ---- what is written is what the name says -----------------------------------------------------
 
@@ -140,14 +140,40 @@ for command in "capture -r two.pcap" "filter --count two.pcap" bpf; do
 	expect 2 "filter 'udp prt 5': " $command udp prt 5
 done
 
+# ---- what cannot be written -----------------------------------------------------------------------
+
+for words in "capture -r many.pcap -w" "filter many.pcap"; do
+	{
+		cat two.pcap
+		for ((i = 0; i < 500; i++)); do tail -c +25 two.pcap; done
+	} >many.pcap
+	# shellcheck disable=SC2086 # words
+	(ulimit -f 8 && exec "$npf" $words limited.pcap) 2>err
+	[ $? -eq 6 ] || complain "$words to a file that may not grow: $(cat err)"
+	grep -q "limited.pcap: File too large" err || complain "$words: $(cat err)"
+	# shellcheck disable=SC2086
+	"$npf" $words - >/dev/full 2>err
+	[ $? -eq 5 ] || complain "$words to a full disk: $(cat err)"
+	# shellcheck disable=SC2086
+	expect 6 "No such file" $words nowhere/out.pcap
+done
+"$npf" list >/dev/full 2>err
+[ $? -eq 5 ] || complain "list to a full disk: $(cat err)"
+# Who stops reading is no failure.
+"$npf" filter many.pcap - 2>err | :
+[ "${PIPESTATUS[0]}" -eq 0 ] || complain "filter for nobody: $(cat err)"
+head -c 50 two.pcap >short.pcap
+expect 8 "short.pcap: " capture -r short.pcap
+expect 8 "short.pcap: the file is cut short" filter --count short.pcap
+
 # ---- send: refused before an adapter is looked for, so that "npf list" is the hint ---------------
 
 send=(send -i npf-no-such --file)
-expect 1 "text: this is text, not a frame: --hex" "${send[@]}" text
-expect 1 "text.gz: this is text, neither" "${send[@]}" text.gz
-expect 1 "some.bz2: packed by bzip2; unpack it first: only gzip and zstd are read; --raw" \
+expect 9 "text: this is text, not a frame: --hex" "${send[@]}" text
+expect 9 "text.gz: this is text, neither" "${send[@]}" text.gz
+expect 9 "some.bz2: packed by bzip2; unpack it first: only gzip and zstd are read; --raw" \
 	"${send[@]}" some.bz2
-expect 1 "cut.gz: the packed data is cut short" "${send[@]}" cut.gz
+expect 8 "cut.gz: the packed data is cut short" "${send[@]}" cut.gz
 for file in two.pcap two.gz two.zst; do
 	expect 4 "its first packet is the frame; npf replay sends all" "${send[@]}" $file
 done

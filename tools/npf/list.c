@@ -317,6 +317,7 @@ const struct npf_command npf_command_list = {
 	.name = "list",
 	.run = run,
 	.summary = "show the adapters",
+	.codes = NPF_CODES_ALL,
 	.help = "usage: npf list [-j] [-f]\n\n"
 		"Show every network adapter: name, state, kind of link, speed, hardware address, "
 		"MTU,\naddresses and what drives it. Needs no privilege.\n\n"

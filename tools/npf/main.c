@@ -28,6 +28,29 @@ static const struct npf_command *const commands[] = {
 /* clang-format on */
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
+static const char *const code_texts[EXIT_CODES] = {
+	[EXIT_OK] = "ended as asked",
+	[EXIT_FAILED] = "something else went wrong",
+	[EXIT_USAGE] = "the command line makes no sense",
+	[EXIT_PRIVILEGE] = "a capability is missing",
+	[EXIT_NO_ADAPTER] = "there is no such adapter",
+	[EXIT_DISK_FULL] = "the disk, or the quota, is full",
+	[EXIT_DISK] = "writing failed",
+	[EXIT_GONE] = "the adapter has gone",
+	[EXIT_DAMAGED] = "a savefile is damaged or cut short",
+	[EXIT_NO_SAVEFILE] = "a file is no savefile",
+	[EXIT_STOPPED] = "a signal came before all was done",
+};
+
+static void print_codes(FILE *out, uint32_t codes)
+{
+	fputs("\nexit codes:\n", out);
+	for (int code = 0; code < EXIT_CODES; code++) {
+		if (codes & NPF_CODE(code))
+			fprintf(out, "  %2d  %s\n", code, code_texts[code]);
+	}
+}
+
 static const struct npf_command *find(const char *name)
 {
 	for (size_t i = 0; i < N_COMMANDS; i++) {
@@ -53,6 +76,14 @@ static void print_help(FILE *out)
 	      "  npf stat -i lo                 watch the traffic\n"
 	      "  npf replay -i lo FILE          send what was captured\n",
 	      out);
+	print_codes(out, UINT32_MAX);
+}
+
+static void explain(const struct npf_command *command)
+{
+	fputs(command->help, stdout);
+	if (command->codes)
+		print_codes(stdout, command->codes);
 }
 
 static int unknown(const char *name)
@@ -70,22 +101,27 @@ static int help(int argc, char **argv)
 {
 	const struct npf_command *command;
 
-	if (argc < 2) {
+	if (argc < 2 || !strcmp(argv[1], "help")) {
 		print_help(stdout);
 		return finish();
 	}
 	command = find(argv[1]);
 	if (!command)
 		return unknown(argv[1]);
-	fputs(command->help, stdout);
+	explain(command);
 	return finish();
 }
 
-static bool wants_help(int argc, char **argv)
+/* A program's own --help is the program's. */
+static bool wants_help(const struct npf_command *command, int argc, char **argv)
 {
+	bool foreign = command == &npf_command_run;
+
 	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
-		if (!strcmp(argv[i], "--help"))
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
 			return true;
+		if (foreign && *argv[i] != '-')
+			return false;
 	}
 	return false;
 }
@@ -114,7 +150,8 @@ int npf_tool_flushed(const struct npf_command *command, int err, int code)
 {
 	if (!err || err == -EPIPE)
 		return code;
-	return npf_tool_fail(command, EXIT_FAILED, "standard output: %s", strerror(-err));
+	return npf_tool_fail(command, npf_tool_write_code(err), "standard output: %s",
+			     strerror(-err));
 }
 
 int npf_tool_usage(const struct npf_command *command, const char *format, ...)
@@ -151,8 +188,8 @@ int main(int argc, char **argv)
 	command = find(argv[1]);
 	if (!command)
 		return unknown(argv[1]);
-	if (wants_help(argc - 1, argv + 1)) {
-		fputs(command->help, stdout);
+	if (wants_help(command, argc - 1, argv + 1)) {
+		explain(command);
 		return finish();
 	}
 	/* getopt's own messages begin with argv[0]. */

@@ -11,26 +11,39 @@
 
 #include "npf/npf.h"
 
-/* Documented in npf(1). */
+/* The same for all commands, but that doctor and run have meanings of their own. What they say is in
+ * main.c, in npf(1), and in the help of each command that may end so. */
 enum {
 	EXIT_OK = 0,
-	EXIT_FAILED = 1,     /* something went wrong while running */
-	EXIT_USAGE = 2,      /* the command line makes no sense */
-	EXIT_PRIVILEGE = 3,  /* a capability is missing */
-	EXIT_NO_ADAPTER = 4, /* no such adapter */
-	EXIT_DISK_FULL = 5,  /* no space, or no quota, is left */
-	EXIT_DISK = 6,       /* the disk, or what else is written to, failed */
-	EXIT_GONE = 7,       /* the adapter went away while it was dumped from */
-	EXIT_DAMAGED = 8,    /* a savefile is damaged and was left so */
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_PRIVILEGE = 3,
+	EXIT_NO_ADAPTER = 4,
+	EXIT_DISK_FULL = 5,
+	EXIT_DISK = 6,
+	EXIT_GONE = 7,
+	EXIT_DAMAGED = 8,
 	EXIT_NO_SAVEFILE = 9,
-	EXIT_STOPPED = 10, /* a signal came before all was sent */
+	EXIT_STOPPED = 10,
+	EXIT_CODES
 };
+#define NPF_CODE(code) (1u << (code))
+/* Of every command that writes to standard output. */
+#define NPF_CODES_ALL                                                                              \
+	(NPF_CODE(EXIT_OK) | NPF_CODE(EXIT_FAILED) | NPF_CODE(EXIT_USAGE) |                        \
+	 NPF_CODE(EXIT_DISK_FULL) | NPF_CODE(EXIT_DISK))
+/* And opens an adapter. */
+#define NPF_CODES_ADAPTER                                                                          \
+	(NPF_CODES_ALL | NPF_CODE(EXIT_PRIVILEGE) | NPF_CODE(EXIT_NO_ADAPTER) | NPF_CODE(EXIT_GONE))
+/* Reads savefiles. */
+#define NPF_CODES_SAVEFILE (NPF_CODE(EXIT_DAMAGED) | NPF_CODE(EXIT_NO_SAVEFILE))
 
 struct npf_command {
 	const char *name;
 	int (*run)(int argc, char **argv); /* argv[0] is the name; returns an exit code */
 	const char *summary;               /* one line, for the list of commands */
 	const char *help;                  /* usage, options and examples */
+	uint32_t codes;                    /* NPF_CODE() of how it may end; 0: help tells them */
 };
 
 extern const struct npf_command npf_command_list, npf_command_capture, npf_command_stat,
@@ -51,8 +64,11 @@ int npf_tool_hint(const struct npf_command *command);
 /* The exit code once standard output was flushed: code, unless err (negative errno) is a failure,
  * which it then tells. A reader that went away is none. command NULL: no command in particular. */
 int npf_tool_flushed(const struct npf_command *command, int err, int code);
-/* The exit code that tells of a negative errno value from the driver. */
+/* The exit code that tells of a negative errno value: from the driver, from reading a savefile (-EBADMSG
+ * it is damaged, -EMEDIUMTYPE it is none), from writing. */
 int npf_tool_exit_code(int err);
+int npf_tool_read_code(int err);
+int npf_tool_write_code(int err);
 
 /* ---- arguments.c ----------------------------------------------------------------------------- */
 

@@ -402,8 +402,8 @@ static int write_graph(const struct work *work)
 	} else {
 		file = strcmp(name, "-") ? fopen(name, "we") : stdout;
 		if (!file || fputs(dot, file) < 0 || (file != stdout && fclose(file)))
-			code = npf_tool_fail(&npf_command_bpf, EXIT_FAILED, "%s: %s", name,
-					     strerror(errno));
+			code = npf_tool_fail(&npf_command_bpf, npf_tool_write_code(-errno),
+					     "%s: %s", name, strerror(errno));
 	}
 	free(dot);
 	return code;
@@ -542,6 +542,7 @@ const struct npf_command npf_command_bpf = {
 	.name = "bpf",
 	.run = run,
 	.summary = "show a filter at every stage, down to machine code",
+	.codes = NPF_CODES_ALL,
 	.help = "usage: npf bpf [OPTION...] [FILTER]\n"
 		"       npf bpf [--without PASS] --check FILE\n\n"
 		"Compile FILTER (tcpdump's language) and show it at every stage, with the number of "

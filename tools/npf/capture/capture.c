@@ -291,6 +291,7 @@ const struct npf_command npf_command_capture = {
 	.name = "capture",
 	.run = run,
 	.summary = "take packets from an adapter: show or save them",
+	.codes = NPF_CODES_ADAPTER | NPF_CODES_SAVEFILE,
 	.help = "usage: npf capture [OPTION...] [FILTER]\n\n"
 		"Capture the packets that FILTER (tcpdump's language) accepts, and show one line "
 		"each or\nsave them. Ctrl-C ends, and says how many were captured, received and "

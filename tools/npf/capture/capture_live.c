@@ -114,9 +114,12 @@ static void tell_line(uint64_t n, const char *what)
 	fprintf(stderr, "%" PRIu64 " packet%s %s\n", n, n == 1 ? "" : "s", what);
 }
 
-static void tell_end(const struct npf_stats *stats, uint64_t packets)
+/* unwritten: the output ended before the capture did, and what it had no place for is told too. */
+static void tell_end(const struct npf_stats *stats, uint64_t packets, bool unwritten)
 {
 	tell_line(packets, "captured");
+	if (unwritten && stats->captured > packets)
+		tell_line(stats->captured - packets, "captured and not written");
 	tell_line(stats->received, "received");
 	tell_line(stats->dropped, "dropped");
 	for (int reason = 0; reason < NPF_DROP_N; reason++) {
@@ -135,7 +138,7 @@ static int ended(struct npf_session *session, int result)
 	if (result != -ENODEV)
 		return npf_session_fail(session, result, "reading failed");
 	npf_clean_text(name, sizeof(name), session->adapter.name);
-	return npf_tool_fail(session->command, EXIT_FAILED, "the interface %s has gone", name);
+	return npf_tool_fail(session->command, EXIT_GONE, "the interface %s has gone", name);
 }
 
 static int capture(struct npf_session *session, const struct npf_capture_options *options,
@@ -143,6 +146,7 @@ static int capture(struct npf_session *session, const struct npf_capture_options
 {
 	struct npf_stats stats = { 0 };
 	int result, code, output_code;
+	bool unwritten;
 
 	npf_signals_watch(session->instance);
 	result = take_all(session->instance, output, options->count);
@@ -154,7 +158,8 @@ static int capture(struct npf_session *session, const struct npf_capture_options
 	npf_signals_watch(NULL);
 	code = ended(session, result);
 	output_code = npf_output_close(output);
-	tell_end(&stats, output->packets);
+	unwritten = result == ENDED_OUTPUT || output_code;
+	tell_end(&stats, output->packets, unwritten);
 	return output_code ? output_code : code;
 }
 

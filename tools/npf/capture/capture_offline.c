@@ -58,7 +58,8 @@ static int copy(const struct npf_command *command, const struct npf_capture_opti
 	npf_set_options_match_free(sets);
 	code = npf_output_close(output);
 	if (result < 0)
-		return npf_tool_fail(command, EXIT_FAILED, "%s: %s", options->read, error);
+		return npf_tool_fail(command, npf_tool_read_code(result), "%s: %s", options->read,
+				     error);
 	return code;
 }
 
@@ -80,13 +81,12 @@ int npf_capture_offline(const struct npf_command *command, const struct npf_capt
 	int code, err;
 
 	if (is_own_input(options))
-		return npf_tool_fail(command, EXIT_FAILED,
+		return npf_tool_fail(command, EXIT_DISK,
 				     "%s: that is the input: choose another file",
 				     options->output.file);
 	err = npf_trace_open(&trace, options->read, options->expression, error);
 	if (err)
-		return npf_tool_fail(command, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED, "%s",
-				     error);
+		return npf_tool_fail(command, npf_tool_read_code(err), "%s", error);
 	code = copy(command, options, &trace, &output);
 	npf_trace_close(&trace);
 	return code;

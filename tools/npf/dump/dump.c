@@ -346,6 +346,7 @@ const struct npf_command npf_command_dump = {
 	.name = "dump",
 	.run = run,
 	.summary = "write packets to disk as fast as they come",
+	.codes = NPF_CODES_ADAPTER,
 	.help = "usage: npf dump -w FILE [OPTION...] [FILTER]\n\n"
 		"Write the packets that FILTER (tcpdump's language) accepts from the kernel's "
 		"buffer straight\nto the disk. Ctrl-C ends: all that was captured until then is in "
@@ -381,8 +382,6 @@ const struct npf_command npf_command_dump = {
 		"      --interval TIME    a line this often (default 1s on a terminal)\n"
 		"      --json             the summary as a JSON object; with --interval one more "
 		"each\n\n"
-		"exit code: 0 ended as asked, 1 something went wrong, 2 usage, 3 privilege, 4 no such "
-		"adapter,\n5 the disk is full, 6 writing failed, 7 the adapter has gone\n\n"
 		"examples:\n"
 		"  npf dump -i eth0 -w trace.pcap\n"
 		"  npf dump -i eth0 -w '/var/dump/%Y%m%d-%H%M%S.pcap' --rotate-size 1G --files 24\n"

@@ -119,11 +119,6 @@ static void confine(const struct dump *dump)
 			      "goes on without a seccomp filter: %s", strerror(-err));
 }
 
-static int exit_code_of_write(int err)
-{
-	return err == -ENOSPC || err == -EDQUOT ? EXIT_DISK_FULL : EXIT_DISK;
-}
-
 static int start(struct dump *dump)
 {
 	const struct npf_dump_settings *settings = dump->settings;
@@ -148,7 +143,7 @@ static int start(struct dump *dump)
 	if (dump->file_error == -EINTR)
 		return EXIT_OK; /* asked to end while it waited for a pipe's reader */
 	if (dump->file_error)
-		return npf_tool_fail(dump->session.command, exit_code_of_write(dump->file_error),
+		return npf_tool_fail(dump->session.command, npf_tool_write_code(dump->file_error),
 				     "%s", dump->error);
 	return npf_session_fail(&dump->session, err, "cannot start the dump");
 }
@@ -199,17 +194,17 @@ static int failed(struct dump *dump, const struct npf_dump_sample *end)
 		return npf_tool_fail(command,
 				     status->end == NPF_DUMP_FULL
 					     ? EXIT_DISK_FULL
-					     : exit_code_of_write(status->error),
+					     : npf_tool_write_code(status->error),
 				     "%s",
 				     *status->message ? status->message : strerror(-status->error));
 	default:
 		break;
 	}
 	if (end->files.failed)
-		return npf_tool_fail(command, exit_code_of_write(end->files.error), "%s",
+		return npf_tool_fail(command, npf_tool_write_code(end->files.error), "%s",
 				     end->files.message);
 	if (end->files.compress.failed)
-		return npf_tool_fail(command, exit_code_of_write(end->files.compress.error),
+		return npf_tool_fail(command, npf_tool_write_code(end->files.compress.error),
 				     "compressing failed, the file stays as it is: %s",
 				     strerror(-end->files.compress.error));
 	return EXIT_OK;

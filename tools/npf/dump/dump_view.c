@@ -2,6 +2,7 @@
 /* See dump_view.h. */
 #include "dump_view.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -38,9 +39,17 @@ uint64_t npf_dump_view_interval(const struct npf_dump_view *view)
 	return view->terminal.tty && !settings->quiet && !settings->json ? 1000000000u : 0;
 }
 
-static const char *end_sentence(enum npf_dump_end end)
+/* A reader of standard output that goes away is how pipes end, no failure. */
+static bool reader_has_gone(const struct npf_dump_status *status)
 {
-	switch (end) {
+	return status->end == NPF_DUMP_FAILED && status->error == -EPIPE;
+}
+
+static const char *end_sentence(const struct npf_dump_status *status)
+{
+	if (reader_has_gone(status))
+		return "who read the output has gone";
+	switch (status->end) {
 	case NPF_DUMP_STOPPED:
 		return "stopped";
 	case NPF_DUMP_BYTES:
@@ -56,7 +65,7 @@ static const char *end_sentence(enum npf_dump_end end)
 	case NPF_DUMP_FAILED:
 		return "writing failed";
 	default:
-		return npf_dump_end_name(end);
+		return npf_dump_end_name(status->end);
 	}
 }
 
@@ -178,7 +187,8 @@ static void json_end(const struct npf_dump_view *view, const struct npf_dump_sam
 		return;
 	npf_json_object(&json, NULL);
 	npf_json_string(&json, "type", "end");
-	npf_json_string(&json, "end", npf_dump_end_name(status->end));
+	npf_json_string(&json, "end",
+			reader_has_gone(status) ? "reader gone" : npf_dump_end_name(status->end));
 	npf_json_unsigned(&json, "code", (uint64_t)code);
 	npf_json_string(&json, "message", *status->message ? status->message : NULL);
 	npf_json_string(&json, "adapter", view->session->adapter.name);
@@ -398,7 +408,7 @@ static void tell_compression(const struct npf_compress_report *report)
 
 static void text_end(const struct npf_dump_view *view, const struct npf_dump_sample *end)
 {
-	fprintf(stderr, "ended: %s\n", end_sentence(end->status.end));
+	fprintf(stderr, "ended: %s\n", end_sentence(&end->status));
 	tell_count(end->status.packets, "written");
 	tell_files(end);
 	tell_losses(end);

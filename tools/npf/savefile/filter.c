@@ -59,6 +59,7 @@ struct work {
 	struct link_filter links[MOST_LINK_TYPES];
 	uint32_t n_links;
 	uint64_t kept;
+	bool unread; /* nobody reads the output any more */
 	struct npf_progress progress;
 };
 
@@ -67,17 +68,21 @@ static const char *display(const char *name)
 	return strcmp(name, "-") ? name : "standard input";
 }
 
-static int fail_out(struct work *work)
+/* A reader of standard output that goes away ends the work, and is no failure. */
+static int fail_out(struct work *work, int err)
 {
-	return npf_tool_fail(&npf_command_filter, EXIT_FAILED, "%s: %s",
+	work->unread = err == -EPIPE;
+	if (work->unread)
+		return EXIT_DISK;
+	return npf_tool_fail(&npf_command_filter, npf_tool_write_code(err), "%s: %s",
 			     strcmp(work->options.out, "-") ? work->options.out : "standard output",
 			     work->sink.error);
 }
 
-static int fail_in(struct work *work, const char *why)
+static int fail_in(struct work *work, int err, const char *why)
 {
-	return npf_tool_fail(&npf_command_filter, EXIT_FAILED, "%s: %s", display(work->options.in),
-			     why);
+	return npf_tool_fail(&npf_command_filter, npf_tool_read_code(err), "%s: %s",
+			     display(work->options.in), why);
 }
 
 /* ---- filters -------------------------------------------------------------------------------- */
@@ -90,7 +95,7 @@ static int make_filter(struct work *work, uint32_t link_type, struct link_filter
 	int err;
 
 	if (work->n_links == MOST_LINK_TYPES)
-		return fail_in(work, "more than 16 link types in one file");
+		return fail_in(work, -ENOTSUP, "more than 16 link types in one file");
 	err = npf_expression_compile_offline(work->options.expression, link_type,
 					     work->trace.swapped, &compiled, error);
 	if (!err) {
@@ -197,8 +202,12 @@ static int take_batch(struct work *work, const struct trace_batch *batch)
 		size_t size = (size_t)(batch->at[to] - batch->at[from]);
 
 		work->kept += to - from;
-		if (work->options.out && sink_add(&work->sink, batch->at[from], size))
-			return fail_out(work);
+		if (work->options.out) {
+			int err = sink_add(&work->sink, batch->at[from], size);
+
+			if (err)
+				return fail_out(work, err);
+		}
 	}
 	work->kept -= batch->n - batch->packets; /* those that are no packets are always kept */
 	return EXIT_OK;
@@ -230,7 +239,7 @@ static int take_some(struct work *work, size_t *need)
 	for (uint32_t i = 0; i < n && !code; i++)
 		code = take_batch(work, &batches[i]);
 	if (!code && taken < 0)
-		code = fail_in(work, work->trace.error);
+		code = fail_in(work, (int)taken, work->trace.error);
 	source_skip(source, (size_t)(batches[n - 1].at[batches[n - 1].n] - source->at));
 	if (taken)
 		*need = 0;
@@ -249,13 +258,13 @@ static int take_pieces(struct work *work, size_t *need)
 
 static int fill(struct work *work, size_t need)
 {
-	int err;
+	int err = work->options.out ? sink_pause(&work->sink) : 0;
 
-	if (work->options.out && sink_pause(&work->sink))
-		return fail_out(work);
+	if (err)
+		return fail_out(work, err);
 	err = source_fill(&work->source, need);
 	if (err && !(err == -EINTR && npf_signals_stopped()))
-		return fail_in(work, work->source.error);
+		return fail_in(work, err, work->source.error);
 	show_progress(work);
 	return EXIT_OK;
 }
@@ -272,12 +281,14 @@ static int take_all(struct work *work)
 		if (work->source.n < need) {
 			const char *why = trace_end(&work->trace, work->source.n);
 
-			return *why ? fail_in(work, why) : EXIT_OK;
+			if (!*why)
+				return EXIT_OK;
+			return fail_in(work, work->trace.begun ? -EBADMSG : -EMEDIUMTYPE, why);
 		}
 		code = take_pieces(work, &need);
 	}
 	if (!code && npf_signals_stopped())
-		code = npf_tool_fail(&npf_command_filter, EXIT_FAILED,
+		code = npf_tool_fail(&npf_command_filter, EXIT_STOPPED,
 				     "interrupted; what was kept until then is there");
 	return code;
 }
@@ -298,13 +309,16 @@ static int tell(const struct work *work)
  * not all of it could be written. */
 static int finish(struct work *work, int code)
 {
-	bool keep = (code == EXIT_OK || (code == EXIT_FAILED && work->trace.begun)) &&
+	bool keep = (code == EXIT_OK || (code != EXIT_USAGE && work->trace.begun)) &&
 		    !work->sink.error[0];
-	int told;
+	int told, err;
 
 	npf_progress_end(&work->progress);
-	if (work->options.out && sink_close(&work->sink, keep) && keep && code == EXIT_OK)
-		code = fail_out(work);
+	err = work->options.out ? sink_close(&work->sink, keep) : 0;
+	if (err && keep && code == EXIT_OK)
+		code = fail_out(work, err);
+	if (work->unread)
+		return EXIT_OK;
 	told = keep ? tell(work) : EXIT_OK;
 	return code ? code : told;
 }
@@ -317,9 +331,10 @@ static int check_form(struct work *work)
 	};
 	const struct options *options = &work->options;
 	enum npf_kind wanted = npf_file_name_of(options->out).form, found;
+	int err = source_fill(&work->source, NPF_KIND_BYTES);
 
-	if (source_fill(&work->source, NPF_KIND_BYTES))
-		return fail_in(work, work->source.error);
+	if (err)
+		return fail_in(work, err, work->source.error);
 	found = npf_kind_of(work->source.at, work->source.n);
 	if (wanted == NPF_KIND_OTHER || wanted == found ||
 	    (found != NPF_KIND_PCAP && found != NPF_KIND_PCAPNG))
@@ -334,16 +349,18 @@ static int check_form(struct work *work)
 static int run_work(struct work *work)
 {
 	struct stat status;
-	int code;
+	int code, err = source_open(&work->source, work->options.in, NULL);
 
-	if (source_open(&work->source, work->options.in, NULL))
-		return fail_in(work, work->source.error);
+	if (err)
+		return fail_in(work, err, work->source.error);
 	code = work->options.out ? check_form(work) : EXIT_OK;
 	if (code)
 		return code;
-	if (work->options.out && sink_open(&work->sink, work->options.out,
-					   fstat(work->source.fd, &status) ? NULL : &status))
-		return fail_out(work);
+	if (work->options.out)
+		err = sink_open(&work->sink, work->options.out,
+				fstat(work->source.fd, &status) ? NULL : &status);
+	if (err)
+		return fail_out(work, err);
 	npf_progress_init(&work->progress);
 	work->progress.terminal.tty &= !work->options.quiet;
 	code = take_all(work);
@@ -480,6 +497,7 @@ const struct npf_command npf_command_filter = {
 	.name = "filter",
 	.run = run,
 	.summary = "copy the packets of a savefile that a filter accepts",
+	.codes = NPF_CODES_ALL | NPF_CODES_SAVEFILE | NPF_CODE(EXIT_STOPPED),
 	.help = "usage: npf filter [OPTION...] IN OUT [FILTER]\n"
 		"       npf filter --count [OPTION...] IN [FILTER]\n\n"
 		"Copy the packets of the savefile IN that FILTER (tcpdump's language) accepts to "
@@ -491,8 +509,7 @@ const struct npf_command npf_command_filter = {
 		"  -v, --invert   the packets that FILTER rejects\n"
 		"  -q, --quiet    no progress, no counts\n"
 		"      --force    write over OUT even if it is no savefile\n" NPF_SET_HELP "\n"
-		"When IN is damaged or cut short, OUT gets what comes before the damage and the exit "
-		"status\nis 1.\n\n"
+		"When IN is damaged or cut short, OUT gets what comes before the damage.\n\n"
 		"examples:\n"
 		"  npf filter big.pcap dns.pcap port 53\n"
 		"  npf filter --count big.pcapng.zst 'tcp[tcpflags] & tcp-syn != 0'\n"

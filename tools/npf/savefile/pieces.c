@@ -517,8 +517,10 @@ static int begin(struct trace *trace, const uint8_t *at, size_t n, struct trace_
 		trace->ng = true;
 		return take_ng(trace, at, n, batch, need);
 	}
-	if (!is_pcap(trace, magic))
-		return fail(trace, "%s", npf_kind_no_savefile(npf_kind_of(at, n)));
+	if (!is_pcap(trace, magic)) {
+		fail(trace, "%s", npf_kind_no_savefile(npf_kind_of(at, n)));
+		return -EMEDIUMTYPE;
+	}
 	return begin_pcap(trace, at, n, batch, need);
 }
 

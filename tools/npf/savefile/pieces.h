@@ -55,7 +55,8 @@ void trace_fini(struct trace *trace);
 /*
  * Find the next pieces in the n bytes at `at`, which follow what was taken before. Returns the
  * bytes taken. 0: the next piece has not all of its bytes here, *need says how many it must have at
- * least. Negative errno: trace->error is the reason; what was found before it is in the batch and
+ * least. Negative errno (-EMEDIUMTYPE this is no savefile, -EBADMSG it is
+ * damaged): trace->error is the reason; what was found before it is in the batch and
  * *need the bytes that it takes.
  */
 int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,

@@ -416,6 +416,7 @@ const struct npf_command npf_command_repair = {
 	.name = "repair",
 	.run = run,
 	.summary = "make savefiles whole that a kill or a power cut left behind",
+	.codes = NPF_CODES_ALL | NPF_CODES_SAVEFILE,
 	.help = "usage: npf repair [OPTION...] FILE...\n\n"
 		"Find the end of the last whole record of pcap and pcapng files, say what is there, "
 		"and cut\noff what follows. A file that is whole is left as it is.\n\n"
@@ -424,9 +425,8 @@ const struct npf_command npf_command_repair = {
 		"  -r, --rename         then give FILE.part its final name, FILE\n"
 		"  -f, --force          cut even where data follows that is no record\n"
 		"  -j, --json           one JSON object per file\n\n"
-		"exit code: 0 the files are whole now (--check: are whole), 1 something went wrong, "
-		"5 the\ndisk is full, 8 a file is damaged and was left so, 9 no savefile; of several "
-		"files the\nhighest\n\n"
+		"The exit code is 0 when the files are whole now (--check: are whole), and the "
+		"highest of\nseveral files'.\n\n"
 		"examples:\n"
 		"  npf repair --check trace.pcap.part\n"
 		"  npf repair --rename *.part\n"

@@ -60,6 +60,7 @@ static int replay(struct npf_sending *sending, struct npf_feed *feed)
 	account.endless = feed->options.loops == UINT64_MAX && feed->options.limit == UINT64_MAX;
 	account.backwards = feed->schedule.backwards;
 	account.error = err && err != -EINTR ? feed->error : NULL;
+	account.code = npf_tool_read_code(err);
 	return npf_sending_end(sending, &account);
 }
 
@@ -73,8 +74,7 @@ static int open_feed(struct npf_sending *sending, struct npf_feed *feed,
 	if (!err)
 		return EXIT_OK;
 	npf_feed_close(feed);
-	return npf_tool_fail(&npf_command_replay, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED, "%s",
-			     feed->error);
+	return npf_tool_fail(&npf_command_replay, npf_tool_read_code(err), "%s", feed->error);
 }
 
 static int run_with(struct options *options)
@@ -232,6 +232,7 @@ const struct npf_command npf_command_replay = {
 	.name = "replay",
 	.run = run,
 	.summary = "send the packets of a file, on time or as fast as it goes",
+	.codes = NPF_CODES_ADAPTER | NPF_CODES_SAVEFILE | NPF_CODE(EXIT_STOPPED),
 	.help = "usage: npf replay -i NAME [OPTION...] FILE... [-- FILTER]\n\n"
 		"Send the packets of pcap and pcapng files that FILTER (tcpdump's language) "
 		"accepts, one\nfile after the other, each packet at its recorded time; those packed by gzip "
@@ -253,10 +254,7 @@ const struct npf_command npf_command_replay = {
 		"they are\n"
 		"                         left out and counted\n"
 		"      --force            send packets of another link type too\n" //
-	NPF_SENDING_HELP
-		"\nexit code: 0 all was sent, 1 it ended early, 2 usage, 3 privilege, 4 no such "
-		"adapter,\n10 stopped by a signal\n\n"
-		"examples:\n"
+	NPF_SENDING_HELP "\nexamples:\n"
 		"  npf replay -i eth0 trace.pcap\n"
 		"  npf replay -i eth0 -t -K -l 100 trace.pcapng\n"
 		"  npf replay -i eth0 --pps 10k --limit 1000000 trace.pcap -- udp port 53\n"

@@ -67,8 +67,11 @@ static int take_packet(struct frame *frame, struct npf_trace *trace, const char 
 	char error[NPF_ERROR_SIZE];
 	int result = npf_trace_next(trace, &packet, error);
 
-	if (result != 1)
-		return fail("%s: %s", name, result ? error : "there is no packet in it");
+	if (!result)
+		return fail("%s: %s", name, "there is no packet in it");
+	if (result < 0)
+		return npf_tool_fail(&npf_command_send, npf_tool_read_code(result), "%s: %s", name,
+				     error);
 	if (packet.caplen < packet.len || packet.caplen > FRAME_ROOM)
 		return fail("%s: %s", name, "its first packet was cut short by the capture");
 	memcpy(frame->bytes, packet.data, packet.caplen);
@@ -83,10 +86,10 @@ static int first_packet(struct frame *frame, const char *name)
 {
 	struct npf_trace trace = { .stop_fd = npf_signals_fd() };
 	char error[NPF_ERROR_SIZE];
-	int code;
+	int code, err = npf_trace_open(&trace, name, NULL, error);
 
-	if (npf_trace_open(&trace, name, NULL, error))
-		return fail("%s%s", error, "");
+	if (err)
+		return npf_tool_fail(&npf_command_send, npf_tool_read_code(err), "%s", error);
 	code = take_packet(frame, &trace, name);
 	npf_trace_close(&trace);
 	return code;
@@ -125,15 +128,17 @@ static int read_file(struct frame *frame, const char *name)
 	case NPF_KIND_ZSTD:
 		return first_packet(frame, name);
 	case NPF_KIND_TEXT:
-		return fail("%s: %s", name,
-			    "this is text, not a frame: --hex takes hexadecimal digits, --raw sends "
-			    "the file's bytes as they are");
+		return npf_tool_fail(&npf_command_send, EXIT_NO_SAVEFILE,
+				     "%s: this is text, not a frame: --hex takes hexadecimal digits, "
+				     "--raw sends the file's bytes as they are",
+				     name);
 	case NPF_KIND_OTHER:
 		return too_long ? fail("%s: %s", name, "longer than any frame, and not pcap either")
 				: EXIT_OK;
 	default:
-		return fail("%s: %s; --raw sends its bytes as they are", name,
-			    npf_kind_no_savefile(kind));
+		return npf_tool_fail(&npf_command_send, EXIT_NO_SAVEFILE,
+				     "%s: %s; --raw sends its bytes as they are", name,
+				     npf_kind_no_savefile(kind));
 	}
 }
 
@@ -455,6 +460,7 @@ const struct npf_command npf_command_send = {
 	.name = "send",
 	.run = run,
 	.summary = "send a frame, once or many times",
+	.codes = NPF_CODES_ADAPTER | NPF_CODES_SAVEFILE | NPF_CODE(EXIT_STOPPED),
 	.help = "usage: npf send -i NAME --hex BYTES | --file FILE | --raw FILE [OPTION...]\n\n"
 		"Send one frame as it is, from its first address to its last byte, without the "
 		"checksum\nof the link. Ctrl-C ends. The summary tells what was asked, handed over "
@@ -485,10 +491,7 @@ const struct npf_command npf_command_send = {
 		"      --rate RATE        packets (10kpps) or bits (100Mbps) a second; without it as "
 		"fast\n"
 		"                         as it goes\n" //
-	NPF_SENDING_HELP
-		"\nexit code: 0 all was sent, 1 it ended early, 2 usage, 3 privilege, 4 no such "
-		"adapter,\n10 stopped by a signal\n\n"
-		"examples:\n"
+	NPF_SENDING_HELP "\nexamples:\n"
 		"  npf send -i eth0 --hex 'ffffffffffff 020000000001 88b5 68656c6c6f'\n"
 		"  npf send -i eth0 --file syn.pcap -n 1000000\n"
 		"  npf send -i eth0 --file syn.pcap -n forever --rate 10kpps --checksums \\\n"

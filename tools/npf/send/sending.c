@@ -225,14 +225,15 @@ static int exit_code(const struct npf_sending *sending, const struct npf_account
 	const struct npf_command *command = sending->session.command;
 
 	if (account->error)
-		return npf_tool_fail(command, EXIT_FAILED, "%s; %" PRIu64 " packets before it went",
-				     account->error, sending->packets);
+		return npf_tool_fail(command, account->code,
+				     "%s; %" PRIu64 " packets before it went", account->error,
+				     sending->packets);
 	if (!sending->err || (sending->err == -EINTR && account->endless))
 		return EXIT_OK;
 	if (sending->err == -EINTR)
 		return EXIT_STOPPED;
-	return npf_tool_fail(command, EXIT_FAILED, "sending on %s: %s", sending->options.adapter,
-			     sending->error);
+	return npf_tool_fail(command, sending->err == -ENODEV ? EXIT_GONE : EXIT_FAILED,
+			     "sending on %s: %s", sending->options.adapter, sending->error);
 }
 
 void npf_sending_close(struct npf_sending *sending)

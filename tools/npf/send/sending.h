@@ -32,6 +32,7 @@ struct npf_sending {
 /* What else is known when all is over. */
 struct npf_account {
 	const char *error; /* why it ended early, besides the driver's reason; NULL none */
+	int code;          /* the exit code for it */
 	bool endless;      /* only a signal could end it */
 	uint64_t wanted;   /* packets that were to be sent; 0: that is not known beforehand */
 	const struct npf_feed_counts *skipped; /* NULL none */

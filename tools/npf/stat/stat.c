@@ -173,7 +173,7 @@ static int gone(struct npf_session *session)
 
 	if (npf_instance_adapter(session->instance, &adapter) != -ENODEV)
 		return EXIT_OK;
-	return npf_tool_fail(session->command, EXIT_FAILED, "the interface %s has gone",
+	return npf_tool_fail(session->command, EXIT_GONE, "the interface %s has gone",
 			     session->adapter.name);
 }
 
@@ -335,6 +335,7 @@ const struct npf_command npf_command_stat = {
 	.name = "stat",
 	.run = run,
 	.summary = "count traffic by class, live",
+	.codes = NPF_CODES_ADAPTER,
 	.help = "usage: npf stat [OPTION...] [NAME=FILTER...]\n\n"
 		"Count packets and bytes in the kernel and show rates, totals and the last minute "
 		"as a\nplot, for each class (up to 64). A class is a name and a filter in "

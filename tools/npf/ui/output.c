@@ -34,7 +34,8 @@ static int open_savefile(struct npf_output *output)
 		return EXIT_OK;
 	free(output->file);
 	output->file = NULL;
-	return npf_tool_fail(output->command, EXIT_FAILED, "%s: %s", options->file, strerror(-err));
+	return npf_tool_fail(output->command, npf_tool_write_code(err), "%s: %s", options->file,
+			     strerror(-err));
 }
 
 int npf_output_open(struct npf_output *output, const struct npf_command *command,
@@ -116,5 +117,6 @@ int npf_output_close(struct npf_output *output)
 	}
 	if (!output->err || output->err == -EPIPE)
 		return EXIT_OK;
-	return npf_tool_fail(output->command, EXIT_FAILED, "%s: %s", name, strerror(-output->err));
+	return npf_tool_fail(output->command, npf_tool_write_code(output->err), "%s: %s", name,
+			     strerror(-output->err));
 }

@@ -26,6 +26,25 @@ int npf_tool_exit_code(int err)
 	}
 }
 
+int npf_tool_read_code(int err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return EXIT_DAMAGED;
+	case -EMEDIUMTYPE:
+		return EXIT_NO_SAVEFILE;
+	case -EINVAL: /* a filter that is none, an option that the file does not go with */
+		return EXIT_USAGE;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+int npf_tool_write_code(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT ? EXIT_DISK_FULL : EXIT_DISK;
+}
+
 int npf_session_start(struct npf_session *session, const struct npf_command *command)
 {
 	int err;

@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# codes.sh NPF MAN: one table of exit codes: that of npf(1) is that of npf help, each command's help
+# shows its part of it, and the command's page names the same numbers.
+set -eu
+npf=$1
+man=$2
+status=0
+
+# "N text" a line
+table() {
+	sed -n '/^exit codes:$/,$s/^ *\([0-9]\+\)  \(.*\)/\1 \2/p'
+}
+in_man() {
+	sed -n '/^\.Sh EXIT STATUS/,/^\.El/p' "$1" | sed -n '/^\.It/{N;s/^\.It \([0-9]*\)\n\(.\)\(.*\)\.$/\1 \l\2\3/p}'
+}
+[ "$("$npf" help | table | wc -l)" -eq 11 ] || status=1
+diff -u <("$npf" help | table) <(in_man "$man/npf.1") || status=1
+# "0 to 3; also 8 and 9: see" -> the numbers, one a line
+numbers() {
+	sed -n '/^\.Sh EXIT STATUS/,/: see$/p' "$man/npf-$1.1" | grep -oE '[0-9]+( to [0-9]+)?' |
+		while read -r from _ to; do seq "$from" "${to:-$from}"; done
+}
+for command in list capture stat send replay dump repair filter bpf; do
+	diff -u <("$npf" help $command | table | cut -d' ' -f1) <(numbers $command) || status=1
+	! "$npf" help $command | table | grep -vxF -f <("$npf" help | table) || status=1
+done
+for command in doctor run; do
+	[ -z "$("$npf" help $command | table)" ] || status=1
+done
+
+# Every way to ask.
+for command in list capture stat send replay dump repair filter bpf doctor run; do
+	for way in -h --help; do
+		cmp -s <("$npf" help $command) <("$npf" $command $way) || {
+			echo "npf $command $way: other help"
+			status=1
+		}
+	done
+done
+cmp -s <("$npf" help) <("$npf" help help) || status=1
+cmp -s <("$npf" help) <("$npf" -h) || status=1
+# A program's options are its own.
+"$npf" run echo -h 2>/dev/null | grep -qx -- -h || {
+	"$npf" run echo -h 2>&1 | grep -q 'there is no lib' || status=1
+}
+exit $status
