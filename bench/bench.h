@@ -18,7 +18,10 @@
 #define MAX_FRAME    3072
 #define MAX_CHILDREN 8
 
-/* ---- tap.c ---------------------------------------------------------------------------------- */
+/* ---- clock.c -------------------------------------------------------------------------------- */
+
+uint64_t clock_ns(clockid_t clock);
+void sleep_ms(unsigned int ms);
 
 /* Tell somebody who waits how far it is. */
 void progress(const char *what, unsigned int round, unsigned int rounds);
@@ -104,8 +107,6 @@ void sender_create(struct sender *sender, const struct world *world);
 bool sender_has(const struct sender *sender, enum generator generator);
 void sender_burst(struct sender *sender, enum generator generator, size_t size, unsigned int ms,
 		  struct burst *burst);
-uint64_t clock_ns(clockid_t clock);
-void sleep_ms(unsigned int ms);
 
 /* ---- child.c -------------------------------------------------------------------------------- */
 

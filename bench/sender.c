@@ -25,22 +25,6 @@
 
 const char *const generator_names[N_GENERATORS] = { "live frames", "sendmmsg" };
 
-uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	if (clock_gettime(clock, &now))
-		return 0;
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-void sleep_ms(unsigned int ms)
-{
-	struct timespec time = { ms / 1000, ms % 1000 * 1000000L };
-
-	nanosleep(&time, NULL);
-}
-
 static void put16(uint8_t *at, unsigned int value)
 {
 	at[0] = (uint8_t)(value >> 8);

@@ -105,14 +105,6 @@ struct bench {
 
 /* ---- help for all --------------------------------------------------------------------------- */
 
-void progress(const char *what, unsigned int round, unsigned int rounds)
-{
-	if (isatty(2))
-		fprintf(stderr, "\r\033[K%s: round %u of %u", what, round + 1, rounds);
-	else if (!round)
-		fprintf(stderr, "%s\n", what);
-}
-
 static void note(void *data, const char *label, const char *why)
 {
 	note_missing(&((struct bench *)data)->results, label, why);
