@@ -2,7 +2,8 @@
 /*
  * The driver, private: its structures and what its files ask of each other.
  *   driver.c    the driver object, devices, the time base
- *   instance.c  lifetime of an instance, its ring, its error text
+ *   instance.c  lifetime of an instance, its ring
+ *   error.c     the sentence about its last failure
  *   read.c      readiness, reading, batches
  *   write.c     one frame, or several; who may send and when to stop
  *   queue.c     queues of frames; pace.c when each frame goes; send_stats.c how it went
@@ -169,6 +170,16 @@ int npf_driver_join(struct npf_instance *instance, uint32_t index);
 void npf_driver_unbind(struct npf_instance *instance);
 void npf_driver_leave(struct npf_instance *instance);
 
+/* ---- error.c ------------------------------------------------------------------------------- */
+
+/* Keep a sentence for npf_error(); return err. npf_fail_host: "doing: what err means". */
+int npf_fail(struct npf_instance *instance, int err, const char *sentence);
+int npf_fail_value(struct npf_instance *instance, int err, const char *before, uint64_t value,
+		   const char *after);
+int npf_fail_hex(struct npf_instance *instance, int err, const char *before, uint32_t value,
+		 const char *after);
+int npf_fail_host(struct npf_instance *instance, int err, const char *doing);
+
 /* ---- instance.c ---------------------------------------------------------------------------- */
 
 bool npf_start_using_open_instance(struct npf_instance *instance);
@@ -181,14 +192,6 @@ bool npf_closing(const struct npf_instance *instance);
 
 /* Refuse a call that came after cleanup began: -ECANCELED with its sentence. */
 int npf_enter(struct npf_instance *instance);
-
-/* Keep a sentence for npf_error(); return err. npf_fail_host: "doing: what err means". */
-int npf_fail(struct npf_instance *instance, int err, const char *sentence);
-int npf_fail_value(struct npf_instance *instance, int err, const char *before, uint64_t value,
-		   const char *after);
-int npf_fail_hex(struct npf_instance *instance, int err, const char *before, uint32_t value,
-		 const char *after);
-int npf_fail_host(struct npf_instance *instance, int err, const char *doing);
 
 /* With the lock: a new ring of bytes, empty, counters zero; the tap's configuration. */
 int npf_replace_ring(struct npf_instance *instance, uint32_t bytes);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The life of an instance: open, the counting of calls and of users of the binding, cleanup, close
- * (manual: NPF_Open, NPF_Cleanup, NPF_Close and the Start/StopUsing pairs); its ring, the tap's
- * configuration and its error text. The rules are told at the head of core.h.
+ * (manual: NPF_Open, NPF_Cleanup, NPF_Close and the Start/StopUsing pairs); its ring and the tap's
+ * configuration. The rules are told at the head of core.h.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,86 +11,6 @@
 #include "driver/core.h"
 #include "driver/trace.h"
 #include "filter/frame.h"
-
-/* ---- error texts --------------------------------------------------------------------------- */
-
-int npf_fail(struct npf_instance *instance, int err, const char *sentence)
-{
-	struct npf_text text;
-
-	npf_lock_take(instance->host, &instance->error_lock);
-	npf_text_init(&text, instance->error, sizeof(instance->error));
-	npf_text_add(&text, sentence);
-	npf_lock_release(instance->host, &instance->error_lock);
-	return err;
-}
-
-int npf_fail_value(struct npf_instance *instance, int err, const char *before, uint64_t value,
-		   const char *after)
-{
-	char sentence[NPF_ERROR_SIZE];
-	struct npf_text text;
-
-	npf_text_init(&text, sentence, sizeof(sentence));
-	npf_text_add(&text, before);
-	npf_text_add_unsigned(&text, value);
-	npf_text_add(&text, after);
-	return npf_fail(instance, err, sentence);
-}
-
-int npf_fail_hex(struct npf_instance *instance, int err, const char *before, uint32_t value,
-		 const char *after)
-{
-	char sentence[NPF_ERROR_SIZE];
-	struct npf_text text;
-
-	npf_text_init(&text, sentence, sizeof(sentence));
-	npf_text_add(&text, before);
-	npf_text_add_hex(&text, value, 8);
-	npf_text_add(&text, after);
-	return npf_fail(instance, err, sentence);
-}
-
-/* What to do about an error that a host answers without a sentence; NULL: nothing is known. */
-static const char *advice(int err)
-{
-	switch (-err) {
-	case ENODEV:
-		return "the adapter is gone; close this instance";
-	case ENETDOWN:
-		return "the adapter is down or has no carrier; bring it up first";
-	case ENOMEM:
-		return "memory is short; close something or ask for less";
-	case ENOBUFS:
-		return "the adapter's queue is full; send more slowly";
-	case EPERM:
-	case EACCES:
-		return "it is not permitted; run with the capabilities that npf doctor names";
-	case ENOTSUP:
-		return "this adapter or hook cannot do it; see npf doctor";
-	case EMSGSIZE:
-		return "the frame is longer than the adapter sends; shorten it or raise the MTU";
-	case EBADF:
-		return "it is not an open descriptor";
-	default:
-		return NULL;
-	}
-}
-
-int npf_fail_host(struct npf_instance *instance, int err, const char *doing)
-{
-	char sentence[NPF_ERROR_SIZE];
-	struct npf_text text;
-
-	npf_text_init(&text, sentence, sizeof(sentence));
-	npf_text_add_failure(&text, doing, advice(err), err);
-	return npf_fail(instance, err, sentence);
-}
-
-const char *npf_error(const struct npf_instance *instance)
-{
-	return instance->error;
-}
 
 /* ---- reference counting -------------------------------------------------------------------- */
 
