@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The filter engine: check a classic BPF program and interpret it. The compilers are beside it
- * (ir.h).
+ * The filter engine: check a classic BPF program and interpret it. The compilers are beside it.
  * Knows no adapter and no instance. Freestanding: nothing but mem* from the C library.
+ *   validate.c, interp.c      what is declared here
+ *   ir.h, ir_*.c              the form between a program and every back end: made, joined, checked,
+ *                             run, printed
+ *   optimise.h, opt_*.c       the passes over it, see docs/filter-passes.md
+ *   to_ebpf.c, ebpf*          back ends: the kernel's instructions,
+ *   x86*                      machine code, for one packet (x86_scalar.c) or for many (x86_vector.c),
+ *   to_cbpf.c, to_c.c         classic BPF again, and C
+ *   sets.c, match.h           sets of hosts, networks and ports
  */
 #ifndef NPF_FILTER_H
 #define NPF_FILTER_H

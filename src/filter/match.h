@@ -2,7 +2,7 @@
 /*
  * Sets of addresses and ports that a packet must be in, of any size at constant cost: how a packet
  * is taken apart, and how its addresses and ports are looked up. Written once, compiled for the
- * kernel's tap and for user space (match.c). The includer defines struct npf_match_env and, before
+ * kernel's tap and for user space (sets.c). The includer defines struct npf_match_env and, before
  * it defines NPF_MATCH_CODE and includes this once more,
  *
  *   int npf_match_load(env, offset, to, size)   bytes of the packet; not 0: it has not all of them.

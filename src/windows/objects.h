@@ -7,6 +7,9 @@
  *   mutex      a semaphore of one, with an owner
  *   thread     an eventfd that its thread sets at its end
  *   foreign    any other descriptor: nothing but waiting
+ *
+ * handle.c makes and closes them, wait.c waits for them, thread.c runs threads. The other files are
+ * what else of Windows and of its C library programs ask for.
  */
 #ifndef NPF_WINDOWS_OBJECTS_H
 #define NPF_WINDOWS_OBJECTS_H

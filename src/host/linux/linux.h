@@ -12,7 +12,10 @@
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
  *   file.c          files of a dump; worker.c the thread that writes them, sync.c the one that
  *                   brings them to the disk
- *   ebpf.c          the kernel's tap: load, ring maps, filters; splice.c puts a filter into it
+ *   ebpf.c          the kernel's tap: load, ring maps, filters; translate.c makes a filter's code,
+ *                   splice.c puts it into the tap, set_maps.c its sets
+ *   peek.c          what the kernel tells of how a socket's filter may read a packet in place
+ *   kernel_filter.c a filter run by the kernel without an adapter, to be compared or timed
  *   trace.c         tells of functions that begin and end (NPF_TRACE)
  *   hook_tcx.c      where it is attached ...
  *   hook_socket.c
