@@ -84,11 +84,13 @@ int npf_irs_to_ebpf(const struct npf_ir *const *programs, uint32_t n, enum npf_e
 struct npf_ebpf_places {
 	const struct npf_ir *ir;
 	uint32_t registers; /* those that may be given, bit per register */
+	uint32_t fragile;   /* of these, those that calls destroy */
 	bool pointers;      /* each base of loads has a pointer as well */
-	uint32_t near;      /* bytes of the packet that a load reaches without a call */
-	uint32_t *until;    /* position of the last use; of values, then of their pointers */
-	uint8_t *place;     /* likewise */
-	uint16_t *needs;    /* guards that have this value as base, stops at 2 */
+	uint32_t near; /* bytes of the packet that loads reach so cheaply that they may be repeated */
+	uint32_t *until; /* position of the last use; of values, then of their pointers */
+	uint8_t *place;  /* likewise */
+	uint16_t *needs; /* guards that have this value as base, stops at 2 */
+	uint16_t *calls; /* of each position: calls up to and with it */
 };
 
 /* Give each value, and each pointer when there are some, its place; positions are instruction

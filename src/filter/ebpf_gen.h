@@ -7,6 +7,7 @@
  *	ebpf_values.c  values in registers and slots, arithmetic
  *	ebpf_flow.c    conditions, the ends of blocks, verdicts
  *	ebpf_labels.c  jumps and where they go
+ *	ebpf_widen.c   loads that come together
  */
 #ifndef NPF_EBPF_GEN_H
 #define NPF_EBPF_GEN_H
@@ -39,6 +40,21 @@ struct npf_ebpf_transfer {
 	uint16_t value;
 };
 
+/* A form whose loads are fewer and wider, and what it takes to make it. Of blocks: above; of values:
+ * the rest. */
+struct npf_ebpf_wide {
+	const struct npf_ir *from;
+	struct npf_ir to;
+	uint16_t *above; /* the next block that every way to this one passes */
+	uint16_t *home;  /* block */
+	uint16_t *group; /* the first load of those that come together, NPF_IR_NONE: comes alone */
+	uint16_t *wide;  /* of the first: the load in their place */
+	uint16_t *map;   /* new name */
+	uint8_t *start;  /* of the first: where the load in their place begins */
+	bool *stays;     /* is left where it is in the wide load, and compared there */
+};
+#define NPF_EBPF_WIDENED 3u /* instructions of the copy for each of the original, at most */
+
 struct npf_ebpf_gen {
 	const struct npf_ir *const *programs;
 	uint32_t n;
@@ -65,6 +81,7 @@ struct npf_ebpf_gen {
 	struct npf_ebpf_fixup *fixups;
 	uint32_t n_fixups, max_fixups;
 	struct npf_ebpf_transfer *moves;
+	struct npf_ebpf_wide wide;
 };
 
 #define CODE (g->code)
@@ -104,9 +121,10 @@ void npf_ebpf_to_host(struct npf_ebpf_gen *g, uint8_t reg, uint16_t value);
 /* k as a value that is kept in the packet's order has it. */
 uint32_t npf_ebpf_raw_constant(const struct npf_ebpf_gen *g, uint16_t value, uint32_t k);
 /* The bits that can be set in a value: what the kernel's verifier may have lost track of. */
-uint32_t npf_ebpf_possible_bits(const struct npf_ebpf_gen *g, uint16_t value);
+uint32_t npf_ebpf_possible_bits(const struct npf_ir *ir, uint16_t value);
 /* Does this load stay in the window? */
-bool npf_ebpf_in_window(const struct npf_ebpf_gen *g, const struct npf_ir_insn *insn);
+bool npf_ebpf_in_window(const struct npf_ebpf_gen *g, const struct npf_ir *ir,
+			const struct npf_ir_insn *insn);
 
 void npf_ebpf_read_slot(struct npf_ebpf_gen *g, uint8_t reg, uint8_t place, bool pointer);
 void npf_ebpf_write_slot(struct npf_ebpf_gen *g, uint8_t place, uint8_t reg, bool pointer);
@@ -136,6 +154,11 @@ void npf_ebpf_make_pointer(struct npf_ebpf_gen *g, uint16_t base);
 /* Bounds checks. False: no packet passes here, nothing may follow. */
 bool npf_ebpf_need_direct(struct npf_ebpf_gen *g, const struct npf_ir_insn *insn);
 bool npf_ebpf_need_copy(struct npf_ebpf_gen *g, const struct npf_ir_insn *insn);
+
+/* ---- ebpf_widen.c --------------------------------------------------------------------------- */
+
+/* For PEEK: the same program with fewer loads; valid until the next call. */
+const struct npf_ir *npf_ebpf_widen(struct npf_ebpf_gen *g, const struct npf_ir *ir);
 
 /* ---- ebpf_flow.c ---------------------------------------------------------------------------- */
 

@@ -93,7 +93,7 @@ static void load_in_window(struct npf_ebpf_gen *g, uint8_t reg, uint16_t value)
 	const struct npf_ir_insn *insn = &g->ir->insns[value];
 
 	npf_ebpf_move(CODE, R0, npf_ebpf_use(g, insn->a, R0));
-	npf_ebpf_k(CODE, NPF_ALU | NPF_AND, R0, npf_ebpf_possible_bits(g, insn->a));
+	npf_ebpf_k(CODE, NPF_ALU | NPF_AND, R0, npf_ebpf_possible_bits(g->ir, insn->a));
 	npf_ebpf_x(CODE, E_ALU64 | NPF_ADD, R0, R6);
 	npf_ebpf_read(CODE, npf_ebpf_size_code(insn->size), reg, R0, insn->imm);
 	npf_ebpf_to_host(g, reg, value);
@@ -119,7 +119,7 @@ void npf_ebpf_load(struct npf_ebpf_gen *g, uint16_t value)
 
 	if (g->direct && insn->a != NPF_IR_NONE)
 		load_by_pointer(g, reg, value);
-	else if (!g->direct && !npf_ebpf_in_window(g, insn))
+	else if (!g->direct && !npf_ebpf_in_window(g, g->ir, insn))
 		load_single(g, reg, value);
 	else if (insn->a != NPF_IR_NONE && g->peek)
 		peek_by_value(g, reg, value);
@@ -132,7 +132,7 @@ void npf_ebpf_load(struct npf_ebpf_gen *g, uint16_t value)
 
 void npf_ebpf_make_pointer(struct npf_ebpf_gen *g, uint16_t base)
 {
-	uint32_t bits = npf_ebpf_possible_bits(g, base);
+	uint32_t bits = npf_ebpf_possible_bits(g->ir, base);
 
 	npf_ebpf_fetch(g, R1, base);
 	if (bits < FAR_ENOUGH)

@@ -121,18 +121,26 @@ static void give_register(struct scan *scan, uint32_t r, uint32_t name, uint32_t
 	scan->places->place[name] = (uint8_t)r;
 }
 
+/* Is there a call while it is wanted, or one that wants it? */
+static bool sees_call(const struct npf_ebpf_places *places, uint32_t name, uint32_t at)
+{
+	return places->calls[places->until[name]] != places->calls[at];
+}
+
 /* A place for what is computed at `at`. */
 static int give_place(struct scan *scan, uint32_t name, uint32_t at)
 {
 	struct npf_ebpf_places *places = scan->places;
-	uint32_t longest = 0, owner;
+	uint32_t longest = 0, owner, allowed = places->registers;
 	int err;
 
 	if (places->until[name] <= at)
 		return 0;
 	expire(scan, at);
+	if (sees_call(places, name, at))
+		allowed &= ~places->fragile;
 	for (uint32_t r = 0; r < 11; r++) {
-		if (!(places->registers >> r & 1))
+		if (!(allowed >> r & 1))
 			continue;
 		if (!scan->owner[r]) {
 			give_register(scan, r, name, at);

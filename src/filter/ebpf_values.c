@@ -51,21 +51,22 @@ void npf_ebpf_read_fixed(struct npf_ebpf_gen *g, uint8_t reg, uint16_t value)
 	npf_ebpf_to_host(g, reg, value);
 }
 
-uint32_t npf_ebpf_possible_bits(const struct npf_ebpf_gen *g, uint16_t value)
+uint32_t npf_ebpf_possible_bits(const struct npf_ir *ir, uint16_t value)
 {
-	uint32_t bound = npf_ir_bound(g->ir, value);
+	uint32_t bound = npf_ir_bound(ir, value);
 
 	return bound ? 0xFFFFFFFFu >> __builtin_clz(bound) : 0;
 }
 
-bool npf_ebpf_in_window(const struct npf_ebpf_gen *g, const struct npf_ir_insn *insn)
+bool npf_ebpf_in_window(const struct npf_ebpf_gen *g, const struct npf_ir *ir,
+			const struct npf_ir_insn *insn)
 {
 	uint64_t end = (uint64_t)insn->imm + insn->size;
 
 	if (insn->a == NPF_IR_NONE)
 		return end <= g->window;
-	return end + npf_ir_bound(g->ir, insn->a) <= g->window &&
-	       end + npf_ebpf_possible_bits(g, insn->a) <= NPF_EBPF_WINDOW_SIZE;
+	return end + npf_ir_bound(ir, insn->a) <= g->window &&
+	       end + npf_ebpf_possible_bits(ir, insn->a) <= NPF_EBPF_WINDOW_SIZE;
 }
 
 void npf_ebpf_compute_cheap(struct npf_ebpf_gen *g, uint8_t reg, uint16_t value)

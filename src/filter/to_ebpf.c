@@ -134,21 +134,38 @@ static void find_raw(struct npf_ebpf_gen *g)
 	}
 }
 
+/* Loads that destroy r1 to r5; functions that only the verifier knows do so, too. */
+static bool calls(const struct npf_ebpf_gen *g, const struct npf_ir_insn *insn)
+{
+	return insn->op == NPF_IR_LOAD && !g->direct &&
+	       (!npf_ebpf_in_window(g, g->ir, insn) || (g->peek && insn->a != NPF_IR_NONE));
+}
+
+static void count_calls(struct npf_ebpf_gen *g)
+{
+	const struct npf_ir *ir = g->ir;
+	uint32_t at = 0;
+	uint16_t n = 0;
+
+	for (uint32_t b = 0; b < ir->n_blocks; b++) {
+		const struct npf_ir_block *block = &ir->blocks[b];
+
+		for (uint32_t i = 0; i < block->count; i++) {
+			n += calls(g, &ir->insns[block->first + i]);
+			g->places.calls[at++] = n;
+		}
+		g->places.calls[at++] = n; /* the block's end */
+	}
+}
+
 /* The registers that values may have in this part. */
-static uint32_t registers(const struct npf_ebpf_gen *g)
+static void choose_registers(struct npf_ebpf_gen *g)
 {
 	const uint32_t saved = 1u << R7 | 1u << R8 | (g->is_mask ? 0 : 1u << R9);
 
-	if (g->direct)
-		return saved | 1u << R4 | 1u << R5 | 1u << R6;
-	for (uint32_t i = 0; i < g->ir->n_insns; i++) {
-		const struct npf_ir_insn *insn = &g->ir->insns[i];
-
-		if (insn->op == NPF_IR_LOAD &&
-		    (!npf_ebpf_in_window(g, insn) || (g->peek && insn->a != NPF_IR_NONE)))
-			return saved;
-	}
-	return saved | 1u << R2 | 1u << R3 | 1u << R4 | 1u << R5;
+	g->places.fragile = g->direct ? 0 : 1u << R2 | 1u << R3 | 1u << R4 | 1u << R5;
+	g->places.registers = saved |
+			      (g->direct ? 1u << R4 | 1u << R5 | 1u << R6 : g->places.fragile);
 }
 
 static void emit_fail(struct npf_ebpf_gen *g)
@@ -175,9 +192,10 @@ static void emit_program(struct npf_ebpf_gen *g)
 	const struct npf_ir *ir = g->ir;
 
 	g->places.ir = ir;
-	g->places.registers = registers(g);
 	g->places.pointers = g->direct;
-	g->places.near = g->direct ? UINT32_MAX : g->window;
+	g->places.near = g->direct ? UINT32_MAX : g->peek ? 0 : g->window;
+	choose_registers(g);
+	count_calls(g);
 	if (!g->err)
 		g->err = npf_ebpf_place(&g->places);
 	if (g->err)
@@ -299,6 +317,8 @@ static void emit_programs(struct npf_ebpf_gen *g)
 {
 	for (g->index = 0; g->index < g->n; g->index++) {
 		g->ir = g->programs[g->index];
+		if (g->peek)
+			g->ir = npf_ebpf_widen(g, g->ir);
 		emit_program(g);
 	}
 	end_mask(g);
@@ -489,6 +509,7 @@ static void emit_function(struct npf_ebpf_gen *g, enum npf_ebpf_access access)
 
 struct sizes {
 	uint32_t insns, blocks, keys, args; /* of the largest program */
+	uint32_t wide;                      /* instructions of its copy with wide loads */
 	uint32_t all; /* instructions of the result, of all programs and both parts */
 };
 
@@ -511,6 +532,7 @@ static struct sizes measure(const struct npf_ir *const *programs, uint32_t n)
 		sizes.all += 2 * (INSNS_BESIDE + ir->n_insns * INSNS_PER_VALUE +
 				  ir->n_blocks * INSNS_PER_BLOCK + ir->n_args * 3 + ir->n_keys * 4);
 	}
+	sizes.wide = sizes.insns * NPF_EBPF_WIDENED;
 	return sizes;
 }
 
@@ -530,48 +552,56 @@ static size_t aligned(size_t size)
 	return (size + 7) & ~(size_t)7;
 }
 
+/* NULL: only count. */
+static void *take(uint8_t *space, size_t *used, size_t size)
+{
+	void *memory = space ? space + *used : NULL;
+
+	*used += aligned(size);
+	return memory;
+}
+
+/* Divide the space; the bytes that it takes. */
+static size_t furnish(struct npf_ebpf_gen *g, void *space)
+{
+	const struct sizes sizes = measure(g->programs, g->n);
+	struct npf_ebpf_wide *wide = &g->wide;
+	size_t used = 0;
+
+	g->n_labels = most_labels(&sizes);
+	g->max_fixups = most_fixups(&sizes);
+	g->places.until = take(space, &used, sizes.wide * 2 * sizeof(uint32_t));
+	g->places.place = take(space, &used, sizes.wide * 2);
+	g->places.needs = take(space, &used, sizes.wide * sizeof(uint16_t));
+	g->places.calls = take(space, &used, (sizes.wide + sizes.blocks) * sizeof(uint16_t));
+	g->raw = take(space, &used, sizes.wide);
+	g->label_at = take(space, &used, g->n_labels * sizeof(uint32_t));
+	g->label_used = take(space, &used, g->n_labels);
+	g->fixups = take(space, &used, g->max_fixups * sizeof(struct npf_ebpf_fixup));
+	g->moves = take(space, &used, (sizes.args + 1) * sizeof(struct npf_ebpf_transfer));
+	wide->to.insns = take(space, &used, sizes.wide * sizeof(struct npf_ir_insn));
+	wide->to.blocks = take(space, &used, sizes.blocks * sizeof(struct npf_ir_block));
+	wide->to.args = take(space, &used, (sizes.args + 1) * sizeof(uint16_t));
+	wide->above = take(space, &used, sizes.blocks * sizeof(uint16_t));
+	wide->home = take(space, &used, sizes.insns * sizeof(uint16_t));
+	wide->group = take(space, &used, sizes.insns * sizeof(uint16_t));
+	wide->wide = take(space, &used, sizes.insns * sizeof(uint16_t));
+	wide->map = take(space, &used, sizes.insns * sizeof(uint16_t));
+	wide->start = take(space, &used, sizes.insns);
+	wide->stays = take(space, &used, sizes.insns);
+	return used;
+}
+
 size_t npf_ebpf_space(const struct npf_ir *const *programs, uint32_t n)
 {
-	const struct sizes sizes = measure(programs, n);
-	uint32_t labels = most_labels(&sizes);
+	struct npf_ebpf_gen g = { .programs = programs, .n = n };
 
-	return aligned(sizes.insns * 2 * sizeof(uint32_t)) + aligned(sizes.insns * 2u) +
-	       aligned(sizes.insns * sizeof(uint16_t)) + aligned(sizes.insns) +
-	       aligned(labels * sizeof(uint32_t)) + aligned(labels) +
-	       aligned(most_fixups(&sizes) * sizeof(struct npf_ebpf_fixup)) +
-	       aligned((sizes.args + 1) * sizeof(struct npf_ebpf_transfer));
+	return furnish(&g, NULL);
 }
 
 uint32_t npf_ebpf_capacity(const struct npf_ir *const *programs, uint32_t n)
 {
 	return measure(programs, n).all;
-}
-
-static void *take(uint8_t **at, size_t size)
-{
-	void *memory = *at;
-
-	*at += aligned(size);
-	return memory;
-}
-
-static void furnish(struct npf_ebpf_gen *g, void *space)
-{
-	const struct sizes sizes = measure(g->programs, g->n);
-	uint8_t *at = space;
-
-	g->n_labels = most_labels(&sizes);
-	g->max_fixups = most_fixups(&sizes);
-	g->places.until = take(&at, sizes.insns * 2 * sizeof(uint32_t));
-	g->places.place = take(&at, sizes.insns * 2u);
-	g->places.needs = take(&at, sizes.insns * sizeof(uint16_t));
-	g->raw = take(&at, sizes.insns);
-	g->label_at = take(&at, g->n_labels * sizeof(uint32_t));
-	g->label_used = take(&at, g->n_labels);
-	g->fixups = take(&at, g->max_fixups * sizeof(struct npf_ebpf_fixup));
-	g->moves = take(&at, (sizes.args + 1) * sizeof(struct npf_ebpf_transfer));
-	memset(g->label_at, 0, g->n_labels * sizeof(uint32_t));
-	memset(g->label_used, 0, g->n_labels);
 }
 
 static int generate(struct npf_ebpf_gen *g, enum npf_ebpf_access access, void *space, size_t size)
@@ -581,6 +611,8 @@ static int generate(struct npf_ebpf_gen *g, enum npf_ebpf_access access, void *s
 	if (size < npf_ebpf_space(g->programs, g->n))
 		return -ENOSPC;
 	furnish(g, space);
+	memset(g->label_at, 0, g->n_labels * sizeof(uint32_t));
+	memset(g->label_used, 0, g->n_labels);
 	g->begin = g->code->length;
 	g->ir = g->programs[0];
 	emit_function(g, access);

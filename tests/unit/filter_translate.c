@@ -182,6 +182,57 @@ static void appends_behind_what_is_there(void **state)
 	free_form(&form);
 }
 
+/* Loads by PEEK, which are at bytes_at and more: how many, and whether all are of four bytes. */
+static uint32_t count_peeks(const struct npf_ebpf_code *code, bool *all_wide)
+{
+	uint32_t n = 0;
+
+	*all_wide = true;
+	for (uint32_t i = 0; i < code->length; i++) {
+		const struct npf_ebpf_insn *insn = &code->insns[i];
+
+		if ((insn->code & 0x07) != NPF_LDX || insn->src != 6 || insn->off < 64)
+			continue;
+		*all_wide &= (insn->code & 0x18) == NPF_W;
+		n++;
+	}
+	return n;
+}
+
+/* EtherType and header length, fragment and protocol, both ports. */
+static void neighbours_come_together(void **state)
+{
+	static const struct npf_insn insns[] = {
+		{ NPF_LD | NPF_ABS | NPF_H, 0, 0, 12 },
+		{ NPF_JMP | NPF_JEQ | NPF_K, 0, 11, 0x0800 },
+		{ NPF_LD | NPF_ABS | NPF_B, 0, 0, 23 },
+		{ NPF_JMP | NPF_JEQ | NPF_K, 0, 9, 6 },
+		{ NPF_LD | NPF_ABS | NPF_H, 0, 0, 20 },
+		{ NPF_JMP | NPF_JSET | NPF_K, 7, 0, 0x1FFF },
+		{ NPF_LD | NPF_ABS | NPF_B, 0, 0, 14 },
+		{ NPF_JMP | NPF_JEQ | NPF_K, 0, 5, 0x45 },
+		{ NPF_LD | NPF_ABS | NPF_H, 0, 0, 34 },
+		{ NPF_JMP | NPF_JEQ | NPF_K, 2, 0, 80 },
+		{ NPF_LD | NPF_ABS | NPF_H, 0, 0, 36 },
+		{ NPF_JMP | NPF_JEQ | NPF_K, 0, 1, 80 },
+		{ NPF_RET, 0, 0, 0xFFFF },
+		{ NPF_RET, 0, 0, 0 },
+	};
+	const struct npf_program program = { .length = N_OF(insns), .insns = insns };
+	struct npf_ebpf_code code;
+	struct form form;
+	bool all_wide;
+
+	(void)state;
+	make_form(&form, &program, 1);
+	code = allocate(npf_ebpf_capacity(form.list, 1));
+	assert_int_equal(generate(&form, NPF_EBPF_PEEK, &code), 0);
+	assert_int_equal(count_peeks(&code, &all_wide), 3);
+	assert_true(all_wide);
+	free(code.insns);
+	free_form(&form);
+}
+
 static void limits_the_classes(void **state)
 {
 	static const struct npf_insn accept = { NPF_RET, 0, 0, 1 };
@@ -205,6 +256,7 @@ int main(void)
 		cmocka_unit_test(longest_programs_fit),
 		cmocka_unit_test(short_space_is_not_exceeded),
 		cmocka_unit_test(appends_behind_what_is_there),
+		cmocka_unit_test(neighbours_come_together),
 		cmocka_unit_test(limits_the_classes),
 	};
 
