@@ -39,42 +39,38 @@ void npf_x86_bytes(struct npf_x86_asm *as, const uint8_t *bytes, uint32_t n)
 	as->code_size += n;
 }
 
-/* One instruction under construction, in its place: there is room for the longest. */
-struct encoding {
-	uint8_t *start, *at;
-};
-
-/* What does not fit is written over and over again at the end of the memory. */
-static struct encoding begin(struct npf_x86_asm *as)
+/* Where the next instruction is written: there is room for the longest. What does not fit is written
+ * over and over again at the end of the memory. */
+static uint8_t *begin(struct npf_x86_asm *as)
 {
-	uint32_t at = as->code_size;
-
-	if (as->memory.code_capacity - at < NPF_X86_LONGEST) {
-		as->full = true;
-		at = as->memory.code_capacity - NPF_X86_LONGEST;
-	}
-	return (struct encoding){ as->memory.code + at, as->memory.code + at };
+	if (as->memory.code_capacity - as->code_size >= NPF_X86_LONGEST)
+		return as->memory.code + as->code_size;
+	as->full = true;
+	return as->memory.code + as->memory.code_capacity - NPF_X86_LONGEST;
 }
 
-static void end(struct npf_x86_asm *as, const struct encoding *e)
+/* It ends before `at`. */
+static void end(struct npf_x86_asm *as, const uint8_t *at)
 {
 	if (!as->full)
-		as->code_size += (uint32_t)(e->at - e->start);
+		as->code_size = (uint32_t)(at - as->memory.code);
 }
 
-static void put(struct encoding *e, uint32_t byte)
+/* What writes gives back where to go on. */
+static uint8_t *put(uint8_t *at, uint32_t byte)
 {
-	*e->at++ = (uint8_t)byte;
+	*at = (uint8_t)byte;
+	return at + 1;
 }
 
 /* Four bytes are written, of which n count. */
-static void put_le(struct encoding *e, uint32_t value, unsigned int n)
+static uint8_t *put_le(uint8_t *at, uint32_t value, unsigned int n)
 {
-	e->at[0] = (uint8_t)value;
-	e->at[1] = (uint8_t)(value >> 8);
-	e->at[2] = (uint8_t)(value >> 16);
-	e->at[3] = (uint8_t)(value >> 24);
-	e->at += n;
+	at[0] = (uint8_t)value;
+	at[1] = (uint8_t)(value >> 8);
+	at[2] = (uint8_t)(value >> 16);
+	at[3] = (uint8_t)(value >> 24);
+	return at + n;
 }
 
 /* ---- operands ------------------------------------------------------------------------------ */
@@ -84,19 +80,15 @@ static bool is_memory(const struct npf_x86_operand *operand)
 	return operand->reg == NPF_X86_NONE;
 }
 
-/* Fourth bits of the registers an operand names. */
+/* Fourth bits of the registers an operand names; EVEX: index_high is a register's fifth. */
 static unsigned int base_high(const struct npf_x86_operand *operand)
 {
-	int reg = is_memory(operand) ? operand->base : operand->reg;
-
-	return reg < 0 ? 0 : (unsigned int)reg >> 3 & 1;
+	return (unsigned int)operand->base >> 3 & 1;
 }
 
 static unsigned int index_high(const struct npf_x86_operand *operand)
 {
-	if (!is_memory(operand))
-		return (unsigned int)operand->reg >> 4 & 1; /* EVEX only */
-	return operand->index < 0 ? 0 : (unsigned int)operand->index >> 3 & 1;
+	return (unsigned int)operand->index >> 3 & 1;
 }
 
 static bool fits_byte(int32_t value)
@@ -104,19 +96,19 @@ static bool fits_byte(int32_t value)
 	return value >= -128 && value <= 127;
 }
 
-static void put_sib(struct encoding *e, unsigned int mod, unsigned int reg,
-		    const struct npf_x86_operand *operand)
+static uint8_t *put_sib(uint8_t *at, unsigned int mod, unsigned int reg,
+			const struct npf_x86_operand *operand)
 {
 	unsigned int index = operand->index < 0 ? 4 : (unsigned int)operand->index & 7;
 	unsigned int base = operand->base < 0 ? 5 : (unsigned int)operand->base & 7;
 
-	put(e, mod << 6 | reg << 3 | 4);
-	put(e, (uint32_t)operand->scale << 6 | index << 3 | base);
+	at = put(at, mod << 6 | reg << 3 | 4);
+	return put(at, (uint32_t)operand->scale << 6 | index << 3 | base);
 }
 
 /* wide: EVEX scales a displacement of one byte, so it is not used there. */
-static void put_memory(struct encoding *e, unsigned int reg, const struct npf_x86_operand *operand,
-		       bool wide)
+static uint8_t *put_memory(uint8_t *at, unsigned int reg, const struct npf_x86_operand *operand,
+			   bool wide)
 {
 	bool no_base = operand->base == NPF_X86_NONE;
 	bool sib = operand->index >= 0 || no_base || (operand->base & 7) == NPF_RSP;
@@ -127,13 +119,12 @@ static void put_memory(struct encoding *e, unsigned int reg, const struct npf_x8
 	else if (!wide && fits_byte(operand->disp))
 		mod = 1;
 	if (sib)
-		put_sib(e, mod, reg, operand);
+		at = put_sib(at, mod, reg, operand);
 	else
-		put(e, mod << 6 | reg << 3 | ((uint32_t)operand->base & 7));
+		at = put(at, mod << 6 | reg << 3 | ((uint32_t)operand->base & 7));
 	if (mod == 2 || no_base)
-		put_le(e, (uint32_t)operand->disp, 4);
-	else if (mod == 1)
-		put(e, (uint32_t)operand->disp);
+		return put_le(at, (uint32_t)operand->disp, 4);
+	return mod == 1 ? put(at, (uint32_t)operand->disp) : at;
 }
 
 static void add_fixup(struct npf_x86_asm *as, struct npf_x86_fixup fixup)
@@ -145,76 +136,72 @@ static void add_fixup(struct npf_x86_asm *as, struct npf_x86_fixup fixup)
 	as->memory.fixups[as->n_fixups++] = fixup;
 }
 
-static void put_operand(struct npf_x86_asm *as, struct encoding *e, int reg,
-			const struct npf_x86_operand *operand, bool wide, unsigned int tail)
+static uint8_t *put_relative(struct npf_x86_asm *as, uint8_t *at, unsigned int reg,
+			     const struct npf_x86_operand *operand, unsigned int tail)
 {
-	unsigned int low = (unsigned int)reg & 7;
-
-	if (!is_memory(operand)) {
-		put(e, 0xC0 | low << 3 | ((uint32_t)operand->reg & 7));
-		return;
-	}
-	if (operand->base != NPF_X86_RIP) {
-		put_memory(e, low, operand, wide);
-		return;
-	}
-	put(e, low << 3 | 5);
-	add_fixup(as, (struct npf_x86_fixup){ .at = as->code_size + (uint32_t)(e->at - e->start),
+	at = put(at, reg << 3 | 5);
+	add_fixup(as, (struct npf_x86_fixup){ .at = (uint32_t)(at - as->memory.code),
 					      .label = operand->label,
 					      .cc = NPF_X86_DATA,
 					      .tail = (uint8_t)tail });
-	put_le(e, (uint32_t)operand->disp, 4);
+	return put_le(at, (uint32_t)operand->disp, 4);
+}
+
+static uint8_t *put_operand(struct npf_x86_asm *as, uint8_t *at, int reg,
+			    const struct npf_x86_operand *operand, bool wide, unsigned int tail)
+{
+	unsigned int low = (unsigned int)reg & 7;
+
+	if (!is_memory(operand))
+		return put(at, 0xC0 | low << 3 | ((uint32_t)operand->reg & 7));
+	if (operand->base == NPF_X86_RIP)
+		return put_relative(as, at, low, operand, tail);
+	return put_memory(at, low, operand, wide);
 }
 
 /* ---- instructions -------------------------------------------------------------------------- */
 
-static unsigned int map_of(uint32_t op)
-{
-	return op >> 12 & 3;
-}
+#define PREFIX(op) ((op) >> 8 & 3)
+#define MAP(op)    ((op) >> 12 & 3)
 
-static void put_legacy_prefix(struct encoding *e, uint32_t op)
+static uint8_t *put_legacy_prefix(uint8_t *at, uint32_t op)
 {
 	static const uint8_t prefixes[] = { 0, 0x66, 0xF3, 0xF2 };
-	uint8_t prefix = prefixes[op >> 8 & 3];
 
-	if (prefix)
-		put(e, prefix);
+	return PREFIX(op) ? put(at, prefixes[PREFIX(op)]) : at;
 }
 
-static void put_rex(struct encoding *e, uint32_t op, int reg, const struct npf_x86_operand *operand)
+static uint8_t *put_rex(uint8_t *at, uint32_t op, int reg, const struct npf_x86_operand *operand)
 {
 	uint32_t rex = (op & NPF_X86_W ? 8u : 0) | ((uint32_t)reg >> 3 & 1) << 2 |
 		       index_high(operand) << 1 | base_high(operand);
 	bool wants = (op & NPF_X86_BYTE) &&
 		     (reg >= NPF_RSP || (!is_memory(operand) && operand->reg >= NPF_RSP));
 
-	if (rex || wants)
-		put(e, 0x40 | rex);
+	return rex || wants ? put(at, 0x40 | rex) : at;
 }
 
-static void put_opcode(struct encoding *e, uint32_t op)
+static uint8_t *put_opcode(uint8_t *at, uint32_t op)
 {
 	static const uint8_t maps[] = { 0, 0, 0x38, 0x3A };
 
-	if (map_of(op))
-		put(e, 0x0F);
-	if (map_of(op) > 1)
-		put(e, maps[map_of(op)]);
-	put(e, op);
+	if (MAP(op))
+		at = put(at, 0x0F);
+	if (MAP(op) > 1)
+		at = put(at, maps[MAP(op)]);
+	return put(at, op);
 }
 
 void npf_x86_op_imm(struct npf_x86_asm *as, uint32_t op, int reg, struct npf_x86_operand operand,
 		    uint32_t imm, unsigned int imm_size)
 {
-	struct encoding e = begin(as);
+	uint8_t *at = begin(as);
 
-	put_legacy_prefix(&e, op);
-	put_rex(&e, op, reg, &operand);
-	put_opcode(&e, op);
-	put_operand(as, &e, reg, &operand, false, imm_size);
-	put_le(&e, imm, imm_size);
-	end(as, &e);
+	at = put_legacy_prefix(at, op);
+	at = put_rex(at, op, reg, &operand);
+	at = put_opcode(at, op);
+	at = put_operand(as, at, reg, &operand, false, imm_size);
+	end(as, put_le(at, imm, imm_size));
 }
 
 void npf_x86_op(struct npf_x86_asm *as, uint32_t op, int reg, struct npf_x86_operand operand)
@@ -233,46 +220,43 @@ void npf_x86_alu_imm(struct npf_x86_asm *as, int extension, struct npf_x86_opera
 
 void npf_x86_mov_imm(struct npf_x86_asm *as, int reg, uint32_t imm)
 {
-	struct encoding e = begin(as);
+	uint8_t *at;
 
 	if (!imm) {
 		npf_x86_op(as, 0x31, reg, npf_x86_reg(reg));
 		return;
 	}
+	at = begin(as);
 	if (reg >= NPF_R8)
-		put(&e, 0x41);
-	put(&e, 0xB8 | ((uint32_t)reg & 7));
-	put_le(&e, imm, 4);
-	end(as, &e);
+		at = put(at, 0x41);
+	at = put(at, 0xB8 | ((uint32_t)reg & 7));
+	end(as, put_le(at, imm, 4));
 }
 
-static void put_vex_prefix(struct encoding *e, uint32_t op, int reg, int second,
-			   const struct npf_x86_operand *operand)
+static uint8_t *put_vex_prefix(uint8_t *at, uint32_t op, int reg, int second,
+			       const struct npf_x86_operand *operand)
 {
 	uint32_t inverted = ~(uint32_t)(second < 0 ? 0 : second) & 15;
 
-	put(e, 0xC4);
-	put(e, (~(uint32_t)reg >> 3 & 1) << 7 | (index_high(operand) ^ 1) << 6 |
-		       (base_high(operand) ^ 1) << 5 | map_of(op));
-	put(e, (op & NPF_X86_W ? 0x80u : 0) | inverted << 3 | (op & NPF_X86_L256 ? 4u : 0) |
-		       (op >> 8 & 3));
+	at = put(at, 0xC4);
+	at = put(at, (~(uint32_t)reg >> 3 & 1) << 7 | (index_high(operand) ^ 1) << 6 |
+			     (base_high(operand) ^ 1) << 5 | MAP(op));
+	return put(at, (op & NPF_X86_W ? 0x80u : 0) | inverted << 3 | (op & NPF_X86_L256 ? 4u : 0) |
+			       PREFIX(op));
 }
 
 void npf_x86_vex(struct npf_x86_asm *as, uint32_t op, int reg, int second,
 		 struct npf_x86_operand operand, int imm)
 {
-	struct encoding e = begin(as);
+	uint8_t *at = put_vex_prefix(begin(as), op, reg, second, &operand);
 
-	put_vex_prefix(&e, op, reg, second, &operand);
-	put(&e, op);
-	put_operand(as, &e, reg, &operand, false, imm >= 0);
-	if (imm >= 0)
-		put(&e, (uint32_t)imm);
-	end(as, &e);
+	at = put(at, op);
+	at = put_operand(as, at, reg, &operand, false, imm >= 0);
+	end(as, imm >= 0 ? put(at, (uint32_t)imm) : at);
 }
 
-static void put_evex_prefix(struct encoding *e, uint32_t op, int reg, int second,
-			    const struct npf_x86_operand *operand, int mask, bool zero)
+static uint8_t *put_evex_prefix(uint8_t *at, uint32_t op, int reg, int second,
+				const struct npf_x86_operand *operand, int mask, bool zero)
 {
 	/* A gather's index is a vector: its fifth bit stands where a second operand's does. */
 	uint32_t fifth = is_memory(operand) && operand->index >= 0 ? (uint32_t)operand->index
@@ -282,25 +266,23 @@ static void put_evex_prefix(struct encoding *e, uint32_t op, int reg, int second
 
 	if (second < 0 && !(is_memory(operand) && operand->index >= 0))
 		fifth = 0;
-	put(e, 0x62);
-	put(e, (~(uint32_t)reg >> 3 & 1) << 7 | (index_high(operand) ^ 1) << 6 |
-		       (base_high(operand) ^ 1) << 5 | (~(uint32_t)reg >> 4 & 1) << 4 | map_of(op));
-	put(e, (op & NPF_X86_W ? 0x80u : 0) | inverted << 3 | 4 | (op >> 8 & 3));
-	put(e, (zero ? 0x80u : 0) | length << 5 | (op & NPF_X86_BROADCAST ? 0x10u : 0) |
-		       (~fifth >> 4 & 1) << 3 | (uint32_t)mask);
+	at = put(at, 0x62);
+	at = put(at, (~(uint32_t)reg >> 3 & 1) << 7 | (index_high(operand) ^ 1) << 6 |
+			     (base_high(operand) ^ 1) << 5 | (~(uint32_t)reg >> 4 & 1) << 4 |
+			     MAP(op));
+	at = put(at, (op & NPF_X86_W ? 0x80u : 0) | inverted << 3 | 4 | PREFIX(op));
+	return put(at, (zero ? 0x80u : 0) | length << 5 | (op & NPF_X86_BROADCAST ? 0x10u : 0) |
+			       (~fifth >> 4 & 1) << 3 | (uint32_t)mask);
 }
 
 void npf_x86_evex(struct npf_x86_asm *as, uint32_t op, int reg, int second,
 		  struct npf_x86_operand operand, int mask, bool zero, int imm)
 {
-	struct encoding e = begin(as);
+	uint8_t *at = put_evex_prefix(begin(as), op, reg, second, &operand, mask, zero);
 
-	put_evex_prefix(&e, op, reg, second, &operand, mask, zero);
-	put(&e, op);
-	put_operand(as, &e, reg, &operand, true, imm >= 0);
-	if (imm >= 0)
-		put(&e, (uint32_t)imm);
-	end(as, &e);
+	at = put(at, op);
+	at = put_operand(as, at, reg, &operand, true, imm >= 0);
+	end(as, imm >= 0 ? put(at, (uint32_t)imm) : at);
 }
 
 /* ---- labels and data ----------------------------------------------------------------------- */
@@ -325,25 +307,23 @@ void npf_x86_bind(struct npf_x86_asm *as, uint32_t label)
 
 void npf_x86_jump(struct npf_x86_asm *as, uint32_t label)
 {
-	struct encoding e = begin(as);
+	uint8_t *at = begin(as);
 
 	add_fixup(as, (struct npf_x86_fixup){
 			      .at = as->code_size, .label = label, .cc = NPF_X86_ALWAYS });
-	put(&e, 0xE9);
-	put_le(&e, 0, 4);
-	end(as, &e);
+	at = put(at, 0xE9);
+	end(as, put_le(at, 0, 4));
 }
 
 void npf_x86_jump_if(struct npf_x86_asm *as, enum npf_x86_cc cc, uint32_t label)
 {
-	struct encoding e = begin(as);
+	uint8_t *at = begin(as);
 
 	add_fixup(as,
 		  (struct npf_x86_fixup){ .at = as->code_size, .label = label, .cc = (int16_t)cc });
-	put(&e, 0x0F);
-	put(&e, 0x80 | (uint32_t)cc);
-	put_le(&e, 0, 4);
-	end(as, &e);
+	at = put(at, 0x0F);
+	at = put(at, 0x80 | (uint32_t)cc);
+	end(as, put_le(at, 0, 4));
 }
 
 uint8_t *npf_x86_add_data(struct npf_x86_asm *as, uint32_t n, uint32_t alignment, uint32_t *label)

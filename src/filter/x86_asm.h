@@ -45,13 +45,15 @@ enum npf_x86_cc {
 };
 #define NPF_CC_NOT(cc) ((enum npf_x86_cc)((cc) ^ 1))
 
-#define NPF_X86_NONE (-1)
-#define NPF_X86_RIP  (-2) /* base: the label */
+/* Negative, and of no register's fourth bit. */
+#define NPF_X86_NONE (-16)
+#define NPF_X86_RIP  (-32) /* base: the label */
 
 /* A register, or memory at base + index * 2^scale + disp; base NPF_X86_RIP: at label + disp. */
 struct npf_x86_operand {
 	int8_t reg; /* NPF_X86_NONE: memory */
-	int8_t base, index;
+	int8_t base,
+		index; /* of a register: its fourth bit, and its fifth, where the encoding has them */
 	uint8_t scale;
 	int32_t disp;
 	uint32_t label;
@@ -59,7 +61,9 @@ struct npf_x86_operand {
 
 static inline struct npf_x86_operand npf_x86_reg(int reg)
 {
-	return (struct npf_x86_operand){ .reg = (int8_t)reg };
+	return (struct npf_x86_operand){ .reg = (int8_t)reg,
+					 .base = (int8_t)(reg & 8),
+					 .index = (int8_t)(reg >> 1 & 8) };
 }
 
 static inline struct npf_x86_operand npf_x86_at(int base, int32_t disp)
