@@ -455,6 +455,16 @@ static void follow_keys(struct sets *s, struct chain *chain, uint16_t value)
 	}
 }
 
+/* A glance that spares most blocks the rest: can what follows on the other side be a link? */
+static bool may_go_on(const struct sets *s, const struct npf_ir_block *block, uint32_t side)
+{
+	const struct npf_ir_block *next = &s->ir->blocks[block->edges[1 - side].block];
+	uint16_t in = block->edges[side].block;
+
+	return next->end > NPF_IR_GOTO && !next->params &&
+	       (next->edges[0].block == in || next->edges[1].block == in);
+}
+
 /* Follow the chain that begins with this block, left by that side when its question holds. What is
  * asked is collected on the way, in vain when it concerns several values. */
 static bool find_chain(struct sets *s, uint16_t number, uint32_t side, struct chain *chain)
@@ -463,7 +473,8 @@ static bool find_chain(struct sets *s, uint16_t number, uint32_t side, struct ch
 	const struct npf_ir_block *block = &ir->blocks[number];
 	struct question q;
 
-	if (!understand(ir, block, &q) || (side == 1 && !turn_round(&q)))
+	if (!may_go_on(s, block, side) || !understand(ir, block, &q) ||
+	    (side == 1 && !turn_round(&q)))
 		return false;
 	chain->first = number;
 	chain->n_links = 0;
