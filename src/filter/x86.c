@@ -16,7 +16,7 @@
 
 /* Bytes of the generators' own for each instruction and block. */
 #define WORK_INSN  48u
-#define WORK_BLOCK 80u
+#define WORK_BLOCK 128u
 
 struct needs {
 	struct npf_x86_memory memory; /* the capacities */

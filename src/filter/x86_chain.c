@@ -12,13 +12,11 @@
  */
 #include "filter/x86_scalar.h"
 
-#define MOST_BLOCKS 16u
 #define MOST_INSNS  40u
 #define LEAST_STEPS 2u
 
 #define AND_BYTE  (NPF_X86_BYTE | 0x22u)
 #define OR_BYTE   (NPF_X86_BYTE | 0x0Au)
-#define MOV_BYTE  (NPF_X86_BYTE | 0x8Au)
 #define SETCC(cc) (NPF_X86_0F | NPF_X86_BYTE | 0x90u | (uint32_t)(cc))
 
 #define ETHERTYPE_OFFSET 12u
@@ -164,30 +162,22 @@ static bool is_rare(const struct npf_x86_gen *g, const struct npf_ir_block *bloc
 	       !usual;
 }
 
-/* Take the step that the chain was found to have. */
-static void follow_step(const struct npf_x86_gen *g, struct walk *walk)
-{
-	uint32_t next;
-	bool holds;
-	enum step step = step_of(g, walk, &next, &holds);
-
-	advance(g, walk, step, next);
-}
-
-/* Blocks of the chain that begins with this one, 0: there is none. */
-static uint32_t chain_length(const struct npf_x86_gen *g, uint32_t first, uint32_t *number)
+/* How many blocks the chain has that begins with this one, and which; 0: there is none. */
+static uint32_t find_blocks(const struct npf_x86_gen *g, uint32_t first, uint32_t *number,
+			    uint16_t blocks[NPF_X86_CHAIN_BLOCKS])
 {
 	struct walk walk = { .block = first, .join = NPF_IR_NONE };
 	uint32_t insns = 0;
 
 	if (!is_branch(&g->ir->blocks[first]) || is_rare(g, &g->ir->blocks[first]))
 		return 0;
-	for (uint32_t n = 1; n <= MOST_BLOCKS; n++) {
+	for (uint32_t n = 1; n <= NPF_X86_CHAIN_BLOCKS; n++) {
 		const struct npf_ir_block *block = &g->ir->blocks[walk.block];
 		uint32_t next;
 		bool holds;
 		enum step step = step_of(g, &walk, &next, &holds);
 
+		blocks[n - 1] = (uint16_t)walk.block;
 		insns += block->count;
 		if (!step || !is_plain(g, block) || insns > MOST_INSNS)
 			return 0;
@@ -215,17 +205,6 @@ static void count_entries(struct npf_x86_gen *g)
 	}
 }
 
-/* No chain begins inside another. */
-static void mark_chain(struct npf_x86_gen *g, uint32_t first, uint32_t n)
-{
-	struct walk walk = { .block = first, .join = NPF_IR_NONE };
-
-	for (uint32_t i = 0; i + 1 < n; i++) {
-		follow_step(g, &walk);
-		g->in_chain[walk.block] = true;
-	}
-}
-
 static bool divides(const struct npf_x86_gen *g)
 {
 	for (uint32_t i = 0; i < g->ir->n_insns; i++) {
@@ -247,10 +226,13 @@ void npf_x86_plan_chains(struct npf_x86_gen *g)
 		struct npf_x86_chain *chain = &g->chains[b];
 
 		chain->number = 0;
+		chain->blocks = g->chain_blocks + g->n_chain_blocks;
 		if (!g->in_chain[b])
-			chain->n = chain_length(g, b, &chain->number);
-		mark_chain(g, b, chain->n);
-		g->has_chains |= chain->n > 0;
+			chain->n = find_blocks(g, b, &chain->number, chain->blocks);
+		/* No chain begins inside another. */
+		for (uint32_t i = 0; i < chain->n; i++)
+			g->in_chain[chain->blocks[i]] = true;
+		g->n_chain_blocks += chain->n;
 	}
 }
 
@@ -283,34 +265,19 @@ static void keep_operands(struct npf_x86_gen *g, const struct npf_ir_block *bloc
 	}
 }
 
-/* The blocks of a chain, in their order. How many. */
-static uint32_t list_blocks(const struct npf_x86_gen *g, uint32_t first,
-			    uint32_t blocks[MOST_BLOCKS])
-{
-	struct walk walk = { .block = first, .join = NPF_IR_NONE };
-	uint32_t n = g->chains[first].n;
-
-	for (uint32_t i = 0; i < n; i++) {
-		blocks[i] = walk.block;
-		if (i + 1 < n)
-			follow_step(g, &walk);
-	}
-	return n;
-}
-
 static void keep_for_chain(struct npf_x86_gen *g, uint32_t first)
 {
 	const struct npf_ir_block *head = &g->ir->blocks[first];
-	uint32_t blocks[MOST_BLOCKS], n = list_blocks(g, first, blocks);
+	const struct npf_x86_chain *chain = &g->chains[first];
 
-	for (uint32_t i = 0; i < n; i++)
-		keep_operands(g, &g->ir->blocks[blocks[i]], head->first + head->params,
-			      npf_x86_at_end(g, blocks[n - 1]) + 1);
+	for (uint32_t i = 0; i < chain->n; i++)
+		keep_operands(g, &g->ir->blocks[chain->blocks[i]], head->first + head->params,
+			      npf_x86_at_end(g, chain->blocks[chain->n - 1]) + 1);
 }
 
 void npf_x86_keep_for_chains(struct npf_x86_gen *g)
 {
-	for (uint32_t b = 0; b < g->ir->n_blocks && g->has_chains; b++) {
+	for (uint32_t b = 0; b < g->ir->n_blocks && g->n_chain_blocks; b++) {
 		if (g->chains[b].n)
 			keep_for_chain(g, b);
 	}
@@ -319,7 +286,7 @@ void npf_x86_keep_for_chains(struct npf_x86_gen *g)
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* The largest guard of some blocks for a base. */
-static uint32_t most_needed(const struct npf_x86_gen *g, const uint32_t *blocks, uint32_t n,
+static uint32_t most_needed(const struct npf_x86_gen *g, const uint16_t *blocks, uint32_t n,
 			    uint16_t base)
 {
 	uint32_t most = 0;
@@ -337,37 +304,50 @@ static uint32_t most_needed(const struct npf_x86_gen *g, const uint32_t *blocks,
 	return most;
 }
 
-/* Whether the condition holds as a bit in al, 0 unless live. */
-static void take_bit(struct npf_x86_gen *g, enum npf_x86_cc cc, bool live)
+/* Whether the condition holds as a bit in a register, 0 unless live. */
+static void take_bit(struct npf_x86_gen *g, enum npf_x86_cc cc, bool live, int reg)
 {
-	npf_x86_op(g->as, SETCC(cc), 0, npf_x86_reg(NPF_RAX));
+	npf_x86_op(g->as, SETCC(cc), 0, npf_x86_reg(reg));
 	if (live)
-		npf_x86_op(g->as, AND_BYTE, NPF_RAX, npf_x86_reg(g->live));
+		npf_x86_op(g->as, AND_BYTE, reg, npf_x86_reg(g->live));
 }
 
-/* The bit in al becomes a register, or is added to it. */
-static void keep_bit(struct npf_x86_gen *g, int reg, bool add)
+/* Live is who was and meets the condition. */
+static void narrow(struct npf_x86_gen *g, enum npf_x86_cc cc, bool live)
 {
-	npf_x86_op(g->as, add ? OR_BYTE : MOV_BYTE, reg, npf_x86_reg(NPF_RAX));
+	if (!live) {
+		take_bit(g, cc, false, g->live);
+		return;
+	}
+	take_bit(g, cc, false, NPF_RAX);
+	npf_x86_op(g->as, AND_BYTE, g->live, npf_x86_reg(NPF_RAX));
 }
 
-static void finish(struct npf_x86_gen *g, bool hits)
+/* The bit becomes hit, or is added to it. */
+static void add_hit(struct npf_x86_gen *g, enum npf_x86_cc cc, bool live, bool add)
 {
-	if (hits)
-		npf_x86_op(g->as, OR_BYTE, NPF_RAX, npf_x86_reg(g->hit));
+	take_bit(g, cc, live, add ? NPF_RAX : g->hit);
+	if (add)
+		npf_x86_op(g->as, OR_BYTE, g->hit, npf_x86_reg(NPF_RAX));
 }
 
 /* The number, or 0, as the bit in al says. */
 static void and_number(struct npf_x86_gen *g, uint32_t number)
 {
-	npf_x86_op(g->as, NPF_X86_0F | 0xB6, NPF_RAX, npf_x86_reg(NPF_RAX));
-	npf_x86_op(g->as, 0xF7, 3, npf_x86_reg(NPF_RAX)); /* neg */
-	npf_x86_op_imm(g->as, 0x81, 4, npf_x86_reg(NPF_RAX), number, 4);
+	struct npf_x86_operand result = npf_x86_reg(NPF_RAX);
+
+	npf_x86_op(g->as, NPF_X86_0F | 0xB6, NPF_RAX, result);
+	if (number & (number - 1)) {
+		npf_x86_op(g->as, 0xF7, 3, result); /* neg */
+		npf_x86_op_imm(g->as, 0x81, 4, result, number, 4);
+	} else {
+		npf_x86_op_imm(g->as, 0xC1, 4, result, (uint32_t)__builtin_ctz(number), 1); /* shl */
+	}
 	npf_x86_leave(g);
 }
 
 /* A base is guarded once for all that is behind it in the chain. */
-static void write_insns(struct npf_x86_gen *g, const uint32_t *blocks, uint32_t n, uint32_t ordinary)
+static void write_insns(struct npf_x86_gen *g, const uint16_t *blocks, uint32_t n, uint32_t ordinary)
 {
 	const struct npf_ir_block *block = &g->ir->blocks[*blocks];
 
@@ -383,29 +363,31 @@ static void write_insns(struct npf_x86_gen *g, const uint32_t *blocks, uint32_t 
 	}
 }
 
-/* live and hit as the head comment says; while a join is open, hit is who has left for it. */
+/* live and hit as the head comment says; while a join is open, hit is who has left for it. The last
+ * step leaves its bit in al. */
 static void write_step(struct npf_x86_gen *g, const struct walk *walk, enum step step,
 		       enum npf_x86_cc cc, bool *live)
 {
-	take_bit(g, cc, *live);
 	switch (step) {
 	case STEP_STAY:
-		keep_bit(g, g->live, false);
+		narrow(g, cc, *live);
 		*live = true;
 		break;
 	case STEP_HIT:
-		keep_bit(g, g->hit, walk->hits);
+		add_hit(g, cc, *live, walk->hits);
 		break;
 	case STEP_OPEN:
-		keep_bit(g, g->hit, walk->joined);
+		add_hit(g, cc, *live, walk->joined);
 		break;
 	case STEP_CLOSE:
-		npf_x86_op(g->as, OR_BYTE, NPF_RAX, npf_x86_reg(g->hit));
-		keep_bit(g, g->live, false);
+		narrow(g, cc, *live);
+		npf_x86_op(g->as, OR_BYTE, g->live, npf_x86_reg(g->hit));
 		*live = true;
 		break;
 	default:
-		finish(g, walk->hits);
+		take_bit(g, cc, *live, NPF_RAX);
+		if (walk->hits)
+			npf_x86_op(g->as, OR_BYTE, NPF_RAX, npf_x86_reg(g->hit));
 		break;
 	}
 }
@@ -413,8 +395,9 @@ static void write_step(struct npf_x86_gen *g, const struct walk *walk, enum step
 void npf_x86_write_chain(struct npf_x86_gen *g, uint32_t first)
 {
 	struct walk walk = { .block = first, .join = NPF_IR_NONE };
-	uint32_t blocks[MOST_BLOCKS], n = list_blocks(g, first, blocks), i = 0;
-	uint32_t ordinary = npf_x86_label(g->as), least = most_needed(g, blocks, n, NPF_IR_NONE);
+	const struct npf_x86_chain *chain = &g->chains[first];
+	uint32_t least = most_needed(g, chain->blocks, chain->n, NPF_IR_NONE);
+	uint32_t ordinary = npf_x86_label(g->as), i = 0;
 	bool live = false;
 
 	g->guarded = NPF_IR_NONE;
@@ -427,7 +410,7 @@ void npf_x86_write_chain(struct npf_x86_gen *g, uint32_t first)
 		uint32_t next;
 		bool holds;
 
-		write_insns(g, blocks + i, n - i, ordinary);
+		write_insns(g, chain->blocks + i, chain->n - i, ordinary);
 		i++;
 		step = step_of(g, &walk, &next, &holds);
 		if (step != STEP_GO_ON) {
@@ -439,6 +422,6 @@ void npf_x86_write_chain(struct npf_x86_gen *g, uint32_t first)
 		npf_x86_give_arguments(g, &block->edges[block->edges[0].block != next]);
 		advance(g, &walk, step, next);
 	}
-	and_number(g, g->chains[first].number);
+	and_number(g, chain->number);
 	npf_x86_bind(g->as, ordinary);
 }

@@ -67,6 +67,19 @@ static bool compare_takes_raw(const struct npf_x86_gen *g, uint8_t end, uint16_t
 	return end == NPF_IR_IF_SET;
 }
 
+/* A value will be looked up: note the registers that this takes, STEP for several ranges and for what
+ * may become a search. A bitmap takes none but the table's. */
+static void use_set(struct npf_x86_gen *g, uint16_t value, uint32_t number)
+{
+	const struct npf_ir_set *set = &g->ir->sets[number];
+
+	g->wants_sets = true;
+	if (set->n <= NPF_X86_CHAIN_MAX)
+		g->wants_step |= set->is_range && set->n > 1;
+	else
+		g->wants_step |= loaded_size(g, value) == 4 || npf_ir_bound(g->ir, value) > 0xFFFF;
+}
+
 static void use(struct npf_x86_gen *g, uint16_t value, uint32_t at, bool raw)
 {
 	struct npf_x86_value *v;
@@ -124,7 +137,8 @@ static void look_at_end(struct npf_x86_gen *g, uint32_t number)
 	if (block->end == NPF_IR_RETURN)
 		return;
 	use(g, block->b, at, false);
-	g->wants_sets |= block->end == NPF_IR_IF_IN;
+	if (block->end == NPF_IR_IF_IN)
+		use_set(g, block->a, block->imm);
 }
 
 static void look_at_insn(struct npf_x86_gen *g, uint32_t first, uint32_t number, uint32_t position)
@@ -135,7 +149,8 @@ static void look_at_insn(struct npf_x86_gen *g, uint32_t first, uint32_t number,
 	bool raw = false;
 
 	g->wants_wire |= insn->op == NPF_IR_WIRELEN;
-	g->wants_sets |= insn->op == NPF_IR_IS_IN;
+	if (insn->op == NPF_IR_IS_IN)
+		use_set(g, insn->a, insn->imm);
 	g->divides |= insn->op == NPF_IR_DIV || insn->op == NPF_IR_MOD;
 	g->indexes |= insn->op == NPF_IR_NEED && insn->a != NPF_IR_NONE;
 	if (insn->op < NPF_IR_NEED && !v->end)
@@ -196,9 +211,9 @@ static int find_register(struct npf_x86_gen *g, uint32_t at, int wished)
 {
 	int found = NPF_X86_NONE;
 
-	for (int reg = 0; reg < 16; reg++) {
-		if (!(g->allocatable >> reg & 1))
-			continue;
+	for (uint32_t left = g->allocatable; left; left &= left - 1) {
+		int reg = __builtin_ctz(left);
+
 		if (g->owner[reg] != NPF_IR_NONE && g->values[g->owner[reg]].end > at)
 			continue;
 		if (found == NPF_X86_NONE || reg == wished)
@@ -213,10 +228,11 @@ static void spill(struct npf_x86_gen *g, uint16_t value, uint32_t at)
 	uint16_t longest = value;
 	struct npf_x86_value *v = &g->values[value], *l;
 
-	for (int reg = 0; reg < 16; reg++) {
-		if ((g->allocatable >> reg & 1) &&
-		    g->values[g->owner[reg]].end > g->values[longest].end)
-			longest = g->owner[reg];
+	for (uint32_t left = g->allocatable; left; left &= left - 1) {
+		uint16_t owner = g->owner[__builtin_ctz(left)];
+
+		if (g->values[owner].end > g->values[longest].end)
+			longest = owner;
 	}
 	l = &g->values[longest];
 	if (longest != value) {
@@ -261,12 +277,14 @@ static void choose_registers(struct npf_x86_gen *g)
 	g->allocatable = 1u << NPF_R8;
 	if (!g->divides)
 		g->allocatable |= 1u << NPF_R9;
+	if (!g->wants_step)
+		g->allocatable |= 1u << STEP;
 	if (!g->wants_sets)
-		g->allocatable |= 1u << STEP | 1u << TABLE;
+		g->allocatable |= 1u << TABLE;
 	/* Chains do not divide. */
 	g->live = g->wants_sets ? NPF_R8 : TABLE;
 	g->hit = g->wants_sets ? NPF_R9 : STEP;
-	if (g->has_chains)
+	if (g->n_chain_blocks)
 		g->allocatable &= ~(1u << g->live | 1u << g->hit);
 	if (!g->wants_wire)
 		g->allocatable |= 1u << WIRE;

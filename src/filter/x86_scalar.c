@@ -276,13 +276,15 @@ static void operate(struct npf_x86_gen *g, uint16_t value, int to)
 
 static enum npf_x86_cc look_in_chain(struct npf_x86_gen *g, const struct npf_x86_set *set)
 {
+	int step = set->n == 1 ? NPF_RCX : STEP;
+
 	for (uint32_t i = 0; i < set->n; i++) {
 		int reg = i ? TABLE : NPF_RCX;
 
 		if (set->is_range) {
-			npf_x86_op(g->as, 0x8D, STEP,
+			npf_x86_op(g->as, 0x8D, step,
 				   npf_x86_at(NPF_RAX, (int32_t)(0 - set->lo[i])));
-			npf_x86_alu_imm(g->as, EXT_CMP, npf_x86_reg(STEP), set->width[i]);
+			npf_x86_alu_imm(g->as, EXT_CMP, npf_x86_reg(step), set->width[i]);
 		} else {
 			npf_x86_alu_imm(g->as, EXT_CMP, npf_x86_reg(NPF_RAX), set->lo[i]);
 		}
@@ -753,6 +755,8 @@ int npf_x86_scalar(const struct npf_ir *ir, void *space, size_t size, struct npf
 	g->moves = npf_x86_take(&room, ir->n_insns * sizeof(*g->moves));
 	g->sets = npf_x86_take(&room, 3 * ir->n_sets * sizeof(*g->sets));
 	g->chains = npf_x86_take(&room, ir->n_blocks * sizeof(*g->chains));
+	g->chain_blocks =
+		npf_x86_take(&room, ir->n_blocks * NPF_X86_CHAIN_BLOCKS * sizeof(*g->chain_blocks));
 	g->in_chain = npf_x86_take(&room, ir->n_blocks * sizeof(*g->in_chain));
 	g->entries = npf_x86_take(&room, ir->n_blocks * sizeof(*g->entries));
 	g->set_work = room.set_work;

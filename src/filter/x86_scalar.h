@@ -35,8 +35,10 @@ struct npf_x86_stub {
 };
 
 /* A run of blocks that can be computed without branches; see x86_chain.c. */
+#define NPF_X86_CHAIN_BLOCKS 16u /* at most */
 struct npf_x86_chain {
-	uint32_t n;      /* blocks, 0: none begins here */
+	uint16_t *blocks;
+	uint32_t n;      /* of them, 0: no chain begins here */
 	uint32_t number; /* that it returns when it does not return 0 */
 };
 
@@ -59,12 +61,13 @@ struct npf_x86_gen {
 	uint32_t *slot_end;   /* when a slot is free again */
 	uint32_t n_slots;
 	struct npf_x86_chain *chains; /* of blocks */
-	bool *in_chain;               /* blocks */
-	uint32_t *entries;            /* of blocks: edges that lead there */
-	int live, hit;                /* registers of chains */
-	uint16_t guarded;             /* base that the chain has checked last */
-	bool has_chains;
-	bool wants_wire, wants_sets, divides, indexes;
+	uint16_t *chain_blocks;       /* one behind the other */
+	uint32_t n_chain_blocks;
+	bool *in_chain;    /* blocks */
+	uint32_t *entries; /* of blocks: edges that lead there */
+	int live, hit;     /* registers of chains */
+	uint16_t guarded;  /* base that the chain has checked last */
+	bool wants_wire, wants_sets, wants_step, divides, indexes;
 };
 
 static inline const struct npf_ir_insn *npf_x86_insn(const struct npf_x86_gen *g, uint16_t value)
