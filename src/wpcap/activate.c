@@ -174,9 +174,9 @@ int pcap_activate_win32(pcap_t *p)
 		close_adapter(p);
 		return -1;
 	}
-	/* Before it is closed: a signal handler may break what it finds here. */
 	p->real = NULL;
 	REAL(pcap_close)(real);
+	__atomic_store_n(&p->reader, p->instance, __ATOMIC_RELEASE);
 	find_at_hand(p);
 	return 0;
 }

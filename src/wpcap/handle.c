@@ -57,7 +57,7 @@ pcap_t *wpcap_wrap(pcap_t *real, char *errbuf)
 	}
 	p = calloc(1, sizeof(*p));
 	if (p) {
-		p->real = real;
+		p->real = p->real_reader = real;
 		return p;
 	}
 	REAL(pcap_close)(real);
@@ -74,6 +74,7 @@ static pcap_t *pcap_create_common(const char *device, char *errbuf)
 
 	if (!p)
 		return NULL;
+	p->real_reader = NULL;
 	p->device = strdup(device ? device : "any");
 	if (!p->device) {
 		pcap_close(p);
@@ -257,6 +258,19 @@ static bool drives(const pcap_t *p)
 	       wpcap_drives(p->device);
 }
 
+/* Whoever breaks meanwhile sees the reader, or is seen here. */
+static int activate_real(pcap_t *p)
+{
+	int result = REAL(pcap_activate)(p->real);
+
+	if (result < 0)
+		return result;
+	__atomic_store_n(&p->real_reader, p->real, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&p->broken, __ATOMIC_SEQ_CST))
+		REAL(pcap_breakloop)(p->real);
+	return result;
+}
+
 WPCAP_EXPORT int pcap_activate(pcap_t *p)
 {
 	WPCAP_TRACED(NULL);
@@ -267,7 +281,7 @@ WPCAP_EXPORT int pcap_activate(pcap_t *p)
 	if (drives(p) && !pcap_activate_win32(p))
 		return 0;
 	wpcap_fail(p, 0, "%s", "");
-	return REAL(pcap_activate)(p->real);
+	return activate_real(p);
 }
 
 static void say(char *errbuf, const char *device, int status, const char *text)

@@ -267,17 +267,20 @@ WPCAP_EXPORT int pcap_loop(pcap_t *p, int count, pcap_handler callback, u_char *
 	}
 }
 
-/* Flags only, and one write: a signal handler may. What is to be activated breaks then, whoever
- * drives it. */
+/* Flags only, and one write: a signal handler may, and another thread, also while it is activated. What
+ * is not activated yet breaks then. */
 WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
 {
-	pcap_t *real = p->real;
+	struct npf_instance *reader;
+	pcap_t *real;
 
-	__atomic_store_n(&p->broken, 1, __ATOMIC_RELEASE);
-	if (real)
+	__atomic_store_n(&p->broken, 1, __ATOMIC_SEQ_CST);
+	reader = __atomic_load_n(&p->reader, __ATOMIC_ACQUIRE);
+	real = __atomic_load_n(&p->real_reader, __ATOMIC_SEQ_CST);
+	if (reader)
+		npf_stop_waiting(reader);
+	else if (real)
 		REAL(pcap_breakloop)(real);
-	else
-		npf_stop_waiting(p->instance);
 }
 
 /* ---- without one --------------------------------------------------------------------------- */

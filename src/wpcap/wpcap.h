@@ -62,7 +62,10 @@ struct pcap {
 	bool min_to_copy_set; /* by pcap_setmintocopy() */
 	pcap_direction_t direction;
 	uint32_t broken; /* pcap_breakloop() was called; atomic */
-	int mode;        /* MODE_CAPT, MODE_STAT */
+	/* Who reads, once it is activated, for pcap_breakloop(); one at most, atomic. */
+	pcap_t *real_reader;
+	struct npf_instance *reader;
+	int mode; /* MODE_CAPT, MODE_STAT */
 
 	/* Reading. */
 	bool batch;                /* one is open: a packet of it was handed out */

@@ -337,7 +337,13 @@ static void tell_without_blocking_before(const char *device)
 	pcap_close(p);
 }
 
-static void tell_broken_before(void)
+static void break_without_blocking(pcap_t *p)
+{
+	TELL(p, pcap_setnonblock(p, 1, errbuf));
+	pcap_breakloop(p);
+}
+
+static void tell_broken_before(void (*breaks)(pcap_t *p))
 {
 	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
 	struct pcap_pkthdr *header;
@@ -346,10 +352,11 @@ static void tell_broken_before(void)
 	int n = 0;
 
 	printf("-- broken before it is activated\n");
-	p = open_with(HERE, pcap_breakloop);
+	p = open_with(HERE, breaks);
 	filter_own(p);
 	/* libpcap breaks with the first packet only. */
 	send_frames(other, 1);
+	await_readable(p);
 	TELL(p, pcap_next_ex(p, &header, &data));
 	take(p, &n, 1);
 	pcap_close(other);
@@ -490,7 +497,8 @@ int main(void)
 	tell_without_blocking();
 	tell_without_blocking_before(HERE);
 	tell_without_blocking_before("any");
-	tell_broken_before();
+	tell_broken_before(pcap_breakloop);
+	tell_broken_before(break_without_blocking);
 	tell_other_filter();
 	tell_link_types();
 	tell_wrong_calls();

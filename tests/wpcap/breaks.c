@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pcap_breakloop() at every time of a handle's life, from other threads: the next read, or the one that
+ * waits, returns for it; the same where NPF reads ("va") and where libpcap does ("any").
+ */
+#include "wpcap/capture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define ROUNDS 40
+
+static const char *const devices[] = { "va", "any" };
+
+static void see(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
+{
+	(void)user;
+	(void)header;
+	(void)data;
+}
+
+/* Nobody sends: without a break they would wait for ever. */
+static int by_next(pcap_t *p)
+{
+	struct pcap_pkthdr *header;
+	const u_char *data;
+
+	return pcap_next_ex(p, &header, &data);
+}
+
+static int by_dispatch(pcap_t *p)
+{
+	return pcap_dispatch(p, -1, see, NULL);
+}
+
+static int by_loop(pcap_t *p)
+{
+	return pcap_loop(p, -1, see, NULL);
+}
+
+static int (*const ways[])(pcap_t *p) = { by_next, by_dispatch, by_loop };
+
+#define LENGTH_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static pcap_t *create(struct state *state, const char *device)
+{
+	pcap_t *p = pcap_create(device, state->errbuf);
+
+	assert_non_null(p);
+	assert_int_equal(pcap_set_snaplen(p, 200), 0);
+	assert_int_equal(pcap_set_timeout(p, 0), 0);
+	return p;
+}
+
+static void activate(pcap_t *p, const char *device)
+{
+	if (pcap_activate(p) < 0)
+		fail_msg("%s: %s", device, pcap_geterr(p));
+	assert_int_equal(pcap_getevent(p) != NULL, !strcmp(device, "va"));
+}
+
+static void *break_once(void *p)
+{
+	pcap_breakloop(p);
+	return NULL;
+}
+
+static void break_from_a_thread(pcap_t *p)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, break_once, p), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void before_activation(void **in)
+{
+	struct state *state = *in;
+
+	for (size_t i = 0; i < LENGTH_OF(devices) * LENGTH_OF(ways); i++) {
+		const char *device = devices[i % LENGTH_OF(devices)];
+		pcap_t *p = create(state, device);
+
+		break_from_a_thread(p);
+		activate(p, device);
+		assert_int_equal(ways[i / LENGTH_OF(devices)](p), PCAP_ERROR_BREAK);
+		pcap_close(p);
+	}
+}
+
+static void before_the_first_read(void **in)
+{
+	struct state *state = *in;
+
+	for (size_t i = 0; i < LENGTH_OF(devices) * LENGTH_OF(ways); i++) {
+		const char *device = devices[i % LENGTH_OF(devices)];
+		pcap_t *p = create(state, device);
+
+		activate(p, device);
+		break_from_a_thread(p);
+		assert_int_equal(ways[i / LENGTH_OF(devices)](p), PCAP_ERROR_BREAK);
+		pcap_close(p);
+	}
+}
+
+static void without_blocking(void **in)
+{
+	struct state *state = *in;
+
+	for (int late = 0; late < 2; late++) {
+		pcap_t *p = create(state, "va");
+
+		if (!late)
+			assert_int_equal(pcap_setnonblock(p, 1, state->errbuf), 0);
+		pcap_breakloop(p);
+		activate(p, "va");
+		if (late)
+			assert_int_equal(pcap_setnonblock(p, 1, state->errbuf), 0);
+		assert_int_equal(by_next(p), PCAP_ERROR_BREAK);
+		assert_int_equal(by_next(p), 0);
+		pcap_breakloop(p);
+		assert_int_equal(by_dispatch(p), PCAP_ERROR_BREAK);
+		assert_int_equal(by_dispatch(p), 0);
+		pcap_close(p);
+	}
+}
+
+struct breaker {
+	pcap_t *p;
+	atomic_bool end;
+};
+
+static void *break_always(void *arg)
+{
+	struct breaker *breaker = arg;
+
+	while (!atomic_load(&breaker->end))
+		pcap_breakloop(breaker->p);
+	return NULL;
+}
+
+/* From the handle's first moment to its last; nothing of it is used that is gone. */
+static void at_any_time(void **in)
+{
+	struct state *state = *in;
+
+	for (size_t i = 0; i < ROUNDS; i++) {
+		const char *device = devices[i % LENGTH_OF(devices)];
+		struct breaker breaker = { .p = create(state, device) };
+		pthread_t thread;
+
+		assert_int_equal(pthread_create(&thread, NULL, break_always, &breaker), 0);
+		activate(breaker.p, device);
+		for (size_t w = 0; w < LENGTH_OF(ways); w++)
+			assert_int_equal(ways[w](breaker.p), PCAP_ERROR_BREAK);
+		atomic_store(&breaker.end, true);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		pcap_close(breaker.p);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(before_activation),
+		TEST(before_the_first_read),
+		TEST(without_blocking),
+		TEST(at_any_time),
+	};
+
+	if (sanitized())
+		return 77;
+	net_require();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
