@@ -54,6 +54,8 @@ static const char *const send_one[] = { "NPF", "send", "-i",      "va", "--file"
 					"ONE", "-n",   "forever", NULL };
 static const char *const send_socket[] = { "NPF", "send",    "-i",     "va",     "--file", "ONE",
 					   "-n",  "forever", "--path", "socket", NULL };
+static const char *const send_clone[] = { "NPF", "send",    "-i",     "va",    "--file", "ONE",
+					  "-n",  "forever", "--path", "clone", NULL };
 /* Its default is the way past the queueing discipline. FRAME is what the others send. */
 static const char *const trafgen[] = {
 	"trafgen", "-o", "va", "--cpus", "1", "-n", "0", "FRAME", NULL,
@@ -76,6 +78,7 @@ static const char *const replay_gaps[] = { REPLAY, "GAPS", NULL };
 const struct injector rate_injectors[N_RATES] = {
 	[RATE_SEND] = { "npf send", "npf_send", 64, send_one },
 	[RATE_SEND_SOCKET] = { "npf send, by socket", "npf_send_socket", 64, send_socket },
+	[RATE_SEND_CLONE] = { "npf send, as clones", "npf_send_clone", 64, send_clone },
 	[RATE_TRAFGEN] = { "trafgen", "trafgen", 64, trafgen },
 	[RATE_TCPREPLAY] = { "tcpreplay --topspeed", "tcpreplay_64_from_file", 64,
 			     tcpreplay_repeat },

@@ -436,20 +436,21 @@ int npf_dump_get_status(struct npf_instance *instance, struct npf_dump_status *s
 /* How frames leave. */
 enum npf_send_path {
 	NPF_SEND_AUTO = 0, /* the fastest whose difference nobody can see; see below */
-	NPF_SEND_SOCKET =
-		1, /* packet socket, sendmmsg: every capture on the adapter sees the frames */
+	/* Packet socket, sendmmsg: every capture on the adapter sees the frames. */
+	NPF_SEND_SOCKET = 1,
 	NPF_SEND_XSK = 2,      /* AF_XDP: past the queueing discipline; no capture here sees them */
-	NPF_SEND_XDP = 3,      /* XDP live frames: the same, fastest; Ethernet drivers that can */
+	NPF_SEND_CLONE = 3,    /* copies that the kernel makes of one frame; captures see them */
+	NPF_SEND_XDP = 4,      /* XDP live frames: as AF_XDP, fastest; Ethernet drivers that can */
 	NPF_SEND_FASTEST = 16, /* to be set only: as AUTO, but whoever captures */
 };
-#define NPF_SEND_PATHS 4
+#define NPF_SEND_PATHS 5
 /* AUTO prepares the fast ones, which takes milliseconds, once so many frames were given without a
  * time. */
 #define NPF_SEND_MANY 8192u
 
 /*
  * The loopback rule: frames that are sent are seen by every capture on the adapter, the sender's
- * own unless BIOCISETLOBBEH hides them from it. The fast paths go behind the backs of captures, so
+ * own unless BIOCISETLOBBEH hides them from it. XDP and AF_XDP go behind the backs of captures, so
  * AUTO takes them only while there is none that should see the frames (no packet socket, no tcx or
  * clsact program) and no queueing discipline that would shape them, and looks again every few
  * milliseconds. Frames with a time go by socket. A path that is set here is obeyed
@@ -463,7 +464,7 @@ enum npf_send_path npf_get_send_path(const struct npf_instance *instance);
  * Sends nothing, so a driver that takes no frames this way shows only when sending. */
 int npf_check_send_path(struct npf_instance *instance, enum npf_send_path path,
 			char reason[NPF_ERROR_SIZE]);
-/* "auto", "socket", "xsk", "xdp". */
+/* "auto", "socket", "xsk", "clone", "xdp". */
 const char *npf_send_path_name(enum npf_send_path path);
 
 /* NPF_Write: send a frame as it is, BIOCSWRITEREP times. Returns size, or 0 when the repeat count

@@ -222,7 +222,7 @@ static bool path_exists(struct npf_instance *instance, enum npf_send_path path)
 {
 	if ((unsigned int)path < NPF_SEND_PATHS || path == NPF_SEND_FASTEST)
 		return true;
-	npf_fail(instance, -EINVAL, "there is no such path; use auto, socket, xsk or xdp");
+	npf_fail(instance, -EINVAL, "there is no such path; use auto, socket, xsk, clone or xdp");
 	return false;
 }
 
@@ -288,10 +288,8 @@ enum npf_send_path npf_get_send_path(const struct npf_instance *instance)
 const char *npf_send_path_name(enum npf_send_path path)
 {
 	static const char *const names[NPF_SEND_PATHS] = {
-		[NPF_SEND_AUTO] = "auto",
-		[NPF_SEND_SOCKET] = "socket",
-		[NPF_SEND_XSK] = "xsk",
-		[NPF_SEND_XDP] = "xdp",
+		[NPF_SEND_AUTO] = "auto",   [NPF_SEND_SOCKET] = "socket", [NPF_SEND_XSK] = "xsk",
+		[NPF_SEND_CLONE] = "clone", [NPF_SEND_XDP] = "xdp",
 	};
 
 	return (unsigned int)path < NPF_SEND_PATHS ? names[path] : "unknown";

@@ -385,14 +385,16 @@ static bool can_be_fast(struct bench *bench)
 	return true;
 }
 
-static void expect_busy(struct bench *bench, const char *word)
+/* Live frames would go past somebody; what goes is seen. */
+static void expect_busy(struct bench *bench, const char *word, enum npf_send_path instead)
 {
 	char reason[NPF_ERROR_SIZE];
 
 	assert_int_equal(npf_check_send_path(bench->near, NPF_SEND_XDP, reason), -EBUSY);
 	assert_non_null(strstr(reason, word));
+	npf_check_send_path(bench->near, NPF_SEND_CLONE, reason); /* a verdict may still hold */
 	send_many(bench, bench->near, 20000);
-	assert_int_equal(npf_get_send_path(bench->near), NPF_SEND_SOCKET);
+	assert_int_equal(npf_get_send_path(bench->near), instead);
 }
 
 static int listen_on(const char *name)
@@ -420,7 +422,7 @@ static void a_packet_socket_is_not_bypassed(void **state)
 		int fd = listen_on(names[i]);
 		uint8_t byte;
 
-		expect_busy(bench, "packet socket");
+		expect_busy(bench, "packet socket", NPF_SEND_CLONE);
 		assert_int_equal(recv(fd, &byte, 1, MSG_TRUNC | MSG_DONTWAIT), 100);
 		close(fd);
 	}
@@ -440,7 +442,7 @@ static void another_instance_is_not_bypassed(void **state)
 	if (!can_be_fast(bench))
 		return;
 	other = open_on(bench, NET_HERE, "va", 0);
-	expect_busy(bench, "");
+	expect_busy(bench, "", NPF_SEND_CLONE);
 	assert_int_equal(npf_get_stats(other, &stats), 0);
 	assert_int_equal(stats.received, 20000);
 	npf_close(other);
@@ -456,14 +458,16 @@ static void item_12_own_sends_are_seen_unless_hidden(void **state)
 
 	for (size_t i = 0; i < N_OF(hooks); i++) {
 		struct npf_open_options options = { .size = sizeof(options), .hook = hooks[i] };
-		struct npf_instance *own;
+		struct npf_instance *own, *other;
+		char reason[NPF_ERROR_SIZE] = "";
 		struct npf_stats stats;
 		bool fast = !npf_check_send_path(bench->near, NPF_SEND_XDP, NULL);
+		bool cloned = !npf_check_send_path(bench->near, NPF_SEND_CLONE, NULL);
 
 		if (npf_open(bench->drivers[NET_HERE], "va", &options, &own, NULL))
 			continue;
 		send_many(bench, own, 20000);
-		assert_int_equal(npf_get_send_path(own), NPF_SEND_SOCKET);
+		assert_int_equal(npf_get_send_path(own), cloned ? NPF_SEND_CLONE : NPF_SEND_SOCKET);
 		assert_int_equal(npf_get_stats(own, &stats), 0);
 		assert_int_equal(stats.received, 20000);
 
@@ -475,6 +479,18 @@ static void item_12_own_sends_are_seen_unless_hidden(void **state)
 		assert_int_equal(npf_get_send_path(own), fast ? NPF_SEND_XDP : NPF_SEND_SOCKET);
 		assert_int_equal(npf_get_stats(own, &stats), 0);
 		assert_int_equal(stats.received, 0);
+		/* A capture beside it is to see them, and this one not: that no clone can do. */
+		other = open_on(bench, NET_HERE, "va", 0);
+		assert_int_equal(npf_check_send_path(own, NPF_SEND_CLONE, reason), -ENOTSUP);
+		assert_non_null(strstr(reason, cloned ? "hidden" : ""));
+		usleep(20000);
+		send_many(bench, own, 20000);
+		assert_int_equal(npf_get_send_path(own), NPF_SEND_SOCKET);
+		assert_int_equal(npf_get_stats(own, &stats), 0);
+		assert_int_equal(stats.received, 0);
+		assert_int_equal(npf_get_stats(other, &stats), 0);
+		assert_int_equal(stats.received, 20000);
+		npf_close(other);
 		npf_close(own);
 	}
 }
@@ -486,7 +502,7 @@ static void queueing_disciplines_and_programs_are_not_bypassed(void **state)
 	if (!can_be_fast(bench))
 		return;
 	if (net_try(&bench->net, NET_HERE, "tc qdisc add dev va root netem limit 100000")) {
-		expect_busy(bench, "netem");
+		expect_busy(bench, "netem", NPF_SEND_SOCKET);
 		net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
 	}
 	if (net_try(&bench->net, NET_HERE, "tc qdisc add dev va root pfifo limit 100000")) {
@@ -494,7 +510,7 @@ static void queueing_disciplines_and_programs_are_not_bypassed(void **state)
 		net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
 	}
 	if (net_try(&bench->net, NET_HERE, "tc qdisc add dev va clsact")) {
-		expect_busy(bench, "clsact");
+		expect_busy(bench, "clsact", NPF_SEND_CLONE);
 		net_run(&bench->net, NET_HERE, "tc qdisc del dev va clsact");
 	}
 	if (net_try(&bench->net, NET_HERE, "tc qdisc add dev va ingress"))
@@ -518,6 +534,8 @@ static void loopback_sees_itself(void **state)
 	assert_int_equal(stats.received, 20000);
 	assert_int_equal(stats_of(sender).confirmed, 20000);
 	assert_true(npf_check_send_path(sender, NPF_SEND_XDP, NULL) < 0);
+	if (!npf_check_send_path(sender, NPF_SEND_CLONE, NULL))
+		assert_int_equal(npf_get_send_path(sender), NPF_SEND_CLONE);
 	npf_close(lo);
 	npf_close(sender);
 }
@@ -668,12 +686,23 @@ static void nobody_reads_and_nothing_more_is_claimed(void **state)
 	}
 }
 
+static bool is_tagged(const struct npf_packet *packet, uint64_t n)
+{
+	static const uint8_t tag[] = { 0x81, 0, 0, 7 };
+	uint8_t frame[100];
+	const uint8_t *data = packet->data;
+
+	(void)n;
+	make_frame(1, frame, sizeof(frame));
+	return packet->len == 104 && packet->caplen == 104 && !memcmp(data, frame, 12) &&
+	       !memcmp(data + 12, tag, 4) && !memcmp(data + 16, frame + 12, 88);
+}
+
 static void vlan_devices_send_tagged(void **state)
 {
 	struct bench *bench = *state;
 	struct npf_instance *vlan;
 	uint8_t frame[100];
-	struct npf_stats far;
 
 	if (!net_try(&bench->net, NET_HERE, "ip link add va.7 link va type vlan id 7"))
 		return;
@@ -681,12 +710,16 @@ static void vlan_devices_send_tagged(void **state)
 	vlan = open_on(bench, NET_HERE, "va.7", NPF_OPEN_SEND_ONLY);
 	make_frame(1, frame, sizeof(frame));
 	assert_int_equal(npf_set_write_repeat(vlan, 20000), 0);
-	assert_int_equal(npf_write(vlan, frame, sizeof(frame)), sizeof(frame));
-	assert_int_equal(stats_of(vlan).confirmed, 20000);
-	do
-		assert_int_equal(npf_get_stats(bench->far, &far), 0);
-	while (far.received < 20000);
-	assert_int_equal(far.received, 20000);
+	for (size_t p = 0; p < N_OF(paths); p++) {
+		if (!take_path(vlan, paths[p]))
+			continue;
+		assert_int_equal(npf_reset_send_stats(vlan), 0);
+		if (npf_write(vlan, frame, sizeof(frame)) == -ENOTSUP)
+			continue; /* the driver takes no frames this way */
+		expect_frames(bench, 20000, is_tagged);
+		assert_int_equal(stats_of(vlan).confirmed, 20000);
+		printf("by %s\n", npf_send_path_name(npf_get_send_path(vlan)));
+	}
 	npf_close(vlan);
 }
 

@@ -116,11 +116,12 @@ static void repeat_to_the_end(struct bench *bench, void *(*thread_main)(void *ar
 }
 
 /* What was on its way into the peer when both went was handed over and not received. */
-static void an_adapter_that_goes_during_a_repetition(void **state)
+static void a_repetition_whose_adapter_goes(struct bench *bench, enum npf_send_path path)
 {
-	struct bench *bench = *state;
 	uint8_t frame[100];
 
+	if (!take_path(bench->near, path))
+		return;
 	make_frame(1, frame, sizeof(frame));
 	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
 	repeat_to_the_end(bench, delete_at_once);
@@ -136,6 +137,16 @@ static void an_adapter_that_goes_during_a_repetition(void **state)
 					      near.failed_by[NPF_SEND_FAILED_DOWN]);
 	assert_true(far.received <= near.handed);
 	assert_true(near.confirmed <= near.handed);
+}
+
+static void an_adapter_that_goes_during_a_repetition(void **state)
+{
+	a_repetition_whose_adapter_goes(*state, NPF_SEND_AUTO);
+}
+
+static void an_adapter_that_goes_during_clones(void **state)
+{
+	a_repetition_whose_adapter_goes(*state, NPF_SEND_CLONE);
 }
 
 /* It is still there to be asked: by every path, nothing is confirmed that it did not count. */
@@ -270,11 +281,16 @@ static void a_repetition_can_be_stopped(void **state)
 	struct bench *bench = *state;
 	struct npf_stats far;
 
-	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
-	assert_int_equal(repeat_until(bench, stop_it), -EINTR);
-	wait_for_frames(bench, stats_of(bench->near).confirmed);
-	assert_int_equal(npf_get_stats(bench->far, &far), 0);
-	assert_int_equal(far.received, stats_of(bench->near).handed);
+	for (size_t p = 0; p < N_OF(paths); p++) {
+		if (!take_path(bench->near, paths[p]))
+			continue;
+		assert_int_equal(npf_reset_send_stats(bench->near), 0);
+		assert_int_equal(npf_set_buffer(bench->far, 0), 0); /* counts from zero */
+		assert_int_equal(repeat_until(bench, stop_it), -EINTR);
+		wait_for_frames(bench, stats_of(bench->near).confirmed);
+		assert_int_equal(npf_get_stats(bench->far, &far), 0);
+		assert_int_equal(far.received, stats_of(bench->near).handed);
+	}
 }
 
 static void closing_ends_a_repetition(void **state)
@@ -290,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SEND_TEST(item_13_an_adapter_that_goes_half_way),
 		SEND_TEST(an_adapter_that_goes_during_a_repetition),
+		SEND_TEST(an_adapter_that_goes_during_clones),
 		SEND_TEST(an_adapter_that_goes_down_during_a_repetition),
 		SEND_TEST(item_13_a_queue_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_by_socket_whose_adapter_goes),

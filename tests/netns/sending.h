@@ -200,8 +200,8 @@ static inline bool is_next_small(const struct npf_packet *packet, uint64_t n)
 
 /* ---- paths and counts ----------------------------------------------------------------------- */
 
-static const enum npf_send_path paths[] = { NPF_SEND_AUTO, NPF_SEND_SOCKET, NPF_SEND_XSK,
-					    NPF_SEND_XDP };
+static const enum npf_send_path paths[] = { NPF_SEND_AUTO, NPF_SEND_SOCKET, NPF_SEND_CLONE,
+					    NPF_SEND_XSK, NPF_SEND_XDP };
 
 /* false: this kernel cannot, and says why. */
 static inline bool take_path(struct npf_instance *instance, enum npf_send_path path)

@@ -52,7 +52,7 @@ static void repeats(void **state)
 		const char *text;
 		uint64_t n;
 	} counts[] = { { "1", 1 }, { "2", 2 }, { "1000", 1000 }, { "200000", 200000 } };
-	static const char *const paths[] = { "auto", "socket" };
+	static const char *const paths[] = { "auto", "socket", "clone" };
 	struct tool *tool = of(state);
 	uint8_t frame[18];
 
@@ -177,10 +177,8 @@ static void checksums(void **state)
 static void for_ever(void **state)
 {
 	static const char *const ways[][2] = {
-		{ "--path", "socket" },
-		{ "--path", "auto" },
-		{ "--rate", "10kpps" },
-		{ "--set", "18:4=random" },
+		{ "--path", "socket" }, { "--path", "clone" },      { "--path", "auto" },
+		{ "--rate", "10kpps" }, { "--set", "18:4=random" },
 	};
 	struct tool *tool = of(state);
 	uint64_t before, sent;
@@ -352,7 +350,7 @@ static void mistakes(void **state)
 	tool_assert_complains(tool, "line 1, column 7");
 }
 
-/* Captures here see what goes by socket, and auto takes care of them. */
+/* Captures here see clones and what goes by socket, and auto takes care of them. */
 static void captures_see_it(void **state)
 {
 	struct tool *tool = of(state);
@@ -369,7 +367,7 @@ static void captures_see_it(void **state)
 		fail_msg("%s", error);
 	assert_int_equal(npf_set_buffer(near, 64u << 20), 0);
 	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "-n", "100000"));
-	assert_non_null(strstr(tool->said, "\"path\":\"socket\""));
+	assert_non_null(strstr(tool->said, "\"path\":\"clone\""));
 	tool_counts(tool, 100000);
 	assert_int_equal(npf_get_stats(near, &stats), 0);
 	assert_int_equal(stats.received, 100000);

@@ -146,7 +146,8 @@ static void paths_are_obeyed_or_refused(void **state)
 
 	assert_int_equal(npf_get_send_path(world->instance), NPF_SEND_AUTO);
 	assert_fails(world->instance, npf_set_send_path(world->instance, NPF_SEND_XSK), -ENOTSUP);
-	assert_fails(world->instance, npf_set_send_path(world->instance, (enum npf_send_path)4),
+	assert_fails(world->instance,
+		     npf_set_send_path(world->instance, (enum npf_send_path)NPF_SEND_PATHS),
 		     -EINVAL);
 	assert_int_equal(npf_check_send_path(world->instance, NPF_SEND_XSK, reason), -ENOTSUP);
 	assert_true(strlen(reason) > 10);

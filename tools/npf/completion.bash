@@ -13,7 +13,7 @@ _npf_values()
 	case $1 in
 	-i | --interface) _npf_adapters ;;
 	--hook) echo auto tcx socket tpacket ;;
-	--path) echo auto socket xsk xdp ;;
+	--path) echo auto socket xsk clone xdp ;;
 	-n | --repeat) echo forever ;;
 	--rate) echo 10kpps 100Mbps ;;
 	--stage)

@@ -6,6 +6,7 @@
  *   nic.c           a binding: picks the hook, hardware filter, departure
  *   send.c          transmission: which path frames take, the adapter's counters of them
  *   send_socket.c   ... a packet socket
+ *   send_clone.c    ... copies that the kernel makes of one frame
  *   send_xsk.c      ... AF_XDP
  *   send_xdp.c      ... live frames of an XDP program
  *   send_rule.c     who would miss frames that go a way that captures do not see
@@ -93,6 +94,7 @@ extern const struct npf_linux_hook_ops npf_hook_tcx, npf_hook_socket, npf_hook_t
 
 /* ---- the fast ways to send ------------------------------------------------------------------ */
 
+struct npf_clone_sender;
 struct npf_xdp_sender;
 struct npf_xsk_sender;
 
@@ -108,11 +110,17 @@ struct npf_fast {
 	uint64_t volume;    /* frames without a time so far: is it worth the preparation? */
 
 	/* The rule: see send_rule.c. */
-	int packets;        /* /proc/net/packet of our network namespace, -1 */
-	int netlink;        /* rtnetlink socket in it, -1 */
-	uint64_t namespace; /* its inode */
-	uint64_t ruled;     /* when the rule was last asked, ns; 0 never */
-	int verdict;        /* what it said */
+	int packets;          /* /proc/net/packet of our network namespace, -1 */
+	int netlink;          /* rtnetlink socket in it, -1 */
+	uint64_t namespace;   /* its inode */
+	uint64_t ruled;       /* when the rule was last asked, ns; 0 never */
+	int verdict;          /* what it said */
+	uint64_t queue_ruled; /* the same, of queues */
+	int queue_verdict;
+
+	/* Clones. */
+	struct npf_clone_sender *clone;
+	struct npf_obstacle clone_obstacle;
 
 	/* XDP. */
 	struct npf_xdp_sender *xdp; /* loaded at first need */
@@ -193,6 +201,8 @@ void npf_send_rule_open(struct npf_nic *nic);
 void npf_send_rule_close(struct npf_nic *nic);
 /* 0: nobody would see the difference. -EBUSY, with a sentence when reason is given. */
 int npf_send_rule_ask(struct npf_nic *nic, char *reason);
+/* 0: clones, which no queue holds back and nothing marks as ours, may be sent. -ENOTSUP, likewise. */
+int npf_send_rule_clones(struct npf_nic *nic, char *reason);
 /* Is the calling thread in another network namespace than the one that opened? */
 bool npf_send_rule_elsewhere(const struct npf_nic *nic);
 
@@ -214,6 +224,13 @@ size_t npf_send_xsk_fits(const struct npf_transmission *what);
 int64_t npf_send_by_xsk(struct npf_nic *nic, const struct npf_transmission *what);
 /* Bytes, about. Not beside transmit. */
 uint64_t npf_send_xsk_unsent(struct npf_nic *nic);
+
+/* ---- send_clone.c: the same; other than copies of one frame it sends one at a time ------------ */
+
+int npf_send_clone_prepare(struct npf_nic *nic, char *reason);
+void npf_send_clone_close(struct npf_nic *nic);
+size_t npf_send_clone_fits(const struct npf_transmission *what);
+int64_t npf_send_by_clone(struct npf_nic *nic, const struct npf_transmission *what);
 
 /* ---- nic.c --------------------------------------------------------------------------------- */
 

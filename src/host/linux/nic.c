@@ -105,6 +105,7 @@ static void close_nic(struct npf_nic *nic)
 		nic->ops->close(nic);
 	npf_send_xdp_close(nic);
 	npf_send_xsk_close(nic);
+	npf_send_clone_close(nic);
 	npf_send_rule_close(nic);
 	if (nic->monitor >= 0)
 		close(nic->monitor);

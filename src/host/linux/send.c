@@ -84,12 +84,16 @@ void npf_linux_link_ahead(struct npf_nic *nic, uint64_t time)
 /* The fast ways, fastest first. */
 static const struct way {
 	enum npf_send_path path;
+	bool unseen;    /* goes past captures, tc and queueing discipline */
+	bool repeating; /* pays for copies of one frame only */
 	int (*prepare)(struct npf_nic *nic, char *reason);
 	size_t (*fits)(const struct npf_transmission *what);
 	int64_t (*send)(struct npf_nic *nic, const struct npf_transmission *what);
 } ways[] = {
-	{ NPF_SEND_XDP, npf_send_xdp_prepare, npf_send_xdp_fits, npf_send_by_xdp },
-	{ NPF_SEND_XSK, npf_send_xsk_prepare, npf_send_xsk_fits, npf_send_by_xsk },
+	{ NPF_SEND_XDP, true, false, npf_send_xdp_prepare, npf_send_xdp_fits, npf_send_by_xdp },
+	{ NPF_SEND_CLONE, false, true, npf_send_clone_prepare, npf_send_clone_fits,
+	  npf_send_by_clone },
+	{ NPF_SEND_XSK, true, false, npf_send_xsk_prepare, npf_send_xsk_fits, npf_send_by_xsk },
 };
 #define N_WAYS (sizeof(ways) / sizeof(ways[0]))
 
@@ -117,7 +121,11 @@ int npf_send_obstructed(struct npf_nic *nic, const struct npf_obstacle *obstacle
 
 static const struct way *way_of(enum npf_send_path path)
 {
-	return path == NPF_SEND_XDP ? &ways[0] : &ways[1];
+	const struct way *way = ways;
+
+	while (way->path != path)
+		way++;
+	return way;
 }
 
 static int64_t send_by_socket(struct npf_nic *nic, struct npf_transmission *what)
@@ -141,12 +149,10 @@ static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_tr
 
 static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what)
 {
-	bool prepared = nic->fast.xdp || nic->fast.xsk;
+	bool prepared = nic->fast.xdp || nic->fast.clone || nic->fast.xsk;
 
 	nic->fast.volume += what->n;
-	if (what->n < FAST_LEAST || (!prepared && nic->fast.volume < NPF_SEND_MANY))
-		return false;
-	return what->path == NPF_SEND_FASTEST || !npf_send_rule_ask(nic, NULL);
+	return what->n >= FAST_LEAST && (prepared || nic->fast.volume >= NPF_SEND_MANY);
 }
 
 /* What no fast way takes goes by socket: all of it, or up to where enough frames follow each other
@@ -171,14 +177,19 @@ static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *
 {
 	struct npf_transmission part = *what;
 	int64_t sent = -EOPNOTSUPP;
+	bool unseen;
 
 	if (!is_worth_it(nic, what))
 		return send_by_socket(nic, what);
-	for (size_t i = 0; i < N_WAYS && sent == -EOPNOTSUPP; i++)
-		sent = send_by(nic, &ways[i], what, FAST_LEAST);
+	unseen = what->path == NPF_SEND_FASTEST || !npf_send_rule_ask(nic, NULL);
+	for (size_t i = 0; i < N_WAYS && sent == -EOPNOTSUPP; i++) {
+		if ((unseen || !ways[i].unseen) && (what->repeat || !ways[i].repeating))
+			sent = send_by(nic, &ways[i], what, FAST_LEAST);
+	}
 	if (sent != -EOPNOTSUPP)
 		return sent;
-	part.n = count_slow(what);
+	if (unseen)
+		part.n = count_slow(what);
 	sent = send_by_socket(nic, &part);
 	what->used = part.used;
 	return sent;
@@ -212,12 +223,14 @@ int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 
 int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason)
 {
+	const struct way *way;
 	int err;
 
-	if (path != NPF_SEND_XSK && path != NPF_SEND_XDP)
+	if (path == NPF_SEND_AUTO || path == NPF_SEND_SOCKET || path == NPF_SEND_FASTEST)
 		return 0;
-	err = way_of(path)->prepare(nic, reason);
-	return err ? err : npf_send_rule_ask(nic, reason);
+	way = way_of(path);
+	err = way->prepare(nic, reason);
+	return err || !way->unseen ? err : npf_send_rule_ask(nic, reason);
 }
 
 /* ---- what became of it --------------------------------------------------------------------- */

@@ -3,13 +3,18 @@
  * The loopback rule's question: would anybody notice that frames go past packet sockets, tc programs
  * and the queueing discipline? Who listens is looked up where the kernel tells it; what cannot be
  * looked up counts as somebody.
+ *
+ * And the clones' question: does anything between the adapter and its receiver hold frames back, or
+ * treat clones in another way than frames of a socket?
  */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
+#include <linux/if_link.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +26,9 @@
 
 /* A verdict holds so long: a capture that starts meanwhile misses that much at most. */
 #define VERDICT_NS 10000000u
+
+/* VLANs on VLANs that are followed down to what they are made on. */
+#define MAX_STACKED 4
 
 /* From <linux/bpf.h> of kernel 6.6; older headers lack it. */
 #define TCX_EGRESS 47
@@ -211,6 +219,160 @@ static int ask_qdisc(const struct npf_nic *nic, char *reason)
 	return npf_linux_error(reason, -EBUSY,
 			       "%s has clsact, where tc programs may see its frames",
 			       nic->adapter.name);
+}
+
+/* ---- queues ------------------------------------------------------------------------------------ */
+
+struct link {
+	char kind[NPF_NAME_SIZE], qdisc[NPF_NAME_SIZE];
+	uint32_t lower; /* the link that it hands its frames to */
+	int32_t where;  /* the namespace of that; HERE */
+	bool generic; /* an XDP program sees what it receives, which the stack runs, not the driver */
+};
+#define HERE (-1)
+
+static void copy_name(char name[NPF_NAME_SIZE], const struct nlattr *attr)
+{
+	snprintf(name, NPF_NAME_SIZE, "%.*s", (int)mnl_attr_get_payload_len(attr),
+		 (const char *)mnl_attr_get_payload(attr));
+}
+
+static bool is_generic(uint8_t attached)
+{
+	return attached == XDP_ATTACHED_SKB || attached == XDP_ATTACHED_MULTI;
+}
+
+static int read_link(const struct nlmsghdr *message, void *arg)
+{
+	const struct nlattr *attr, *inner;
+	struct link *link = arg;
+
+	if (message->nlmsg_type != RTM_NEWLINK)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, message, sizeof(struct ifinfomsg)) {
+		switch (mnl_attr_get_type(attr)) {
+		case IFLA_QDISC:
+			copy_name(link->qdisc, attr);
+			break;
+		case IFLA_LINK:
+			link->lower = mnl_attr_get_u32(attr);
+			break;
+		case IFLA_LINK_NETNSID:
+			link->where = (int32_t)mnl_attr_get_u32(attr);
+			break;
+		case IFLA_LINKINFO:
+			mnl_attr_for_each_nested(inner, attr)
+				if (mnl_attr_get_type(inner) == IFLA_INFO_KIND)
+					copy_name(link->kind, inner);
+			break;
+		case IFLA_XDP:
+			mnl_attr_for_each_nested(inner, attr)
+				if (mnl_attr_get_type(inner) == IFLA_XDP_ATTACHED)
+					link->generic = is_generic(mnl_attr_get_u8(inner));
+			break;
+		default:
+			break;
+		}
+	}
+	return MNL_CB_OK;
+}
+
+static int ask_link(const struct npf_nic *nic, uint32_t index, int32_t where, struct link *link)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	uint8_t buffer[8192];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+
+	message->nlmsg_type = RTM_GETLINK;
+	message->nlmsg_flags = NLM_F_REQUEST;
+
+	struct ifinfomsg *ask = mnl_nlmsg_put_extra_header(message, sizeof(*ask));
+
+	ask->ifi_index = (int)index;
+	mnl_attr_put_u32(message, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	if (where != HERE)
+		mnl_attr_put_u32(message, IFLA_TARGET_NETNSID, (uint32_t)where);
+	if (sendto(nic->fast.netlink, message, message->nlmsg_len, 0, (struct sockaddr *)&kernel,
+		   sizeof(kernel)) < 0)
+		return -errno;
+
+	ssize_t n = recv(nic->fast.netlink, buffer, sizeof(buffer), MSG_DONTWAIT);
+
+	*link = (struct link){ .where = HERE };
+	if (n < 0)
+		return -errno;
+	return mnl_cb_run(buffer, (size_t)n, 0, 0, read_link, link) < 0 ? -errno : 0;
+}
+
+static int refuse_link(const struct npf_nic *nic, char *reason, int err)
+{
+	return npf_linux_error(reason, -ENOTSUP, "asking for what is below %s failed: %s",
+			       nic->adapter.name, strerror(-err));
+}
+
+/* What the stack takes for redirected no such program of the receiver sees. */
+static int ask_receiver(const struct npf_nic *nic, const struct link *receiver, char *reason)
+{
+	if (!receiver->generic)
+		return 0;
+	return npf_linux_error(reason, -ENOTSUP,
+			       "an XDP program in generic mode, which would not see clones, is "
+			       "where %s hands its frames to",
+			       nic->adapter.name);
+}
+
+/* Does it hand what it is given to a receiver at once, and say when it did not? Of kinds that do not
+ * queue by themselves, as long as nobody gave them a queueing discipline. */
+static int ask_queue(const struct npf_nic *nic, char *reason)
+{
+	uint32_t index = nic->adapter.index;
+	struct link link, peer;
+	int err;
+
+	for (int depth = 0; depth < MAX_STACKED; depth++, index = link.lower) {
+		err = ask_link(nic, index, HERE, &link);
+		if (err)
+			return refuse_link(nic, reason, err);
+		if (strcmp(link.qdisc, "noqueue") != 0)
+			return npf_linux_error(reason, -ENOTSUP,
+					       "clones would overrun the queue (%s) that frames of %s "
+					       "wait in",
+					       link.qdisc, nic->adapter.name);
+		if (nic->adapter.hatype == ARPHRD_LOOPBACK)
+			return ask_receiver(nic, &link, reason);
+		if (!strcmp(link.kind, "dummy"))
+			return 0;
+		if (!strcmp(link.kind, "veth")) {
+			err = ask_link(nic, link.lower, link.where, &peer);
+			return err ? refuse_link(nic, reason, err)
+				   : ask_receiver(nic, &peer, reason);
+		}
+		if (strcmp(link.kind, "vlan") != 0 || link.where != HERE)
+			break;
+	}
+	return npf_linux_error(reason, -ENOTSUP,
+			       "clones are for loopback, veth, dummy, and VLANs on these, which have "
+			       "no queue to overrun");
+}
+
+int npf_send_rule_clones(struct npf_nic *nic, char *reason)
+{
+	struct npf_host *host = &nic->host->base;
+	uint64_t now = host->system->now(host);
+
+	if (__atomic_load_n(&nic->hiding, __ATOMIC_RELAXED) && nic->ops->hook != NPF_HOOK_NONE)
+		return npf_linux_error(reason, -ENOTSUP,
+				       "own sends are hidden from this instance, which cannot tell "
+				       "clones from others");
+	if (npf_send_rule_elsewhere(nic))
+		return npf_linux_error(
+			reason, -ENOTSUP,
+			"this thread is in another network namespace than the adapter");
+	if (reason || !nic->fast.queue_ruled || now - nic->fast.queue_ruled >= VERDICT_NS) {
+		nic->fast.queue_verdict = ask_queue(nic, reason);
+		nic->fast.queue_ruled = now;
+	}
+	return nic->fast.queue_verdict;
 }
 
 /* ---- the rule ------------------------------------------------------------------------------- */

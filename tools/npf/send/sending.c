@@ -38,7 +38,8 @@ int npf_sending_option(struct npf_sending_options *options, const struct npf_com
 	case NPF_SENDING_PATH:
 		if (npf_parse_send_path(optarg, &options->path))
 			return EXIT_OK;
-		return npf_tool_usage(command, "--path '%s': not auto, socket, xsk or xdp", optarg);
+		return npf_tool_usage(command, "--path '%s': not auto, socket, xsk, clone or xdp",
+				      optarg);
 	case NPF_SENDING_NO_LOOPBACK:
 		options->no_loopback = true;
 		return EXIT_OK;

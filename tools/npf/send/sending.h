@@ -56,9 +56,10 @@ enum { NPF_SENDING_PATH = 512, NPF_SENDING_NO_LOOPBACK, NPF_SENDING_LATE, NPF_SE
 #define NPF_SENDING_HELP                                                                             \
 	"how they leave:\n"                                                                          \
 	"      --path PATH        auto (default), or what the adapter must be able to do: socket,\n" \
-	"                         xsk (AF_XDP) or xdp (live frames, fastest). Captures on this\n"    \
-	"                         adapter see packets of the socket path only, so auto takes the\n"  \
-	"                         others while nobody captures, and never for timed packets\n"       \
+	"                         xsk (AF_XDP), clone (copies of one packet) or xdp (live frames,\n" \
+	"                         fastest). Captures on this adapter see packets of socket and\n"    \
+	"                         clone only, so auto takes the others while nobody captures, and\n" \
+	"                         for timed packets always socket\n"                                 \
 	"      --no-loopback      captures on this adapter need not see the packets: take the\n"     \
 	"                         fastest path whoever captures\n"                                   \
 	"      --late TIME        from when a timed packet counts as late (default 100us)\n"         \

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Copies of one frame by few system calls, seen by every capture: bpf/clone.bpf.c makes them in the
+ * kernel and sends them the way that packet sockets do, twice as fast.
+ *
+ * But not on a packet socket's account: nobody waits for room in a queue, and a queueing discipline
+ * that is full may drop an earlier copy than the one it tells of. So this is for adapters that hand
+ * on at once (npf_send_rule_queue), and tell what they did not take.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <net/if_arp.h>
+#include <stdlib.h>
+
+#include "host/linux/bpf/clone_state.h"
+#include "host/linux/ebpf.h"
+#include "clone.skel.h"
+
+#define LONGEST  3072u /* bytes: the packet, its room and its book-keeping fit into a page */
+#define CALL     2048u /* copies of one system call: about a millisecond */
+#define TAG_SIZE 4
+
+struct npf_clone_sender {
+	struct clone_bpf *skel;
+};
+
+/* ---- loading -------------------------------------------------------------------------------- */
+
+static int give_up(struct npf_nic *nic, int err, const char *why)
+{
+	return npf_send_obstacle(nic, &nic->fast.clone_obstacle, false, err, why);
+}
+
+static int put_off(struct npf_nic *nic, int err, const char *why)
+{
+	return npf_send_obstacle(nic, &nic->fast.clone_obstacle, true, err, why);
+}
+
+static void destroy(struct npf_clone_sender *clone)
+{
+	if (!clone)
+		return;
+	clone_bpf__destroy(clone->skel);
+	free(clone);
+}
+
+static int load(struct npf_nic *nic, struct npf_clone_sender *clone)
+{
+	libbpf_print_fn_t printer = npf_linux_hush();
+	int err;
+
+	clone->skel = clone_bpf__open_and_load();
+	err = clone->skel ? 0 : -errno;
+	npf_linux_unhush(printer);
+	if (err == -EPERM || err == -EACCES)
+		return give_up(nic, -EPERM, "clones need CAP_BPF and CAP_NET_ADMIN (run as root)");
+	if (err == -ENOMEM)
+		return put_off(nic, -ENOTSUP, "the kernel has no memory for the program");
+	if (err)
+		return give_up(nic, -ENOTSUP,
+			       "the kernel (5.12 and later do) cannot load the program");
+	clone->skel->data_state->state.index = nic->adapter.index;
+	return 0;
+}
+
+static int prepare(struct npf_nic *nic)
+{
+	struct npf_clone_sender *clone;
+	int err;
+
+	if (nic->adapter.hatype != ARPHRD_ETHER && nic->adapter.hatype != ARPHRD_LOOPBACK)
+		return give_up(nic, -ENOTSUP, "clones are for Ethernet adapters");
+	clone = calloc(1, sizeof(*clone));
+	if (!clone)
+		return put_off(nic, -ENOTSUP, "out of memory");
+	err = load(nic, clone);
+	if (err) {
+		destroy(clone);
+		return err;
+	}
+	nic->fast.clone = clone;
+	return 0;
+}
+
+int npf_send_clone_prepare(struct npf_nic *nic, char *reason)
+{
+	int err = npf_send_obstructed(nic, &nic->fast.clone_obstacle, reason);
+
+	if (err)
+		return err;
+	if (!nic->fast.clone && (err = prepare(nic)))
+		return npf_linux_error(reason, err, "%s", nic->fast.clone_obstacle.reason);
+	return npf_send_rule_clones(nic, reason);
+}
+
+void npf_send_clone_close(struct npf_nic *nic)
+{
+	destroy(nic->fast.clone);
+	nic->fast.clone = NULL;
+}
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+static uint16_t type_of(const struct npf_send_frame *frame)
+{
+	const uint8_t *type = (const uint8_t *)frame->data + 2 * ETH_ALEN;
+
+	return (uint16_t)(type[0] << 8 | type[1]);
+}
+
+/* The header that its type says must be there, or the kernel does not take it for a packet. */
+static size_t shortest(uint16_t type)
+{
+	return type == ETH_P_IP     ? ETH_HLEN + sizeof(struct iphdr)
+	       : type == ETH_P_IPV6 ? ETH_HLEN + sizeof(struct ipv6hdr)
+				    : ETH_HLEN + 1;
+}
+
+/* A frame with a length instead of a type the kernel calls by another protocol than a socket's. */
+static bool fits(const struct npf_send_frame *frame)
+{
+	return frame->size > ETH_HLEN && frame->size <= LONGEST &&
+	       type_of(frame) >= ETH_P_802_3_MIN && frame->size >= shortest(type_of(frame));
+}
+
+size_t npf_send_clone_fits(const struct npf_transmission *what)
+{
+	size_t n = 0;
+
+	if (what->repeat)
+		return fits(what->frames) ? what->n : 0;
+	while (n < what->n && fits(&what->frames[n]))
+		n++;
+	return n;
+}
+
+/* How many of n copies went; *err: what the call, or else the program, met. */
+static size_t run(struct npf_clone_sender *clone, const struct npf_send_frame *frame, size_t n,
+		  int *err)
+{
+	struct npf_clone_state *state = &clone->skel->data_state->state;
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+
+	state->tag = type_of(frame) == ETH_P_8021Q ? -TAG_SIZE : 0;
+	state->left = n;
+	state->error = 0;
+	options.data_in = frame->data;
+	options.data_size_in = (uint32_t)frame->size;
+	options.repeat = (int)((n + NPF_CLONE_RUN - 1) / NPF_CLONE_RUN);
+	*err = bpf_prog_test_run_opts(bpf_program__fd(clone->skel->progs.npf_clone), &options);
+	if (state->error)
+		*err = state->error;
+	return n - state->left;
+}
+
+/* Nothing went. */
+static int judge(struct npf_nic *nic, int err)
+{
+	int link;
+
+	if (err == -EINTR)
+		return -EAGAIN;
+	if (err == -EMSGSIZE)
+		return err;
+	/* An adapter that went, or went down, meanwhile has many words for that. */
+	nic->fast.link_seen = 0;
+	link = npf_linux_link_up(nic);
+	if (link)
+		return link;
+	if (err > 0 || err == -ENOMEM || err == -ENETDOWN)
+		return -ENOBUFS;
+	return put_off(nic, -EOPNOTSUPP, "the kernel did not send a clone");
+}
+
+int64_t npf_send_by_clone(struct npf_nic *nic, const struct npf_transmission *what)
+{
+	struct npf_host *host = &nic->host->base;
+	uint64_t began = host->system->now(host);
+	size_t sent = 0;
+	int err = 0;
+
+	while (sent < what->n && !err && host->system->now(host) - began < NPF_SLICE_NS) {
+		size_t left = what->repeat ? what->n - sent : 1;
+
+		sent += run(nic->fast.clone, &what->frames[what->repeat ? 0 : sent],
+			    left < CALL ? left : CALL, &err);
+	}
+	return sent ? (int64_t)sent : judge(nic, err);
+}

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Copies that the kernel makes: nobody can tell them from frames of a packet socket, at either end,
+ * and they are not sent where something could hold them back or lose them without a word.
+ */
+#include "netns/sending.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+/* More than goes in one run of the program, and no multiple of that. */
+#define COPIES 1001u
+
+static bool can_clone(struct npf_instance *instance)
+{
+	char reason[NPF_ERROR_SIZE] = "";
+	int err = npf_check_send_path(instance, NPF_SEND_CLONE, reason);
+
+	if (err)
+		printf("no clones: %s\n", reason);
+	return !err;
+}
+
+static void expect_refused(struct npf_instance *instance, const char *word)
+{
+	char reason[NPF_ERROR_SIZE] = "";
+
+	assert_int_equal(npf_check_send_path(instance, NPF_SEND_CLONE, reason), -ENOTSUP);
+	if (!strstr(reason, word))
+		fail_msg("'%s', not '%s'", reason, word);
+}
+
+/* ---- what others see ------------------------------------------------------------------------- */
+
+/* What a packet socket is told of a frame. */
+struct sight {
+	ssize_t size;
+	uint16_t protocol, tag, tag_status;
+	uint8_t kind; /* PACKET_* */
+	int checksum_ready;
+	uint8_t bytes[2048];
+};
+
+static int listen_on(struct bench *bench, enum net_side side, const char *name)
+{
+	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+	int fd, on = 1, room = 64 << 20;
+
+	net_enter(&bench->net, side);
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	address.sll_ifindex = name ? (int)if_nametoindex(name) : 0;
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof(on)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	net_enter(&bench->net, NET_HERE);
+	return fd;
+}
+
+static bool look(int fd, struct sight *sight)
+{
+	union {
+		struct cmsghdr header;
+		uint8_t bytes[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+	} control;
+	struct sockaddr_ll from = { 0 };
+	struct iovec piece = { sight->bytes, sizeof(sight->bytes) };
+	struct msghdr message = { .msg_name = &from,
+				  .msg_namelen = sizeof(from),
+				  .msg_iov = &piece,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	struct tpacket_auxdata data;
+
+	memset(sight, 0, sizeof(*sight));
+	sight->size = recvmsg(fd, &message, MSG_DONTWAIT);
+	if (sight->size < 0)
+		return false;
+	assert_non_null(CMSG_FIRSTHDR(&message));
+	memcpy(&data, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(data));
+	sight->protocol = from.sll_protocol;
+	sight->kind = from.sll_pkttype;
+	sight->tag = data.tp_vlan_tci;
+	sight->tag_status = data.tp_status & (TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID);
+	sight->checksum_ready = (data.tp_status & TP_STATUS_CSUMNOTREADY) != 0;
+	return true;
+}
+
+static void expect_sights(int fd, const struct sight *wanted, uint64_t n)
+{
+	struct sight got;
+
+	for (uint64_t i = 0; i < n; i++) {
+		assert_true(look(fd, &got));
+		assert_memory_equal(&got, wanted, sizeof(got));
+	}
+	assert_false(look(fd, &got));
+}
+
+static const struct {
+	const char *what;
+	uint8_t to[6];
+	uint16_t type;
+	uint32_t size;
+	uint16_t inner; /* type behind a tag */
+} kinds[] = {
+	{ "of no protocol", { 2, 0, 0, 0, 0, 9 }, NET_ETHERTYPE, 60, 0 },
+	{ "to the receiver", { 2, 0, 0, 0, 0, 0x0b }, NET_ETHERTYPE, 61, 0 },
+	{ "to all", { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, ETH_P_IP, 200, 0 },
+	{ "to some", { 1, 0, 0x5e, 0, 0, 1 }, ETH_P_IPV6, 1514, 0 },
+	{ "to nobody", { 0 }, ETH_P_ARP, 42, 0 },
+	{ "of the lowest type", { 2, 0, 0, 0, 0, 9 }, 0x0600, 60, 0 },
+	{ "with a tag", { 2, 0, 0, 0, 0, 9 }, ETH_P_8021Q, 64, ETH_P_IP },
+	{ "with a tag, longest", { 2, 0, 0, 0, 0, 9 }, ETH_P_8021Q, 1518, ETH_P_IP },
+	{ "shortest", { 2, 0, 0, 0, 0, 9 }, NET_ETHERTYPE, 15, 0 },
+	{ "shortest IPv4", { 2, 0, 0, 0, 0, 9 }, ETH_P_IP, 34, 0 },
+	{ "shortest IPv6", { 2, 0, 0, 0, 0, 9 }, ETH_P_IPV6, 54, 0 },
+};
+
+static void make_kind(size_t k, uint8_t *frame)
+{
+	for (uint32_t i = 0; i < kinds[k].size; i++)
+		frame[i] = (uint8_t)(i * 7);
+	memcpy(frame, kinds[k].to, 6);
+	frame[6] = 2;
+	frame[12] = (uint8_t)(kinds[k].type >> 8);
+	frame[13] = (uint8_t)kinds[k].type;
+	if (kinds[k].inner) {
+		frame[14] = 0;
+		frame[15] = 7;
+		frame[16] = (uint8_t)(kinds[k].inner >> 8);
+		frame[17] = (uint8_t)kinds[k].inner;
+	}
+	frame[kinds[k].inner ? 18 : 14] = 0x45; /* IPv4's first byte, if it is that */
+}
+
+static void compare(struct npf_instance *sender, const int fds[2], size_t k)
+{
+	struct sight wanted[2];
+	uint8_t frame[1600];
+	const uint32_t size = kinds[k].size;
+
+	make_kind(k, frame);
+	assert_int_equal(npf_set_send_path(sender, NPF_SEND_SOCKET), 0);
+	assert_int_equal(npf_set_write_repeat(sender, 1), 0);
+	assert_int_equal(npf_write(sender, frame, size), size);
+	for (int i = 0; i < 2; i++) {
+		assert_true(look(fds[i], &wanted[i]));
+		expect_sights(fds[i], &wanted[i], 0);
+	}
+	assert_int_equal(wanted[0].kind, PACKET_OUTGOING);
+
+	assert_int_equal(npf_reset_send_stats(sender), 0);
+	assert_int_equal(npf_set_send_path(sender, NPF_SEND_CLONE), 0);
+	assert_int_equal(npf_set_write_repeat(sender, COPIES), 0);
+	if (npf_write(sender, frame, size) != size)
+		fail_msg("%s: %s", kinds[k].what, npf_error(sender));
+	assert_int_equal(stats_of(sender).by_path[NPF_SEND_CLONE], COPIES);
+	assert_int_equal(stats_of(sender).confirmed, COPIES);
+	for (int i = 0; i < 2; i++)
+		expect_sights(fds[i], &wanted[i], COPIES);
+}
+
+static void a_clone_looks_like_a_frame_of_a_socket(void **state)
+{
+	struct bench *bench = *state;
+	const int fds[2] = { listen_on(bench, NET_HERE, "va"), listen_on(bench, NET_THERE, "vb") };
+
+	for (size_t k = 0; k < N_OF(kinds) && can_clone(bench->near); k++)
+		compare(bench->near, fds, k);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* One socket sees a frame go and, once the kernel has received it, come. */
+static void a_clone_on_loopback_looks_like_a_frame_of_a_socket(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *lo = open_on(bench, NET_HERE, "lo", NPF_OPEN_SEND_ONLY);
+	int fd = listen_on(bench, NET_HERE, "lo");
+	struct sight wanted[2], got;
+	uint8_t frame[1600];
+
+	for (size_t k = 0; k < N_OF(kinds) && can_clone(lo); k++) {
+		uint64_t seen[2] = { 0 };
+
+		make_kind(k, frame);
+		assert_int_equal(npf_set_send_path(lo, NPF_SEND_SOCKET), 0);
+		assert_int_equal(npf_set_write_repeat(lo, 1), 0);
+		assert_int_equal(npf_write(lo, frame, kinds[k].size), kinds[k].size);
+		assert_true(look(fd, &wanted[0]));
+		assert_true(look(fd, &wanted[1]));
+		expect_sights(fd, &wanted[0], 0);
+		assert_int_equal(npf_set_send_path(lo, NPF_SEND_CLONE), 0);
+		assert_int_equal(npf_set_write_repeat(lo, COPIES), 0);
+		assert_int_equal(npf_write(lo, frame, kinds[k].size), kinds[k].size);
+		while (look(fd, &got)) {
+			bool came = got.kind != PACKET_OUTGOING;
+
+			assert_memory_equal(&got, &wanted[came], sizeof(got));
+			seen[came]++;
+		}
+		assert_int_equal(seen[0], COPIES);
+		assert_int_equal(seen[1], COPIES);
+	}
+	close(fd);
+	npf_close(lo);
+}
+
+static bool is_this_frame(const struct npf_packet *packet)
+{
+	return packet->caplen == 100 && is_the_same(packet, 0);
+}
+
+/* Ours, by each hook: bytes and times, in order. */
+static void captures_beside_the_sender_get_them(void **state)
+{
+	static const enum npf_hook hooks[] = { NPF_HOOK_TCX, NPF_HOOK_SOCKET, NPF_HOOK_TPACKET };
+	struct bench *bench = *state;
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	for (size_t i = 0; i < N_OF(hooks) && take_path(bench->near, NPF_SEND_CLONE); i++) {
+		struct npf_open_options options = { .size = sizeof(options), .hook = hooks[i] };
+		struct npf_instance *beside;
+		struct npf_packet packet;
+		uint64_t got = 0, last = 0;
+
+		if (npf_open(bench->drivers[NET_HERE], "va", &options, &beside, NULL))
+			continue;
+		assert_int_equal(npf_set_buffer(beside, 16 << 20), 0);
+		assert_int_equal(npf_set_timeout(beside, 50), 0);
+		assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
+		assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+		while (npf_batch_begin(beside) > 0) {
+			for (; npf_batch_next(beside, &packet); got++) {
+				assert_true(is_this_frame(&packet));
+				assert_true(packet.time >= last);
+				last = packet.time;
+			}
+			npf_batch_end(beside);
+		}
+		assert_int_equal(got, COPIES);
+		npf_close(beside);
+	}
+}
+
+/* ---- where it is not for --------------------------------------------------------------------- */
+
+static void frames_that_do_not_fit_are_refused(void **state)
+{
+	static const struct {
+		size_t size;
+		int result;
+	} cases[] = { { 14, -EMSGSIZE }, { 15, 0 }, { 3072, 0 }, { 3073, -EMSGSIZE } };
+	struct bench *bench = *state;
+	uint8_t frame[4000] = { 0 };
+
+	net_run(&bench->net, NET_HERE, "ip link set va mtu 9000");
+	net_run(&bench->net, NET_THERE, "ip link set vb mtu 9000");
+	make_frame(1, frame, 100);
+	if (!take_path(bench->near, NPF_SEND_CLONE))
+		return;
+	assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
+	for (size_t i = 0; i < N_OF(cases); i++) {
+		assert_int_equal(npf_reset_send_stats(bench->near), 0);
+		assert_int_equal(npf_write(bench->near, frame, cases[i].size),
+				 cases[i].result ? cases[i].result : (int64_t)cases[i].size);
+		assert_int_equal(stats_of(bench->near).confirmed, cases[i].result ? 0 : COPIES);
+	}
+	/* With a length instead of a type: the kernel tells captures another protocol of what it received
+	 * than of what a socket sent. */
+	frame[12] = 0;
+	frame[13] = 46;
+	assert_int_equal(npf_write(bench->near, frame, 60), -EMSGSIZE);
+	/* Unless it was forced, another way is taken. */
+	assert_int_equal(npf_set_send_path(bench->near, NPF_SEND_AUTO), 0);
+	assert_int_equal(npf_write(bench->near, frame, 3073), 3073);
+}
+
+/* The MTU is lowered behind our back: the packet socket's answer. */
+static void a_frame_that_became_too_long_is_refused(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t frame[1514] = { 0 };
+
+	make_frame(1, frame, sizeof(frame));
+	if (!take_path(bench->near, NPF_SEND_CLONE))
+		return;
+	net_run(&bench->net, NET_HERE, "ip link set va mtu 1000");
+	assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -EMSGSIZE);
+	assert_int_equal(stats_of(bench->near).handed, 0);
+	assert_int_equal(stats_of(bench->near).failed_by[NPF_SEND_FAILED_REFUSED], COPIES);
+}
+
+static void expect_socket(struct npf_instance *instance, uint32_t n)
+{
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_send_path(instance, NPF_SEND_AUTO), 0);
+	assert_int_equal(npf_set_write_repeat(instance, n), 0);
+	assert_int_equal(npf_write(instance, frame, sizeof(frame)), sizeof(frame));
+	assert_int_equal(npf_get_send_path(instance), NPF_SEND_SOCKET);
+	assert_int_equal(stats_of(instance).by_path[NPF_SEND_CLONE], 0);
+}
+
+/* A queueing discipline of the adapter, or below it, may hold frames and drop them. Somebody listens
+ * everywhere, so that no other fast way is open. */
+static void nothing_that_queues_is_overrun(void **state)
+{
+	struct bench *bench = *state;
+	int listener = listen_on(bench, NET_HERE, NULL);
+	struct npf_instance *vlan;
+	bool able = can_clone(bench->near);
+
+	if (able && net_try(&bench->net, NET_HERE, "tc qdisc add dev va root pfifo limit 100000")) {
+		expect_refused(bench->near, "queue (pfifo)");
+		expect_socket(bench->near, 20000);
+	}
+	if (able && net_try(&bench->net, NET_HERE, "ip link add va.7 link va type vlan id 7")) {
+		net_run(&bench->net, NET_HERE, "ip link set va.7 up");
+		vlan = open_on(bench, NET_HERE, "va.7", NPF_OPEN_SEND_ONLY);
+		expect_refused(vlan, "queue (pfifo)");
+		expect_socket(vlan, 20000);
+		net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
+		assert_true(can_clone(vlan));
+		npf_close(vlan);
+	}
+	close(listener);
+}
+
+static void other_kinds_of_adapters_are_left_alone(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *other;
+	bool able = can_clone(bench->near);
+
+	if (able && net_try(&bench->net, NET_HERE, "ip link add br0 type bridge")) {
+		net_run(&bench->net, NET_HERE, "ip link set br0 up");
+		other = open_on(bench, NET_HERE, "br0", NPF_OPEN_SEND_ONLY);
+		expect_refused(other, "clones are for loopback, veth");
+		npf_close(other);
+	}
+	if (able && net_has_tun()) {
+		int tap = net_tun(&bench->net, NET_HERE, "t0", IFF_TAP | IFF_NO_PI);
+		int tun = net_tun(&bench->net, NET_HERE, "t1", IFF_TUN | IFF_NO_PI);
+
+		other = open_on(bench, NET_HERE, "t0", NPF_OPEN_SEND_ONLY);
+		expect_refused(other, "queue (");
+		npf_close(other);
+		other = open_on(bench, NET_HERE, "t1", NPF_OPEN_SEND_ONLY);
+		expect_refused(other, "Ethernet");
+		npf_close(other);
+		close(tap);
+		close(tun);
+	}
+	if (able && net_try(&bench->net, NET_HERE, "ip link add d0 type dummy")) {
+		uint8_t frame[100];
+
+		net_run(&bench->net, NET_HERE, "ip link set d0 up");
+		other = open_on(bench, NET_HERE, "d0", NPF_OPEN_SEND_ONLY);
+		make_frame(1, frame, sizeof(frame));
+		assert_true(take_path(other, NPF_SEND_CLONE));
+		assert_int_equal(npf_set_write_repeat(other, COPIES), 0);
+		assert_int_equal(npf_write(other, frame, sizeof(frame)), sizeof(frame));
+		assert_int_equal(stats_of(other).confirmed, COPIES);
+		npf_close(other);
+	}
+}
+
+/* A program that lets everything pass, until the descriptor is closed. */
+static int attach_xdp(struct bench *bench, enum net_side side, const char *name, uint32_t mode)
+{
+	const struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = mode);
+	int program = bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "Dual BSD/GPL", code, N_OF(code),
+				    NULL);
+	int link;
+
+	assert_true(program >= 0);
+	net_enter(&bench->net, side);
+	link = bpf_link_create(program, (int)if_nametoindex(name), BPF_XDP, &options);
+	net_enter(&bench->net, NET_HERE);
+	assert_true(link >= 0);
+	close(program);
+	return link;
+}
+
+/* The kernel runs programs in generic mode for no packet that was redirected, as a clone is. */
+static void no_receiver_is_bypassed(void **state)
+{
+	static const char *const names[] = { "lo", "vb" };
+	struct bench *bench = *state;
+	int listener = listen_on(bench, NET_HERE, NULL);
+	int program;
+
+	for (size_t i = 0; i < N_OF(names); i++) {
+		struct npf_instance *sender = open_on(bench, NET_HERE, i ? "va" : "lo",
+						      NPF_OPEN_SEND_ONLY);
+
+		if (can_clone(sender)) {
+			program = attach_xdp(bench, i ? NET_THERE : NET_HERE, names[i],
+					     XDP_FLAGS_SKB_MODE);
+			expect_refused(sender, "generic mode");
+			expect_socket(sender, 20000);
+			close(program);
+			assert_true(can_clone(sender));
+		}
+		npf_close(sender);
+	}
+	expect_frames(bench, 20000, is_the_same);
+	close(listener);
+}
+
+static void a_receiver_with_xdp_gets_everything(void **state)
+{
+	struct bench *bench = *state;
+	int program = attach_xdp(bench, NET_THERE, "vb", XDP_FLAGS_DRV_MODE);
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	if (take_path(bench->near, NPF_SEND_CLONE)) {
+		assert_int_equal(npf_set_write_repeat(bench->near, 20000), 0);
+		assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+		expect_frames(bench, 20000, is_the_same);
+		expect_counted(bench, 0, 20000);
+	}
+	close(program);
+}
+
+/* The interface's number means another one there. */
+static void a_thread_that_went_elsewhere_sends_nothing_there(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t before = net_counters(&bench->net, NET_THERE, "vb").tx_packets;
+	uint8_t frame[100];
+	int64_t result;
+
+	make_frame(1, frame, sizeof(frame));
+	if (!take_path(bench->near, NPF_SEND_CLONE))
+		return;
+	assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
+	net_enter(&bench->net, NET_THERE);
+	result = npf_write(bench->near, frame, sizeof(frame));
+	net_enter(&bench->net, NET_HERE);
+	assert_int_equal(result, -ENOTSUP);
+	assert_int_equal(stats_of(bench->near).handed, 0);
+	assert_int_equal(net_counters(&bench->net, NET_THERE, "vb").tx_packets, before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SEND_TEST(a_clone_looks_like_a_frame_of_a_socket),
+		SEND_TEST(a_clone_on_loopback_looks_like_a_frame_of_a_socket),
+		SEND_TEST(captures_beside_the_sender_get_them),
+		SEND_TEST(frames_that_do_not_fit_are_refused),
+		SEND_TEST(a_frame_that_became_too_long_is_refused),
+		SEND_TEST(nothing_that_queues_is_overrun),
+		SEND_TEST(other_kinds_of_adapters_are_left_alone),
+		SEND_TEST(no_receiver_is_bypassed),
+		SEND_TEST(a_receiver_with_xdp_gets_everything),
+		SEND_TEST(a_thread_that_went_elsewhere_sends_nothing_there),
+	};
+
+	net_require();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
