@@ -41,7 +41,7 @@ says() {
 
 # WORD...: npf in the background, $pid; what it says goes to bg.out and bg.err.
 start() {
-	: >bg.err
+	: >bg.out >bg.err
 	"$npf" "$@" >bg.out 2>bg.err </dev/null &
 	pid=$!
 }
@@ -112,7 +112,7 @@ says bg.err "ended: who read the output has gone"
 
 # A file that may not grow: what does not fit is told, to the packet.
 for words in "capture -i vb -Q in -w" "dump -i vb -Q in -w"; do
-	: >bg.err
+	: >bg.out >bg.err
 	# shellcheck disable=SC2086
 	(ulimit -f 4 && exec "$npf" $words limited.pcap) >/dev/null 2>bg.err &
 	pid=$!
@@ -139,5 +139,54 @@ for words in "capture -i vc" "stat -i vc --interval 10" "dump -i vc -w gone.pcap
 	ended 7
 	says bg.err "vc has gone"
 done
+
+# NAME: somebody captures or counts there.
+watched() {
+	ip -d link show "$1" | grep -q 'promiscuity [1-9]'
+}
+
+# ---- nothing comes, and why ------------------------------------------------------------------------
+
+for words in "capture -i va" "stat -i va" "dump -i va -w down.pcap"; do
+	ip link set va down
+	# shellcheck disable=SC2086
+	start $words
+	wait_for "$words: a hint" grep -q 'va is down' bg.err
+	says bg.err "npf: va is down: nothing comes until it is up (ip link set va up)"
+	kill -INT $pid
+	ended 0
+	ip link set va up
+	ip link set vb down
+	# shellcheck disable=SC2086
+	start $words
+	wait_for "$words: a hint" grep -q 'no carrier' bg.err
+	kill -INT $pid
+	ended 0
+	ip link set vb up
+done
+start capture -i va
+wait_for "a capture" grep -q listening bg.err
+kill -INT $pid
+ended 0
+! grep -q 'nothing comes' bg.err || complain "a hint without a need: $(cat bg.err)"
+ip link set lo down
+start capture -i lo -q
+wait_for "a capture" watched lo
+kill -INT $pid
+ended 0
+! grep -q 'nothing comes' bg.err || complain "a hint in spite of -q: $(cat bg.err)"
+
+# ---- stat, ended in its first interval --------------------------------------------------------------
+
+start stat -i vb --interval 1h --json all= ip=ip
+wait_for stat watched vb
+kill -INT $pid
+ended 0
+grep -q '"total_packets":[0-9]' bg.out || complain "stat --json: $(cat bg.out)"
+start stat -i vb --interval 1h all= ip=ip
+wait_for stat watched vb
+kill -INT $pid
+ended 0
+[ "$(grep -c '^[0-9:]* \(all\|ip\) ' bg.out)" -eq 2 ] || complain "stat: $(cat bg.out)"
 
 exit $status

@@ -62,6 +62,23 @@ expect 9 "some.bz2: packed by bzip2; unpack it first" capture -r some.bz2
 expect 9 "empty: the file is empty" capture -r empty
 expect 2 "filter 'tcp prt 80'" capture -r two.gz tcp prt 80
 
+# What was read and taken is told, whatever is shown.
+expect 0 "2 packets accepted" capture -r two.pcap -q
+expect 0 "2 packets read" capture -r two.pcap -q
+[ ! -s out ] || complain "capture -q: $(cat out)"
+expect 0 "1 packet accepted" capture -r two.pcap -q udp dst port 2
+expect 0 "2 packets read" capture -r two.pcap -q udp dst port 2
+echo 2 >ports
+expect 0 "1 packet accepted" capture -r two.pcap -w some.pcap --ports dst:ports
+expect 0 "2 packets read" capture -r two.pcap -q --ports dst:ports
+head -c 82 two.pcap >one.pcap
+expect 0 "1 of 1 packet kept" filter one.pcap other.pcap
+{ cat one.pcap && printf x; } >more.pcap
+expect 8 "after packet 1: 1 byte is left over" filter --count more.pcap
+"$npf" repair --check more.pcap >out
+grep -q '  1 packet, whole' out || complain "repair: $(cat out)"
+grep -q '  then 1 byte ' out || complain "repair: $(cat out)"
+
 # ---- filter ----------------------------------------------------------------------------------
 
 expect 9 "text: this is text, neither pcap nor pcapng" filter --count text
@@ -177,7 +194,6 @@ expect 8 "cut.gz: the packed data is cut short" "${send[@]}" cut.gz
 for file in two.pcap two.gz two.zst; do
 	expect 4 "its first packet is the frame; npf replay sends all" "${send[@]}" $file
 done
-head -c 82 two.pcap >one.pcap
 expect 4 npf-no-such "${send[@]}" one.pcap
 ! grep -q replay err || complain "a file of one packet: $(cat err)"
 for file in text text.gz some.bz2 two.pcap; do

@@ -108,6 +108,8 @@ int npf_session_open(struct npf_session *session, const char *name, enum npf_hoo
 int npf_session_open_sender(struct npf_session *session, const char *name);
 /* See all traffic of the segment, or what the host itself sees. */
 int npf_session_promiscuous(struct npf_session *session, bool promiscuous);
+/* Say so where nothing can come because the adapter is down or has no carrier. */
+void npf_session_tell_down(const struct npf_session *session);
 /* "npf COMMAND: WHAT: what the driver says" and the exit code for err. */
 int npf_session_fail(struct npf_session *session, int err, const char *what);
 void npf_session_end(struct npf_session *session);

@@ -215,7 +215,8 @@ static uint32_t list_machine(FILE *out, const struct npf_program *program, uint3
 	else
 		fprintf(out, "not possible: %s\n", error);
 	if (size > code_size)
-		fprintf(out, "and %u bytes of tables\n", (uint32_t)size - code_size);
+		fprintf(out, "and %u byte%s of tables\n", (uint32_t)size - code_size,
+			npf_plural((uint32_t)size - code_size));
 	free(code);
 	npf_host_linux_free(host);
 	return n;
@@ -271,12 +272,12 @@ static void show_stage(struct work *work, enum stage stage, char *text, uint32_t
 {
 	const struct npf_terminal *terminal = &work->terminal;
 
-	printf("%s%s: %s, %u %s%s\n%s\n", npf_colour(terminal, NPF_BOLD), stages[stage].name,
+	printf("%s%s: %s, %u %s%s%s\n%s\n", npf_colour(terminal, NPF_BOLD), stages[stage].name,
 	       stages[stage].title, n,
-	       stage == STAGE_C                                  ? "lines"
-	       : stage == STAGE_FORM || stage == STAGE_OPTIMISED ? "operations"
-								 : "instructions",
-	       npf_colour(terminal, NPF_PLAIN), text);
+	       stage == STAGE_C                                  ? "line"
+	       : stage == STAGE_FORM || stage == STAGE_OPTIMISED ? "operation"
+								 : "instruction",
+	       npf_plural(n), npf_colour(terminal, NPF_PLAIN), text);
 }
 
 static int show_stages(struct work *work)
@@ -346,16 +347,21 @@ static const char *explain(const char *pass)
 	return "";
 }
 
+static void tell_size(const struct npf_ir *ir, const char *when)
+{
+	printf("%u operation%s in %u block%s %s\n", ir->n_insns, npf_plural(ir->n_insns),
+	       ir->n_blocks, npf_plural(ir->n_blocks), when);
+}
+
 static void show_passes(const struct work *work)
 {
-	printf("%u operations in %u blocks before\n", work->plain.n_insns, work->plain.n_blocks);
+	tell_size(&work->plain, "before");
 	for (uint32_t i = 0; npf_ir_pass_name(i); i++) {
 		if ((PASSES & ~work->options.passes_off) >> i & 1)
 			printf("%5u  %-8s %s\n", work->report.changed[i], npf_ir_pass_name(i),
 			       explain(npf_ir_pass_name(i)));
 	}
-	printf("%u operations in %u blocks after\n", work->optimised.n_insns,
-	       work->optimised.n_blocks);
+	tell_size(&work->optimised, "after");
 }
 
 /* ---- the graph ------------------------------------------------------------------------------ */

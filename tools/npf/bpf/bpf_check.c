@@ -15,6 +15,7 @@
 #include "filter/x86.h"
 #include "host/linux/kernel_filter.h"
 #include "ui/signals.h"
+#include "ui/terminal.h"
 #include "vectors.h"
 
 #define BATCH 16u
@@ -404,14 +405,16 @@ static void tell(const struct check *check, size_t programs)
 {
 	if (check->too_complex)
 		printf("eBPF: %" PRIu64
-		       " times a program was too complex for the kernel's verifier\n",
-		       check->too_complex);
+		       " time%s a program was too complex for the kernel's verifier\n",
+		       check->too_complex, npf_plural(check->too_complex));
 	if (check->too_long)
-		printf("eBPF: %" PRIu64 " times a packet was too long for a test run\n",
-		       check->too_long);
-	printf("%zu programs, %" PRIu64 " answers, %" PRIu64 " mismatches, %" PRIu64
-	       " programs of other rules left out, %" PRIu64 " answers not given",
-	       programs, check->answers, check->mismatches, check->left_out, check->not_given);
+		printf("eBPF: %" PRIu64 " time%s a packet was too long for a test run\n",
+		       check->too_long, npf_plural(check->too_long));
+	printf("%zu program%s, %" PRIu64 " answer%s, %" PRIu64 " mismatch%s, %" PRIu64
+	       " program%s of other rules left out, %" PRIu64 " answer%s not given",
+	       programs, npf_plural(programs), check->answers, npf_plural(check->answers),
+	       check->mismatches, check->mismatches == 1 ? "" : "es", check->left_out,
+	       npf_plural(check->left_out), check->not_given, npf_plural(check->not_given));
 	for (size_t i = 0; i < check->n_left; i++)
 		printf("%s%s", i ? "; " : "; not run: ", check->left[i]);
 	putchar('\n');

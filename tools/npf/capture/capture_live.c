@@ -64,6 +64,7 @@ static void tell_start(const struct npf_session *session, const struct npf_captu
 	fprintf(stderr, "npf: listening on %s (%s), hook %s, buffer %s\n", name,
 		npf_link_name(session->adapter.link_type),
 		npf_hook_name(npf_instance_hook(session->instance)), size);
+	npf_session_tell_down(session);
 }
 
 /* Take what one batch holds, but no more than limit packets in all. */
@@ -109,19 +110,14 @@ static int take_buffered(struct npf_instance *instance, struct npf_output *outpu
 	return result == ENDED_OUTPUT ? ENDED_OUTPUT : ENDED_SIGNAL;
 }
 
-static void tell_line(uint64_t n, const char *what)
-{
-	fprintf(stderr, "%" PRIu64 " packet%s %s\n", n, n == 1 ? "" : "s", what);
-}
-
 /* unwritten: the output ended before the capture did, and what it had no place for is told too. */
 static void tell_end(const struct npf_stats *stats, uint64_t packets, bool unwritten)
 {
-	tell_line(packets, "captured");
+	npf_output_tell(packets, "captured");
 	if (unwritten && stats->captured > packets)
-		tell_line(stats->captured - packets, "captured and not written");
-	tell_line(stats->received, "received");
-	tell_line(stats->dropped, "dropped");
+		npf_output_tell(stats->captured - packets, "captured and not written");
+	npf_output_tell(stats->received, "received");
+	npf_output_tell(stats->dropped, "dropped");
 	for (int reason = 0; reason < NPF_DROP_N; reason++) {
 		if (stats->dropped_by[reason])
 			fprintf(stderr, "    %" PRIu64 " %s\n", stats->dropped_by[reason],

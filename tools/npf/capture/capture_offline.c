@@ -18,15 +18,16 @@ static void hand_on(void *data)
 		npf_output_batch_end(output);
 }
 
-/* What npf_trace_next() said last. */
+/* What npf_trace_next() said last. read: packets that were looked at. */
 static int copy_packets(struct npf_trace *trace, const struct npf_match *sets, uint64_t count,
-			struct npf_output *output, char error[NPF_ERROR_SIZE])
+			struct npf_output *output, uint64_t *read, char error[NPF_ERROR_SIZE])
 {
 	struct npf_packet packet;
 	int result = 0;
 
 	while (output->packets < count && !npf_signals_stopped() &&
 	       (result = npf_trace_next(trace, &packet, error)) == 1) {
+		++*read;
 		if (sets && !npf_match_run(sets, packet.data, packet.caplen))
 			continue;
 		/* A savefile is written from where packets lie, and libpcap reuses the memory. */
@@ -34,6 +35,7 @@ static int copy_packets(struct npf_trace *trace, const struct npf_match *sets, u
 		    (output->file && !npf_output_batch_end(output)))
 			break;
 	}
+	*read += trace->filtered;
 	return result;
 }
 
@@ -43,6 +45,7 @@ static int copy(const struct npf_command *command, const struct npf_capture_opti
 	struct npf_output_options output_options = options->output;
 	char error[NPF_ERROR_SIZE];
 	struct npf_match *sets;
+	uint64_t read = 0, accepted;
 	int code, result;
 
 	output_options.link_type = trace->link_type;
@@ -54,9 +57,14 @@ static int copy(const struct npf_command *command, const struct npf_capture_opti
 		npf_set_options_match_free(sets);
 		return code;
 	}
-	result = copy_packets(trace, sets, options->count, output, error);
+	result = copy_packets(trace, sets, options->count, output, &read, error);
 	npf_set_options_match_free(sets);
+	accepted = output->packets;
 	code = npf_output_close(output);
+	npf_output_tell(output->packets, "accepted");
+	if (accepted > output->packets)
+		npf_output_tell(accepted - output->packets, "accepted and not written");
+	npf_output_tell(read, "read");
 	if (result < 0)
 		return npf_tool_fail(command, npf_tool_read_code(result), "%s: %s", options->read,
 				     error);

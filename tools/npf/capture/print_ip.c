@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "print_layers.h"
+#include "ui/terminal.h"
 
 #define IPV4_HEADER     20
 #define IPV6_HEADER     40
@@ -70,7 +71,8 @@ static void print_fragment(struct npf_line *line, const struct npf_ends *ends, u
 static struct npf_rest trim_ip(struct npf_line *line, struct npf_rest rest, uint32_t length)
 {
 	if (length > rest.length)
-		npf_line_add(line, "[%u bytes missing] ", length - rest.length);
+		npf_line_add(line, "[%u byte%s missing] ", length - rest.length,
+			     npf_plural(length - rest.length));
 	return length ? npf_rest_trim(rest, length) : rest;
 }
 

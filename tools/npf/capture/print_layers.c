@@ -4,6 +4,7 @@
  * a packet's bytes.
  */
 #include "print_layers.h"
+#include "ui/terminal.h"
 
 #include <arpa/inet.h>
 #include <stdarg.h>
@@ -36,7 +37,8 @@ bool npf_rest_holds(struct npf_line *line, struct npf_rest rest, uint32_t n, con
 	if (rest.length >= n)
 		npf_line_add(line, "[|%s]", name);
 	else
-		npf_line_add(line, "[%s too short: %u bytes]", name, rest.length);
+		npf_line_add(line, "[%s too short: %u byte%s]", name, rest.length,
+			     npf_plural(rest.length));
 	return false;
 }
 

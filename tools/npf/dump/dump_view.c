@@ -278,7 +278,8 @@ static void text_line(struct npf_dump_view *view, const struct npf_dump_sample *
 			      ? 100.0 * (double)status->buffer_used / (double)status->buffer_size
 			      : 0.0;
 
-	npf_format_si(packets, sizeof(packets), (double)status->packets, "packets");
+	npf_format_si(packets, sizeof(packets), (double)status->packets,
+		      status->packets == 1 ? "packet" : "packets");
 	npf_format_si(rate, sizeof(rate),
 		      per_second(view->before.status.packets, status->packets, ns), "p/s");
 	npf_format_si(speed, sizeof(speed),
@@ -303,10 +304,12 @@ void npf_dump_view_start(struct npf_dump_view *view, const struct npf_dump_sampl
 	npf_clean_text(name, sizeof(name), session->adapter.name);
 	npf_clean_text(path, sizeof(path), view->settings->files.path);
 	npf_format_bytes(size, sizeof(size), start->status.buffer_size);
-	fprintf(stderr, "npf: dumping from %s (%s) to %s, hook %s, buffer %s, %s\n", name,
+	fprintf(stderr, "npf: dumping from %s (%s) to %s, hook %s, buffer %s, %s%s\n", name,
 		npf_link_name(session->adapter.link_type), path,
 		npf_hook_name(npf_instance_hook(session->instance)), size,
-		start->status.direct ? "direct I/O" : start->status.why_not_direct);
+		start->status.direct ? "direct I/O" : "no direct I/O: ",
+		start->status.direct ? "" : start->status.why_not_direct);
+	npf_session_tell_down(session);
 }
 
 void npf_dump_view_line(struct npf_dump_view *view, const struct npf_dump_sample *now)
@@ -326,14 +329,14 @@ void npf_dump_view_compressing(struct npf_dump_view *view, const struct npf_dump
 	if (!view->terminal.tty || view->settings->quiet || view->settings->json)
 		return;
 	snprintf(text, sizeof(text), "compressing: %" PRIu64 " file%s left (Ctrl-C: leave %s)",
-		 waiting, waiting == 1 ? "" : "s", waiting == 1 ? "it" : "them");
+		 waiting, npf_plural(waiting), waiting == 1 ? "it" : "them");
 	put_line(view, text);
 }
 
 /* "1234 packets written". */
 static void tell_count(uint64_t n, const char *what)
 {
-	fprintf(stderr, "%" PRIu64 " packet%s %s\n", n, n == 1 ? "" : "s", what);
+	fprintf(stderr, "%" PRIu64 " packet%s %s\n", n, npf_plural(n), what);
 }
 
 static void tell_files(const struct npf_dump_sample *end)
@@ -343,7 +346,7 @@ static void tell_files(const struct npf_dump_sample *end)
 	npf_format_si(bytes, sizeof(bytes), (double)end->status.bytes, "B");
 	npf_clean_text(name, sizeof(name), end->files.last);
 	fprintf(stderr, "    %s in %" PRIu64 " file%s%s%s", bytes, end->status.files,
-		end->status.files == 1 ? "" : "s", *name ? ", the last " : "", name);
+		npf_plural(end->status.files), *name ? ", the last " : "", name);
 	if (end->files.removed)
 		fprintf(stderr, "; %" PRIu64 " older removed", end->files.removed);
 	fputc('\n', stderr);
@@ -378,7 +381,7 @@ static void tell_disk(const struct npf_dump_view *view, const struct npf_dump_sa
 	fprintf(stderr, "%s%s%s: %" PRIu64 " write%s, median %s, 99 %% below %s, longest %s\n",
 		status->direct ? "direct I/O" : "no direct I/O (",
 		status->direct ? "" : status->why_not_direct, status->direct ? "" : ")",
-		status->writes, status->writes == 1 ? "" : "s", p50, p99, most);
+		status->writes, npf_plural(status->writes), p50, p99, most);
 	fprintf(stderr, "buffer at most %.0f %% full; CPU %.2f s",
 		status->buffer_size
 			? 100.0 * (double)status->buffer_most / (double)status->buffer_size
@@ -396,7 +399,7 @@ static void tell_compression(const struct npf_compress_report *report)
 	npf_format_si(in, sizeof(in), (double)report->bytes_in, "B");
 	npf_format_si(out, sizeof(out), (double)report->bytes_out, "B");
 	fprintf(stderr, "zstd: %" PRIu64 " file%s, %s became %s, CPU %.2f s\n", report->files,
-		report->files == 1 ? "" : "s", in, out, seconds(report->cpu_ns));
+		npf_plural(report->files), in, out, seconds(report->cpu_ns));
 	if (report->left)
 		fprintf(stderr,
 			"    %" PRIu64 " left uncompressed: compressing could not keep up\n",

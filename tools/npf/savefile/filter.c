@@ -300,8 +300,8 @@ static int tell(const struct work *work)
 		return npf_tool_flushed(&npf_command_filter, npf_flush(stdout), EXIT_OK);
 	}
 	if (!work->options.quiet)
-		fprintf(stderr, "%" PRIu64 " of %" PRIu64 " packets kept\n", work->kept,
-			work->trace.packets);
+		fprintf(stderr, "%" PRIu64 " of %" PRIu64 " packet%s kept\n", work->kept,
+			work->trace.packets, npf_plural(work->trace.packets));
 	return EXIT_OK;
 }
 

@@ -556,8 +556,7 @@ const char *trace_end(struct trace *trace, size_t left)
 		fail(trace,
 		     trace->at || left ? "the file ends within its header" : "the file is empty");
 	else if (left)
-		fail(trace,
-		     "the file is cut short after packet %" PRIu64 ": %zu bytes are left over",
-		     trace->packets, left);
+		fail(trace, "the file is cut short after packet %" PRIu64 ": %zu byte%s left over",
+		     trace->packets, left, left == 1 ? " is" : "s are");
 	return trace->error;
 }

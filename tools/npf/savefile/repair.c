@@ -276,7 +276,7 @@ static void tell_text(const struct job *job)
 	printf("%s: %s, %s\n", name, npf_scan_format_name(scan->format),
 	       npf_link_name(scan->link_type));
 	printf("  %" PRIu64 " packet%s, whole up to byte %" PRIu64 "\n", scan->packets,
-	       scan->packets == 1 ? "" : "s", scan->end);
+	       npf_plural(scan->packets), scan->end);
 	if (scan->packets) {
 		format_time(first, sizeof(first), scan->first);
 		format_time(last, sizeof(last), scan->last);
@@ -285,8 +285,8 @@ static void tell_text(const struct job *job)
 	if (scan->tail == NPF_TAIL_NONE)
 		puts("  nothing behind the last record: the file is whole");
 	else
-		printf("  then %" PRIu64 " bytes %s\n", job->size - scan->end,
-		       tail_text(scan->tail));
+		printf("  then %" PRIu64 " byte%s %s\n", job->size - scan->end,
+		       npf_plural(job->size - scan->end), tail_text(scan->tail));
 }
 
 static void tell_done(const struct job *job)

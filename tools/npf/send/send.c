@@ -15,6 +15,7 @@
 #include "savefile/kind.h"
 #include "sending.h"
 #include "ui/signals.h"
+#include "ui/terminal.h"
 #include "template.h"
 
 #define FRAME_ROOM (256u << 10) /* no adapter sends longer ones */
@@ -192,13 +193,13 @@ static int check_frame(const struct frame *frame, const struct options *options,
 	}
 	if (frame->size > longest)
 		return npf_tool_fail(&npf_command_send, EXIT_FAILED,
-				     "the frame has %zu bytes, %s sends %u at most", frame->size,
-				     adapter->name, longest);
+				     "the frame has %zu byte%s, %s sends %u at most", frame->size,
+				     npf_plural(frame->size), adapter->name, longest);
 	if (frame->size < adapter->min_frame)
 		return npf_tool_fail(&npf_command_send, EXIT_FAILED,
-				     "the frame has %zu bytes, a link header alone %u; --pad makes it "
+				     "the frame has %zu byte%s, a link header alone %u; --pad makes it "
 				     "longer",
-				     frame->size, adapter->min_frame);
+				     frame->size, npf_plural(frame->size), adapter->min_frame);
 	return EXIT_OK;
 }
 

@@ -119,7 +119,7 @@ static void look(struct report *report, struct npf_instance *instance)
 
 static void tell_line(uint64_t n, const char *what)
 {
-	printf("%" PRIu64 " packet%s %s\n", n, n == 1 ? "" : "s", what);
+	printf("%" PRIu64 " packet%s %s\n", n, npf_plural(n), what);
 }
 
 static void tell_counts(const struct report *report)

@@ -2,6 +2,7 @@
 /*
  * Fields of a template: their language, and their values packet by packet.
  */
+#include "ui/terminal.h"
 #include "template.h"
 
 #include <arpa/inet.h>
@@ -150,7 +151,7 @@ int npf_template_add(struct npf_template *template, const char *text, char error
 		snprintf(error, NPF_ERROR_SIZE,
 			 "'%s': not a value, counter:FIRST[-LAST][+STEP] or random[:FIRST-LAST] "
 			 "that fits into %" PRIu32 " byte%s",
-			 text, field.length, field.length == 1 ? "" : "s");
+			 text, field.length, npf_plural(field.length));
 		return -EINVAL;
 	}
 	template->fields[template->n++] = field;
@@ -165,8 +166,9 @@ int npf_template_check(const struct npf_template *template, size_t size, char er
 		if (field->offset + field->length <= size)
 			continue;
 		snprintf(error, NPF_ERROR_SIZE,
-			 "field %" PRIu32 ":%" PRIu32 " ends behind the frame, which has %zu bytes",
-			 field->offset, field->length, size);
+			 "field %" PRIu32 ":%" PRIu32
+			 " ends behind the frame, which has %zu byte%s",
+			 field->offset, field->length, size, npf_plural(size));
 		return -EINVAL;
 	}
 	return 0;

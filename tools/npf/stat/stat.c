@@ -160,13 +160,6 @@ static uint64_t monotonic(void)
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* Nothing to read on it: the wait ends early for signals only. */
-static bool wait_until(uint64_t deadline)
-{
-	npf_signals_wait(-1, deadline);
-	return !npf_signals_stopped();
-}
-
 static int gone(struct npf_session *session)
 {
 	struct npf_adapter adapter;
@@ -183,14 +176,14 @@ static int watch(struct npf_session *session, const struct options *options,
 	uint64_t deadline = monotonic();
 	int code = sample(session, &view->before, view->n_classes), err = 0;
 
+	/* A signal ends an interval early: what was counted in it is shown all the same. */
 	for (uint64_t i = 0; !code && i < options->count; i++) {
 		deadline += options->interval;
-		if (!wait_until(deadline))
-			break;
+		npf_signals_wait(-1, deadline);
 		code = sample(session, &view->now, view->n_classes);
 		if (!code)
 			err = npf_stat_view_show(view);
-		if (code || err)
+		if (code || err || npf_signals_stopped())
 			break;
 		view->before = view->now;
 		code = gone(session);
@@ -244,8 +237,10 @@ static int count(struct npf_session *session, const struct options *options, int
 	code = compile_classes(classes, session->adapter.link_type, n, arguments);
 	if (!code)
 		code = start(session, options, classes);
-	if (!code)
+	if (!code) {
+		npf_session_tell_down(session);
 		code = show(session, options, classes);
+	}
 	free_classes(classes);
 	return code;
 }
@@ -340,7 +335,7 @@ const struct npf_command npf_command_stat = {
 		"Count packets and bytes in the kernel and show rates, totals and the last minute "
 		"as a\nplot, for each class (up to 64). A class is a name and a filter in "
 		"tcpdump's language;\nwithout any, a standard set is counted. Packets are not "
-		"copied. Ctrl-C ends.\n\n"
+		"copied. Ctrl-C ends, after what the interval has until then.\n\n"
 		"  -i, --interface NAME   adapter; else the first that is up and carries traffic\n"
 		"  -p, --no-promiscuous   only what the host itself sees\n"
 		"      --interval MS      time between two lines (default 1s)\n"

@@ -174,7 +174,8 @@ static void show_table(struct npf_stat_view *view)
 	for (uint32_t i = 0; i < n; i++)
 		show_row(view, i, width);
 	if (n < view->n_classes)
-		printf("... and %u more classes\033[K\n", view->n_classes - n);
+		printf("... and %u more class%s\033[K\n", view->n_classes - n,
+		       view->n_classes - n == 1 ? "" : "es");
 	if (view->terminal.tty && !view->single) {
 		printf("\033[J");
 		view->drawn = n + 2 + (n < view->n_classes);

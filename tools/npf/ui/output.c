@@ -6,11 +6,13 @@
 #include "output.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "savefile/file_name.h"
+#include "terminal.h"
 
 #define STREAM_BUFFER (256 * 1024)
 
@@ -119,4 +121,9 @@ int npf_output_close(struct npf_output *output)
 		return EXIT_OK;
 	return npf_tool_fail(output->command, npf_tool_write_code(output->err), "%s: %s", name,
 			     strerror(-output->err));
+}
+
+void npf_output_tell(uint64_t n, const char *what)
+{
+	fprintf(stderr, "%" PRIu64 " packet%s %s\n", n, npf_plural(n), what);
 }

@@ -42,4 +42,7 @@ bool npf_output_batch_end(struct npf_output *output);
  * arrived in a savefile. */
 int npf_output_close(struct npf_output *output);
 
+/* "N packets WHAT", a line on standard error. */
+void npf_output_tell(uint64_t n, const char *what);
+
 #endif

@@ -64,7 +64,7 @@ void npf_progress_show(struct npf_progress *progress, double share, uint64_t pac
 	fputs("\r\033[K", stderr);
 	if (share >= 0)
 		show_bar(&progress->terminal, share);
-	npf_format_si(text, sizeof(text), (double)packets, "packets");
+	npf_format_si(text, sizeof(text), (double)packets, packets == 1 ? "packet" : "packets");
 	fputs(text, stderr);
 	npf_format_si(text, sizeof(text),
 		      (double)(packets - progress->packets) * SECOND /

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "terminal.h"
 #include "tool.h"
 
 #define LINK_ETHERNET   1u
@@ -138,6 +139,22 @@ int npf_session_promiscuous(struct npf_session *session, bool promiscuous)
 	int err = npf_set_hw_filter(session->instance, bits);
 
 	return err ? npf_session_fail(session, err, "cannot set the adapter's filter") : EXIT_OK;
+}
+
+void npf_session_tell_down(const struct npf_session *session)
+{
+	const struct npf_adapter *adapter = &session->adapter;
+	char name[NPF_NAME_SIZE];
+
+	if (adapter->flags & NPF_ADAPTER_UP && adapter->flags & NPF_ADAPTER_RUNNING)
+		return;
+	npf_clean_text(name, sizeof(name), adapter->name);
+	if (adapter->flags & NPF_ADAPTER_UP)
+		fprintf(stderr, "npf: %s has no carrier: nothing comes until it has\n", name);
+	else
+		fprintf(stderr,
+			"npf: %s is down: nothing comes until it is up (ip link set %s up)\n", name,
+			name);
 }
 
 int npf_session_fail(struct npf_session *session, int err, const char *what)

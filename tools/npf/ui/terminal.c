@@ -103,6 +103,11 @@ void npf_clean_text(char *out, size_t size, const char *text)
 	*out = '\0';
 }
 
+const char *npf_plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 void npf_format_si(char *out, size_t size, double value, const char *unit)
 {
 	static const char *const prefixes[] = { "", "k", "M", "G", "T", "P" };
@@ -119,10 +124,10 @@ void npf_format_si(char *out, size_t size, double value, const char *unit)
 
 void npf_format_bytes(char *out, size_t size, uint64_t bytes)
 {
-	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB" };
+	static const char *const units[] = { "byte", "KiB", "MiB", "GiB" };
 	size_t i = 0;
 
 	for (; i + 1 < sizeof(units) / sizeof(units[0]) && bytes && !(bytes % 1024); i++)
 		bytes /= 1024;
-	snprintf(out, size, "%" PRIu64 " %s", bytes, units[i]);
+	snprintf(out, size, "%" PRIu64 " %s%s", bytes, units[i], i ? "" : npf_plural(bytes));
 }

@@ -34,6 +34,9 @@ size_t npf_utf8_length(const char *text);
 /* Copy text, cut to fit, with control characters and broken UTF-8 replaced by '?'. */
 void npf_clean_text(char *out, size_t size, const char *text);
 
+/* What a word gets behind n of something: "" or "s". */
+const char *npf_plural(uint64_t n);
+
 /* "1.2 Gbit/s", "16 MiB": three digits and a unit. */
 void npf_format_si(char *out, size_t size, double value, const char *unit);
 void npf_format_bytes(char *out, size_t size, uint64_t bytes);
