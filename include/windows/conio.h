@@ -7,7 +7,7 @@
 extern "C" {
 #endif
 
-int _kbhit(void);  /* is there a key? */
+int _kbhit(void);  /* is there a key? No at the end of a redirected input */
 int _getch(void);  /* the next key, without an echo; -1 at the end of a redirected input */
 int _getche(void); /* with one */
 int _putch(int character);

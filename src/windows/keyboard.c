@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Keys without waiting for Enter. Where standard input is no terminal, bytes are taken as keys. */
-#include <poll.h>
+/* Keys without waiting for Enter. Where standard input is no terminal, bytes are taken as keys, and at
+ * its end nobody presses any. */
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -23,14 +24,15 @@ static int go_raw(struct termios *before)
 
 int _kbhit(void)
 {
-	struct pollfd keys = { .fd = STDIN_FILENO, .events = POLLIN };
 	struct termios before;
-	int raw = go_raw(&before);
-	int hit = poll(&keys, 1, 0) > 0 && keys.revents & POLLIN;
+	int raw = go_raw(&before), keys = 0;
 
+	/* poll() would tell of the end, too. */
+	if (ioctl(STDIN_FILENO, FIONREAD, &keys))
+		keys = 0;
 	if (!raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
-	return hit;
+	return keys > 0;
 }
 
 int _getch(void)

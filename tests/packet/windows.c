@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #pragma comment(lib, "ws2_32.lib")
@@ -323,13 +324,23 @@ static void without_a_taker_the_process_ends(void **in)
 	assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
+/* Another standard input; what it was. */
+static int redirect(int fd)
+{
+	int before = dup(STDIN_FILENO);
+
+	assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+	close(fd);
+	return before;
+}
+
 static void keys_come_from_standard_input(void **in)
 {
-	int way[2], before = dup(STDIN_FILENO);
+	int way[2], before;
 
 	(void)in;
 	assert_int_equal(pipe(way), 0);
-	assert_int_equal(dup2(way[0], STDIN_FILENO), STDIN_FILENO);
+	before = redirect(way[0]);
 	assert_false(_kbhit());
 	assert_int_equal(write(way[1], "ab", 2), 2);
 	assert_true(kbhit());
@@ -337,10 +348,37 @@ static void keys_come_from_standard_input(void **in)
 	assert_int_equal(getch(), 'b');
 	assert_false(_kbhit());
 	close(way[1]);
+	/* As where there is no keyboard: a loop until a key goes on. */
+	assert_false(_kbhit());
 	assert_int_equal(_getch(), -1);
-	dup2(before, STDIN_FILENO);
-	close(before);
-	close(way[0]);
+	close(redirect(open("/dev/null", O_RDONLY)));
+	assert_false(_kbhit());
+	assert_int_equal(_getch(), -1);
+	close(redirect(before));
+}
+
+/* Before Enter, and without what the terminal was set to being changed. */
+static void keys_come_from_a_terminal(void **in)
+{
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY), before;
+	struct termios mode, after;
+
+	(void)in;
+	if (terminal < 0 || grantpt(terminal) || unlockpt(terminal))
+		skip();
+	before = redirect(open(ptsname(terminal), O_RDWR | O_NOCTTY));
+	assert_int_equal(tcgetattr(STDIN_FILENO, &mode), 0);
+	assert_true(mode.c_lflag & ICANON);
+	assert_false(_kbhit());
+	assert_int_equal(write(terminal, "q", 1), 1);
+	while (!_kbhit())
+		;
+	assert_int_equal(_getch(), 'q');
+	assert_false(_kbhit());
+	assert_int_equal(tcgetattr(STDIN_FILENO, &after), 0);
+	assert_memory_equal(&after.c_lflag, &mode.c_lflag, sizeof(mode.c_lflag));
+	close(redirect(before));
+	close(terminal);
 }
 
 /* ---- the C library ------------------------------------------------------------------------- */
@@ -537,6 +575,7 @@ int main(void)
 		cmocka_unit_test(control_handlers_are_asked_in_turn),
 		cmocka_unit_test(without_a_taker_the_process_ends),
 		cmocka_unit_test(keys_come_from_standard_input),
+		cmocka_unit_test(keys_come_from_a_terminal),
 		cmocka_unit_test(bounded_copies_say_when_it_does_not_fit),
 		cmocka_unit_test(names_of_microsoft),
 		cmocka_unit_test(sockets_of_windows),

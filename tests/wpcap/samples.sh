@@ -47,7 +47,7 @@ shown() { # pattern, file, pid
 # A sample that listens, in the background, with a standard input in which nobody presses a key.
 listen() { # sample arguments...
 	echo "      $*"
-	sleep 1000 | "$samples/sample_$1" "${@:2}" >"$work/out" 2>&1 &
+	"$samples/sample_$1" "${@:2}" >"$work/out" 2>&1 </dev/null &
 	pid=$!
 	shown listening "$work/out" $pid
 }
@@ -134,7 +134,7 @@ fi
 bridge=$!
 shown listening "$work/out" $bridge
 listen2=$work/bridged
-sleep 1000 | "$samples/sample_capture" vd 3 >"$listen2" 2>&1 &
+"$samples/sample_capture" vd 3 >"$listen2" 2>&1 </dev/null &
 pid=$!
 shown listening "$listen2" $pid
 "$samples/sample_packet_send" va 3 >/dev/null
