@@ -13,6 +13,7 @@
  *   uint32_t npf_env_chunk_size(env)              bytes of a chunk, 0: there is no buffer
  *   uint64_t npf_env_now(env, coarse)             ns, monotonic
  *   uint64_t npf_env_sender(env)                  who sent it, 0 unknown
+ *   int npf_env_is_in_sets(env)                   not 0: nothing speaks against it, or every set has it
  *   uint32_t npf_env_filter(env, frame)           bytes to keep
  *   uint64_t npf_env_classify(env, frame)         bit per class
  *   int npf_env_copy(env, to, from, n)            n bytes from offset from; not 0: failed
@@ -270,7 +271,7 @@ NPF_TAP_INLINE void npf_count_classes(struct npf_cpu *cpu, const struct npf_fram
 #include "driver/tap_stream.h"
 
 /* Statistics mode counts: no copy, no time stamp, no wake-up. A dump may do both. There is one place
- * where the filter is asked, because its code stands there in the kernel. */
+ * where sets and filter are asked, because their code stands there in the kernel. */
 NPF_TAP_INLINE void npf_judge(struct npf_tap_env *env, struct npf_control *control,
 			      struct npf_cpu *cpu, struct npf_frame *frame)
 {
@@ -278,6 +279,8 @@ NPF_TAP_INLINE void npf_judge(struct npf_tap_env *env, struct npf_control *contr
 	uint32_t n_classes = statistics ? NPF_LOAD(&control->config.n_classes) : 0;
 	uint32_t verdict;
 
+	if (!npf_env_is_in_sets(env))
+		return;
 	if (n_classes) {
 		npf_count_classes(cpu, frame, npf_env_classify(env, frame));
 		if (!npf_env_stream_size(env))

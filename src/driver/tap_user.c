@@ -123,9 +123,10 @@ static inline uint32_t run(const struct npf_program *program, const struct npf_j
 	return code->function(data, frame->wire_length, frame->length);
 }
 
-static inline bool is_in_sets(const struct npf_tap_env *env, const struct npf_user_filters *filters)
+static inline int npf_env_is_in_sets(struct npf_tap_env *env)
 {
-	const struct npf_match *match = filters->set->match;
+	const struct npf_user_filters *filters = env->tap->filters;
+	const struct npf_match *match = filters ? filters->set->match : NULL;
 
 	return !match || npf_match_run(match, env->data, env->length);
 }
@@ -136,8 +137,6 @@ static inline uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame 
 
 	if (!filters)
 		return npf_filter_run(NULL, frame, env->data);
-	if (!is_in_sets(env, filters))
-		return 0;
 	return run(filters->set->filter, filters->filter, frame, env->data);
 }
 
@@ -166,7 +165,7 @@ static inline uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_fram
 {
 	const struct npf_user_filters *filters = env->tap->filters;
 
-	if (!filters || !is_in_sets(env, filters))
+	if (!filters)
 		return 0;
 	if (!filters->group || frame->tagged)
 		return classify_each(filters, all_classes(filters->set), frame, env->data);

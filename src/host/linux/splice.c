@@ -195,8 +195,11 @@ static int copy_generated(struct splice *splice, const struct place *place)
 
 	for (uint32_t i = 0; i < n; i++) {
 		to[i] = from[i];
-		if (base_register(&from[i]) == BPF_REG_10)
+		if (base_register(&from[i]) == BPF_REG_10) {
 			to[i].off = (int16_t)(to[i].off + splice->depth);
+			if (to[i].off < -STACK)
+				return -E2BIG;
+		}
 		if (from[i].code != (BPF_JMP | BPF_EXIT))
 			continue;
 		if (n - 1 - i > INT16_MAX)

@@ -157,22 +157,6 @@ static inline __attribute__((always_inline)) const void *npf_match_table(struct 
 #define NPF_MATCH_CODE
 #include "filter/match.h"
 
-/* direct is a constant to the verifier: what it excludes is never looked at. */
-__attribute__((noinline, visibility("hidden"))) uint32_t npf_in_sets(struct __sk_buff *skb,
-								     uint32_t direct)
-{
-	struct npf_match_env env = { .skb = skb };
-	const struct npf_match_shapes *mine = (const struct npf_match_shapes *)&shapes;
-
-	/* The compiler must not take what stands there now for what will. */
-	asm volatile("" : "+r"(mine));
-	if (direct) {
-		env.data = (const uint8_t *)(long)skb->data;
-		env.end = (const uint8_t *)(long)skb->data_end;
-	}
-	return npf_match_packet(&env, mine);
-}
-
 /* ---- the primitives of tap.h --------------------------------------------------------------- */
 
 struct npf_tap_env {
@@ -302,17 +286,29 @@ env_function uint64_t npf_env_sender(struct npf_tap_env *env)
 	return env->tells_sender ? bpf_get_socket_cookie(env->skb) : 0;
 }
 
+env_function int npf_env_is_in_sets(struct npf_tap_env *env)
+{
+	struct npf_match_env match = { .skb = env->skb };
+	const struct npf_match_shapes *mine = (const struct npf_match_shapes *)&shapes;
+
+	if (!shapes.n)
+		return 1;
+	/* The compiler must not take what stands there now for what will. */
+	asm volatile("" : "+r"(mine));
+	if (env->direct) {
+		match.data = (const uint8_t *)(long)env->skb->data;
+		match.end = (const uint8_t *)(long)env->skb->data_end;
+	}
+	return (int)npf_match_packet(&match, mine);
+}
+
 env_function uint32_t npf_env_filter(struct npf_tap_env *env, struct npf_frame *frame)
 {
-	if (shapes.n && !npf_in_sets(env->skb, env->direct))
-		return 0;
 	return (uint32_t)GENERATED(NPF_FILTER_MARK, -1, env->skb, frame, env->cpu->window);
 }
 
 env_function uint64_t npf_env_classify(struct npf_tap_env *env, struct npf_frame *frame)
 {
-	if (shapes.n && !npf_in_sets(env->skb, env->direct))
-		return 0;
 	return GENERATED(NPF_CLASSIFY_MARK, 0, env->skb, frame, env->cpu->window);
 }
 
