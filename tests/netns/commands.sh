@@ -145,6 +145,36 @@ watched() {
 	ip -d link show "$1" | grep -q 'promiscuity [1-9]'
 }
 
+# ---- who may not, and where ------------------------------------------------------------------------
+
+if id nobody >/dev/null 2>&1; then
+	mkdir mine
+	ends 6 dump -i va -w mine/x.pcap --user nobody
+	says err "Permission denied (as user 'nobody' of --user)"
+fi
+ends 0 doctor
+says out "hooks, tried on lo (-i NAME tries another)"
+says out "only the first network namespace has"
+ends 0 doctor -i va
+says out "hooks, tried on va"
+! grep -q 'another' out || complain "doctor -i: $(cat out)"
+as_nobody() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+}
+chmod 711 .
+cp "$npf" npf-plain
+cp "$npf" npf-lent
+if as_nobody ./npf-plain --version >/dev/null 2>&1; then
+	as_nobody ./npf-plain doctor >out 2>err
+	says out "npf run hands nothing of this on"
+	says out "no   tcx             CAP_NET_RAW is missing"
+	! grep -q 'see npf doctor' out || complain "doctor sends to doctor: $(cat out)"
+	if setcap cap_net_raw+ep npf-lent 2>/dev/null; then
+		NPF_LIBWPCAP=$(type -P true) as_nobody ./npf-lent run true >out 2>err
+		says err "the capabilities of npf are not handed on to true: run this as root"
+	fi
+fi
+
 # ---- nothing comes, and why ------------------------------------------------------------------------
 
 for words in "capture -i va" "stat -i va" "dump -i va -w down.pcap"; do

@@ -157,6 +157,32 @@ for command in "capture -r two.pcap" "filter --count two.pcap" bpf; do
 	expect 2 "filter 'udp prt 5': " $command udp prt 5
 done
 
+# ---- packets are private --------------------------------------------------------------------------
+
+umask 022
+rm -f new.* udp
+expect 0 "" capture -r two.pcap -w new.pcap
+expect 0 "" filter two.pcap new.zst
+expect 0 "" repair -o new.part more.pcap
+for file in new.pcap new.zst new.part; do
+	[ "$(stat -c %a $file)" = 600 ] || complain "$file can be read by others"
+	chmod 640 $file
+done
+expect 0 "" capture -r two.pcap -w new.pcap
+expect 0 "" filter two.pcap new.zst
+for file in new.pcap new.zst; do
+	[ "$(stat -c %a $file)" = 640 ] || complain "$file has lost its mode"
+done
+
+# ---- a filter where files are expected --------------------------------------------------------------
+
+expect 2 "'udp' is no file; a filter goes behind --: npf replay -i NAME FILE... -- udp" \
+	replay -i npf-no-such two.pcap udp
+expect 2 "FILE... -- udp ..." replay -i npf-no-such two.pcap udp port 2
+: >udp
+expect 4 npf-no-such replay -i npf-no-such two.pcap udp
+rm udp
+
 # ---- what cannot be written -----------------------------------------------------------------------
 
 for words in "capture -r many.pcap -w" "filter many.pcap"; do

@@ -52,12 +52,13 @@ struct send_trial {
 
 struct findings {
 	char adapter[NPF_NAME_SIZE];
+	bool chosen; /* by -i */
 	struct utsname kernel;
 	struct trial trials[N_HOOKS];
 	enum npf_hook automatic; /* what auto takes; NPF_HOOK_AUTO none */
 	struct send_trial sends[N_SENDS];
 	bool capable[N_CAPABILITIES];
-	int jit; /* 0, 1, 2; -1 not known */
+	int jit; /* 0, 1, 2; negative errno: not known */
 	bool btf;
 	uint64_t memlock; /* bytes, UINT64_MAX unlimited */
 	bool native;      /* filters run as machine code in this process */
@@ -68,6 +69,18 @@ struct findings {
 };
 
 /* ---- looking --------------------------------------------------------------------------------- */
+
+/* "capturing is not permitted: X is missing (..., or see npf doctor)": here this is npf doctor, and
+ * sending is tried too. */
+static void shorten(char *error)
+{
+	char *hint = strstr(error, " (run as root"), *why = strstr(error, "not permitted: ");
+
+	if (hint)
+		*hint = '\0';
+	if (hint && why)
+		memmove(error, why + 15, strlen(why + 15) + 1);
+}
 
 static int try_hook(struct npf_driver *driver, const char *adapter, enum npf_hook hook,
 		    enum npf_hook *used, char *error)
@@ -98,6 +111,7 @@ static void try_hooks(struct findings *findings, struct npf_driver *driver)
 		trial->err = try_hook(driver, findings->adapter, trial->hook, &used, trial->error);
 		if (trial->err && !*trial->error)
 			snprintf(trial->error, sizeof(trial->error), "%s", strerror(-trial->err));
+		shorten(trial->error);
 	}
 	if (!try_hook(driver, findings->adapter, NPF_HOOK_AUTO, &used, unused))
 		findings->automatic = used;
@@ -118,6 +132,7 @@ static void try_sending(struct findings *findings, struct npf_driver *driver)
 		trial->err = err ? err : npf_check_send_path(instance, trial->path, trial->error);
 		if (err)
 			memcpy(trial->error, error, sizeof(trial->error));
+		shorten(trial->error);
 	}
 	if (!err)
 		npf_close(instance);
@@ -126,12 +141,12 @@ static void try_sending(struct findings *findings, struct npf_driver *driver)
 static int read_jit(void)
 {
 	FILE *file = fopen(JIT_FILE, "re");
-	int value = -1;
+	int value;
 
 	if (!file)
-		return -1;
+		return -errno;
 	if (fscanf(file, "%d", &value) != 1)
-		value = -1;
+		value = -EIO;
 	fclose(file);
 	return value;
 }
@@ -223,7 +238,8 @@ static void tell_hooks(const struct npf_terminal *terminal, const struct finding
 		"TPACKET_V3 and the tap in user space, the slowest",
 	};
 
-	printf("hooks, tried on %s\n", findings->adapter);
+	printf("hooks, tried on %s%s\n", findings->adapter,
+	       findings->chosen ? "" : " (-i NAME tries another)");
 	for (int i = 0; i < N_HOOKS; i++) {
 		const struct trial *trial = &findings->trials[i];
 
@@ -264,7 +280,9 @@ static void tell_jit(const struct npf_terminal *terminal, const struct findings 
 {
 	if (findings->jit < 0)
 		tell_line(terminal, NPF_YELLOW, "?", "BPF JIT",
-			  "not known: " JIT_FILE " cannot be read");
+			  findings->jit == -ENOENT
+				  ? "not known: only the first network namespace has " JIT_FILE
+				  : "not known: " JIT_FILE " cannot be read");
 	else
 		tell(terminal, findings->jit, "BPF JIT",
 		     findings->jit ? "on" : "off: sudo sysctl net.core.bpf_jit_enable=1");
@@ -306,6 +324,7 @@ static void tell_cure(const struct findings *findings)
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
 		printf("%s%s", i ? "," : "", capabilities[i].name);
 	printf("+ep '%s'\nor run it as root:\n  sudo '%s' doctor\n", program, program);
+	puts("npf run hands nothing of this on: it has to be started as root");
 }
 
 static void tell_capabilities(const struct npf_terminal *terminal, const struct findings *findings)
@@ -420,12 +439,14 @@ static int run(int argc, char **argv)
 	int option, code;
 
 	while ((option = getopt_long(argc, argv, "i:j", long_options, NULL)) != -1) {
-		if (option == 'i')
-			snprintf(findings.adapter, sizeof(findings.adapter), "%s", optarg);
-		else if (option == 'j')
-			json = true;
-		else
+		if (option != 'i' && option != 'j')
 			return npf_tool_hint(&npf_command_doctor);
+		if (option == 'j') {
+			json = true;
+			continue;
+		}
+		snprintf(findings.adapter, sizeof(findings.adapter), "%s", optarg);
+		findings.chosen = true;
 	}
 	if (optind < argc)
 		return npf_tool_usage(&npf_command_doctor, "'%s' is not expected", argv[optind]);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -122,6 +123,11 @@ static int run_program(char **argv)
 				     "%s has rights of its own, so nothing can be loaded into it; "
 				     "run this as root",
 				     program);
+	/* Those that the file npf has end with it, and handing them on would give them to any program. */
+	if (geteuid() && getauxval(AT_SECURE))
+		npf_tool_fail(command, EXIT_OK,
+			      "the capabilities of npf are not handed on to %s: run this as root",
+			      argv[0]);
 	if (preload(library))
 		return npf_tool_fail(command, EXIT_FAILED, "%s", strerror(errno));
 	execv(program, argv);

@@ -144,7 +144,9 @@ static int start(struct dump *dump)
 		return EXIT_OK; /* asked to end while it waited for a pipe's reader */
 	if (dump->file_error)
 		return npf_tool_fail(dump->session.command, npf_tool_write_code(dump->file_error),
-				     "%s", dump->error);
+				     "%s%s%s%s", dump->error, settings->user ? " (as user '" : "",
+				     settings->user ? settings->user : "",
+				     settings->user ? "' of --user)" : "");
 	return npf_session_fail(&dump->session, err, "cannot start the dump");
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -28,6 +29,25 @@ bool npf_direct_io_set(int fd, bool on)
 	return flags >= 0 && !fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
 }
 
+/* What the kernel says of the file (since 6.1), as the driver asks it: pages must do. NULL: nothing
+ * against it. */
+static const char *why_not_aligned(int fd)
+{
+#ifdef STATX_DIOALIGN
+	struct statx what;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &what) || !(what.stx_mask & STATX_DIOALIGN))
+		return NULL;
+	if (!what.stx_dio_mem_align || !what.stx_dio_offset_align)
+		return "the file system cannot, for this file";
+	if (what.stx_dio_mem_align > PAGE || what.stx_dio_offset_align > PAGE)
+		return "the file system wants larger pieces than a page";
+#else
+	(void)fd;
+#endif
+	return NULL;
+}
+
 static int write_page(int fd)
 {
 	void *page;
@@ -44,13 +64,15 @@ static int write_page(int fd)
 bool npf_direct_io_works(const char *directory, char *why_not, size_t size)
 {
 	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), err;
+	const char *why;
 
 	if (fd < 0) {
 		snprintf(why_not, size, "not known: no file can be made here: %s", strerror(errno));
 		return false;
 	}
-	if (!npf_direct_io_has_disk(fd)) {
-		snprintf(why_not, size, "tmpfs has no disk");
+	why = npf_direct_io_has_disk(fd) ? why_not_aligned(fd) : "tmpfs has no disk";
+	if (why) {
+		snprintf(why_not, size, "%s", why);
 		close(fd);
 		return false;
 	}

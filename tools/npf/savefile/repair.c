@@ -146,7 +146,7 @@ static int copy_part(struct job *job, int to)
 static int write_out(struct job *job)
 {
 	const char *out = job->options->out;
-	int to = open(out, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	int to = open(out, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int err;
 
 	if (to < 0)

@@ -125,7 +125,7 @@ int savefile_open(struct savefile *file, const char *name, const struct savefile
 	struct stat status;
 	int err;
 
-	file->fd = strcmp(name, "-") ? open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)
+	file->fd = strcmp(name, "-") ? open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)
 				     : STDOUT_FILENO;
 	if (file->fd < 0)
 		return -errno;

@@ -35,7 +35,8 @@ struct savefile {
 	uint8_t gather[SAVEFILE_GATHERS];
 };
 
-/* Create or replace a file, "-" is standard output, and write the header. Negative errno. */
+/* Create or replace a file, "-" is standard output, and write the header. A new one is its owner's
+ * alone, for packets are private. Negative errno. */
 int savefile_open(struct savefile *file, const char *name, const struct savefile_form *form);
 
 /* Add a packet; its data must stay until savefile_flush(). Negative errno as there. */

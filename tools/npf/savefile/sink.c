@@ -242,13 +242,12 @@ int sink_pause(struct sink *sink)
 
 /* ---- the file ------------------------------------------------------------------------------- */
 
-/* A file beside the one that it will replace, with the mode that a new file gets. */
-static int open_working(struct sink *sink, const char *name)
+/* A file beside the one that it will replace, whose mode it gets; a new one is its owner's alone, for
+ * packets are private. */
+static int open_working(struct sink *sink, const char *name, const struct stat *replaced)
 {
-	mode_t mask = umask(0);
 	char *resolved = realpath(name, NULL); /* a link stays, what it leads to is replaced */
 
-	umask(mask);
 	sink->name = resolved ? resolved : strdup(name);
 	if (!sink->name || asprintf(&sink->working, "%s.XXXXXX", sink->name) < 0) {
 		sink->working = NULL;
@@ -262,7 +261,8 @@ static int open_working(struct sink *sink, const char *name)
 		sink->working = NULL;
 		return err;
 	}
-	fchmod(sink->fd, 0666 & ~mask);
+	if (replaced)
+		fchmod(sink->fd, replaced->st_mode & 0777);
 	sink->may_be_direct = npf_direct_io_has_disk(sink->fd);
 	return 0;
 }
@@ -280,6 +280,7 @@ static int make_block(struct sink *sink)
 static int open_file(struct sink *sink, const char *name, const struct stat *input)
 {
 	struct stat status;
+	bool there;
 
 	if (!strcmp(name, "-")) {
 		sink->fd = STDOUT_FILENO;
@@ -288,7 +289,8 @@ static int open_file(struct sink *sink, const char *name, const struct stat *inp
 			return fail(sink, -EINVAL, "that is the input: choose another file");
 		return 0;
 	}
-	if (!stat(name, &status)) {
+	there = !stat(name, &status);
+	if (there) {
 		if (input && status.st_dev == input->st_dev && status.st_ino == input->st_ino &&
 		    S_ISREG(status.st_mode))
 			return fail(sink, -EINVAL, "that is the input: choose another file");
@@ -299,7 +301,7 @@ static int open_file(struct sink *sink, const char *name, const struct stat *inp
 			return sink->fd < 0 ? fail_errno(sink) : 0;
 		}
 	}
-	return open_working(sink, name);
+	return open_working(sink, name, there ? &status : NULL);
 }
 
 int sink_open(struct sink *sink, const char *name, const struct stat *input)

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "feed.h"
 #include "sending.h"
+#include "ui/filter_text.h"
 #include "ui/signals.h"
 
 #define LEAD     UINT64_C(2000000) /* ns from start to the first timed packet */
@@ -161,6 +163,21 @@ static int take_option(struct options *options, int option)
 	}
 }
 
+/* Users of tcpdump write a filter where files are expected. */
+static int check_files(const struct npf_feed_options *feed)
+{
+	for (size_t i = 0; i < feed->n_files; i++) {
+		const char *name = feed->files[i];
+
+		if (npf_filter_begins(name) && access(name, F_OK))
+			return npf_tool_usage(&npf_command_replay,
+					      "'%s' is no file; a filter goes behind --: npf replay "
+					      "-i NAME FILE... -- %s%s",
+					      name, name, i + 1 < feed->n_files ? " ..." : "");
+	}
+	return EXIT_OK;
+}
+
 static int parse(struct options *options, int argc, char **argv)
 {
 	static const struct option long_options[] = {
@@ -191,7 +208,7 @@ static int parse(struct options *options, int argc, char **argv)
 				      "one of --topspeed, --pps, --mbps and --multiplier");
 	if (optind == argc)
 		return npf_tool_usage(&npf_command_replay, "there is no file to replay");
-	return EXIT_OK;
+	return check_files(&options->feed);
 }
 
 /* Arguments up to "--", which getopt shall not see: behind it is the filter. */
