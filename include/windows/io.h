@@ -37,7 +37,7 @@
 #define _isatty isatty
 #define _commit fsync
 
-static inline int _setmode(int fd, int mode)
+static __inline int _setmode(int fd, int mode)
 {
 	(void)fd;
 	return mode;

@@ -30,7 +30,6 @@
 #define DECLSPEC_IMPORT
 #define __forceinline static inline
 #ifndef __cplusplus
-#define __inline inline
 #define _inline inline
 #endif
 #define __int8 char
@@ -56,8 +55,8 @@ typedef int32_t LONG, INT32, LONG32;
 typedef uint32_t ULONG, DWORD, UINT32, ULONG32, DWORD32;
 typedef int INT, BOOL;
 typedef unsigned int UINT;
-typedef long long LONGLONG, LONG64, INT64;
-typedef unsigned long long ULONGLONG, DWORDLONG, ULONG64, DWORD64, UINT64;
+__extension__ typedef long long LONGLONG, LONG64, INT64;
+__extension__ typedef unsigned long long ULONGLONG, DWORDLONG, ULONG64, DWORD64, UINT64;
 typedef intptr_t LONG_PTR, INT_PTR, SSIZE_T;
 typedef uintptr_t ULONG_PTR, UINT_PTR, DWORD_PTR;
 typedef size_t SIZE_T;
@@ -98,7 +97,7 @@ typedef const void *LPCVOID;
 #define _MAX_PATH 4096
 
 typedef union _LARGE_INTEGER {
-	struct {
+	__extension__ struct {
 		DWORD LowPart;
 		LONG HighPart;
 	};
@@ -110,7 +109,7 @@ typedef union _LARGE_INTEGER {
 } LARGE_INTEGER, *PLARGE_INTEGER;
 
 typedef union _ULARGE_INTEGER {
-	struct {
+	__extension__ struct {
 		DWORD LowPart;
 		DWORD HighPart;
 	};

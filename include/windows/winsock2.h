@@ -43,6 +43,14 @@
 
 #include "windows.h"
 
+/* Windows has them here; so does <sys/types.h>, unless the compiler was told to keep to a standard. */
+#ifndef __USE_MISC
+typedef unsigned char u_char;
+typedef unsigned short u_short;
+typedef unsigned int u_int;
+typedef unsigned long u_long;
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -100,7 +108,7 @@ typedef struct WSAData {
 #define WSAETIMEDOUT    ETIMEDOUT
 #define WSAECONNREFUSED ECONNREFUSED
 
-static inline int WSAStartup(WORD version, LPWSADATA data)
+static __inline int WSAStartup(WORD version, LPWSADATA data)
 {
 	memset(data, 0, sizeof(*data));
 	data->wVersion = version;
@@ -108,23 +116,23 @@ static inline int WSAStartup(WORD version, LPWSADATA data)
 	return 0;
 }
 
-static inline int WSACleanup(void)
+static __inline int WSACleanup(void)
 {
 	return 0;
 }
 
-static inline int WSAGetLastError(void)
+static __inline int WSAGetLastError(void)
 {
 	return errno;
 }
 
-static inline void WSASetLastError(int error)
+static __inline void WSASetLastError(int error)
 {
 	errno = error;
 }
 
 /* FIONBIO and FIONREAD. */
-static inline int ioctlsocket(SOCKET s, long command, u_long *value)
+static __inline int ioctlsocket(SOCKET s, long command, u_long *value)
 {
 	int n = (int)*value;
 	int err = ioctl(s, (unsigned long)command, &n);
