@@ -45,7 +45,16 @@ struct npf_ebpf_code {
 	uint32_t capacity;                /* entries at insns */
 	uint32_t length;                  /* entries used */
 	const struct npf_ebpf_peek *peek; /* for NPF_EBPF_PEEK */
+
+	/* Tables of large sets: what shall be in the one value of a map, and that map's descriptor.
+	 * Capacity 0: large sets are searched in code. */
+	uint8_t *tables;
+	uint32_t tables_capacity, tables_length;
+	int32_t tables_map;
 };
+
+/* Entries of a set that are searched in code: more are a table. */
+#define NPF_EBPF_SEARCHED 8u
 
 #define NPF_EBPF_WINDOW      192u /* bytes of the packet's head that the window holds at most */
 #define NPF_EBPF_WINDOW_SIZE 256u /* bytes of memory that the window wants */
@@ -59,6 +68,8 @@ enum npf_ebpf_access { NPF_EBPF_COPY, NPF_EBPF_DIRECT, NPF_EBPF_PEEK };
  * code has at most. */
 size_t npf_ebpf_space(const struct npf_ir *const *programs, uint32_t n);
 uint32_t npf_ebpf_capacity(const struct npf_ir *const *programs, uint32_t n);
+/* And bytes that the tables of their large sets take at most. */
+uint32_t npf_ebpf_tables(const struct npf_ir *const *programs, uint32_t n);
 
 /*
  * Append a function u32 f(context, struct npf_frame *, window): same answer as npf_filter_run().

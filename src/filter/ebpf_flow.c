@@ -88,6 +88,8 @@ static void jump_if(struct npf_ebpf_gen *g, const struct condition *c, uint8_t o
 static void branch(struct npf_ebpf_gen *g, const struct condition *c, uint32_t yes, uint32_t no,
 		   uint32_t next)
 {
+	if (!c->op && npf_ebpf_look_up(g, c->a, c->imm, yes, no))
+		return;
 	if (!c->op) {
 		npf_ebpf_fetch(g, R0, c->a);
 		/* Not the same number any more, as far as the verifier knows. */

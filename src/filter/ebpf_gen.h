@@ -8,11 +8,13 @@
  *	ebpf_flow.c    conditions, the ends of blocks, verdicts
  *	ebpf_labels.c  jumps and where they go
  *	ebpf_widen.c   loads that come together
+ *	ebpf_tables.c  large sets
  */
 #ifndef NPF_EBPF_GEN_H
 #define NPF_EBPF_GEN_H
 
 #include "filter/ebpf_emit.h"
+#include "filter/x86_set.h"
 
 /* The stack, from r10. */
 #define AT_CONTEXT (-8)
@@ -21,7 +23,8 @@
 #define AT_LENGTH  (-28) /* bytes that loads can reach, the tag included */
 #define AT_SHIFT   (-32) /* NPF_TAG_SIZE while the tag stands in the window but not in the packet */
 #define AT_DATA    (-40) /* PEEK: address of the packet */
-#define AT_SLOT(n) (-48 - 8 * (int32_t)(n))
+#define AT_LOOKUP  (-44) /* what is looked up in a set */
+#define AT_SLOT(n) (-56 - 8 * (int32_t)(n))
 
 /* A helper of the kernel's. */
 #define SKB_LOAD_BYTES 26
@@ -55,6 +58,14 @@ struct npf_ebpf_wide {
 };
 #define NPF_EBPF_WIDENED 3u /* instructions of the copy for each of the original, at most */
 
+/* Of a set: its table, when it has one. */
+struct npf_ebpf_table {
+	bool tried, usable;
+	uint32_t at;    /* in the tables */
+	uint32_t bound; /* the largest value that it answers for */
+	struct npf_x86_set set;
+};
+
 struct npf_ebpf_gen {
 	const struct npf_ir *const *programs;
 	uint32_t n;
@@ -82,6 +93,9 @@ struct npf_ebpf_gen {
 	uint32_t n_fixups, max_fixups;
 	struct npf_ebpf_transfer *moves;
 	struct npf_ebpf_wide wide;
+	struct npf_ebpf_table *tables; /* of all programs' sets */
+	uint32_t n_tables;
+	void *table_work;
 };
 
 #define CODE (g->code)
@@ -159,6 +173,14 @@ bool npf_ebpf_need_copy(struct npf_ebpf_gen *g, const struct npf_ir_insn *insn);
 
 /* For PEEK: the same program with fewer loads; valid until the next call. */
 const struct npf_ir *npf_ebpf_widen(struct npf_ebpf_gen *g, const struct npf_ir *ir);
+
+/* ---- ebpf_tables.c -------------------------------------------------------------------------- */
+
+/* Bytes of memory that building a table takes at most. */
+size_t npf_ebpf_table_work(const struct npf_ir *const *programs, uint32_t n);
+/* Go to yes or no by the table of a set; false: it has none. */
+bool npf_ebpf_look_up(struct npf_ebpf_gen *g, uint16_t value, uint32_t set, uint32_t yes,
+		      uint32_t no);
 
 /* ---- ebpf_flow.c ---------------------------------------------------------------------------- */
 

@@ -510,6 +510,7 @@ static void emit_function(struct npf_ebpf_gen *g, enum npf_ebpf_access access)
 struct sizes {
 	uint32_t insns, blocks, keys, args; /* of the largest program */
 	uint32_t wide;                      /* instructions of its copy with wide loads */
+	uint32_t sets;                      /* of all programs */
 	uint32_t all; /* instructions of the result, of all programs and both parts */
 };
 
@@ -529,6 +530,7 @@ static struct sizes measure(const struct npf_ir *const *programs, uint32_t n)
 		sizes.blocks = most(sizes.blocks, ir->n_blocks);
 		sizes.keys = most(sizes.keys, ir->n_keys);
 		sizes.args = most(sizes.args, ir->n_args);
+		sizes.sets += ir->n_sets;
 		sizes.all += 2 * (INSNS_BESIDE + ir->n_insns * INSNS_PER_VALUE +
 				  ir->n_blocks * INSNS_PER_BLOCK + ir->n_args * 3 + ir->n_keys * 4);
 	}
@@ -589,6 +591,9 @@ static size_t furnish(struct npf_ebpf_gen *g, void *space)
 	wide->map = take(space, &used, sizes.insns * sizeof(uint16_t));
 	wide->start = take(space, &used, sizes.insns);
 	wide->stays = take(space, &used, sizes.insns);
+	g->n_tables = sizes.sets;
+	g->tables = take(space, &used, sizes.sets * sizeof(struct npf_ebpf_table));
+	g->table_work = take(space, &used, npf_ebpf_table_work(g->programs, g->n));
 	return used;
 }
 
@@ -606,6 +611,8 @@ uint32_t npf_ebpf_capacity(const struct npf_ir *const *programs, uint32_t n)
 
 static int generate(struct npf_ebpf_gen *g, enum npf_ebpf_access access, void *space, size_t size)
 {
+	uint32_t tables_length = g->code->tables_length;
+
 	if (access == NPF_EBPF_PEEK && !g->code->peek)
 		return -EINVAL;
 	if (size < npf_ebpf_space(g->programs, g->n))
@@ -613,6 +620,7 @@ static int generate(struct npf_ebpf_gen *g, enum npf_ebpf_access access, void *s
 	furnish(g, space);
 	memset(g->label_at, 0, g->n_labels * sizeof(uint32_t));
 	memset(g->label_used, 0, g->n_labels);
+	memset(g->tables, 0, g->n_tables * sizeof(*g->tables));
 	g->begin = g->code->length;
 	g->ir = g->programs[0];
 	emit_function(g, access);
@@ -620,8 +628,10 @@ static int generate(struct npf_ebpf_gen *g, enum npf_ebpf_access access, void *s
 		npf_ebpf_resolve(g, true);
 	if (!g->err && g->code->length > g->code->capacity)
 		g->err = -ENOSPC;
-	if (g->err)
+	if (g->err) {
 		g->code->length = g->begin;
+		g->code->tables_length = tables_length;
+	}
 	return g->err;
 }
 

@@ -225,6 +225,67 @@ static void tells_classes_apart(void **state)
 	}
 }
 
+/* Is the number of size bytes at LOOKED_AT one of n keys? Of bytes and halves every third number. */
+#define LOOKED_AT 26u
+static const struct npf_program *make_list(uint32_t n, uint32_t size)
+{
+	static struct npf_insn insns[NPF_MAX_INSNS];
+	static struct npf_program program = { .insns = insns };
+	uint8_t code = size == 4 ? NPF_W : size == 2 ? NPF_H : NPF_B;
+
+	insns[0] = (struct npf_insn){ NPF_LD | NPF_ABS | code, 0, 0, LOOKED_AT };
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t key = size == 4 ? i * 0x9E3779B1u : i * 3;
+
+		insns[1 + 2 * i] = (struct npf_insn){ NPF_JMP | NPF_JEQ | NPF_K, 0, 1, key };
+		insns[2 + 2 * i] = (struct npf_insn){ NPF_RET | NPF_K, 0, 0, 7 };
+	}
+	/* The number is wanted behind the look-up, too. */
+	insns[1 + 2 * n] = (struct npf_insn){ NPF_RET | NPF_A, 0, 0, 0 };
+	program.length = 2 * n + 2;
+	return &program;
+}
+
+static int look_up(const struct npf_kernel_filter *kernel, const struct npf_program *program,
+		   uint32_t number, uint32_t size)
+{
+	uint8_t data[64] = { 0 };
+	const struct npf_frame frame = { .length = sizeof(data), .wire_length = sizeof(data) };
+
+	for (uint32_t i = 0; i < size; i++)
+		data[LOOKED_AT + i] = (uint8_t)(number >> 8 * (size - 1 - i));
+	return compare(kernel, program, &frame, data, "a long list");
+}
+
+static void looks_up_long_lists(void **state)
+{
+	static const struct {
+		uint32_t n, size;
+	} lists[] = { { 30, 4 }, { 200, 4 }, { 1500, 4 }, { 80, 2 }, { 1000, 2 }, { 60, 1 } };
+	int wrong = 0;
+
+	(void)state;
+	for (size_t l = 0; l < N_OF(lists) * n_accesses; l++) {
+		uint32_t n = lists[l / n_accesses].n, size = lists[l / n_accesses].size;
+		const struct npf_program *program = make_list(n, size);
+		struct npf_kernel_filter kernel;
+
+		assert_int_equal(npf_kernel_filter_load(program, accesses[l % n_accesses], &peek,
+							&kernel),
+				 0);
+		assert_true(kernel.length < 400);
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t key = program->insns[1 + 2 * i].k;
+
+			for (uint32_t beside = 0; beside < 3; beside++)
+				wrong += look_up(&kernel, program, key + beside - 1, size);
+		}
+		wrong += look_up(&kernel, program, 0xFFFFFFFF, size);
+		npf_kernel_filter_close(&kernel);
+	}
+	assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +294,7 @@ int main(void)
 		cmocka_unit_test(equals_the_interpreter_on_random_programs),
 		cmocka_unit_test(equals_the_interpreter_on_vectors),
 		cmocka_unit_test(tells_classes_apart),
+		cmocka_unit_test(looks_up_long_lists),
 	};
 	int err = npf_kernel_filter_probe(NPF_EBPF_DIRECT, NULL);
 

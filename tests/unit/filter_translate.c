@@ -233,6 +233,46 @@ static void neighbours_come_together(void **state)
 	free_form(&form);
 }
 
+/* Is the source address one of n? Bytes of code. */
+static uint32_t length_of_list(uint32_t n, bool by_table)
+{
+	static struct npf_insn insns[2 * 1000 + 2];
+	const struct npf_program program = { .length = 2 * n + 2, .insns = insns };
+	struct npf_ebpf_code code;
+	struct form form;
+	uint32_t length;
+
+	insns[0] = (struct npf_insn){ NPF_LD | NPF_ABS | NPF_W, 0, 0, 26 };
+	for (uint32_t i = 0; i < n; i++) {
+		insns[1 + 2 * i] = (struct npf_insn){ NPF_JMP | NPF_JEQ | NPF_K, 0, 1,
+						      i * 0x9E3779B1u };
+		insns[2 + 2 * i] = (struct npf_insn){ NPF_RET, 0, 0, 1 };
+	}
+	insns[1 + 2 * n] = (struct npf_insn){ NPF_RET, 0, 0, 0 };
+	make_form(&form, &program, 1);
+	code = allocate(npf_ebpf_capacity(form.list, 1));
+	code.tables_capacity = by_table ? npf_ebpf_tables(form.list, 1) : 0;
+	code.tables = malloc(npf_ebpf_tables(form.list, 1) + 1);
+	assert_non_null(code.tables);
+	assert_int_equal(generate(&form, NPF_EBPF_DIRECT, &code), 0);
+	assert_true(code.tables_length <= code.tables_capacity);
+	assert_int_equal(code.tables_length > 0, by_table && n > NPF_EBPF_SEARCHED);
+	length = code.length;
+	free(code.tables);
+	free(code.insns);
+	free_form(&form);
+	return length;
+}
+
+static void large_sets_are_tables(void **state)
+{
+	(void)state;
+	assert_int_equal(length_of_list(NPF_EBPF_SEARCHED, true),
+			 length_of_list(NPF_EBPF_SEARCHED, false));
+	assert_int_equal(length_of_list(100, true), length_of_list(1000, true));
+	assert_true(length_of_list(1000, false) > 2000);
+}
+
 static void limits_the_classes(void **state)
 {
 	static const struct npf_insn accept = { NPF_RET, 0, 0, 1 };
@@ -257,6 +297,7 @@ int main(void)
 		cmocka_unit_test(short_space_is_not_exceeded),
 		cmocka_unit_test(appends_behind_what_is_there),
 		cmocka_unit_test(neighbours_come_together),
+		cmocka_unit_test(large_sets_are_tables),
 		cmocka_unit_test(limits_the_classes),
 	};
 

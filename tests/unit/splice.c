@@ -57,9 +57,9 @@ static const struct npf_insn loads[] = {
 };
 static const struct npf_program program = { .length = N_OF(loads), .insns = loads };
 
-static void splice(const struct npf_filter_set *filters, struct bpf_insn **out, size_t *n)
+static void splice(const struct npf_filter_set *filters, struct npf_spliced *out)
 {
-	assert_int_equal(npf_splice(tap, N_OF(tap), filters, NPF_EBPF_COPY, NULL, out, n), 0);
+	assert_int_equal(npf_splice(tap, N_OF(tap), filters, NPF_EBPF_COPY, NULL, out), 0);
 }
 
 static void assert_same(const struct bpf_insn *insn, const struct bpf_insn *expected)
@@ -89,25 +89,31 @@ static void assert_inside(const struct bpf_insn *code, uint32_t n)
 static void without(void **state)
 {
 	const struct npf_filter_set none = { 0 };
+	struct npf_spliced spliced;
 	struct bpf_insn *out;
 	size_t n;
 
 	(void)state;
-	splice(&none, &out, &n);
+	splice(&none, &spliced);
+	out = spliced.insns;
+	n = spliced.n;
 	assert_int_equal(n, N_OF(tap));
 	assert_memory_equal(out, tap, sizeof(tap));
-	free(out);
+	npf_spliced_free(&spliced);
 }
 
 static void with_filter(void **state)
 {
 	const struct npf_filter_set filters = { .filter = &program };
+	struct npf_spliced spliced;
 	struct bpf_insn *out;
 	uint32_t more;
 	size_t n;
 
 	(void)state;
-	splice(&filters, &out, &n);
+	splice(&filters, &spliced);
+	out = spliced.insns;
+	n = spliced.n;
 	more = (uint32_t)(n - N_OF(tap));
 	for (uint32_t i = 0; i < AT - 2; i++)
 		assert_same(&out[i], &tap[i]);
@@ -116,7 +122,7 @@ static void with_filter(void **state)
 	assert_inside(out + AT, more + 2);
 	for (uint32_t i = AT + 2; i < N_OF(tap); i++)
 		assert_same(&out[i + more], &tap[i]);
-	free(out);
+	npf_spliced_free(&spliced);
 }
 
 static void with_classes(void **state)
@@ -126,12 +132,15 @@ static void with_classes(void **state)
 		.n_classes = 2,
 		.classes = { &program, &program },
 	};
+	struct npf_spliced spliced;
 	struct bpf_insn *out;
 	uint32_t first, second;
 	size_t n;
 
 	(void)state;
-	splice(&filters, &out, &n);
+	splice(&filters, &spliced);
+	out = spliced.insns;
+	n = spliced.n;
 	for (first = 0; out[AT + first].code != tap[AT + 2].code || out[AT + first].dst_reg ||
 			BPF_OP(out[AT + first].code) != BPF_JEQ || out[AT + first + 1].imm != 1;)
 		first++;
@@ -141,20 +150,19 @@ static void with_classes(void **state)
 	assert_inside(out + AT + first + 2, second);
 	assert_int_equal(out[4].off, tap[4].off + (int)(first + second) - 4);
 	assert_same(&out[n - 1], &tap[N_OF(tap) - 1]);
-	free(out);
+	npf_spliced_free(&spliced);
 }
 
 static void unmarked(void **state)
 {
 	const struct npf_filter_set filters = { .filter = &program };
 	const struct bpf_insn plain[] = { MOVE(0, 0), EXIT };
-	struct bpf_insn *out;
-	size_t n;
+	struct npf_spliced spliced;
 
 	(void)state;
-	assert_int_equal(npf_splice(plain, N_OF(plain), &filters, NPF_EBPF_COPY, NULL, &out, &n),
+	assert_int_equal(npf_splice(plain, N_OF(plain), &filters, NPF_EBPF_COPY, NULL, &spliced),
 			 -EPROTO);
-	assert_null(out);
+	assert_null(spliced.insns);
 }
 
 /* A jump over code that is longer than jumps reach. */
@@ -163,8 +171,7 @@ static void too_long(void **state)
 	static struct npf_insn insns[NPF_MAX_INSNS];
 	const struct npf_program large = { .length = NPF_MAX_INSNS, .insns = insns };
 	const struct npf_filter_set filters = { .filter = &large };
-	struct bpf_insn *out;
-	size_t n;
+	struct npf_spliced spliced;
 
 	(void)state;
 	/* Each load is at an offset that depends on the one before. */
@@ -176,9 +183,9 @@ static void too_long(void **state)
 	insns[NPF_MAX_INSNS - 2] = (struct npf_insn){ 0x07, 0, 0, 0 };
 	insns[NPF_MAX_INSNS - 1] = (struct npf_insn){ 0x16, 0, 0, 0 };
 	insns[NPF_MAX_INSNS - 3] = (struct npf_insn){ 0x50, 0, 0, 1 };
-	assert_int_equal(npf_splice(tap, N_OF(tap), &filters, NPF_EBPF_COPY, NULL, &out, &n),
+	assert_int_equal(npf_splice(tap, N_OF(tap), &filters, NPF_EBPF_COPY, NULL, &spliced),
 			 -E2BIG);
-	assert_null(out);
+	assert_null(spliced.insns);
 }
 
 int main(void)

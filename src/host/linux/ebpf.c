@@ -29,7 +29,7 @@
 /* The verifier follows variable offsets up to 512 MiB; a region with its slack stays below. */
 #define MOST_REGION_BYTES (256u << 20)
 #define TIMER_TRIES       1000
-#define MOST_PEEKED       256 /* instructions of filters */
+#define MOST_PEEKED       2560 /* instructions of filters */
 
 struct npf_kernel_tap {
 	struct npf_bpf *skel;
@@ -277,26 +277,40 @@ struct recipe {
 	enum npf_ebpf_access access;
 };
 
+/* Programs of sockets count against net.core.optmem_max, and where the packet is copied for a long
+ * filter, that is little of its cost. */
+static bool is_long(const struct npf_spliced *spliced)
+{
+	uint32_t length = 0;
+
+	for (uint32_t i = 0; i < NPF_SPLICES; i++)
+		length += spliced->parts[i].length;
+	return length > MOST_PEEKED;
+}
+
 static int load_spliced(const struct recipe *recipe, struct bpf_program *program)
 {
 	int empty[NPF_SET_MAPS];
 	LIBBPF_OPTS(bpf_prog_load_opts, options);
-	struct bpf_insn *insns;
-	size_t n;
+	struct npf_spliced spliced;
 	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program),
-			     recipe->filters, recipe->access, &recipe->ebpf->peek, &insns, &n);
+			     recipe->filters, recipe->access, &recipe->ebpf->peek, &spliced);
 
 	if (err)
 		return err;
+	if (recipe->access == NPF_EBPF_PEEK && is_long(&spliced)) {
+		npf_spliced_free(&spliced);
+		return -E2BIG;
+	}
 	empty_maps(recipe->tap, empty);
-	npf_set_maps_patch(insns, n, empty, &recipe->sets);
+	npf_set_maps_patch(spliced.insns, spliced.n, empty, &recipe->sets);
 
 	libbpf_print_fn_t printer = npf_linux_hush();
 	int fd = bpf_prog_load(bpf_program__type(program), bpf_program__name(program),
-			       "Dual BSD/GPL", insns, n, &options);
+			       "Dual BSD/GPL", spliced.insns, spliced.n, &options);
 
 	npf_linux_unhush(printer);
-	free(insns);
+	npf_spliced_free(&spliced);
 	return fd;
 }
 
@@ -309,23 +323,12 @@ static bool can_peek(struct npf_ebpf *ebpf)
 	return ebpf->peek_state == NPF_PEEK_KNOWN;
 }
 
-/* What holds for sockets as well: programs there count against net.core.optmem_max, and where the
- * packet is copied for a long filter, that is little of its cost. */
-static bool is_short(const struct npf_filter_set *filters)
-{
-	uint32_t length = filters->filter ? filters->filter->length : 0;
-
-	for (uint32_t i = 0; i < filters->n_classes; i++)
-		length += filters->classes[i]->length;
-	return length <= MOST_PEEKED;
-}
-
 /* Packets are read where they lie if that is allowed. */
-static enum npf_ebpf_access best_access(struct npf_ebpf *ebpf, const struct npf_filter_set *filters)
+static enum npf_ebpf_access best_access(struct npf_ebpf *ebpf)
 {
 	if (ebpf->direct)
 		return NPF_EBPF_DIRECT;
-	return is_short(filters) && can_peek(ebpf) ? NPF_EBPF_PEEK : NPF_EBPF_COPY;
+	return can_peek(ebpf) ? NPF_EBPF_PEEK : NPF_EBPF_COPY;
 }
 
 /* What the kernel makes of code that only saves a copy must not decide whether there is a filter:
@@ -416,8 +419,7 @@ unload:
 static int exchange(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
 		    const struct npf_filter_set *filters, char *error)
 {
-	enum npf_ebpf_access access = any_filter(filters) ? best_access(ebpf, filters)
-							  : NPF_EBPF_COPY;
+	enum npf_ebpf_access access = any_filter(filters) ? best_access(ebpf) : NPF_EBPF_COPY;
 	int err = exchange_by(nic, ebpf, tap, filters, access, error);
 
 	if (err == -ENOMEM && access == NPF_EBPF_PEEK)

@@ -52,11 +52,19 @@ int npf_ebpf_set_filters(struct npf_nic *nic, const struct npf_filter_set *filte
 void npf_ebpf_clear(struct npf_nic *nic);
 int npf_ebpf_listen(struct npf_nic *nic, struct npf_event *event);
 
-/* splice.c: a copy of a loaded program with the filters where it carries marks. *out is the caller's,
- * by free(). -E2BIG, -ENOMEM; -EPROTO: it has none. */
+/* splice.c: a copy of a loaded program with the filters where it carries marks. -E2BIG, -ENOMEM;
+ * -EPROTO: it has none. Otherwise to be freed once the kernel has taken it. */
+#define NPF_SPLICES 2
+
 struct bpf_insn;
+struct npf_spliced {
+	struct bpf_insn *insns;
+	size_t n;
+	struct npf_ebpf_code parts[NPF_SPLICES]; /* the filters' share */
+};
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
-	       enum npf_ebpf_access access, const struct npf_ebpf_peek *peek, struct bpf_insn **out,
-	       size_t *n_out);
+	       enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
+	       struct npf_spliced *out);
+void npf_spliced_free(struct npf_spliced *spliced);
 
 #endif

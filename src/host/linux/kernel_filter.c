@@ -124,7 +124,7 @@ static int translate_and_load(const struct npf_program *const *programs, uint32_
 	if (err)
 		return err;
 	err = load(&filter, word, kernel);
-	free(filter.insns);
+	npf_translate_free(&filter);
 	if (err)
 		npf_kernel_filter_close(kernel);
 	return err;

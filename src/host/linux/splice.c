@@ -15,7 +15,6 @@
 #include "host/linux/ebpf.h"
 #include "host/linux/translate.h"
 
-#define MOST_PLACES  4
 #define PLACE_LENGTH 2
 #define STACK        512 /* bytes that a program may have */
 #define NO_REGISTER  16
@@ -32,7 +31,7 @@ struct splice {
 	const struct bpf_insn *in;
 	uint32_t n_in;
 	int16_t depth; /* of the stack of what is spliced into, below zero */
-	struct place places[MOST_PLACES];
+	struct place places[NPF_SPLICES];
 	uint32_t n_places;
 	struct bpf_insn *out;
 	uint32_t n_out;
@@ -51,7 +50,7 @@ static int find_places(struct splice *splice)
 	for (uint32_t i = 0; i + PLACE_LENGTH <= splice->n_in; i++) {
 		if (!is_mark(&splice->in[i]))
 			continue;
-		if (splice->n_places == MOST_PLACES)
+		if (splice->n_places == NPF_SPLICES)
 			return -EPROTO;
 		splice->places[splice->n_places++] = (struct place){ .at = i,
 								     .mark = splice->in[i].imm };
@@ -237,8 +236,8 @@ static int put_together(struct splice *splice)
 }
 
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
-	       enum npf_ebpf_access access, const struct npf_ebpf_peek *peek, struct bpf_insn **out,
-	       size_t *n_out)
+	       enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
+	       struct npf_spliced *out)
 {
 	struct splice splice = { .in = in, .n_in = (uint32_t)n_in };
 	int err;
@@ -246,13 +245,18 @@ int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_s
 	find_depth(&splice);
 	if (!(err = find_places(&splice)) && !(err = generate_all(&splice, filters, access, peek)))
 		err = put_together(&splice);
+	*out = (struct npf_spliced){ .insns = splice.out, .n = splice.n_out };
 	for (uint32_t i = 0; i < splice.n_places; i++)
-		free(splice.places[i].generated.insns);
-	if (err) {
-		free(splice.out);
-		splice.out = NULL;
-	}
-	*out = splice.out;
-	*n_out = splice.n_out;
+		out->parts[i] = splice.places[i].generated;
+	if (err)
+		npf_spliced_free(out);
 	return err;
+}
+
+void npf_spliced_free(struct npf_spliced *spliced)
+{
+	for (uint32_t i = 0; i < NPF_SPLICES; i++)
+		npf_translate_free(&spliced->parts[i]);
+	free(spliced->insns);
+	spliced->insns = NULL;
 }

@@ -2,8 +2,11 @@
 /* See translate.h. */
 #include "host/linux/translate.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define RET_K 0x06
 
@@ -42,6 +45,30 @@ static void drop(struct forms *forms)
 	free(forms);
 }
 
+/* A map for the tables of large sets. Where there is none they are searched in code. */
+static void make_tables(const struct forms *forms, struct npf_ebpf_code *code)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_RDONLY_PROG);
+	uint32_t size = npf_ebpf_tables(forms->list, forms->n);
+
+	code->tables_map = -1;
+	code->tables = size ? calloc(1, size) : NULL;
+	if (!code->tables)
+		return;
+	code->tables_map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "npf_tables", sizeof(uint32_t), size,
+					  1, &options);
+	code->tables_capacity = code->tables_map < 0 ? 0 : size;
+}
+
+static int fill_tables(const struct npf_ebpf_code *code)
+{
+	const uint32_t zero = 0;
+
+	if (!code->tables_length)
+		return 0;
+	return bpf_map_update_elem(code->tables_map, &zero, code->tables, BPF_ANY) ? -errno : 0;
+}
+
 static int generate(const struct forms *forms, bool is_mask, enum npf_ebpf_access access,
 		    struct npf_ebpf_code *code)
 {
@@ -49,18 +76,30 @@ static int generate(const struct forms *forms, bool is_mask, enum npf_ebpf_acces
 	void *space = malloc(size);
 	int err = -ENOMEM;
 
-	code->length = 0;
 	code->capacity = npf_ebpf_capacity(forms->list, forms->n);
 	code->insns = malloc(code->capacity * sizeof(*code->insns));
+	make_tables(forms, code);
 	if (space && code->insns)
 		err = is_mask ? npf_irs_to_ebpf(forms->list, forms->n, access, code, space, size)
 			      : npf_ir_to_ebpf(forms->list[0], access, code, space, size);
+	if (!err)
+		err = fill_tables(code);
 	free(space);
+	free(code->tables);
+	code->tables = NULL;
 	if (!err)
 		return 0;
-	free(code->insns);
-	code->insns = NULL;
+	npf_translate_free(code);
 	return err == -ENOSPC ? -E2BIG : err;
+}
+
+/* One that was never made is all zero. */
+void npf_translate_free(struct npf_ebpf_code *code)
+{
+	if (code->capacity && code->tables_map >= 0)
+		close(code->tables_map);
+	free(code->insns);
+	*code = (struct npf_ebpf_code){ 0 };
 }
 
 int npf_translate(const struct npf_program *const *programs, uint32_t n, bool is_mask,

@@ -13,10 +13,12 @@
 
 /*
  * The function of one program (NULL or of length 0 accepts all), or with is_mask the one that tells
- * n of them apart. peek: for NPF_EBPF_PEEK. code->insns is the caller's, by free(). -ENOMEM, -E2BIG.
+ * n of them apart. peek: for NPF_EBPF_PEEK. -ENOMEM, -E2BIG; otherwise code is the caller's, by
+ * npf_translate_free(), but not before the kernel has taken it: the map of its tables is its.
  */
 int npf_translate(const struct npf_program *const *programs, uint32_t n, bool is_mask,
 		  enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
 		  struct npf_ebpf_code *code);
+void npf_translate_free(struct npf_ebpf_code *code);
 
 #endif
