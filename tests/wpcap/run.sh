@@ -29,6 +29,13 @@ expect() { # exit code, pattern in what it says, arguments of npf run
 
 expect 0 'libpcap version .*, on npf' -- tcpdump --version
 expect 0 'libpcap version .*, on npf' tcpdump --version
+# Names that the dynamic linker would cut.
+src=$(realpath "$(dirname "$npf")/../src")
+ln -s "$src" "$work/with blanks in it"
+ln -s "$src" "$work/with:colon"
+NPF_LIBWPCAP="$work/with blanks in it/wpcap/dropin/libpcap.so.0.8" \
+	expect 0 'libpcap version .*, on npf' -- tcpdump --version
+NPF_LIBWPCAP="$work/with:colon/wpcap/dropin/libpcap.so.0.8" expect 1 'colon' -- tcpdump --version
 expect 3 '^ok$' -- sh -c 'echo ok; exit 3'
 expect 127 'there is no program' -- nothing-of-that-name
 expect 126 'hostname: ' -- /etc/hostname

@@ -29,7 +29,8 @@ failed() { # case, why
 	status=1
 }
 
-run=('' "$npf run --")
+ln -s "$npf" "$work/npf" # a path that is one word
+run=('' "$work/npf run --")
 sides='0 1' # libpcap, NPF
 
 # NPF alone keeps the list of packet sockets open.

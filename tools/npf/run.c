@@ -61,19 +61,29 @@ static bool find_library(char path[PATH_MAX])
 	return readable(path);
 }
 
-/* Before what is to be preloaded already. */
-static int preload(const char *library)
+/* Before what the variable says already. */
+static int put_first(const char *variable, const char *what)
 {
-	const char *others = getenv("LD_PRELOAD");
+	const char *others = getenv(variable);
 	char *all;
 	int err;
 
-	if (asprintf(&all, "%s%s%s", library, others && *others ? ":" : "", others ? others : "") <
-	    0)
+	if (asprintf(&all, "%s%s%s", what, others && *others ? ":" : "", others ? others : "") < 0)
 		return -1;
-	err = setenv("LD_PRELOAD", all, 1);
+	err = setenv(variable, all, 1);
 	free(all);
 	return err;
+}
+
+/* The dynamic linker takes a blank for the end of a name, but not of a folder's. */
+static int preload(char *library)
+{
+	char *slash = strrchr(library, '/');
+
+	if (!strchr(library, ' '))
+		return put_first("LD_PRELOAD", library);
+	*slash = '\0';
+	return put_first("LD_LIBRARY_PATH", library) || put_first("LD_PRELOAD", slash + 1);
 }
 
 /* ---- the program --------------------------------------------------------------------------- */
@@ -114,6 +124,11 @@ static int run_program(char **argv)
 	if (!find_library(library))
 		return npf_tool_fail(command, EXIT_FAILED,
 				     "there is no %s; install it, or let NPF_LIBWPCAP name it",
+				     library);
+	if (strpbrk(library, strchr(library, ' ') ? ":;" : ":"))
+		return npf_tool_fail(command, EXIT_FAILED,
+				     "%s: the dynamic linker takes a colon for the end of a name; "
+				     "install it elsewhere",
 				     library);
 	if (!find_program(argv[0], program))
 		return npf_tool_fail(command, EXIT_NOT_FOUND, "there is no program %s", argv[0]);
