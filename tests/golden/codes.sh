@@ -32,6 +32,8 @@ done
 
 # Every way to ask.
 for command in list capture stat send replay dump repair filter bpf doctor run; do
+	# Lines that a terminal of 80 columns would break.
+	! "$npf" help $command | grep -n '.\{95\}' || status=1
 	for way in -h --help; do
 		cmp -s <("$npf" help $command) <("$npf" $command $way) || {
 			echo "npf $command $way: other help"

@@ -41,7 +41,8 @@ says() {
 
 # WORD...: npf in the background, $pid; what it says goes to bg.out and bg.err.
 start() {
-	: >bg.out >bg.err
+	: >bg.out
+	: >bg.err
 	"$npf" "$@" >bg.out 2>bg.err </dev/null &
 	pid=$!
 }
@@ -91,6 +92,21 @@ ends 0 dump -i va -w e.pcapng --format pcap --duration 10ms
 ends 0 dump -i va -w d.pcap --duration 10ms
 [ "$(magic d.pcap)" = a1b2c3d4 ] || complain "d.pcap is none"
 
+echo notes >notes
+ends 6 dump -i va -w notes --duration 10ms
+says err "notes: that is there and no savefile; --force replaces it"
+[ "$(cat notes)" = notes ] || complain "the notes are gone"
+ends 0 dump -i va -w notes --force --duration 10ms
+[ "$(magic notes)" = a1b2c3d4 ] || complain "--force did not"
+ends 0 dump -i va -w notes --duration 10ms
+
+# What is no filter may be an adapter.
+ends 2 capture va
+says err "filter 'va': "
+says err "; -i chooses an adapter"
+ends 2 stat -i va tcp
+says err "'tcp': not NAME=FILTER, such as"
+
 # ---- ends that are told by the same codes ---------------------------------------------------------
 
 # Whoever reads goes away: no failure, and no word of one.
@@ -112,7 +128,8 @@ says bg.err "ended: who read the output has gone"
 
 # A file that may not grow: what does not fit is told, to the packet.
 for words in "capture -i vb -Q in -w" "dump -i vb -Q in -w"; do
-	: >bg.out >bg.err
+	: >bg.out
+	: >bg.err
 	# shellcheck disable=SC2086
 	(ulimit -f 4 && exec "$npf" $words limited.pcap) >/dev/null 2>bg.err &
 	pid=$!

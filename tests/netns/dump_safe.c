@@ -83,7 +83,7 @@ static void uncut_leaves_the_older_file(void **state)
 
 	(void)state;
 	assert_int_equal(system("echo old data >q.pcap"), 0);
-	pid = start_npf(-1, "dump -i va -w q.pcap --json --interval 1h --compress zstd");
+	pid = start_npf(-1, "dump -i va -w q.pcap --force --json --interval 1h --compress zstd");
 	WIRE_UNTIL(said("\"type\":\"start\"") || has_ended(pid));
 	if (system_quietly("chattr +a q.pcap.part")) {
 		print_message("    no file system with chattr +a\n");

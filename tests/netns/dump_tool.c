@@ -292,7 +292,7 @@ static void older_file_stays_until_the_end(void **state)
 
 	(void)state;
 	assert_int_equal(system("echo old >o.pcap"), 0);
-	pid = START_DUMP("-w o.pcap");
+	pid = START_DUMP("-w o.pcap --force");
 	flood(100);
 	assert_int_equal(size_of("o.pcap"), 4);
 	ASSERT_CODE(stop(pid, SIGINT), EXIT_OK);

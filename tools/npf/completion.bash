@@ -51,7 +51,7 @@ _npf_options()
 	doctor) echo --interface --json --help ;;
 	dump)
 		echo --interface --write --no-promiscuous --direction --hook --snaplen --buffer \
-			--format --compress --buffered --user --count --max-size --duration \
+			--format --compress --buffered --force --user --count --max-size --duration \
 			--rotate-size --rotate-time --rotate-packets --files --quiet --interval \
 			--json --help
 		;;

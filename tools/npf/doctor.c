@@ -449,7 +449,9 @@ static int run(int argc, char **argv)
 		findings.chosen = true;
 	}
 	if (optind < argc)
-		return npf_tool_usage(&npf_command_doctor, "'%s' is not expected", argv[optind]);
+		return npf_tool_usage(&npf_command_doctor,
+				      "'%s' is not expected; -i NAME tries an adapter",
+				      argv[optind]);
 	setlocale(LC_CTYPE, "");
 	code = npf_session_start(&session, &npf_command_doctor);
 	if (code)

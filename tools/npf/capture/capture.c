@@ -2,6 +2,7 @@
 /*
  * npf capture: the command line.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -205,7 +206,7 @@ static int check_output(const struct npf_capture_options *options)
 				      "-w %s: capture does not pack; npf filter IN OUT.zst does it "
 				      "afterwards, npf dump --compress zstd meanwhile",
 				      name);
-	if (npf_file_is_precious(name) && !options->force)
+	if (npf_file_is_precious(AT_FDCWD, name) && !options->force)
 		return npf_tool_usage(&npf_command_capture,
 				      "-w %s: that is there and no savefile; --force writes over it",
 				      name);
@@ -252,8 +253,8 @@ static int parse(struct parser *parser, int argc, char **argv)
 	}
 	if (parser->options.read && parser->live_only)
 		return npf_tool_usage(&npf_command_capture,
-				      "-r reads a file: it goes with -c, -w, -e, -x, -q and a "
-				      "filter");
+				      "-r reads a file: options of adapters and of their buffers do "
+				      "not go with it");
 	settle(parser);
 	return check_output(&parser->options);
 }

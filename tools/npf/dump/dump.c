@@ -31,6 +31,7 @@ enum {
 	INTERVAL,
 	JSON,
 	BUFFERED,
+	FORCE,
 };
 
 struct parser {
@@ -224,6 +225,9 @@ static int take_option(struct parser *parser, int option)
 	case BUFFERED:
 		settings->dump.buffered = true;
 		return EXIT_OK;
+	case FORCE:
+		settings->files.force = true;
+		return EXIT_OK;
 	default:
 		return take_value(parser, option, optarg);
 	}
@@ -302,6 +306,7 @@ static int parse(struct parser *parser, int argc, char **argv)
 		{ "interval", required_argument, NULL, INTERVAL },
 		{ "json", no_argument, NULL, JSON },
 		{ "buffered", no_argument, NULL, BUFFERED },
+		{ "force", no_argument, NULL, FORCE },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option, index = -1;
@@ -367,6 +372,7 @@ const struct npf_command npf_command_dump = {
 		"                         FILE ends in .pcapng, else pcap\n"
 		"      --compress zstd[:LEVEL]   compress complete files, when the CPU is idle\n"
 		"      --buffered         through the page cache, even where that can be avoided\n"
+		"      --force            replace FILE even if it is no savefile\n"
 		"      --user NAME        become NAME before the first byte is written\n"
 		"the end:\n"
 		"  -c, --count N          after N packets\n"

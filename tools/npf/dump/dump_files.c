@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "dump_names.h"
+#include "savefile/file_name.h"
 #include "tool.h"
 
 #define QUEUE       256 /* jobs; each complete file holds a descriptor */
@@ -435,6 +436,9 @@ static int open_single(struct npf_dump_files *files, uint64_t time, char error[N
 			*name = '\0';
 			return fd;
 		}
+		if (!files->options.force && npf_file_is_precious(files->directory, name))
+			return tell(-EEXIST, error, path,
+				    "that is there and no savefile; --force replaces it");
 		files->replace = true;
 	}
 	if (files->options.compress && !can_compress(files, name))

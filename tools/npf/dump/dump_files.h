@@ -19,6 +19,7 @@ struct npf_dump_files_options {
 	bool several;     /* files will follow each other */
 	uint32_t keep;    /* remove the oldest beyond so many, 0 none */
 	int compress;     /* zstd's level, 0 not at all */
+	bool force;       /* replace whatever has the name, not only savefiles */
 	/* A file has ended; on a thread of the files' own. May be NULL. name: its last part, with the
 	 * suffix of what is not complete if it keeps that; NULL where it has none of ours. */
 	void (*finished)(void *arg, const char *name, const struct npf_dump_file *file);

@@ -50,7 +50,7 @@ struct npf_file_name npf_file_name_of(const char *name)
 	return found;
 }
 
-bool npf_file_is_precious(const char *name)
+bool npf_file_is_precious(int directory, const char *name)
 {
 	uint8_t bytes[NPF_KIND_BYTES];
 	enum npf_kind kind = NPF_KIND_EMPTY;
@@ -58,9 +58,9 @@ bool npf_file_is_precious(const char *name)
 	ssize_t n;
 	int fd;
 
-	if (stat(name, &status) || !S_ISREG(status.st_mode))
+	if (fstatat(directory, name, &status, 0) || !S_ISREG(status.st_mode))
 		return false;
-	fd = open(name, O_RDONLY | O_CLOEXEC);
+	fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) /* nobody can tell; whether it can be replaced will be seen */
 		return false;
 	n = read(fd, bytes, sizeof(bytes));

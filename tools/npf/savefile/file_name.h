@@ -18,7 +18,7 @@ struct npf_file_name {
 /* By the name's end, such as .pcap, .pcapng or .pcapng.gz, in either case. */
 struct npf_file_name npf_file_name_of(const char *name);
 
-/* A regular file that holds something, and no savefile. */
-bool npf_file_is_precious(const char *name);
+/* A regular file that holds something, and no savefile. directory: AT_FDCWD, or one to begin at. */
+bool npf_file_is_precious(int directory, const char *name);
 
 #endif

@@ -4,6 +4,7 @@
  * batches, judged, and what is kept copied on in stretches, all while it is in the processor's cache.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <locale.h>
@@ -425,7 +426,7 @@ static int take_output(struct options *options, char *const *words, int n)
 				      name, n > 1 ? " ..." : "", name);
 	if (says.pack != NPF_KIND_OTHER && says.pack != NPF_KIND_GZIP && says.pack != NPF_KIND_ZSTD)
 		return npf_tool_usage(&npf_command_filter, "%s: packs to .gz and .zst only", name);
-	if (npf_file_is_precious(name) && !options->force)
+	if (npf_file_is_precious(AT_FDCWD, name) && !options->force)
 		return npf_tool_usage(&npf_command_filter,
 				      "%s: that is there and no savefile; --force writes over it",
 				      name);

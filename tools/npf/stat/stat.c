@@ -90,7 +90,8 @@ static int check_arguments(int n, char *const *arguments)
 		size_t length = strcspn(arguments[i], "=");
 
 		if (!length || !arguments[i][length])
-			return npf_tool_usage(&npf_command_stat, "'%s': not NAME=FILTER",
+			return npf_tool_usage(&npf_command_stat,
+					      "'%s': not NAME=FILTER, such as dns='port 53'",
 					      arguments[i]);
 		if (length >= NPF_NAME_SIZE)
 			return npf_tool_usage(&npf_command_stat,
@@ -335,7 +336,7 @@ const struct npf_command npf_command_stat = {
 		"Count packets and bytes in the kernel and show rates, totals and the last minute "
 		"as a\nplot, for each class (up to 64). A class is a name and a filter in "
 		"tcpdump's language;\nwithout any, a standard set is counted. Packets are not "
-		"copied. Ctrl-C ends, after what the interval has until then.\n\n"
+		"copied. Ctrl-C ends, and shows what\nthe last interval has until then.\n\n"
 		"  -i, --interface NAME   adapter; else the first that is up and carries traffic\n"
 		"  -p, --no-promiscuous   only what the host itself sees\n"
 		"      --interval MS      time between two lines (default 1s)\n"

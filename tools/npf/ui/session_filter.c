@@ -3,6 +3,7 @@
 #include "session_filter.h"
 
 #include <errno.h>
+#include <net/if.h>
 
 #include "filter_text.h"
 
@@ -17,7 +18,8 @@ int npf_session_filter(struct npf_session *session, const char *expression, uint
 
 	if (err)
 		return npf_tool_fail(session->command, err == -EINVAL ? EXIT_USAGE : EXIT_FAILED,
-				     "%s", npf_filter_wrong(expression, error, told));
+				     "%s%s", npf_filter_wrong(expression, error, told),
+				     if_nametoindex(expression) ? "; -i chooses an adapter" : "");
 	if (npf_expression_restrict(&compiled, direction, error)) {
 		code = npf_tool_fail(session->command, EXIT_FAILED, "%s", error);
 		goto free_program;
