@@ -5,12 +5,10 @@
 
 #include "windows.h"
 
-typedef char TCHAR, _TCHAR, *PTCHAR, *LPTSTR, *PTSTR;
-typedef const char *LPCTSTR, *PCTSTR;
+typedef TCHAR _TCHAR;
 
 #define _T(text)    text
 #define _TEXT(text) text
-#define TEXT(text)  text
 
 #define _tmain      main
 #define _tprintf    printf

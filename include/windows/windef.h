@@ -26,7 +26,16 @@
 #define __fastcall
 #define _cdecl
 #define _stdcall
-#define __declspec(x)
+/* What is not among these is an error, so that nothing that matters is lost. */
+#define __declspec(what) npf_declspec_##what
+#define npf_declspec_align(n)   __attribute__((aligned(n)))
+#define npf_declspec_deprecated __attribute__((deprecated))
+#define npf_declspec_dllexport
+#define npf_declspec_dllimport
+#define npf_declspec_noinline __attribute__((noinline))
+#define npf_declspec_noreturn __attribute__((noreturn))
+#define npf_declspec_nothrow
+#define npf_declspec_thread __thread
 #define DECLSPEC_IMPORT
 #define __forceinline static inline
 #ifndef __cplusplus
@@ -85,6 +94,11 @@ typedef ULONGLONG *PULONGLONG;
 typedef void *PVOID, *LPVOID;
 typedef const void *LPCVOID;
 
+/* Generic text: narrow here. */
+typedef CHAR TCHAR, *PTCHAR, *LPTSTR, *PTSTR;
+typedef const CHAR *LPCTSTR, *PCTSTR;
+#define TEXT(text) text
+
 #ifndef TRUE
 #define TRUE 1
 #endif
@@ -127,6 +141,7 @@ typedef union _ULARGE_INTEGER {
 typedef void *HANDLE;
 typedef HANDLE *PHANDLE, *LPHANDLE;
 typedef HANDLE HINSTANCE, HMODULE, HWND, HKEY, HLOCAL, HGLOBAL;
+typedef INT_PTR (*FARPROC)(void);
 #define INVALID_HANDLE_VALUE          ((HANDLE)(LONG_PTR)-1)
 #define NPF_HANDLE_DESCRIPTOR(handle) ((int)(LONG_PTR)(handle))
 

@@ -82,6 +82,7 @@ typedef struct _SYSTEMTIME {
 void Sleep(DWORD ms);
 DWORD GetTickCount(void);
 ULONGLONG GetTickCount64(void);
+BOOL SwitchToThread(void);
 BOOL QueryPerformanceCounter(LARGE_INTEGER *count);
 BOOL QueryPerformanceFrequency(LARGE_INTEGER *frequency);
 void GetSystemTimeAsFileTime(LPFILETIME time);
@@ -157,6 +158,8 @@ void DeleteCriticalSection(LPCRITICAL_SECTION section);
 void EnterCriticalSection(LPCRITICAL_SECTION section);
 BOOL TryEnterCriticalSection(LPCRITICAL_SECTION section);
 void LeaveCriticalSection(LPCRITICAL_SECTION section);
+#define InitializeCriticalSectionAndSpinCount(section, n)                                          \
+	(InitializeCriticalSection(section), (void)(n), TRUE)
 
 #define InterlockedIncrement(at)                 __sync_add_and_fetch((at), 1)
 #define InterlockedDecrement(at)                 __sync_sub_and_fetch((at), 1)
@@ -233,6 +236,28 @@ HLOCAL LocalAlloc(UINT flags, SIZE_T bytes);
 #define GlobalAllocPtr(flags, bytes) ((LPVOID)GlobalAlloc((flags), (bytes)))
 #define GlobalFreePtr(memory)        GlobalFree((HGLOBAL)(memory))
 
+/* ---- the system ---------------------------------------------------------------------------- */
+
+/* 10.0, of the line of Windows NT. */
+#define GetVersion() ((DWORD)10)
+
+typedef struct _SYSTEM_INFO {
+	DWORD dwPageSize;
+	DWORD dwNumberOfProcessors;
+} SYSTEM_INFO, *LPSYSTEM_INFO;
+void GetSystemInfo(LPSYSTEM_INFO info);
+
+/* "wpcap.dll" and "Packet.dll" are libwpcap and libpacket, whatever folder is named; else dlopen(). */
+HMODULE LoadLibraryA(LPCSTR name);
+FARPROC GetProcAddress(HMODULE library, LPCSTR name);
+BOOL FreeLibrary(HMODULE library);
+/* Programs look for Npcap's folder in it. The linker knows where our libraries are. */
+UINT GetSystemDirectoryA(LPSTR to, UINT size);
+#define SetDllDirectoryA(folder) ((void)(folder), TRUE)
+#define LoadLibrary              LoadLibraryA
+#define GetSystemDirectory       GetSystemDirectoryA
+#define SetDllDirectory          SetDllDirectoryA
+
 /* ---- Microsoft's additions to the C library ------------------------------------------------ */
 
 #define __max(a, b) ((a) > (b) ? (a) : (b))
@@ -262,6 +287,16 @@ HLOCAL LocalAlloc(UINT flags, SIZE_T bytes);
 #define _strtoui64 strtoull
 #define _getpid    getpid
 
+#define lstrlen  strlen
+#define lstrcpy  strcpy
+#define lstrcat  strcat
+#define lstrcmp  strcmp
+#define lstrcmpi strcasecmp
+#define wsprintf sprintf
+
+#define ARRAYSIZE(a)              _countof(a)
+#define UNREFERENCED_PARAMETER(p) ((void)(p))
+
 /* 0, or ERANGE with an empty destination when the text does not fit. */
 errno_t strcpy_s(char *to, size_t size, const char *from);
 errno_t strcat_s(char *to, size_t size, const char *from);
@@ -271,7 +306,16 @@ errno_t strerror_s(char *to, size_t size, int error);
 errno_t fopen_s(FILE **file, const char *name, const char *mode);
 errno_t localtime_s(struct tm *to, const time_t *time);
 errno_t gmtime_s(struct tm *to, const time_t *time);
+errno_t strncat_s(char *to, size_t size, const char *from, size_t n);
+errno_t ctime_s(char *to, size_t size, const time_t *time);
+errno_t asctime_s(char *to, size_t size, const struct tm *time);
+/* Up to n characters, or with _TRUNCATE as many as fit; -1 when it was cut. */
+int _snprintf_s(char *to, size_t size, size_t n, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+int _vsnprintf_s(char *to, size_t size, size_t n, const char *format, va_list arguments);
 char *_itoa(int value, char *to, int base);
+char *_strupr(char *text);
+char *_strlwr(char *text);
 
 #define ZeroMemory(to, n)       memset((to), 0, (n))
 #define FillMemory(to, n, b)    memset((to), (b), (n))

@@ -433,6 +433,99 @@ static void names_of_microsoft(void **in)
 	assert_non_null(_getcwd(text, sizeof(text)));
 }
 
+static void texts_of_microsoft(void **in)
+{
+	char text[8] = "ab", when[26];
+	time_t epoch = 0;
+	struct tm parts;
+
+	(void)in;
+	assert_int_equal(strncat_s(text, sizeof(text), "cdef", 2), 0);
+	assert_string_equal(text, "abcd");
+	assert_int_equal(strncat_s(text, sizeof(text), "efghi", _TRUNCATE), 0);
+	assert_string_equal(text, "abcdefg");
+	assert_int_equal(strncat_s(text, sizeof(text), "h", 1), ERANGE);
+	assert_string_equal(text, "");
+	assert_int_equal(_snprintf_s(text, sizeof(text), _TRUNCATE, "%d", 1234567), 7);
+	assert_int_equal(_snprintf_s(text, sizeof(text), _TRUNCATE, "%d", 12345678), -1);
+	assert_string_equal(text, "1234567");
+	assert_int_equal(_snprintf_s(text, sizeof(text), 3, "%d", 12345678), -1);
+	assert_string_equal(text, "123");
+	assert_int_equal(_snprintf_s(text, sizeof(text), sizeof(text), "%d", 12345678), -1);
+	assert_string_equal(text, "");
+	assert_string_equal(_strupr(strcpy(text, "aB1")), "AB1");
+	assert_string_equal(_strlwr(text), "ab1");
+	assert_int_equal(gmtime_s(&parts, &epoch), 0);
+	assert_int_equal(asctime_s(when, sizeof(when), &parts), 0);
+	assert_string_equal(when, "Thu Jan  1 00:00:00 1970\n");
+	assert_int_equal(asctime_s(when, 25, &parts), EINVAL);
+	assert_int_equal(ctime_s(when, sizeof(when), &epoch), 0);
+	assert_int_equal(when[24], '\n');
+	assert_int_equal(lstrlen(lstrcat(lstrcpy(text, "a"), "b")), 2);
+	assert_int_equal(wsprintf(text, TEXT("%u"), 7u), 1);
+}
+
+static __declspec(thread) int of_the_thread = 1;
+
+static unsigned int __stdcall set_own(void *arg)
+{
+	UNREFERENCED_PARAMETER(arg);
+	of_the_thread = 2;
+	return 0;
+}
+
+static void declarations_of_microsoft(void **in)
+{
+	static __declspec(align(64)) char aligned[ARRAYSIZE("abc")];
+	HANDLE thread = (HANDLE)_beginthreadex(NULL, 0, set_own, NULL, 0, NULL);
+	LPCTSTR narrow = TEXT("text");
+	CRITICAL_SECTION section;
+
+	(void)in;
+	assert_int_equal(WaitForSingleObject(thread, INFINITE), WAIT_OBJECT_0);
+	CloseHandle(thread);
+	assert_int_equal(of_the_thread, 1);
+	assert_int_equal((uintptr_t)aligned % 64, 0);
+	assert_int_equal(sizeof(*narrow), sizeof(TCHAR));
+	assert_true(InitializeCriticalSectionAndSpinCount(&section, 1000));
+	EnterCriticalSection(&section);
+	LeaveCriticalSection(&section);
+	DeleteCriticalSection(&section);
+}
+
+static void the_system_is_a_new_one(void **in)
+{
+	SYSTEM_INFO info;
+	char folder[64];
+	UINT length;
+
+	(void)in;
+	assert_true(LOBYTE(LOWORD(GetVersion())) >= 5);
+	assert_true(GetVersion() < 0x80000000);
+	GetSystemInfo(&info);
+	assert_true(info.dwNumberOfProcessors >= 1);
+	assert_int_equal(info.dwPageSize, sysconf(_SC_PAGESIZE));
+	assert_true(SwitchToThread());
+	length = GetSystemDirectory(folder, sizeof(folder));
+	assert_int_equal(length, strlen(folder));
+	assert_int_equal(GetSystemDirectory(folder, length), length + 1);
+	assert_true(SetDllDirectory(folder));
+}
+
+static void libraries_are_loaded(void **in)
+{
+	HMODULE library = LoadLibrary("libc.so.6");
+
+	(void)in;
+	assert_non_null(library);
+	assert_ptr_equal((void *)GetProcAddress(library, "getppid"), (void *)getppid);
+	assert_null(GetProcAddress(library, "no such function"));
+	assert_true(FreeLibrary(library));
+	assert_null(LoadLibrary("nothing.dll"));
+	assert_int_equal(GetLastError(), ERROR_FILE_NOT_FOUND);
+	assert_false(FreeLibrary(NULL));
+}
+
 static void sockets_of_windows(void **in)
 {
 	SOCKADDR_IN address = { .sin_family = AF_INET };
@@ -578,6 +671,10 @@ int main(void)
 		cmocka_unit_test(keys_come_from_a_terminal),
 		cmocka_unit_test(bounded_copies_say_when_it_does_not_fit),
 		cmocka_unit_test(names_of_microsoft),
+		cmocka_unit_test(texts_of_microsoft),
+		cmocka_unit_test(declarations_of_microsoft),
+		cmocka_unit_test(the_system_is_a_new_one),
+		cmocka_unit_test(libraries_are_loaded),
 		cmocka_unit_test(sockets_of_windows),
 		cmocka_unit_test(there_is_one_heap),
 		cmocka_unit_test(a_file_is_no_screen),

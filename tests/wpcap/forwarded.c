@@ -5,6 +5,8 @@
  */
 #include "wpcap/savefile.h"
 
+#include <Packet32.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -611,6 +613,22 @@ static void ethers_are_parsed(void **in)
 	fclose(file);
 }
 
+/* As programs do that were built without an import library. */
+static void it_is_loaded_by_its_name_on_windows(void **in)
+{
+	HMODULE library = LoadLibrary("C:\\Windows\\System32\\Npcap\\wpcap.dll");
+	HMODULE packet = LoadLibrary("Packet.dll");
+
+	(void)in;
+	assert_non_null(library);
+	assert_ptr_equal((void *)GetProcAddress(library, "pcap_sendqueue_alloc"),
+			 (void *)pcap_sendqueue_alloc);
+	assert_ptr_equal((void *)GetProcAddress(packet, "PacketOpenAdapter"),
+			 (void *)PacketOpenAdapter);
+	assert_true(FreeLibrary(packet));
+	assert_true(FreeLibrary(library));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -638,6 +656,7 @@ int main(void)
 		TEST(names_have_numbers),
 		TEST(ethertypes_are_in_a_table),
 		TEST(ethers_are_parsed),
+		TEST(it_is_loaded_by_its_name_on_windows),
 	};
 
 	if (sanitized())
