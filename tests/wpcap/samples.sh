@@ -47,6 +47,7 @@ shown() { # pattern, file, pid
 # A sample that listens, in the background, with a standard input in which nobody presses a key.
 listen() { # sample arguments...
 	echo "      $*"
+	: >"$work/out" # here: the one in the background may be late, with the last one's text in it
 	"$samples/sample_$1" "${@:2}" >"$work/out" 2>&1 </dev/null &
 	pid=$!
 	shown listening "$work/out" $pid
