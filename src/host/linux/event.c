@@ -39,8 +39,7 @@ int npf_event_init(struct npf_event *event)
 {
 	int err;
 
-	event->flag = -1;
-	event->clock = -1;
+	*event = (struct npf_event){ .flag = -1, .clock = -1 };
 	event->poller = epoll_create1(EPOLL_CLOEXEC);
 	if (event->poller < 0)
 		return -errno;
@@ -87,16 +86,19 @@ void npf_event_set(struct npf_event *event)
 	uint64_t one = 1;
 	int saved = errno; /* a signal handler may be our caller */
 
+	__atomic_fetch_add(&event->sets, 1, __ATOMIC_ACQ_REL);
 	if (write(event->flag, &one, sizeof(one)) < 0)
 		errno = saved; /* EAGAIN: it is raised already */
 }
 
+/* A flag that is down is left alone: the call would take as long as many packets. */
 void npf_event_clear(struct npf_event *event)
 {
 	uint64_t count;
 
-	if (read(event->flag, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		return;
+	if (__atomic_load_n(&event->sets, __ATOMIC_ACQUIRE) &&
+	    read(event->flag, &count, sizeof(count)) == (ssize_t)sizeof(count))
+		__atomic_fetch_sub(&event->sets, count, __ATOMIC_ACQ_REL);
 	npf_event_timer(event, 0);
 }
 

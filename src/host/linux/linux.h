@@ -58,9 +58,10 @@ struct npf_linux_host {
 
 /* All descriptors -1 when not open. */
 struct npf_event {
-	int poller; /* epoll: readable while any of the others is */
-	int flag;   /* eventfd: set() */
-	int clock;  /* timerfd: timer() */
+	int poller;    /* epoll: readable while any of the others is */
+	int flag;      /* eventfd: set() */
+	int clock;     /* timerfd: timer() */
+	uint64_t sets; /* of the flag, begun and not read back: 0 is down; atomic */
 };
 int npf_event_init(struct npf_event *event);
 void npf_event_fini(struct npf_event *event);
