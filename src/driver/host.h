@@ -120,7 +120,7 @@ struct npf_nic_ops {
 	int (*check_path)(struct npf_nic *nic, enum npf_send_path path, char *reason);
 
 	/* Readiness: one level, raised by the tap (npf_env_wake), its flush timer, set(), timer(),
-	 * and the adapter's end; lowered by clear() only.
+	 * and the adapter's end; lowered by clear() only, and not any more after that end.
 	 * wait: until raised or deadline (ns of now()); 0 raised, -ETIMEDOUT. */
 	int (*fd)(struct npf_nic *nic); /* readable while raised; -1 none */
 	int (*wait)(struct npf_nic *nic, uint64_t deadline);

@@ -105,21 +105,15 @@ static uint64_t timeout_ns(const struct npf_instance *instance)
 /* When the first pending packet has waited long enough; 0: there is none, or no such time. */
 static uint64_t flush_time(struct npf_instance *instance)
 {
-	struct npf_ring_reader *reader = &instance->reader;
-	uint64_t now = npf_now(instance), at = 0;
+	uint64_t now, came;
 
 	if (instance->timeout <= 0)
 		return 0;
-	npf_ring_begin(reader, now - instance->host->store_delay);
-
-	const struct npf_record *first = npf_ring_peek(reader);
-
-	if (first)
-		at = first->time + timeout_ns(instance);
-	else if (npf_ring_pending(reader)) /* it came this moment */
-		at = now + timeout_ns(instance);
-	npf_ring_end(reader);
-	return at;
+	now = npf_now(instance);
+	came = npf_ring_oldest(&instance->reader, now - instance->host->store_delay);
+	if (!came && npf_ring_pending(&instance->reader))
+		came = now; /* this moment */
+	return came ? came + timeout_ns(instance) : 0;
 }
 
 /* Readers of a dump wait for its end, or for a record of statistics. */
@@ -186,8 +180,9 @@ static uint32_t next_arm(struct npf_instance *instance)
 	return instance->arm;
 }
 
-/* The tap counts bytes from the moment of arming. Some that came just before it may be missing in
- * what was thought to be pending; then the wish is made smaller: rather early than never. */
+/* The tap counts bytes from the moment it sees the wish. Some that came just before may be missing in
+ * what was thought to be pending; then the wish is made smaller, by these and no others: a reader that
+ * is woken early would do all this again. */
 static void arm_tap(struct npf_instance *instance)
 {
 	struct npf_waiter *waiter = &instance->view.control->waiter;
@@ -200,10 +195,10 @@ static void arm_tap(struct npf_instance *instance)
 	__atomic_store_n(&waiter->arm, next_arm(instance), __ATOMIC_RELEASE);
 	settle(instance);
 
-	uint64_t after = npf_ring_pending(&instance->reader);
+	uint64_t before = npf_ring_uncounted(&instance->reader, instance->arm);
 
-	if (after != pending) {
-		want(instance, after);
+	if (before != pending) {
+		want(instance, before);
 		settle(instance);
 	}
 }
@@ -250,8 +245,8 @@ static bool rearm(struct npf_instance *instance)
 		return true;
 	}
 	due = lower(instance);
-	/* Again, for what came before the tap knew of the wish. */
-	if (ready(instance) || called_off(instance) || gone(instance)) {
+	/* Again, for what came before the tap knew of the wish. An adapter's end raises by itself. */
+	if (ready(instance) || called_off(instance)) {
 		raise(instance);
 		return true;
 	}
@@ -357,9 +352,13 @@ static int wait_ready(struct npf_instance *instance)
 
 		if (now && !record_is_next(instance))
 			return 0;
-		if (gone(instance))
+
+		bool sleeps = !now && npf_now(instance) < deadline;
+
+		/* While armed, the adapter's end lets nobody sleep. */
+		if (!(sleeps && instance->armed) && gone(instance))
 			return leftover(instance) ? 0 : nothing_left(instance);
-		if (now || npf_now(instance) >= deadline)
+		if (!sleeps)
 			return 0;
 		if (!instance->armed && rearm(instance))
 			continue;
@@ -561,16 +560,13 @@ int64_t npf_batch_begin(struct npf_instance *instance)
 	return pending;
 }
 
+/* What is handed out is known before the step to the next: nothing need be kept over it. */
 bool npf_batch_next(struct npf_instance *instance, struct npf_packet *packet)
 {
-	if (!instance->batch)
-		return false;
+	const struct npf_record *record = npf_ring_peek(&instance->reader);
 
-	const struct npf_record *record = npf_ring_next(&instance->reader);
-
-	if (!record)
+	if (!instance->batch || !record)
 		return false;
-	instance->walked++;
 	*packet = (struct npf_packet){
 		.time = record->time + instance->offset,
 		.caplen = record->caplen,
@@ -578,6 +574,8 @@ bool npf_batch_next(struct npf_instance *instance, struct npf_packet *packet)
 		.flags = record->flags,
 		.data = (const uint8_t *)record + NPF_RECORD_HEADER,
 	};
+	instance->walked++;
+	npf_ring_next(&instance->reader);
 	return true;
 }
 

@@ -169,6 +169,34 @@ uint64_t npf_ring_pending(const struct npf_ring_reader *reader)
 	return bytes - reader->consumed;
 }
 
+/* Bytes that this CPU published and did not count for a wish: looked at while its tap is not inside.
+ * Where it never leaves, none count as counted. */
+static uint64_t uncounted(const struct npf_cpu *cpu, uint32_t arm)
+{
+	uint64_t done, begun, bytes, since;
+	uint32_t tries = PATIENCE, armed;
+
+	do {
+		done = __atomic_load_n(&cpu->done, __ATOMIC_ACQUIRE);
+		bytes = __atomic_load_n(&cpu->bytes, __ATOMIC_RELAXED);
+		armed = __atomic_load_n(&cpu->armed, __ATOMIC_RELAXED);
+		since = __atomic_load_n(&cpu->since, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		begun = __atomic_load_n(&cpu->begun, __ATOMIC_RELAXED);
+	} while (begun != done && npf_look_again(&tries));
+
+	return armed == arm && begun == done ? bytes - since : bytes;
+}
+
+uint64_t npf_ring_uncounted(const struct npf_ring_reader *reader, uint32_t arm)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < reader->view->geometry.n_cpus; i++)
+		bytes += uncounted(&reader->view->cpus[i], arm);
+	return bytes - reader->consumed;
+}
+
 /* Wait until the frame that this CPU's tap works on, if any, is complete. */
 static void settle(const struct npf_cpu *cpu)
 {
@@ -235,6 +263,19 @@ static bool chain_has_record(const struct npf_ring_reader *reader, uint32_t cpu)
 	return has_record(reader, cursor);
 }
 
+static void find_nearest(struct npf_ring_reader *reader)
+{
+	struct npf_ring_cursor *cursors = reader->cursors;
+	uint32_t best = 0;
+
+	for (uint32_t i = 1; i < reader->n_active; i++) {
+		if (cursors[cursors[i].active].time < cursors[cursors[best].active].time)
+			best = i;
+	}
+	reader->entry = best;
+	reader->nearest = reader->n_active ? &cursors[cursors[best].active] : NULL;
+}
+
 void npf_ring_begin(struct npf_ring_reader *reader, uint64_t horizon)
 {
 	const struct npf_ring_view *view = reader->view;
@@ -250,44 +291,16 @@ void npf_ring_begin(struct npf_ring_reader *reader, uint64_t horizon)
 		if (chain_has_record(reader, i))
 			reader->cursors[reader->n_active++].active = i;
 	}
+	find_nearest(reader);
 }
 
-/* Entry of the active list whose chain has the oldest record. */
-static uint32_t oldest(const struct npf_ring_reader *reader)
+void npf_ring_turn(struct npf_ring_reader *reader)
 {
-	const struct npf_ring_cursor *cursors = reader->cursors;
-	uint32_t best = 0;
-
-	for (uint32_t i = 1; i < reader->n_active; i++) {
-		if (cursors[cursors[i].active].time < cursors[cursors[best].active].time)
-			best = i;
-	}
-	return best;
-}
-
-const struct npf_record *npf_ring_peek(struct npf_ring_reader *reader)
-{
-	if (!reader->n_active)
-		return NULL;
-	return record_at(&reader->cursors[reader->cursors[oldest(reader)].active]);
-}
-
-const struct npf_record *npf_ring_next(struct npf_ring_reader *reader)
-{
-	if (!reader->n_active)
-		return NULL;
-
-	uint32_t entry = oldest(reader);
-	struct npf_ring_cursor *cursor = &reader->cursors[reader->cursors[entry].active];
-	const struct npf_record *record = record_at(cursor);
-
-	cursor->offset += record->size;
-	reader->consumed += record->size;
-	if (!has_record(reader, cursor)) {
+	if (!has_record(reader, reader->nearest)) {
 		reader->n_active--;
-		reader->cursors[entry].active = reader->cursors[reader->n_active].active;
+		reader->cursors[reader->entry].active = reader->cursors[reader->n_active].active;
 	}
-	return record;
+	find_nearest(reader);
 }
 
 void npf_ring_end(struct npf_ring_reader *reader)
@@ -305,4 +318,19 @@ void npf_ring_end(struct npf_ring_reader *reader)
 		}
 	}
 	reader->n_active = 0;
+	reader->nearest = NULL;
+}
+
+uint64_t npf_ring_oldest(struct npf_ring_reader *reader, uint64_t horizon)
+{
+	const struct npf_record *first;
+
+	if (reader->oldest && reader->looked == reader->consumed)
+		return reader->oldest;
+	npf_ring_begin(reader, horizon);
+	first = npf_ring_peek(reader);
+	reader->oldest = first ? first->time : 0;
+	reader->looked = reader->consumed;
+	npf_ring_end(reader);
+	return reader->oldest;
 }

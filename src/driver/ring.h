@@ -83,7 +83,11 @@ struct npf_ring_reader {
 	struct npf_ring_cursor *cursors;
 	uint64_t consumed; /* bytes of records walked */
 	uint64_t horizon;  /* records stamped later wait for the next batch */
+	uint64_t oldest;   /* when the first pending record came, if it was looked for */
+	uint64_t looked;   /* when so many bytes were consumed */
 	uint32_t n_active; /* chains with records left: cursors[0 .. n_active).active names them */
+	uint32_t entry;    /* of that list: the chain whose next record is the oldest, */
+	struct npf_ring_cursor *nearest; /* and its cursor; NULL: no record is left */
 };
 
 void npf_ring_reader_init(struct npf_ring_reader *reader, const struct npf_ring_view *view,
@@ -92,13 +96,42 @@ void npf_ring_reader_init(struct npf_ring_reader *reader, const struct npf_ring_
 /* Bytes published and not walked yet. */
 uint64_t npf_ring_pending(const struct npf_ring_reader *reader);
 
+/* Of these, what no CPU has counted for the wish of this number (npf_waiter.arm). */
+uint64_t npf_ring_uncounted(const struct npf_ring_reader *reader, uint32_t arm);
+
+/* When the first pending record came, if it is stamped up to horizon; 0: there is none. Not in a
+ * batch. */
+uint64_t npf_ring_oldest(struct npf_ring_reader *reader, uint64_t horizon);
+
 /* Begin a batch of the records stamped up to horizon (ns, the tap's clock). They are complete when
  * npf_host.store_delay has passed since. */
 void npf_ring_begin(struct npf_ring_reader *reader, uint64_t horizon);
 
 /* The next record in order of arrival, NULL at the end of the batch. npf_ring_peek leaves it. */
-const struct npf_record *npf_ring_peek(struct npf_ring_reader *reader);
-const struct npf_record *npf_ring_next(struct npf_ring_reader *reader);
+static inline const struct npf_record *npf_ring_peek(const struct npf_ring_reader *reader)
+{
+	const struct npf_ring_cursor *cursor = reader->nearest;
+
+	return cursor ? (const void *)(cursor->base + cursor->offset) : NULL;
+}
+
+/* Behind a record of the nearest chain: which is the nearest now? */
+void npf_ring_turn(struct npf_ring_reader *reader);
+
+static inline const struct npf_record *npf_ring_next(struct npf_ring_reader *reader)
+{
+	const struct npf_record *record = npf_ring_peek(reader), *next;
+	struct npf_ring_cursor *cursor = reader->nearest;
+
+	if (!record)
+		return NULL;
+	cursor->offset += record->size;
+	reader->consumed += record->size;
+	next = npf_ring_peek(reader);
+	if (reader->n_active > 1 || cursor->offset >= cursor->end || next->time > reader->horizon)
+		npf_ring_turn(reader);
+	return record;
+}
 
 /* End a batch: chunks walked to their end go back to the tap. Records become invalid. */
 void npf_ring_end(struct npf_ring_reader *reader);

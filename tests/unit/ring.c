@@ -448,6 +448,57 @@ static void wake_comes_with_the_byte_that_fulfils_the_wish(void **state)
 	ring_fini(&ring);
 }
 
+static void what_no_wish_has_counted_is_told(void **state)
+{
+	const uint64_t size = NPF_RECORD_SIZE(60);
+	struct ring ring;
+	uint32_t wish;
+
+	(void)state;
+	ring_init(&ring, 65536, 2, 1514);
+	put(&ring, 0, 60, 0);
+	put(&ring, 1, 60, 1);
+	assert_int_equal(npf_ring_uncounted(&ring.reader, 1), 2 * size);
+	arm(&ring, 100000, 0);
+	wish = ring.tap.control->waiter.arm;
+	assert_int_equal(npf_ring_uncounted(&ring.reader, wish), 2 * size);
+	put(&ring, 0, 60, 2);
+	put(&ring, 0, 60, 3);
+	assert_int_equal(npf_ring_pending(&ring.reader), 4 * size);
+	assert_int_equal(npf_ring_uncounted(&ring.reader, wish), 2 * size);
+	/* Of another wish, nothing was counted. */
+	assert_int_equal(npf_ring_uncounted(&ring.reader, wish + 1), 4 * size);
+	/* A CPU that does not leave the tap may be about to count. */
+	((struct npf_cpu *)ring.view.cpus)[0].begun++;
+	assert_int_equal(npf_ring_uncounted(&ring.reader, wish), 4 * size);
+	((struct npf_cpu *)ring.view.cpus)[0].begun--;
+	assert_int_equal(drain(&ring, 60, 0), 4);
+	put(&ring, 1, 60, 4);
+	assert_int_equal(npf_ring_uncounted(&ring.reader, wish + 1), size);
+	ring_fini(&ring);
+}
+
+static void the_oldest_record_is_known(void **state)
+{
+	struct ring ring;
+
+	(void)state;
+	ring_init(&ring, 65536, 2, 1514);
+	assert_int_equal(npf_ring_oldest(&ring.reader, ring.now), 0);
+	put(&ring, 1, 60, 0);
+	assert_int_equal(npf_ring_oldest(&ring.reader, ring.now - 1), 0);
+	assert_int_equal(npf_ring_oldest(&ring.reader, ring.now), 1);
+	put(&ring, 0, 60, 1);
+	assert_int_equal(npf_ring_oldest(&ring.reader, ring.now), 1);
+	npf_ring_begin(&ring.reader, ring.now);
+	assert_int_equal(npf_ring_next(&ring.reader)->time, 1);
+	npf_ring_end(&ring.reader);
+	assert_int_equal(npf_ring_oldest(&ring.reader, ring.now), 2);
+	assert_int_equal(drain(&ring, 60, 1), 1);
+	assert_int_equal(npf_ring_oldest(&ring.reader, ring.now), 0);
+	ring_fini(&ring);
+}
+
 static void without_a_wish_nobody_is_woken(void **state)
 {
 	struct ring ring;
@@ -558,6 +609,8 @@ int main(void)
 		cmocka_unit_test(hostile_waiter_never_breaks_the_tap),
 		cmocka_unit_test(cpu_out_of_range_is_ignored),
 		cmocka_unit_test(wake_comes_with_the_byte_that_fulfils_the_wish),
+		cmocka_unit_test(what_no_wish_has_counted_is_told),
+		cmocka_unit_test(the_oldest_record_is_known),
 		cmocka_unit_test(without_a_wish_nobody_is_woken),
 		cmocka_unit_test(flush_timer_starts_once_at_the_first_packet),
 		cmocka_unit_test(failed_wake_up_is_tried_again),

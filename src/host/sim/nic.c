@@ -42,7 +42,8 @@ static void nic_clear(struct npf_nic *nic)
 
 	pthread_mutex_lock(&nic->sim->lock);
 	nic->timer = 0;
-	eventfd_read(nic->raised, &count);
+	if (!nic->gone)
+		eventfd_read(nic->raised, &count);
 	pthread_mutex_unlock(&nic->sim->lock);
 }
 
