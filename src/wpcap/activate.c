@@ -8,8 +8,6 @@
 #include "wpcap/dropin/dropin.h"
 #include "wpcap/wpcap.h"
 
-#define LARGEST_SNAPLEN 262144
-
 /* Unless the program says: a part of the machine's memory, between libpcap's 2 MiB and these. */
 #define LEAST_BUFFER (2 << 20)
 #define MOST_BUFFER  (16 << 20)
@@ -135,8 +133,8 @@ static int set_up(pcap_t *p)
 	p->packet = PacketAllocatePacket();
 	if (!p->packet || !set_buffer(p) || !wpcap_set_min_to_copy(p))
 		return -1;
-	if (p->options.snaplen <= 0 || p->options.snaplen > LARGEST_SNAPLEN)
-		p->options.snaplen = LARGEST_SNAPLEN;
+	if (p->options.snaplen <= 0 || p->options.snaplen > (int)WPCAP_LARGEST_SNAPLEN)
+		p->options.snaplen = WPCAP_LARGEST_SNAPLEN;
 	if (wpcap_install(p, NULL) || !wpcap_set_timeout(p))
 		return -1;
 	return wpcap_set_link_type(p, p->link_type);
@@ -187,7 +185,7 @@ static void pcap_cleanup_live_common(pcap_t *p)
 {
 	WPCAP_TRACED(NULL);
 
-	wpcap_forget_filter(p);
+	wpcap_forget_filters(p);
 	free(p->untagged);
 	REAL(pcap_close)(p->dead);
 	if (p->compiler)

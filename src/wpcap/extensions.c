@@ -23,12 +23,15 @@ static int answer(pcap_t *p, BOOLEAN done, const char *doing)
 
 WPCAP_EXPORT int pcap_setbuff(pcap_t *p, int bytes)
 {
+	struct counters before;
+
 	if (check_live(p, "pcap_setbuff"))
 		return -1;
 	wpcap_end_batch(p);
-	wpcap_keep_counters(p);
+	before = wpcap_count(p);
 	if (answer(p, PacketSetBuff(p->adapter, bytes), "setting the buffer failed"))
 		return -1;
+	p->counted = before;
 	p->options.buffer_size = bytes;
 	return answer(p, p->min_to_copy_set || wpcap_set_min_to_copy(p), "setting MinToCopy failed");
 }

@@ -90,23 +90,70 @@ static void add_program(struct builder *builder, const struct bpf_program *filte
 }
 
 /* As libpcap's programs mean it for a live Linux interface. */
-static int give_to_driver(pcap_t *p, const struct bpf_program *filter)
+static int build(const pcap_t *p, const struct bpf_program *filter, struct builder *builder)
 {
 	uint32_t snaplen = (uint32_t)p->options.snaplen;
 	u_int n = filter ? filter->bf_len : 1;
-	struct builder builder = { .insns = calloc(n + 3, sizeof(struct npf_insn)) };
-	struct npf_program program = { .dialect = NPF_DIALECT_LINUX, .insns = builder.insns };
-	int err;
 
-	if (!builder.insns)
+	*builder = (struct builder){ .insns = calloc(n + 3, sizeof(struct npf_insn)) };
+	if (!builder->insns)
 		return -ENOMEM;
-	add_direction(&builder, p->direction);
+	add_direction(builder, p->direction);
 	if (filter)
-		add_program(&builder, filter, snaplen);
+		add_program(builder, filter, snaplen);
 	else
-		add(&builder, RET_K, 0, 0, snaplen);
-	program.length = builder.length;
-	err = npf_set_filter(p->instance, &program);
+		add(builder, RET_K, 0, 0, snaplen);
+	return 0;
+}
+
+/* An exchange of what the driver has takes some ten milliseconds, while packets come; and programs
+ * like to set the filter that keeps all. */
+static bool is_given(const pcap_t *p, const struct builder *builder)
+{
+	const struct npf_insn *first = builder->insns;
+
+	if (!p->given)
+		return builder->length == 1 && first->code == RET_K &&
+		       first->k >= WPCAP_LARGEST_SNAPLEN;
+	return builder->length == p->n_given &&
+	       !memcmp(builder->insns, p->given, p->n_given * sizeof(*p->given));
+}
+
+static void forget_given(pcap_t *p)
+{
+	free(p->given);
+	p->given = NULL;
+}
+
+static int give(pcap_t *p, const struct builder *builder)
+{
+	struct npf_program program = { .dialect = NPF_DIALECT_LINUX,
+				       .insns = builder->insns,
+				       .length = builder->length };
+	struct counters before = wpcap_count(p);
+	int err = npf_set_filter(p->instance, &program);
+
+	if (err)
+		return err;
+	p->counted = before;
+	forget_given(p);
+	p->given = builder->insns;
+	p->n_given = builder->length;
+	return 0;
+}
+
+static int give_to_driver(pcap_t *p, const struct bpf_program *filter)
+{
+	struct builder builder;
+	int err = build(p, filter, &builder);
+
+	if (err)
+		return err;
+	if (!is_given(p, &builder)) {
+		err = give(p, &builder);
+		if (!err)
+			return 0;
+	}
 	free(builder.insns);
 	return err;
 }
@@ -124,10 +171,16 @@ static int keep_filter(pcap_t *p, const struct bpf_program *filter)
 	return 0;
 }
 
-void wpcap_forget_filter(pcap_t *p)
+static void forget_filter(pcap_t *p)
 {
 	free(p->filter.bf_insns);
 	p->filter = (struct bpf_program){ 0 };
+}
+
+void wpcap_forget_filters(pcap_t *p)
+{
+	forget_filter(p);
+	forget_given(p);
 }
 
 /* The driver keeps its old filter when it refuses the new one: filtering here is the way out only
@@ -137,7 +190,6 @@ int wpcap_install(pcap_t *p, const struct bpf_program *filter)
 	int err;
 
 	wpcap_end_batch(p);
-	wpcap_keep_counters(p);
 	err = give_to_driver(p, filter);
 	p->filter_here = (err == -EPERM || err == -EACCES) && !p->filter_there;
 	if (p->filter_here)
@@ -182,7 +234,7 @@ int wpcap_settle_filter(pcap_t *p)
 	if (!p->filter_early)
 		return 0;
 	p->filter_early = false;
-	wpcap_forget_filter(p);
+	forget_filter(p);
 	return wpcap_install(p, NULL);
 }
 

@@ -88,11 +88,11 @@ static int begin_batch(pcap_t *p)
 
 static struct timeval time_of(const pcap_t *p, uint64_t ns)
 {
-	uint64_t part = ns % NS_PER_S;
+	uint64_t seconds = ns / NS_PER_S, part = ns - seconds * NS_PER_S;
 
 	if (p->options.precision != PCAP_TSTAMP_PRECISION_NANO)
 		part /= NS_PER_US;
-	return (struct timeval){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_usec = (suseconds_t)part };
+	return (struct timeval){ .tv_sec = (time_t)seconds, .tv_usec = (suseconds_t)part };
 }
 
 /* What the driver could not filter or cut. */
@@ -113,44 +113,39 @@ static bool wanted(pcap_t *p, struct npf_packet *packet)
 	return !wpcap_is_sampled(p) || wpcap_sample(p, packet->time);
 }
 
-/* The next packet of the batch that is wanted; none when none is open. */
-static bool find_packet(pcap_t *p, struct npf_packet *packet)
+/* Find the next packet of the batch that is wanted, in p->header and p->data. */
+static bool find_packet(pcap_t *p)
 {
-	while (p->walked < p->longest_walk && npf_batch_next(p->instance, packet)) {
-		p->walked += packet->caplen + OVERHEAD;
-		if (wanted(p, packet))
-			return true;
+	struct npf_packet packet;
+
+	while (p->walked < p->longest_walk && npf_batch_next(p->instance, &packet)) {
+		p->walked += packet.caplen + OVERHEAD;
+		if (!wanted(p, &packet))
+			continue;
+		p->header.ts = time_of(p, packet.time);
+		p->header.caplen = packet.caplen;
+		p->header.len = packet.len;
+		p->data = packet.data;
+		return true;
 	}
 	return false;
 }
 
-static bool take_packet(pcap_t *p, struct npf_packet *packet)
+/* The one that is handed out next; none when no batch is open. */
+static bool next_packet(pcap_t *p)
 {
 	if (!p->has_ahead)
-		return find_packet(p, packet);
-	*packet = p->ahead;
+		return find_packet(p);
 	p->has_ahead = false;
-	return true;
-}
-
-static bool next_packet(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
-{
-	struct npf_packet packet;
-
-	if (!take_packet(p, &packet))
-		return false;
-	header->ts = time_of(p, packet.time);
-	header->caplen = packet.caplen;
-	header->len = packet.len;
-	*data = packet.data;
 	return true;
 }
 
 /* ---- statistics mode ----------------------------------------------------------------------- */
 
 /* 1: a record; 0: not yet; PCAP_ERROR, PCAP_ERROR_BREAK. */
-static int read_record(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
+static int read_record(pcap_t *p)
 {
+	struct pcap_pkthdr *header = &p->header;
 	struct npf_bpf_hdr record;
 
 	wpcap_end_batch(p);
@@ -173,18 +168,16 @@ static int read_record(pcap_t *p, struct pcap_pkthdr *header, const u_char **dat
 		header->ts.tv_usec *= NS_PER_US;
 	header->caplen = record.caplen;
 	header->len = record.datalen;
-	*data = p->record + record.hdrlen;
+	p->data = p->record + record.hdrlen;
 	return 1;
 }
 
 static int dispatch_record(pcap_t *p, pcap_handler callback, u_char *user)
 {
-	struct pcap_pkthdr header;
-	const u_char *data;
-	int result = read_record(p, &header, &data);
+	int result = read_record(p);
 
 	if (result == 1)
-		callback(user, &header, data);
+		callback(user, &p->header, p->data);
 	return result;
 }
 
@@ -196,7 +189,7 @@ static bool lasts(pcap_t *p)
 {
 	if (!p->lasting)
 		p->lasting = readable(p);
-	p->has_ahead = p->has_ahead || (p->lasting && find_packet(p, &p->ahead));
+	p->has_ahead = p->lasting && find_packet(p);
 	tell_at_hand(p, p->has_ahead);
 	return p->has_ahead;
 }
@@ -205,12 +198,10 @@ static bool lasts(pcap_t *p)
  * next call, if who waits for the descriptor will learn of it. */
 static int walk(pcap_t *p, int count, pcap_handler callback, u_char *user)
 {
-	struct pcap_pkthdr header;
-	const u_char *data;
 	int n = 0;
 
-	while (next_packet(p, &header, &data)) {
-		callback(user, &header, data);
+	while (next_packet(p)) {
+		callback(user, &p->header, p->data);
 		n++;
 		/* As on libpcap's interfaces: at once, whatever was handed out. */
 		if (was_broken(p))
@@ -227,21 +218,24 @@ static int walk(pcap_t *p, int count, pcap_handler callback, u_char *user)
 
 static int dispatch(pcap_t *p, int count, pcap_handler callback, u_char *user)
 {
+	bool begun = false;
 	int n;
 
 	if (p->mode == MODE_STAT)
 		return dispatch_record(p, callback, user);
 	if (was_broken(p))
 		return PCAP_ERROR_BREAK;
-	n = p->batch ? walk(p, count, callback, user) : 0;
-	if (!n) {
-		int begun = begin_batch(p);
-
-		if (begun <= 0)
-			return begun;
-		n = walk(p, count, callback, user);
+	for (;;) {
+		n = p->batch ? walk(p, count, callback, user) : 0;
+		if (n)
+			return n;
+		if (begun)
+			return was_broken(p) ? PCAP_ERROR_BREAK : 0;
+		n = begin_batch(p);
+		if (n <= 0)
+			return n;
+		begun = true;
 	}
-	return n || !was_broken(p) ? n : PCAP_ERROR_BREAK;
 }
 
 /* ---- with a callback ----------------------------------------------------------------------- */
@@ -285,22 +279,23 @@ WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
 
 /* ---- without one --------------------------------------------------------------------------- */
 
-static int next(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
+/* In p->header and p->data: 1, 0, PCAP_ERROR, PCAP_ERROR_BREAK. */
+static int next(pcap_t *p)
 {
 	int begun;
 
 	if (p->mode == MODE_STAT)
-		return read_record(p, header, data);
+		return read_record(p);
 	if (was_broken(p))
 		return PCAP_ERROR_BREAK;
 	tell_at_hand(p, false);
-	if (p->batch && next_packet(p, header, data))
+	if (p->batch && next_packet(p))
 		return 1;
 	wpcap_end_batch(p);
 	begun = begin_batch(p);
 	if (begun <= 0)
 		return begun;
-	if (next_packet(p, header, data))
+	if (next_packet(p))
 		return 1;
 	/* None of them was wanted. */
 	wpcap_end_batch(p);
@@ -309,36 +304,42 @@ static int next(pcap_t *p, struct pcap_pkthdr *header, const u_char **data)
 
 WPCAP_EXPORT int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **header, const u_char **data)
 {
+	int result;
+
 	if (p->real)
 		return wpcap_real_next_ex(p, header, data);
+	result = next(p);
 	*header = &p->header;
-	return next(p, &p->header, data);
+	if (result == 1)
+		*data = p->data;
+	return result;
 }
 
 WPCAP_EXPORT const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *header)
 {
-	const u_char *data;
-
 	if (p->real)
 		return wpcap_real_next(p, header);
-	return next(p, header, &data) == 1 ? data : NULL;
+	if (next(p) != 1)
+		return NULL;
+	*header = p->header;
+	return p->data;
 }
 
 /* ---- counting ------------------------------------------------------------------------------ */
 
-static void count(pcap_t *p, uint64_t *received, uint64_t *dropped, uint64_t *lost)
+struct counters wpcap_count(const pcap_t *p)
 {
 	struct npf_stats now = { 0 };
 
 	npf_get_stats(p->instance, &now);
-	*lost = p->lost + now.dropped_by[NPF_DROP_BACKLOG];
-	*dropped = p->dropped + now.dropped - now.dropped_by[NPF_DROP_BACKLOG];
-	*received = p->received + now.received - now.filtered;
-}
 
-void wpcap_keep_counters(pcap_t *p)
-{
-	count(p, &p->received, &p->dropped, &p->lost);
+	uint64_t lost = now.dropped_by[NPF_DROP_BACKLOG];
+
+	return (struct counters){
+		.received = p->counted.received + now.received - now.filtered,
+		.dropped = p->counted.dropped + now.dropped - lost,
+		.lost = p->counted.lost + lost,
+	};
 }
 
 /* rx_dropped would not do: there the kernel counts packets that no protocol wanted, too. */
@@ -368,16 +369,16 @@ static uint64_t adapter_dropped(const pcap_t *p)
 
 WPCAP_EXPORT int pcap_stats(pcap_t *p, struct pcap_stat *stats)
 {
-	uint64_t received, dropped, lost;
+	struct counters counters;
 
 	if (p->real)
 		return REAL(pcap_stats)(p->real, stats);
 	if (p->mode == MODE_STAT)
 		return wpcap_fail(p, PCAP_ERROR, "pcap_stats is not supported in statistics mode");
-	count(p, &received, &dropped, &lost);
+	counters = wpcap_count(p);
 	/* Three fields: a libpcap program's structure has no more. */
-	stats->ps_recv = (u_int)received;
-	stats->ps_drop = (u_int)dropped;
-	stats->ps_ifdrop = (u_int)(lost + adapter_dropped(p));
+	stats->ps_recv = (u_int)counters.received;
+	stats->ps_drop = (u_int)counters.dropped;
+	stats->ps_ifdrop = (u_int)(counters.lost + adapter_dropped(p));
 	return 0;
 }

@@ -32,6 +32,8 @@
 #include "npf/npf.h"
 #include "wpcap/real.h"
 
+#define WPCAP_LARGEST_SNAPLEN 262144u
+
 #define WPCAP_EXPORT __attribute__((visibility("default")))
 
 struct options {
@@ -43,6 +45,10 @@ struct options {
 	int protocol;
 	bool promiscuous, rfmon, immediate;
 	bool show_own; /* capture what this handle sends: as WinPcap, and not as libpcap */
+};
+
+struct counters {
+	uint64_t received, dropped, lost;
 };
 
 struct pcap {
@@ -72,26 +78,28 @@ struct pcap {
 	uint32_t walked;           /* bytes of it */
 	uint32_t longest_walk;     /* bytes after which it ends */
 	bool lasting;              /* it is known that the descriptor is readable meanwhile */
-	struct npf_packet ahead;   /* the next one, */
-	bool has_ahead;            /* if it was looked for and found */
-	uint8_t *at_hand;          /* dropin.h's, of our descriptor; NULL: not there */
-	struct pcap_pkthdr header; /* of pcap_next() */
-	uint8_t record[64];        /* of statistics */
+	struct pcap_pkthdr header; /* of the packet found last, */
+	const u_char *data;
+	bool has_ahead;     /* which was not handed out yet */
+	uint8_t *at_hand;   /* dropin.h's, of our descriptor; NULL: not there */
+	uint8_t record[64]; /* of statistics */
 	struct pcap_samp sampling;
 	uint32_t sampled;      /* packets since the last that was taken */
 	uint64_t sample_after; /* ns: the next one that is taken */
 
 	/* Filtering. */
 	struct bpf_program filter; /* as it was installed; bf_len 0: none */
-	bool filter_there;         /* the driver has one that rejects packets */
+	struct npf_insn *given;    /* what the driver has; NULL: nothing, it keeps all */
+	uint32_t n_given;
+	bool filter_there; /* the driver has one that rejects packets */
 	bool filter_here;  /* the driver could not take it: packets are filtered when read */
 	bool filter_early; /* installed when it was compiled, and not asked for yet */
 	bool reading;      /* packets were asked for */
 	uint8_t *untagged; /* room for a packet without its tag; NULL until wanted */
 	uint32_t ifindex, hatype;
 
-	/* Counting: what went before the last restart of the driver's counters. */
-	uint64_t received, dropped, lost;
+	/* Counting. */
+	struct counters counted;  /* before the last restart of the driver's counters */
 	uint64_t adapter_dropped; /* by the adapter when it was opened */
 	struct pcap_stat stats;   /* of pcap_stats_ex() */
 
@@ -147,7 +155,7 @@ int wpcap_set_link_type(pcap_t *p, int type);
 
 /* With or without a filter: cut to the snap length, one direction. 0, -1 with a text. */
 int wpcap_install(pcap_t *p, const struct bpf_program *filter);
-void wpcap_forget_filter(pcap_t *p);
+void wpcap_forget_filters(pcap_t *p);
 /* Before packets are read: take back what was not asked for. 0, -1 with a text. */
 int wpcap_settle_filter(pcap_t *p);
 
@@ -176,7 +184,7 @@ const u_char *wpcap_real_next(pcap_t *p, struct pcap_pkthdr *header);
 void wpcap_end_batch(pcap_t *p);
 /* What the adapter had no room for, since it exists. */
 uint64_t wpcap_adapter_missed(const pcap_t *p);
-/* Add what the driver counted to what went before, for its counters will restart. */
-void wpcap_keep_counters(pcap_t *p);
+/* What was counted so far. Who lets the driver's counters restart keeps it in p->counted. */
+struct counters wpcap_count(const pcap_t *p);
 
 #endif
