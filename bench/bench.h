@@ -86,11 +86,12 @@ extern const char *const generator_names[N_GENERATORS];
 struct sender {
 	const struct world *world;
 	int program; /* XDP, redirects to va; negative: no live frames here */
+	int paces;   /* its map */
 	int socket;
 	uint64_t live_frame_ns; /* what a live frame took last, never 0 */
 	bool segments;          /* TCP instead of UDP */
 	uint64_t most;          /* bytes after which a burst ends before its time; 0: none */
-	unsigned int pps;       /* most packets a second by sendmmsg; 0: as fast as it goes */
+	unsigned int pps;       /* most packets a second; 0: as fast as it goes */
 	uint8_t frame[MAX_FRAME];
 };
 
@@ -203,6 +204,8 @@ enum {
 	READER_NPF, /* one per hook from here */
 	READER_RUN_TCPDUMP = READER_NPF + 3,
 	READER_RUN_DUMPCAP,
+	READER_SAME_TCPDUMP, /* at the rate that came where it is on libpcap */
+	READER_SAME_DUMPCAP,
 	N_READERS
 };
 enum { MONITOR_ALL, MONITOR_FILTER, MONITOR_STANDARD, N_MONITORS };

@@ -97,7 +97,8 @@ uint64_t children_cpu(const struct children *children)
 	return sum;
 }
 
-/* Not running, and not waiting for a CPU either. */
+/* Not running, and not waiting either: for a CPU, or in the kernel for the end of what it began there,
+ * as who loads and attaches eBPF programs does. */
 static bool sleeps(const struct child *child)
 {
 	char path[32], state = 'S';
@@ -110,7 +111,7 @@ static bool sleeps(const struct child *child)
 	if (fscanf(stat, "%*d (%*[^)]) %c", &state) != 1)
 		state = 'S';
 	fclose(stat);
-	return state != 'R';
+	return state == 'S';
 }
 
 static bool all_sleep(const struct children *children)

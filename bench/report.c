@@ -113,6 +113,11 @@ static uint64_t lost(const struct reader *reader)
 	return reader->delivered > reader->captured ? reader->delivered - reader->captured : 0;
 }
 
+static double share_lost(const struct reader *reader)
+{
+	return reader->ns.n ? 100.0 * (double)lost(reader) / (double)reader->delivered : NAN;
+}
+
 static void print_reader(FILE *out, const char *label, size_t size, const struct reader *reader,
 			 double ratio)
 {
@@ -124,7 +129,7 @@ static void print_reader(FILE *out, const char *label, size_t size, const struct
 		series_median(&reader->mpps), series_median(&reader->ns),
 		series_median(&reader->ns_all), ratio, (unsigned long long)reader->delivered,
 		(unsigned long long)reader->captured, (unsigned long long)reader->dropped,
-		100.0 * (double)lost(reader) / (double)reader->delivered);
+		share_lost(reader));
 }
 
 static void print_readers(const struct results *results, FILE *out)
@@ -139,7 +144,9 @@ static void print_readers(const struct results *results, FILE *out)
 			print_reader(out, reader_tools[t].label, frame_sizes[s],
 				     &results->reader[t][s], reader_ratio(results, t, s));
 	}
-	fputs("dropped: as the tool reports; lost: received by the device and not captured\n", out);
+	fputs("dropped: as the tool reports; lost: received by the device and not captured\n"
+	      "same rate: by npf run, of as many packets a second as came while it ran on libpcap\n",
+	      out);
 }
 
 /* What a program takes, the measuring itself taken off. */
@@ -308,6 +315,21 @@ static void judge_loss(const struct reader *reader, struct verdict *verdict)
 				     false };
 }
 
+static void judge_same(const struct results *results, unsigned int t, unsigned int itself,
+		       struct verdict *verdicts)
+{
+	for (unsigned int s = 0; s < N_SIZES; s++) {
+		struct verdict *verdict = &verdicts[s];
+
+		snprintf(verdict->what, sizeof(verdict->what),
+			 "lost, %zu B, full rate of libpcap: %.7s", frame_sizes[s],
+			 reader_tools[t].label);
+		verdict->measured = share_lost(&results->reader[t][s]);
+		verdict->limit = share_lost(&results->reader[itself][s]);
+		verdict->unit = "%, itself";
+	}
+}
+
 /* The most that a peer got to the disk. */
 static double best_speed(const struct results *results, unsigned int l)
 {
@@ -418,6 +440,9 @@ unsigned int report_judge(const struct results *results, struct verdict verdicts
 		judge_monitor(results, m, verdicts + n);
 	n += inject_judge(results, verdicts + n);
 	n += judge_runs(results, verdicts + n);
+	judge_same(results, READER_SAME_TCPDUMP, READER_TCPDUMP, verdicts + n);
+	judge_same(results, READER_SAME_DUMPCAP, READER_DUMPCAP, verdicts + n + N_SIZES);
+	n += 2 * N_SIZES;
 	return n + judge_dump(results, verdicts + n);
 }
 

@@ -69,14 +69,42 @@ static void make_segment(uint8_t *frame)
 	memcpy(frame + UDP_AT + 12, control, sizeof(control));
 }
 
-/* return bpf_redirect(va, 0) */
-static int load_redirect(unsigned int va)
+/* What the program keeps a rate by: when the next frame may go, and the ns between two, 0 as fast as it
+ * goes. */
+struct pace {
+	uint64_t next, gap;
+};
+#define PACE_LEAD 6 /* log2 of how many frames it catches up with, of those it came too late for */
+
+#define INSN(c, d, s, o, i)                                                                        \
+	{                                                                                          \
+		.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)                \
+	}
+
+/* return it is not time yet ? XDP_DROP : bpf_redirect(va, 0): what is dropped is sent again. */
+static int load_redirect(unsigned int va, int paces)
 {
 	const struct bpf_insn code[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1, .imm = (int)va },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 0 },
-		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect },
-		{ .code = BPF_JMP | BPF_EXIT },
+		INSN(BPF_LD | BPF_DW | BPF_IMM, 6, BPF_PSEUDO_MAP_VALUE, 0, paces),
+		INSN(0, 0, 0, 0, 0),
+		INSN(BPF_LDX | BPF_MEM | BPF_DW, 7, 6, offsetof(struct pace, gap), 0),
+		INSN(BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 10, 0),
+		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_ns),
+		INSN(BPF_LDX | BPF_MEM | BPF_DW, 1, 6, offsetof(struct pace, next), 0),
+		INSN(BPF_JMP | BPF_JLT | BPF_X, 0, 1, 11, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 7, 0, 0),
+		INSN(BPF_ALU64 | BPF_LSH | BPF_K, 2, 0, 0, PACE_LEAD),
+		INSN(BPF_ALU64 | BPF_SUB | BPF_X, 0, 2, 0, 0),
+		INSN(BPF_JMP | BPF_JGE | BPF_X, 1, 0, 1, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 1, 0, 0, 0),
+		INSN(BPF_ALU64 | BPF_ADD | BPF_X, 1, 7, 0, 0),
+		INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 1, offsetof(struct pace, next), 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, (int)va),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 0),
+		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_redirect),
+		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_DROP),
+		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
 	};
 
 	return bpf_prog_load(BPF_PROG_TYPE_XDP, "bench_sender", "Dual BSD/GPL", code,
@@ -139,7 +167,9 @@ void sender_create(struct sender *sender, const struct world *world)
 	sender->world = world;
 	sender->live_frame_ns = 1000;
 	sender->socket = open_socket(world->va);
-	sender->program = load_redirect(world->va);
+	sender->paces = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bench_paces", sizeof(uint32_t),
+				       sizeof(struct pace), 1, NULL);
+	sender->program = load_redirect(world->va, sender->paces);
 	if (sender->program < 0) {
 		warn("no live frames, the redirecting program cannot be loaded");
 		return;
@@ -198,6 +228,16 @@ static bool is_over(const struct sender *sender, size_t size, const struct burst
 	       (sender->most && burst->sent * size >= sender->most / 10 * 9);
 }
 
+/* Live frames: the program keeps the rate. */
+static void set_pace(const struct sender *sender)
+{
+	const struct pace pace = { .gap = sender->pps ? 1000000000 / sender->pps : 0 };
+	uint32_t zero = 0;
+
+	if (sender->program >= 0 && bpf_map_update_elem(sender->paces, &zero, &pace, BPF_ANY))
+		err(1, "the sender's pace");
+}
+
 /* Until the rate that is kept allows the next. */
 static void keep_rate(const struct sender *sender, uint64_t start, uint64_t sent)
 {
@@ -210,7 +250,7 @@ void sender_burst(struct sender *sender, enum generator generator, size_t size, 
 {
 	uint64_t (*send)(struct sender *, size_t,
 			 uint64_t) = generator == LIVE_FRAMES ? send_live : send_socket;
-	uint64_t length = (uint64_t)ms * 1000000;
+	uint64_t length = (uint64_t)ms * 1000000, live_frame_ns = sender->live_frame_ns;
 	uint64_t before = delivered_at_rest(sender->world);
 	uint64_t softirqd = softirqd_ns(sender->world);
 	uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -219,13 +259,17 @@ void sender_burst(struct sender *sender, enum generator generator, size_t size, 
 	sender_make_frame(sender->frame, size);
 	if (sender->segments)
 		make_segment(sender->frame);
+	set_pace(sender);
 	burst->sent = 0;
 	burst->wall_ns = 0;
 	do {
 		burst->sent += send(sender, size, left_of(sender, size, burst, length));
-		keep_rate(sender, start, burst->sent);
+		if (generator == SENDMMSG)
+			keep_rate(sender, start, burst->sent);
 		burst->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;
 	} while (!is_over(sender, size, burst, length));
+	if (sender->pps) /* what was not sent in time took least */
+		sender->live_frame_ns = live_frame_ns;
 	burst->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	burst->delivered = delivered_at_rest(sender->world) - before;
 	burst->cpu_ns += softirqd_ns(sender->world) - softirqd;
