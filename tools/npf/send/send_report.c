@@ -31,9 +31,21 @@ struct report {
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
+/* The one that most went by: a rest that is too small for it goes by socket. */
+static enum npf_send_path main_path(const struct npf_send_stats *stats)
+{
+	enum npf_send_path best = NPF_SEND_SOCKET;
+
+	for (int path = best; path < NPF_SEND_PATHS; path++) {
+		if (stats->by_path[path] > stats->by_path[best])
+			best = (enum npf_send_path)path;
+	}
+	return best;
+}
+
 static void look_at_paths(struct report *report, struct npf_instance *instance)
 {
-	report->path = npf_get_send_path(instance);
+	report->path = main_path(&report->stats);
 	for (int path = NPF_SEND_PATHS - 1; path > (int)report->path; path--) {
 		char *why = report->why[path];
 
