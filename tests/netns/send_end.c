@@ -301,6 +301,60 @@ static void closing_ends_a_repetition(void **state)
 	assert_int_equal(repeat_until(bench, close_it), -ECANCELED);
 }
 
+/* ---- a queue that holds frames ---------------------------------------------------------------- */
+
+#define HELD      50u
+#define HELD_SIZE 1000u
+
+static void send_held(struct bench *bench, uint32_t n)
+{
+	uint8_t frame[HELD_SIZE];
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_write_repeat(bench->near, n), 0);
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+}
+
+/* They leave within four tenths of a second; closing waits for one at most. */
+static void closing_waits_for_what_is_queued(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t before;
+
+	if (!net_try(&bench->net, NET_HERE,
+		     "tc qdisc add dev va root tbf rate 1mbit burst 1600 limit 1000000"))
+		return;
+	before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
+	send_held(bench, HELD);
+	npf_cleanup(bench->near);
+	assert_int_equal(net_counters(&bench->net, NET_HERE, "va").tx_packets - before, HELD);
+	wait_for_frames(bench, HELD);
+}
+
+/* At a frame a second: what the adapter has not counted is not confirmed, and who waits is told. */
+static void a_wait_for_what_is_queued_ends(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_send_stats near;
+	uint64_t before;
+
+	if (!net_try(&bench->net, NET_HERE,
+		     "tc qdisc add dev va root tbf rate 8kbit burst 1600 limit 1000000"))
+		return;
+	before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
+	send_held(bench, HELD);
+	assert_int_equal(npf_wait_sent(bench->near, 10000000), -ETIMEDOUT);
+	assert_int_equal(stats_of(bench->near).handed, HELD);
+	assert_in_range(stats_of(bench->near).confirmed, 0, HELD - 1);
+	net_run(&bench->net, NET_HERE, "tc qdisc del dev va root"); /* and what it holds */
+	assert_int_equal(npf_wait_sent(bench->near, 1000000000), 0);
+	near = stats_of(bench->near);
+	assert_int_equal(near.handed, HELD);
+	assert_int_equal(near.confirmed,
+			 net_counters(&bench->net, NET_HERE, "va").tx_packets - before);
+	assert_in_range(near.confirmed, 0, HELD - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +367,8 @@ int main(void)
 		SEND_TEST(item_13_a_queue_by_xsk_whose_adapter_goes),
 		SEND_TEST(a_repetition_can_be_stopped),
 		SEND_TEST(closing_ends_a_repetition),
+		SEND_TEST(closing_waits_for_what_is_queued),
+		SEND_TEST(a_wait_for_what_is_queued_ends),
 	};
 
 	net_require();

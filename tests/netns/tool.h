@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +41,7 @@ struct tool {
 	pid_t pid;                /* of npf, 0 not running */
 	int out, err, in;         /* what it says; in: a pipe to its standard input, or -1 */
 	int terminal;             /* what it shall have for standard error, 0 none */
+	size_t memory; /* bytes of its own that it may have, 0 all; not under sanitizers */
 	char said[TOOL_SAID], complained[TOOL_SAID];
 };
 
@@ -310,6 +312,8 @@ static inline void tool_exec(const struct tool *tool, const char *const *words, 
 	for (; words[n] && n < TOOL_WORDS; n++)
 		argv[n + 1] = words[n];
 	net_enter(&tool->net, NET_HERE);
+	if (tool->memory)
+		setrlimit(RLIMIT_DATA, &(struct rlimit){ tool->memory, tool->memory });
 	for (int i = 0; i < 3; i++)
 		dup2(pipes[i], i);
 	execv(tool_npf, (char *const *)argv);
