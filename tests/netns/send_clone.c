@@ -180,6 +180,25 @@ static void a_clone_looks_like_a_frame_of_a_socket(void **state)
 	close(fds[1]);
 }
 
+static void a_clone_of_a_vlan_gets_its_tag(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *vlan;
+	int fds[2];
+
+	if (!net_try(&bench->net, NET_HERE, "ip link add va.7 link va type vlan id 7"))
+		return;
+	net_run(&bench->net, NET_HERE, "ip link set va.7 up");
+	vlan = open_on(bench, NET_HERE, "va.7", NPF_OPEN_SEND_ONLY);
+	fds[0] = listen_on(bench, NET_HERE, "va.7");
+	fds[1] = listen_on(bench, NET_THERE, "vb");
+	for (size_t k = 0; k < N_OF(kinds) && can_clone(vlan); k++)
+		compare(vlan, fds, k);
+	close(fds[0]);
+	close(fds[1]);
+	npf_close(vlan);
+}
+
 /* One socket sees a frame go and, once the kernel has received it, come. */
 static void a_clone_on_loopback_looks_like_a_frame_of_a_socket(void **state)
 {
@@ -465,6 +484,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SEND_TEST(a_clone_looks_like_a_frame_of_a_socket),
+		SEND_TEST(a_clone_of_a_vlan_gets_its_tag),
 		SEND_TEST(a_clone_on_loopback_looks_like_a_frame_of_a_socket),
 		SEND_TEST(captures_beside_the_sender_get_them),
 		SEND_TEST(frames_that_do_not_fit_are_refused),
