@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * See kernel_filter.h. The harness around translated filters: a main function that calls the filter
- * with the packet, a frame and a window that lie in a map. Its kind of program sees a packet without
+ * See kernel_filter.h. The harness around translated filters: a program with a place for the filter, as
+ * the tap has it, and a frame and a window that lie in a map. Its kind of program sees a packet without
  * the link header that test runs want, so that packets of any length can be shown.
  */
 #include "host/linux/kernel_filter.h"
@@ -9,20 +9,21 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "host/linux/translate.h"
+#include "host/linux/bpf/geometry.h"
+#include "host/linux/ebpf.h"
 
 #define WINDOW_AT   64 /* in the map's value, behind the frame */
 #define VALUE_SIZE  (WINDOW_AT + NPF_EBPF_WINDOW_SIZE)
+#define FRAME_SIZE  40 /* in steps of 8 */
 #define HARNESS     240
 #define LINK_HEADER 14
 
-_Static_assert(sizeof(struct npf_frame) <= WINDOW_AT, "the frame fits");
+_Static_assert(sizeof(struct npf_frame) <= FRAME_SIZE && FRAME_SIZE <= WINDOW_AT, "the frame fits");
 _Static_assert(sizeof(struct npf_ebpf_insn) == sizeof(struct bpf_insn), "same layout");
 
 static void add(struct npf_ebpf_code *code, uint8_t op, uint8_t dst, uint8_t src, int16_t off,
@@ -63,68 +64,75 @@ static void add_bits(struct npf_ebpf_code *code, int word)
 /* What the harness makes of the answer: one word of a mask, all of it, or nothing. */
 enum { ALL = -1, NOTHING = -2 };
 
+/* The frame lies on the stack, as the tap's: a filter that asks it for something must not be charged
+ * for a line of memory that only the harness has. */
+static void add_frame(struct npf_ebpf_code *code, int map)
+{
+	map_address(code, 4, map, 0);
+	for (int16_t at = 0; at < FRAME_SIZE; at += 8) {
+		add(code, BPF_LDX | BPF_MEM | BPF_DW, 5, 4, at, 0);
+		add(code, BPF_STX | BPF_MEM | BPF_DW, 10, 5, (int16_t)(at - FRAME_SIZE), 0);
+	}
+	add(code, BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0);
+	alu(code, BPF_ADD, 2, -FRAME_SIZE);
+}
+
 static void add_main(struct npf_ebpf_code *code, int map, int word)
 {
-	uint32_t call;
-
-	map_address(code, 2, map, 0);
+	add_frame(code, map);
 	map_address(code, 3, map, WINDOW_AT);
-	call = code->length;
-	add(code, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0);
+	alu(code, BPF_MOV, 0, word >= 0 ? NPF_CLASSIFY_MARK : NPF_FILTER_MARK);
+	alu(code, BPF_MOV, 0, -1);
 	if (word >= 0)
 		add_bits(code, word);
 	if (word == NOTHING)
 		alu(code, BPF_MOV, 0, 0);
 	add(code, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-	code->insns[call].imm = (int32_t)(code->length - call - 1);
 }
 
-static int load_code(const struct npf_ebpf_code *code, enum bpf_prog_type type)
+static int load_code(const struct npf_spliced *code, enum bpf_prog_type type)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
-	int fd = bpf_prog_load(type, "npf_test", "Dual BSD/GPL",
-			       (const struct bpf_insn *)code->insns, code->length, &opts);
+	int fd = bpf_prog_load(type, "npf_test", "Dual BSD/GPL", code->insns, code->n, &opts);
 
 	return fd < 0 ? -errno : fd;
 }
 
-static int load(const struct npf_ebpf_code *filter, int word, struct npf_kernel_filter *kernel)
+static int load(const struct npf_filter_set *filters, int word, enum npf_ebpf_access access,
+		const struct npf_ebpf_peek *peek, struct npf_kernel_filter *kernel)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
-	struct npf_ebpf_code code = { 0 };
+	struct npf_ebpf_insn insns[HARNESS];
+	struct npf_ebpf_code harness = { .insns = insns };
+	struct npf_spliced spliced;
+	int err;
 
-	kernel->length = filter->length;
 	kernel->map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "npf_test", sizeof(uint32_t), VALUE_SIZE,
 				     1, &opts);
 	if (kernel->map < 0)
 		return -errno;
-	code.insns = calloc(filter->length + HARNESS, sizeof(*code.insns));
-	if (!code.insns)
-		return -ENOMEM;
-	add_main(&code, kernel->map, word);
-	memcpy(code.insns + code.length, filter->insns, filter->length * sizeof(*code.insns));
-	code.length += filter->length;
-	kernel->program = load_code(&code, word == NOTHING ? BPF_PROG_TYPE_SOCKET_FILTER
-							   : BPF_PROG_TYPE_LWT_IN);
-	free(code.insns);
+	add_main(&harness, kernel->map, word);
+	err = npf_splice((const struct bpf_insn *)insns, harness.length, filters, access, peek,
+			 &spliced);
+	if (err)
+		return err;
+	kernel->length = spliced.parts[0].length;
+	kernel->program = load_code(&spliced, word == NOTHING ? BPF_PROG_TYPE_SOCKET_FILTER
+							      : BPF_PROG_TYPE_LWT_IN);
+	npf_spliced_free(&spliced);
 	return kernel->program < 0 ? kernel->program : 0;
 }
 
-static int translate_and_load(const struct npf_program *const *programs, uint32_t n, int word,
-			      enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
-			      struct npf_kernel_filter *kernel)
+static int splice_and_load(const struct npf_filter_set *filters, int word,
+			   enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
+			   struct npf_kernel_filter *kernel)
 {
-	struct npf_ebpf_code filter;
 	int err;
 
 	*kernel = (struct npf_kernel_filter){ -1, -1, 0 };
 	if (access == NPF_EBPF_PEEK && !peek)
 		return -ENOTSUP;
-	err = npf_translate(programs, n, word >= 0, access, peek, &filter);
-	if (err)
-		return err;
-	err = load(&filter, word, kernel);
-	npf_translate_free(&filter);
+	err = load(filters, word, access, peek, kernel);
 	if (err)
 		npf_kernel_filter_close(kernel);
 	return err;
@@ -133,14 +141,21 @@ static int translate_and_load(const struct npf_program *const *programs, uint32_
 int npf_kernel_filter_load(const struct npf_program *program, enum npf_ebpf_access access,
 			   const struct npf_ebpf_peek *peek, struct npf_kernel_filter *kernel)
 {
-	return translate_and_load(&program, 1, ALL, access, peek, kernel);
+	const struct npf_filter_set filters = { .filter = program };
+
+	return splice_and_load(&filters, ALL, access, peek, kernel);
 }
 
 int npf_kernel_filter_load_classes(const struct npf_program *const *programs, uint32_t n, int word,
 				   enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
 				   struct npf_kernel_filter *kernel)
 {
-	return translate_and_load(programs, n, word, access, peek, kernel);
+	struct npf_filter_set filters = { .n_classes = n };
+
+	if (n > NPF_MAX_CLASSES)
+		return -EINVAL;
+	memcpy(filters.classes, programs, n * sizeof(*programs));
+	return splice_and_load(&filters, word, access, peek, kernel);
 }
 
 int npf_kernel_filter_probe(enum npf_ebpf_access access, const struct npf_ebpf_peek *peek)
@@ -180,7 +195,8 @@ int npf_kernel_filter_load_socket(const struct npf_program *program, enum npf_eb
 				  const struct npf_ebpf_peek *peek, const struct npf_frame *frame,
 				  struct npf_kernel_filter *kernel)
 {
-	int err = translate_and_load(&program, 1, NOTHING, access, peek, kernel);
+	const struct npf_filter_set filters = { .filter = program };
+	int err = splice_and_load(&filters, NOTHING, access, peek, kernel);
 
 	return err ? err : put_frame(kernel, frame);
 }
