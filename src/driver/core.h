@@ -10,7 +10,9 @@
  *   control.c   the table of control codes; oid.c the table of object identifiers
  *   filters.c   installation of filters and classes; sets.c of sets
  *   monitor.c   statistics mode; stats.c the counters of capturing
- *   dump*.c     dump mode, see dump.h
+ *   dump*.c     dump mode, see dump.h; stream.c the writer's side of its buffer
+ *   ring.c      the reader's side of the buffer; tap_user.c the tap where packets come in user space
+ *   jit.c       filters as machine code, for the tap there and for callers; classic.c as classic BPF
  *
  * Lifetime of an instance. A call is let in by npf_start_using_open_instance(), which counts it,
  * and refused once npf_cleanup() has begun. Cleanup wakes the reader and parks until the last call
