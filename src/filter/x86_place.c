@@ -31,18 +31,64 @@ uint32_t npf_x86_at_end(const struct npf_x86_gen *g, uint32_t block)
 
 /* ---- what becomes of values, from the end to the beginning ---------------------------------- */
 
-/* Bytes of the load that a masked value comes from, 0: something else. */
+#define MIXED 0xFFu /* what a parameter receives are not loads of one size */
+
+/* The load or parameter that a masked value comes from; or something else. */
+static uint16_t root_of(const struct npf_x86_gen *g, uint16_t value)
+{
+	for (int i = 0; i < 4; i++) {
+		const struct npf_ir_insn *insn = npf_x86_insn(g, value);
+
+		if (insn->op != NPF_IR_AND || insn->b != NPF_IR_NONE)
+			break;
+		value = insn->a;
+	}
+	return value;
+}
+
+/* Bytes of the load that a masked value comes from, or of all those that a parameter receives. */
 static unsigned int loaded_size(const struct npf_x86_gen *g, uint16_t value)
 {
-	const struct npf_ir_insn *insn = npf_x86_insn(g, value);
+	uint16_t root = root_of(g, value);
+	const struct npf_ir_insn *insn = npf_x86_insn(g, root);
 
-	for (int i = 0; i < 4; i++, insn = npf_x86_insn(g, insn->a)) {
-		if (insn->op == NPF_IR_LOAD)
-			return insn->size;
-		if (insn->op != NPF_IR_AND || insn->b != NPF_IR_NONE)
-			return 0;
-	}
+	if (insn->op == NPF_IR_LOAD)
+		return insn->size;
+	if (insn->op == NPF_IR_PARAM && g->values[root].loaded != MIXED)
+		return g->values[root].loaded;
 	return 0;
+}
+
+uint32_t npf_x86_bound(const struct npf_x86_gen *g, uint16_t value)
+{
+	unsigned int size = loaded_size(g, value);
+
+	if (size == 4)
+		return UINT32_MAX;
+	return size ? 0xFFFF : npf_ir_bound(g->ir, value);
+}
+
+/* In the order of the blocks: a parameter may receive another. */
+static void find_loaded_params(struct npf_x86_gen *g)
+{
+	for (uint32_t b = 0; b < g->ir->n_blocks; b++) {
+		const struct npf_ir_block *block = &g->ir->blocks[b];
+
+		for (uint32_t side = 0; side < npf_x86_edges(block); side++) {
+			const struct npf_ir_edge *edge = &block->edges[side];
+			const struct npf_ir_block *to = &g->ir->blocks[edge->block];
+
+			for (uint32_t i = 0; i < to->params; i++) {
+				uint8_t *loaded = &g->values[to->first + i].loaded;
+				unsigned int size = loaded_size(g, g->ir->args[edge->args + i]);
+
+				if (!*loaded && size)
+					*loaded = (uint8_t)size;
+				else if (!size || *loaded != size)
+					*loaded = MIXED;
+			}
+		}
+	}
 }
 
 static bool set_takes_raw(const struct npf_ir_set *set, unsigned int size)
@@ -77,7 +123,7 @@ static void use_set(struct npf_x86_gen *g, uint16_t value, uint32_t number)
 	if (set->n <= NPF_X86_CHAIN_MAX)
 		g->wants_step |= set->is_range && set->n > 1;
 	else
-		g->wants_step |= loaded_size(g, value) == 4 || npf_ir_bound(g->ir, value) > 0xFFFF;
+		g->wants_step |= npf_x86_bound(g, value) > 0xFFFF;
 }
 
 static void use(struct npf_x86_gen *g, uint16_t value, uint32_t at, bool raw)
@@ -114,10 +160,12 @@ static void use_edge(struct npf_x86_gen *g, const struct npf_ir_edge *edge, uint
 	const struct npf_ir_block *block = &g->ir->blocks[edge->block];
 
 	for (uint32_t i = 0; i < block->params; i++) {
-		if (!g->values[block->first + i].end)
+		uint16_t param = (uint16_t)(block->first + i), arg = g->ir->args[edge->args + i];
+
+		if (!g->values[param].end)
 			continue; /* nobody wants it in the end */
-		use(g, g->ir->args[edge->args + i], at, false);
-		g->values[block->first + i].hint = g->ir->args[edge->args + i];
+		use(g, arg, at, !g->values[param].host && loaded_size(g, param));
+		g->values[param].hint = arg;
 	}
 }
 
@@ -179,6 +227,42 @@ static bool look_at_all(struct npf_x86_gen *g)
 		}
 	}
 	return true;
+}
+
+#define MOST_ROUNDS 8 /* then numbers are all what agrees at once */
+
+/* What a parameter receives has the order of bytes that it has itself. */
+static bool agree_on_edge(struct npf_x86_gen *g, const struct npf_ir_edge *edge, bool at_once)
+{
+	const struct npf_ir_block *block = &g->ir->blocks[edge->block];
+	bool agreed = true;
+
+	for (uint32_t i = 0; i < block->params; i++) {
+		struct npf_x86_value *param = &g->values[block->first + i];
+		struct npf_x86_value *arg = &g->values[root_of(g, g->ir->args[edge->args + i])];
+
+		if (!param->end || (param->host == arg->host && !at_once))
+			continue;
+		param->host = arg->host = true;
+		agreed = false;
+	}
+	return agreed;
+}
+
+static void agree_on_order(struct npf_x86_gen *g)
+{
+	bool agreed = false;
+
+	for (int round = 0; round <= MOST_ROUNDS && !agreed; round++) {
+		agreed = true;
+		for (uint32_t b = g->ir->n_blocks; b--;) {
+			const struct npf_ir_block *block = &g->ir->blocks[b];
+
+			for (uint32_t side = 0; side < npf_x86_edges(block); side++)
+				agreed &= agree_on_edge(g, &block->edges[side],
+							round == MOST_ROUNDS);
+		}
+	}
 }
 
 /* ---- where values lie ------------------------------------------------------------------------ */
@@ -267,6 +351,8 @@ static void find_order_of_bytes(struct npf_x86_gen *g, uint32_t value)
 
 	if (insn->op == NPF_IR_LOAD && !v->host && insn->size > 1)
 		v->raw = insn->size;
+	else if (insn->op == NPF_IR_PARAM && !v->host && loaded_size(g, (uint16_t)value) > 1)
+		v->raw = v->loaded;
 	else if (insn->op == NPF_IR_AND && insn->b == NPF_IR_NONE)
 		v->raw = g->values[insn->a].raw;
 }
@@ -313,8 +399,10 @@ bool npf_x86_place(struct npf_x86_gen *g)
 		g->values[i].reg = NPF_X86_NONE;
 		g->values[i].hint = NPF_IR_NONE;
 	}
+	find_loaded_params(g);
 	if (!look_at_all(g))
 		return false;
+	agree_on_order(g);
 	npf_x86_keep_for_chains(g);
 	place_all(g);
 	return true;

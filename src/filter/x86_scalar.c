@@ -343,7 +343,7 @@ static const struct npf_x86_set *set_of(struct npf_x86_gen *g, uint16_t value, u
 {
 	unsigned int raw = g->values[value].raw;
 	struct npf_x86_set *set = &g->sets[3 * number + raw / 2];
-	uint32_t bound = raw == 4 ? UINT32_MAX : npf_ir_bound(g->ir, value);
+	uint32_t bound = npf_x86_bound(g, value);
 
 	/* A table serves every value that has no more bits. */
 	if (bound <= 0xFFFF)

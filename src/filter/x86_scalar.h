@@ -14,11 +14,12 @@
 #define STEP   NPF_R10
 
 struct npf_x86_value {
-	int8_t reg;    /* NPF_X86_NONE: in its slot, or nowhere */
-	uint8_t raw;   /* 2, 4: as in the packet, of so many bytes */
-	uint8_t depth; /* of the expression that it is part of */
-	bool host;     /* somebody wants its number, not only its bytes */
-	bool folded;   /* computed where it is used */
+	int8_t reg;     /* NPF_X86_NONE: in its slot, or nowhere */
+	uint8_t raw;    /* 2, 4: as in the packet, of so many bytes */
+	uint8_t depth;  /* of the expression that it is part of */
+	uint8_t loaded; /* of a parameter: bytes of the loads that it receives */
+	bool host;      /* somebody wants its number, not only its bytes */
+	bool folded;    /* computed where it is used */
 	uint16_t slot;
 	uint16_t hint; /* of a parameter: a value that it receives */
 	uint32_t end;  /* its last use */
@@ -115,6 +116,8 @@ void npf_x86_write_chain(struct npf_x86_gen *g, uint32_t first);
 
 /* The position of a block's end, in the count that lives are measured in. */
 uint32_t npf_x86_at_end(const struct npf_x86_gen *g, uint32_t block);
+/* The largest number that is looked up for a value, in whatever order its bytes are. */
+uint32_t npf_x86_bound(const struct npf_x86_gen *g, uint16_t value);
 /* Decide where every value lies. false: the program reads what is not in the packet. */
 bool npf_x86_place(struct npf_x86_gen *g);
 

@@ -336,6 +336,51 @@ static bool is_key(const uint32_t *keys, uint32_t n, uint32_t value)
 	return false;
 }
 
+/* Two loads that are one value where their ways meet, and on one of them an offset, which must be a
+ * number: then so is the other, though it is only compared. */
+static void loads_that_meet_have_one_order(void **state)
+{
+	const struct npf_insn insns[] = {
+		INSN_LD_H(12),
+		INSN_JEQ(0x0800, 0, 6),
+		INSN_LD_H(14),
+		{ .code = NPF_ST },
+		{ .code = NPF_MISC | NPF_TAX },
+		{ .code = NPF_LD | NPF_B | NPF_IND, .k = 1 },
+		{ .code = NPF_LD | NPF_MEM },
+		{ .code = NPF_JMP | NPF_JA, .k = 1 },
+		INSN_LD_H(16),
+		INSN_JEQ(0x0034, 0, 1),
+		INSN_RET(1),
+		INSN_RET(2),
+	};
+	static const uint16_t types[] = { 0x0800, 0x0008, 0x86DD };
+	static const struct {
+		uint8_t bytes[2];
+		uint32_t verdict, offset_verdict;
+	} cases[] = {
+		{ { 0x00, 0x34 }, 1, 1 },
+		{ { 0x34, 0x00 }, 2, 0 }, /* such an offset is not in the packet */
+		{ { 0x00, 0x00 }, 2, 2 },
+	};
+	const struct npf_program program = PROGRAM(insns);
+	struct npf_jit_filter *filter = jit(&program, 0);
+
+	(void)state;
+	for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+		for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+			uint8_t packet[64] = { 0 };
+			uint32_t expected = t ? cases[c].verdict : cases[c].offset_verdict;
+
+			packet[12] = (uint8_t)(types[t] >> 8);
+			packet[13] = (uint8_t)types[t];
+			memcpy(packet + (t ? 16 : 14), cases[c].bytes, 2);
+			assert_int_equal(npf_jit_run(filter, packet, 64, 64), expected);
+		}
+	}
+	bpf_destroy_jit_filter(filter);
+}
+
 static void ask(const struct npf_jit_filter *filter, const uint32_t *keys, uint32_t n,
 		uint32_t value, bool half)
 {
@@ -550,6 +595,7 @@ int main(void)
 		cmocka_unit_test(code_memory_is_used_again),
 		cmocka_unit_test(reads_nothing_outside_the_packet),
 		cmocka_unit_test(headers_may_have_any_length),
+		cmocka_unit_test(loads_that_meet_have_one_order),
 		cmocka_unit_test(lists_are_sets),
 		cmocka_unit_test(is_destroyed_while_it_runs),
 		cmocka_unit_test(is_interpreted_where_code_is_forbidden),
