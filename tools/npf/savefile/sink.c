@@ -313,7 +313,11 @@ int sink_open(struct sink *sink, const char *name, const struct stat *input)
 	err = open_file(sink, name, input);
 	if (!err)
 		err = make_block(sink);
-	return err ? err : start_packing(sink, name);
+	if (!err)
+		err = start_packing(sink, name);
+	if (err)
+		sink_close(sink, false);
+	return err;
 }
 
 static int rename_working(struct sink *sink, bool keep)
