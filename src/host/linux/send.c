@@ -200,13 +200,19 @@ static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
 {
 	const struct way *way = way_of(what->path);
 	int64_t sent;
+	int err;
 
 	if (what->path == NPF_SEND_SOCKET)
 		return send_by_socket(nic, what);
 	if (!way->fits(what))
 		return -EMSGSIZE;
 	sent = send_by(nic, way, what, 1);
-	return sent == -EOPNOTSUPP ? -ENOTSUP : sent;
+	if (sent != -EOPNOTSUPP)
+		return sent;
+	/* An adapter that went meanwhile cannot do anything any more. */
+	nic->fast.link_seen = 0;
+	err = npf_linux_link_up(nic);
+	return err ? err : -ENOTSUP;
 }
 
 int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
