@@ -48,9 +48,10 @@ static void drop(struct forms *forms)
 /* A map for the tables of large sets. Where there is none they are searched in code. */
 static void make_tables(const struct forms *forms, struct npf_ebpf_code *code)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_RDONLY_PROG);
+	LIBBPF_OPTS(bpf_map_create_opts, options);
 	uint32_t size = npf_ebpf_tables(forms->list, forms->n);
 
+	options.map_flags = BPF_F_RDONLY_PROG;
 	code->tables_map = -1;
 	code->tables = size ? calloc(1, size) : NULL;
 	if (!code->tables)
