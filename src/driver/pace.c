@@ -197,6 +197,7 @@ int npf_work_off(struct npf_instance *instance, struct npf_job *job)
 {
 	int err = 0;
 
+	npf_forget_rest(&instance->sending);
 	while (job->sent < job->n && !err) {
 		err = stopped(instance);
 		if (!err)

@@ -205,21 +205,17 @@ static int send_all(struct npf_instance *instance, struct queue *queue)
  * shall hear of the stop; he, and no other writer. */
 static void keep_rest(struct npf_sending *sending, const struct queue *queue, size_t size)
 {
-	sending->rests[sending->n_rests++ % NPF_RESTS] = (struct npf_rest){ queue->data + queue->at,
-									    size - queue->at };
+	sending->rest = (struct npf_rest){ queue->data + queue->at, size - queue->at };
 }
 
 static bool is_stopped_rest(struct npf_sending *sending, const struct queue *queue)
 {
-	for (uint32_t i = 0; i < NPF_RESTS; i++) {
-		struct npf_rest *rest = &sending->rests[i];
+	const struct npf_rest *rest = &sending->rest;
 
-		if (!rest->data || rest->data != queue->data || rest->size != queue->size)
-			continue;
-		rest->data = NULL;
-		return true;
-	}
-	return false;
+	if (!rest->data || rest->data != queue->data || rest->size != queue->size)
+		return false;
+	npf_forget_rest(sending);
+	return true;
 }
 
 static int send_queue(struct npf_instance *instance, struct queue *queue)

@@ -36,12 +36,12 @@ struct npf_send_counters {
 	bool began;                     /* last is known */
 };
 
-/* What was left of a queue when a stop ended it: who comes with exactly this hears of the stop. */
+/* What was left of a queue when a stop ended it: who comes with exactly this, before anything else is
+ * sent, hears of the stop. Later another queue may lie in the same memory. */
 struct npf_rest {
 	const uint8_t *data; /* NULL: none; only compared */
 	size_t size;
 };
-#define NPF_RESTS 8u /* writers that were stopped and have not come back; the oldest is forgotten */
 
 struct npf_sending {
 	struct npf_lock lock; /* one writer at a time */
@@ -56,8 +56,7 @@ struct npf_sending {
 	uint32_t max_untagged; /* of any other */
 	uint32_t min_frame;
 
-	struct npf_rest rests[NPF_RESTS]; /* lock */
-	uint32_t n_rests;                 /* ever; lock */
+	struct npf_rest rest; /* lock */
 
 	struct npf_lock look_lock; /* one look at the adapter's counters at a time */
 	struct npf_lock stats_lock;
@@ -102,6 +101,12 @@ int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int er
 int npf_drain(struct npf_instance *instance, uint64_t ns);
 /* The same for who closes and is alone: no stop ends it. */
 void npf_drain_last(struct npf_instance *instance, uint64_t ns);
+
+/* Whatever is sent now is not the rest of a queue that was stopped, or he who has it was told. */
+static inline void npf_forget_rest(struct npf_sending *sending)
+{
+	sending->rest.data = NULL;
+}
 
 /* ---- send_stats.c --------------------------------------------------------------------------- */
 
