@@ -21,6 +21,8 @@
 #define PAUSE (50 * NPF_NS_PER_US)
 /* A wait looks this often whether the adapter is still there. */
 #define LOOK (100 * NPF_NS_PER_MS)
+/* In a wait of this length there is time to ask for the adapter's counters. */
+#define ROOM (200 * NPF_NS_PER_US)
 
 /* ---- when to end ---------------------------------------------------------------------------- */
 
@@ -56,6 +58,8 @@ static int check_adapter(struct npf_instance *instance)
 
 static int wait_for(struct npf_instance *instance, uint64_t now, uint64_t time)
 {
+	if (time - now >= ROOM)
+		npf_refresh_confirmed(instance, now);
 	/* The last stretch is never so short that the one before it, late as timers are, meets it. */
 	if (time - now <= 2 * LOOK) {
 		instance->host->nic->await(instance->nic, time, &instance->sending.stop, 0);
@@ -137,6 +141,8 @@ static int send_run(struct npf_instance *instance, struct npf_job *job, struct n
 		run->time = npf_now(instance);
 	run->n = (size_t)n;
 	npf_count_run(instance, run);
+	if (!run->paced)
+		npf_refresh_confirmed(instance, npf_now(instance));
 	job->sent += run->n;
 	job->stuck = 0;
 	return 0;

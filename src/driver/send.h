@@ -59,6 +59,7 @@ struct npf_sending {
 	struct npf_rest rest; /* lock */
 
 	struct npf_lock look_lock; /* one look at the adapter's counters at a time */
+	uint64_t looked;           /* when the last began, ns; atomic */
 	struct npf_lock stats_lock;
 	struct npf_send_counters counters;
 };
@@ -121,6 +122,8 @@ struct npf_run {
 };
 void npf_count_asked(struct npf_instance *instance, size_t n);
 void npf_count_run(struct npf_instance *instance, const struct npf_run *run);
+/* Look at the adapter's counters, if that was not done lately: takes the time of many frames. */
+void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now);
 void npf_count_failed(struct npf_instance *instance, size_t n, int err);
 
 #endif

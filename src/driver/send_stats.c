@@ -7,6 +7,10 @@
 
 #include "driver/core.h"
 
+/* The adapter's counters are looked at so often while a send lasts: what they showed is known when the
+ * adapter goes. */
+#define LOOK_AGAIN (100 * NPF_NS_PER_MS)
+
 /* ---- lateness ------------------------------------------------------------------------------- */
 
 #define STEP_BITS 4 /* log2 of NPF_LATE_STEPS */
@@ -98,6 +102,7 @@ static void look_at_adapter(struct npf_instance *instance)
 	struct npf_sent_counters now;
 
 	npf_lock_take(instance->host, looking);
+	__atomic_store_n(&instance->sending.looked, npf_now(instance), __ATOMIC_RELAXED);
 	if (!instance->host->nic->sent(instance->nic, &now)) {
 		take_look(lock(instance), &now);
 		unlock(instance);
@@ -111,6 +116,12 @@ static bool has_begun(struct npf_instance *instance)
 
 	unlock(instance);
 	return began;
+}
+
+void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now)
+{
+	if (now - __atomic_load_n(&instance->sending.looked, __ATOMIC_RELAXED) >= LOOK_AGAIN)
+		look_at_adapter(instance);
 }
 
 void npf_count_asked(struct npf_instance *instance, size_t n)

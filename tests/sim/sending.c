@@ -87,6 +87,46 @@ static void what_the_adapter_did_not_count_is_not_confirmed(void **state)
 	assert_int_equal(send_stats(world).confirmed, 50);
 }
 
+static void remove_adapter(void *arg)
+{
+	npf_sim_remove_adapter(((struct world *)arg)->host, "eth0");
+}
+
+/* A frame each 10 ms: looked at after 100 ms, 200 ms, ...; gone after 555 ms. */
+static void what_was_confirmed_is_kept_when_the_adapter_goes(void **state)
+{
+	enum { N = 100 };
+	struct world *world = *state;
+	struct npf_send_frame frames[N];
+	uint8_t bytes[60] = { 0 };
+	struct npf_send_stats stats;
+	uint64_t start = world_now(world);
+	size_t sent;
+
+	for (uint64_t i = 0; i < N; i++)
+		frames[i] = (struct npf_send_frame){ bytes, sizeof(bytes), start + i * 10 * MS };
+	assert_int_equal(npf_sim_at(world->host, start + 555 * MS, remove_adapter, world), 0);
+	assert_int_equal(npf_send_frames(world->instance, frames, N, &sent), -ENODEV);
+	stats = send_stats(world);
+	assert_int_equal(stats.handed, sent);
+	assert_int_equal(sent, 56);
+	assert_in_range(stats.confirmed, 41, 56);
+}
+
+/* Between the calls, when each sends at once. */
+static void many_short_sends_are_looked_at(void **state)
+{
+	struct world *world = *state;
+	uint8_t frame[60] = { 0 };
+
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+		npf_sim_advance(world->host, 30 * MS);
+	}
+	remove_adapter(world);
+	assert_in_range(send_stats(world).confirmed, 6, 10);
+}
+
 /* As a driver does that is reset. */
 static void an_adapter_may_count_from_zero_again(void **state)
 {
@@ -274,6 +314,8 @@ int main(void)
 		IN_WORLD(frames_go_at_their_times_or_at_once),
 		IN_WORLD(lateness_is_told_to_a_sixteenth),
 		IN_WORLD(what_the_adapter_did_not_count_is_not_confirmed),
+		IN_WORLD(what_was_confirmed_is_kept_when_the_adapter_goes),
+		IN_WORLD(many_short_sends_are_looked_at),
 		IN_WORLD(an_adapter_may_count_from_zero_again),
 		IN_WORLD(counters_are_reset_amid_a_send),
 		IN_WORLD(paths_are_obeyed_or_refused),
