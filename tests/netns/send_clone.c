@@ -28,6 +28,12 @@ static bool can_clone(struct npf_instance *instance)
 	return !err;
 }
 
+static void need_clones(struct npf_instance *instance)
+{
+	if (!can_clone(instance))
+		skip();
+}
+
 static void expect_refused(struct npf_instance *instance, const char *word)
 {
 	char reason[NPF_ERROR_SIZE] = "";
@@ -172,9 +178,12 @@ static void compare(struct npf_instance *sender, const int fds[2], size_t k)
 static void a_clone_looks_like_a_frame_of_a_socket(void **state)
 {
 	struct bench *bench = *state;
-	const int fds[2] = { listen_on(bench, NET_HERE, "va"), listen_on(bench, NET_THERE, "vb") };
+	int fds[2];
 
-	for (size_t k = 0; k < N_OF(kinds) && can_clone(bench->near); k++)
+	need_clones(bench->near);
+	fds[0] = listen_on(bench, NET_HERE, "va");
+	fds[1] = listen_on(bench, NET_THERE, "vb");
+	for (size_t k = 0; k < N_OF(kinds); k++)
 		compare(bench->near, fds, k);
 	close(fds[0]);
 	close(fds[1]);
@@ -186,13 +195,13 @@ static void a_clone_of_a_vlan_gets_its_tag(void **state)
 	struct npf_instance *vlan;
 	int fds[2];
 
-	if (!net_try(&bench->net, NET_HERE, "ip link add va.7 link va type vlan id 7"))
-		return;
+	need_clones(bench->near);
+	need_run(bench, "ip link add va.7 link va type vlan id 7");
 	net_run(&bench->net, NET_HERE, "ip link set va.7 up");
 	vlan = open_on(bench, NET_HERE, "va.7", NPF_OPEN_SEND_ONLY);
 	fds[0] = listen_on(bench, NET_HERE, "va.7");
 	fds[1] = listen_on(bench, NET_THERE, "vb");
-	for (size_t k = 0; k < N_OF(kinds) && can_clone(vlan); k++)
+	for (size_t k = 0; k < N_OF(kinds); k++)
 		compare(vlan, fds, k);
 	close(fds[0]);
 	close(fds[1]);
@@ -203,12 +212,15 @@ static void a_clone_of_a_vlan_gets_its_tag(void **state)
 static void a_clone_on_loopback_looks_like_a_frame_of_a_socket(void **state)
 {
 	struct bench *bench = *state;
-	struct npf_instance *lo = open_on(bench, NET_HERE, "lo", NPF_OPEN_SEND_ONLY);
-	int fd = listen_on(bench, NET_HERE, "lo");
+	struct npf_instance *lo;
 	struct sight wanted[2], got;
 	uint8_t frame[1600];
+	int fd;
 
-	for (size_t k = 0; k < N_OF(kinds) && can_clone(lo); k++) {
+	need_clones(bench->near);
+	lo = open_on(bench, NET_HERE, "lo", NPF_OPEN_SEND_ONLY);
+	fd = listen_on(bench, NET_HERE, "lo");
+	for (size_t k = 0; k < N_OF(kinds); k++) {
 		uint64_t seen[2] = { 0 };
 
 		make_kind(k, frame);
@@ -247,7 +259,8 @@ static void captures_beside_the_sender_get_them(void **state)
 	uint8_t frame[100];
 
 	make_frame(1, frame, sizeof(frame));
-	for (size_t i = 0; i < N_OF(hooks) && take_path(bench->near, NPF_SEND_CLONE); i++) {
+	need_path(bench->near, NPF_SEND_CLONE);
+	for (size_t i = 0; i < N_OF(hooks); i++) {
 		struct npf_open_options options = { .size = sizeof(options), .hook = hooks[i] };
 		struct npf_instance *beside;
 		struct npf_packet packet;
@@ -286,8 +299,7 @@ static void frames_that_do_not_fit_are_refused(void **state)
 	net_run(&bench->net, NET_HERE, "ip link set va mtu 9000");
 	net_run(&bench->net, NET_THERE, "ip link set vb mtu 9000");
 	make_frame(1, frame, 100);
-	if (!take_path(bench->near, NPF_SEND_CLONE))
-		return;
+	need_path(bench->near, NPF_SEND_CLONE);
 	assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
 	for (size_t i = 0; i < N_OF(cases); i++) {
 		assert_int_equal(npf_reset_send_stats(bench->near), 0);
@@ -312,8 +324,7 @@ static void a_frame_that_became_too_long_is_refused(void **state)
 	uint8_t frame[1514] = { 0 };
 
 	make_frame(1, frame, sizeof(frame));
-	if (!take_path(bench->near, NPF_SEND_CLONE))
-		return;
+	need_path(bench->near, NPF_SEND_CLONE);
 	net_run(&bench->net, NET_HERE, "ip link set va mtu 1000");
 	assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
 	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -EMSGSIZE);
@@ -338,63 +349,78 @@ static void expect_socket(struct npf_instance *instance, uint32_t n)
 static void nothing_that_queues_is_overrun(void **state)
 {
 	struct bench *bench = *state;
-	int listener = listen_on(bench, NET_HERE, NULL);
 	struct npf_instance *vlan;
-	bool able = can_clone(bench->near);
+	int listener;
 
-	if (able && net_try(&bench->net, NET_HERE, "tc qdisc add dev va root pfifo limit 100000")) {
-		expect_refused(bench->near, "queue (pfifo)");
-		expect_socket(bench->near, 20000);
+	need_clones(bench->near);
+	need_run(bench, "tc qdisc add dev va root pfifo limit 100000");
+	listener = listen_on(bench, NET_HERE, NULL);
+	expect_refused(bench->near, "queue (pfifo)");
+	expect_socket(bench->near, 20000);
+	if (!can_run(bench, "ip link add va.7 link va type vlan id 7")) {
+		close(listener);
+		skip();
 	}
-	if (able && net_try(&bench->net, NET_HERE, "ip link add va.7 link va type vlan id 7")) {
-		net_run(&bench->net, NET_HERE, "ip link set va.7 up");
-		vlan = open_on(bench, NET_HERE, "va.7", NPF_OPEN_SEND_ONLY);
-		expect_refused(vlan, "queue (pfifo)");
-		expect_socket(vlan, 20000);
-		net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
-		assert_true(can_clone(vlan));
-		npf_close(vlan);
-	}
+	net_run(&bench->net, NET_HERE, "ip link set va.7 up");
+	vlan = open_on(bench, NET_HERE, "va.7", NPF_OPEN_SEND_ONLY);
+	expect_refused(vlan, "queue (pfifo)");
+	expect_socket(vlan, 20000);
+	net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
+	assert_true(can_clone(vlan));
+	npf_close(vlan);
 	close(listener);
 }
 
-static void other_kinds_of_adapters_are_left_alone(void **state)
+static void bridges_are_left_alone(void **state)
 {
 	struct bench *bench = *state;
 	struct npf_instance *other;
-	bool able = can_clone(bench->near);
 
-	if (able && net_try(&bench->net, NET_HERE, "ip link add br0 type bridge")) {
-		net_run(&bench->net, NET_HERE, "ip link set br0 up");
-		other = open_on(bench, NET_HERE, "br0", NPF_OPEN_SEND_ONLY);
-		expect_refused(other, "clones are for loopback, veth");
-		npf_close(other);
-	}
-	if (able && net_has_tun()) {
-		int tap = net_tun(&bench->net, NET_HERE, "t0", IFF_TAP | IFF_NO_PI);
-		int tun = net_tun(&bench->net, NET_HERE, "t1", IFF_TUN | IFF_NO_PI);
+	need_clones(bench->near);
+	need_run(bench, "ip link add br0 type bridge");
+	net_run(&bench->net, NET_HERE, "ip link set br0 up");
+	other = open_on(bench, NET_HERE, "br0", NPF_OPEN_SEND_ONLY);
+	expect_refused(other, "clones are for loopback, veth");
+	npf_close(other);
+}
 
-		other = open_on(bench, NET_HERE, "t0", NPF_OPEN_SEND_ONLY);
-		expect_refused(other, "queue (");
-		npf_close(other);
-		other = open_on(bench, NET_HERE, "t1", NPF_OPEN_SEND_ONLY);
-		expect_refused(other, "Ethernet");
-		npf_close(other);
-		close(tap);
-		close(tun);
-	}
-	if (able && net_try(&bench->net, NET_HERE, "ip link add d0 type dummy")) {
-		uint8_t frame[100];
+static void tun_and_tap_are_left_alone(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *other;
+	int tap, tun;
 
-		net_run(&bench->net, NET_HERE, "ip link set d0 up");
-		other = open_on(bench, NET_HERE, "d0", NPF_OPEN_SEND_ONLY);
-		make_frame(1, frame, sizeof(frame));
-		assert_true(take_path(other, NPF_SEND_CLONE));
-		assert_int_equal(npf_set_write_repeat(other, COPIES), 0);
-		assert_int_equal(npf_write(other, frame, sizeof(frame)), sizeof(frame));
-		assert_int_equal(stats_of(other).confirmed, COPIES);
-		npf_close(other);
-	}
+	need_clones(bench->near);
+	if (!net_has_tun())
+		skip();
+	tap = net_tun(&bench->net, NET_HERE, "t0", IFF_TAP | IFF_NO_PI);
+	tun = net_tun(&bench->net, NET_HERE, "t1", IFF_TUN | IFF_NO_PI);
+	other = open_on(bench, NET_HERE, "t0", NPF_OPEN_SEND_ONLY);
+	expect_refused(other, "queue (");
+	npf_close(other);
+	other = open_on(bench, NET_HERE, "t1", NPF_OPEN_SEND_ONLY);
+	expect_refused(other, "Ethernet");
+	npf_close(other);
+	close(tap);
+	close(tun);
+}
+
+static void dummies_take_clones(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *other;
+	uint8_t frame[100];
+
+	need_clones(bench->near);
+	need_run(bench, "ip link add d0 type dummy");
+	net_run(&bench->net, NET_HERE, "ip link set d0 up");
+	other = open_on(bench, NET_HERE, "d0", NPF_OPEN_SEND_ONLY);
+	make_frame(1, frame, sizeof(frame));
+	assert_true(take_path(other, NPF_SEND_CLONE));
+	assert_int_equal(npf_set_write_repeat(other, COPIES), 0);
+	assert_int_equal(npf_write(other, frame, sizeof(frame)), sizeof(frame));
+	assert_int_equal(stats_of(other).confirmed, COPIES);
+	npf_close(other);
 }
 
 /* A program that lets everything pass, until the descriptor is closed. */
@@ -423,21 +449,19 @@ static void no_receiver_is_bypassed(void **state)
 {
 	static const char *const names[] = { "lo", "vb" };
 	struct bench *bench = *state;
-	int listener = listen_on(bench, NET_HERE, NULL);
-	int program;
+	int listener, program;
 
+	need_clones(bench->near);
+	listener = listen_on(bench, NET_HERE, NULL);
 	for (size_t i = 0; i < N_OF(names); i++) {
 		struct npf_instance *sender = open_on(bench, NET_HERE, i ? "va" : "lo",
 						      NPF_OPEN_SEND_ONLY);
 
-		if (can_clone(sender)) {
-			program = attach_xdp(bench, i ? NET_THERE : NET_HERE, names[i],
-					     XDP_FLAGS_SKB_MODE);
-			expect_refused(sender, "generic mode");
-			expect_socket(sender, 20000);
-			close(program);
-			assert_true(can_clone(sender));
-		}
+		program = attach_xdp(bench, i ? NET_THERE : NET_HERE, names[i], XDP_FLAGS_SKB_MODE);
+		expect_refused(sender, "generic mode");
+		expect_socket(sender, 20000);
+		close(program);
+		assert_true(can_clone(sender));
 		npf_close(sender);
 	}
 	expect_frames(bench, 20000, is_the_same);
@@ -447,16 +471,16 @@ static void no_receiver_is_bypassed(void **state)
 static void a_receiver_with_xdp_gets_everything(void **state)
 {
 	struct bench *bench = *state;
-	int program = attach_xdp(bench, NET_THERE, "vb", XDP_FLAGS_DRV_MODE);
 	uint8_t frame[100];
+	int program;
 
+	need_path(bench->near, NPF_SEND_CLONE);
+	program = attach_xdp(bench, NET_THERE, "vb", XDP_FLAGS_DRV_MODE);
 	make_frame(1, frame, sizeof(frame));
-	if (take_path(bench->near, NPF_SEND_CLONE)) {
-		assert_int_equal(npf_set_write_repeat(bench->near, 20000), 0);
-		assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
-		expect_frames(bench, 20000, is_the_same);
-		expect_counted(bench, 0, 20000);
-	}
+	assert_int_equal(npf_set_write_repeat(bench->near, 20000), 0);
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+	expect_frames(bench, 20000, is_the_same);
+	expect_counted(bench, 0, 20000);
 	close(program);
 }
 
@@ -469,8 +493,7 @@ static void a_thread_that_went_elsewhere_sends_nothing_there(void **state)
 	int64_t result;
 
 	make_frame(1, frame, sizeof(frame));
-	if (!take_path(bench->near, NPF_SEND_CLONE))
-		return;
+	need_path(bench->near, NPF_SEND_CLONE);
 	assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
 	net_enter(&bench->net, NET_THERE);
 	result = npf_write(bench->near, frame, sizeof(frame));
@@ -490,7 +513,9 @@ int main(void)
 		SEND_TEST(frames_that_do_not_fit_are_refused),
 		SEND_TEST(a_frame_that_became_too_long_is_refused),
 		SEND_TEST(nothing_that_queues_is_overrun),
-		SEND_TEST(other_kinds_of_adapters_are_left_alone),
+		SEND_TEST(bridges_are_left_alone),
+		SEND_TEST(tun_and_tap_are_left_alone),
+		SEND_TEST(dummies_take_clones),
 		SEND_TEST(no_receiver_is_bypassed),
 		SEND_TEST(a_receiver_with_xdp_gets_everything),
 		SEND_TEST(a_thread_that_went_elsewhere_sends_nothing_there),

@@ -31,7 +31,7 @@ static void *delete_soon(void *arg)
 
 	do
 		npf_get_stats(bench->far, &far);
-	while (far.received < 20);
+	while (far.received < 400); /* the adapter's counters are looked at after 100 */
 	net_run(&bench->net, NET_HERE, "ip link del va");
 	return NULL;
 }
@@ -54,14 +54,26 @@ static void item_13_an_adapter_that_goes_half_way(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, delete_soon, bench), 0);
 	assert_true(is_the_end(npf_send_frames(bench->near, frames, N, &sent)));
 	pthread_join(thread, NULL);
-	assert_in_range(sent, 20, N - 1);
+	assert_in_range(sent, 400, N - 1);
 	assert_int_equal(npf_get_stats(bench->far, &far), 0);
 	assert_int_equal(far.received, sent);
 	assert_int_equal(stats_of(bench->near).handed, sent);
+	assert_in_range(stats_of(bench->near).confirmed, 50, sent);
 	assert_int_equal(stats_of(bench->near).failed, N - sent);
 	assert_int_equal(npf_send_frames(bench->near, frames, 1, &sent), -ENODEV);
 	assert_true(stats_of(bench->near).failed_by[NPF_SEND_FAILED_GONE] > 0);
 	free(frames);
+}
+
+/* The adapter's counters are looked at ten times a second. */
+static void *delete_after_a_look(void *arg)
+{
+	struct bench *bench = arg;
+
+	wait_for_frames(bench, 20000);
+	usleep(500000);
+	net_run(&bench->net, NET_HERE, "ip link del va");
+	return NULL;
 }
 
 static void *delete_at_once(void *arg)
@@ -115,16 +127,18 @@ static void repeat_to_the_end(struct bench *bench, void *(*thread_main)(void *ar
 		fail_msg("%lld: %s", (long long)err, npf_error(bench->near));
 }
 
+/* Frames of one run, and what waits in the peer's queues. */
+#define MAY_BE_LOST 20000u
+
 /* What was on its way into the peer when both went was handed over and not received. */
 static void a_repetition_whose_adapter_goes(struct bench *bench, enum npf_send_path path)
 {
 	uint8_t frame[100];
 
-	if (!take_path(bench->near, path))
-		return;
+	need_path(bench->near, path);
 	make_frame(1, frame, sizeof(frame));
 	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
-	repeat_to_the_end(bench, delete_at_once);
+	repeat_to_the_end(bench, delete_after_a_look);
 	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -ENODEV);
 
 	struct npf_send_stats near = stats_of(bench->near);
@@ -135,8 +149,10 @@ static void a_repetition_whose_adapter_goes(struct bench *bench, enum npf_send_p
 	assert_true(near.failed_by[NPF_SEND_FAILED_GONE] >= UINT32_MAX);
 	assert_int_equal(near.failed, near.failed_by[NPF_SEND_FAILED_GONE] +
 					      near.failed_by[NPF_SEND_FAILED_DOWN]);
-	assert_true(far.received <= near.handed);
-	assert_true(near.confirmed <= near.handed);
+	printf("%llu handed, %llu confirmed, %llu received\n", (unsigned long long)near.handed,
+	       (unsigned long long)near.confirmed, (unsigned long long)far.received);
+	assert_in_range(near.handed, far.received, far.received + MAY_BE_LOST);
+	assert_in_range(near.confirmed, 1, near.handed);
 }
 
 static void an_adapter_that_goes_during_a_repetition(void **state)
@@ -221,7 +237,7 @@ static void a_queue_whose_adapter_goes(struct bench *bench, enum npf_send_path p
 
 	if (!take_path(bench->near, path)) {
 		free(queue);
-		return;
+		skip();
 	}
 	assert_int_equal(pthread_create(&thread, NULL, delete_at_once, bench), 0);
 	went = npf_buffered_write(bench->near, queue, size, false);
@@ -321,9 +337,7 @@ static void closing_waits_for_what_is_queued(void **state)
 	struct bench *bench = *state;
 	uint64_t before;
 
-	if (!net_try(&bench->net, NET_HERE,
-		     "tc qdisc add dev va root tbf rate 1mbit burst 1600 limit 1000000"))
-		return;
+	need_run(bench, "tc qdisc add dev va root tbf rate 1mbit burst 1600 limit 1000000");
 	before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
 	send_held(bench, HELD);
 	npf_cleanup(bench->near);
@@ -338,9 +352,7 @@ static void a_wait_for_what_is_queued_ends(void **state)
 	struct npf_send_stats near;
 	uint64_t before;
 
-	if (!net_try(&bench->net, NET_HERE,
-		     "tc qdisc add dev va root tbf rate 8kbit burst 1600 limit 1000000"))
-		return;
+	need_run(bench, "tc qdisc add dev va root tbf rate 8kbit burst 1600 limit 1000000");
 	before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
 	send_held(bench, HELD);
 	assert_int_equal(npf_wait_sent(bench->near, 10000000), -ETIMEDOUT);

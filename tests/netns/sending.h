@@ -218,6 +218,28 @@ static inline bool take_path(struct npf_instance *instance, enum npf_send_path p
 	return !err;
 }
 
+/* Skips what cannot be tested without it; the reason is printed. */
+static inline void need_path(struct npf_instance *instance, enum npf_send_path path)
+{
+	if (!take_path(instance, path))
+		skip();
+}
+
+/* A command that needs a module which this kernel may lack. Who goes on without it skips at the end. */
+static inline bool can_run(struct bench *bench, const char *command)
+{
+	if (net_try(&bench->net, NET_HERE, command))
+		return true;
+	printf("fails here: %s\n", command);
+	return false;
+}
+
+static inline void need_run(struct bench *bench, const char *command)
+{
+	if (!can_run(bench, command))
+		skip();
+}
+
 static inline void expect_counted(struct bench *bench, uint64_t before, uint64_t n)
 {
 	struct npf_send_stats stats = stats_of(bench->near);
