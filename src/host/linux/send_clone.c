@@ -5,7 +5,10 @@
  *
  * But not on a packet socket's account: nobody waits for room in a queue, and a queueing discipline
  * that is full may drop an earlier copy than the one it tells of. So this is for adapters that hand
- * on at once (npf_send_rule_queue), and tell what they did not take.
+ * on at once (npf_send_rule_clones), and tell what they did not take. Loopback with RPS does not tell:
+ * the backlog of another CPU may overrun behind its OK.
+ *
+ * Captures cannot tell a clone from a socket's frame. What looks at the socket finds none.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -57,9 +57,10 @@ enum { NPF_SENDING_PATH = 512, NPF_SENDING_NO_LOOPBACK, NPF_SENDING_LATE, NPF_SE
 	"how they leave:\n"                                                                          \
 	"      --path PATH        auto (default), or what the adapter must be able to do: socket,\n" \
 	"                         xsk (AF_XDP), clone (copies of one packet) or xdp (live frames,\n" \
-	"                         fastest). Captures on this adapter see packets of socket and\n"    \
-	"                         clone only, so auto takes the others while nobody captures, and\n" \
-	"                         for timed packets always socket\n"                                 \
+	"                         fastest). clone needs CAP_BPF and CAP_NET_ADMIN. Captures on\n"    \
+	"                         this adapter see packets of socket and clone only, so auto\n"      \
+	"                         takes the others while nobody captures, and for timed packets\n"   \
+	"                         always socket\n"                                                   \
 	"      --no-loopback      captures on this adapter need not see the packets: take the\n"     \
 	"                         fastest path whoever captures\n"                                   \
 	"      --late TIME        from when a timed packet counts as late (default 100us)\n"         \
