@@ -52,6 +52,20 @@ elif capsh --has-p=cap_bpf --has-p=cap_perfmon 2>/dev/null; then
 	expect 0 '^Current: =? ?cap_net_raw[=+]ep$' --drop-rights -- "${keep[@]}"
 fi
 
+# Also where libcap came with a plug-in, so that nobody else finds it.
+if python3 -c 'import ctypes; ctypes.CDLL("libcap.so.2")' 2>/dev/null; then
+	cat >"$work/plugged.py" <<-'END'
+		import ctypes, errno, os
+
+		ours = ctypes.CDLL(None, use_errno=True)
+		assert ours.cap_set_proc(None) == -1 and ctypes.get_errno() == errno.ENOSYS, "no libcap yet"
+		libcap = ctypes.CDLL("libcap.so.2", mode=os.RTLD_LOCAL | os.RTLD_NOW)
+		libcap.cap_get_proc.restype = ctypes.c_void_p
+		print(ours.cap_set_proc(ctypes.c_void_p(libcap.cap_get_proc())))
+	END
+	expect 0 '^0$' -- python3 "$work/plugged.py"
+fi
+
 # A capture through it: what it opened and closed tells that it was ours.
 "$npf" run --trace -- tcpdump -i lo -n -c 2 --immediate-mode 'udp port 9' >"$work/said" 2>&1 &
 pid=$!

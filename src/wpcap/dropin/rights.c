@@ -6,6 +6,7 @@
 #include "wpcap/dropin/dropin.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <linux/capability.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,13 +31,26 @@ static struct {
 	int (*set_flag)(cap_t caps, int flag, int n, const int *list, int value);
 } libcap;
 
-static bool find(void)
+/* A plug-in's libcap (RTLD_LOCAL) is behind nobody: it is found by its name. It stays, once asked. */
+static void *find(const char *name)
 {
-	*(void **)&libcap.set_proc = dlsym(RTLD_NEXT, "cap_set_proc");
-	*(void **)&libcap.dup = dlsym(RTLD_NEXT, "cap_dup");
-	*(void **)&libcap.free = dlsym(RTLD_NEXT, "cap_free");
-	*(void **)&libcap.get_flag = dlsym(RTLD_NEXT, "cap_get_flag");
-	*(void **)&libcap.set_flag = dlsym(RTLD_NEXT, "cap_set_flag");
+	static void *library;
+	void *found = dlsym(RTLD_NEXT, name);
+
+	if (found)
+		return found;
+	if (!library)
+		library = dlopen("libcap.so.2", RTLD_NOLOAD | RTLD_LAZY);
+	return library ? dlsym(library, name) : NULL;
+}
+
+static bool find_libcap(void)
+{
+	*(void **)&libcap.set_proc = find("cap_set_proc");
+	*(void **)&libcap.dup = find("cap_dup");
+	*(void **)&libcap.free = find("cap_free");
+	*(void **)&libcap.get_flag = find("cap_get_flag");
+	*(void **)&libcap.set_flag = find("cap_set_flag");
 	return libcap.set_proc && libcap.dup && libcap.free && libcap.get_flag && libcap.set_flag;
 }
 
@@ -66,8 +80,10 @@ static int set_with_more(cap_t caps)
 
 DROPIN_EXPORT int cap_set_proc(cap_t caps)
 {
-	if (!find())
+	if (!find_libcap()) {
+		errno = ENOSYS;
 		return -1;
+	}
 	/* Who has not got them cannot keep them. */
 	if (!getenv("NPF_DROP_RIGHTS") && captures(caps, PERMITTED) && !set_with_more(caps))
 		return 0;
