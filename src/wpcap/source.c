@@ -51,6 +51,8 @@ static int parse_host(struct source *source, const char *from, size_t n, char *e
 			return refuse(errbuf, "only a colon and a port may follow the host");
 	} else {
 		colon = memchr(from, ':', n);
+		if (colon && memchr(colon + 1, ':', (size_t)(end - colon - 1)))
+			return refuse(errbuf, "an address of IPv6 wants brackets around it");
 		cut(source->host, from, colon ? (size_t)(colon - from) : n);
 	}
 	if (colon && colon + 1 == end)
@@ -119,6 +121,9 @@ WPCAP_EXPORT int pcap_parsesrcstr(const char *from, int *type, char *host, char 
 
 	if (parse(&source, from, errbuf))
 		return -1;
+	/* A list of a host's adapters names none, but is not parsed here. */
+	if (source.type == PCAP_SRC_IFREMOTE && !source.name[0])
+		return refuse(errbuf, "the adapter is missing after the host");
 	if (type)
 		*type = source.type;
 	give(host, source.host);
