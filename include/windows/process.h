@@ -10,7 +10,8 @@ extern "C" {
 #endif
 
 /* 0 (_beginthreadex) or -1 (_beginthread) with errno set on failure. The handle of the first is
- * the caller's to close, that of the second closes itself: it says only that the thread began. */
+ * the caller's to close, that of the second is closed by the thread's end: it may be waited for while
+ * the thread runs. */
 uintptr_t _beginthreadex(void *security, unsigned int stack, unsigned int (*start)(void *),
 			 void *argument, unsigned int flags, unsigned int *id);
 uintptr_t _beginthread(void (*start)(void *), unsigned int stack, void *argument);

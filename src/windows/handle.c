@@ -101,6 +101,29 @@ static void raise(HANDLE handle, uint64_t by)
 		return;
 }
 
+void object_give_back(HANDLE handle)
+{
+	struct object *object = objects_lock(handle);
+
+	switch (object->kind) {
+	case OBJECT_MUTEX:
+		if (!--object->count)
+			raise(handle, 1);
+		break;
+	case OBJECT_SEMAPHORE:
+		object->count++;
+		raise(handle, 1);
+		break;
+	case OBJECT_EVENT:
+		if (!object->manual)
+			raise(handle, 1);
+		break;
+	default:
+		break;
+	}
+	objects_unlock();
+}
+
 /* ---- events -------------------------------------------------------------------------------- */
 
 /* Names would be for other processes: there are none to share with. */

@@ -47,6 +47,9 @@ void objects_unlock(void);
 /* A new object around an eventfd that begins with count; flags are eventfd's. NULL on failure. */
 HANDLE object_create(const struct object *object, unsigned int count, int flags);
 
+/* Undo object_take(). */
+void object_give_back(HANDLE handle);
+
 /* ---- wait.c -------------------------------------------------------------------------------- */
 
 /* Take what is signalled, as waiting does. false: somebody else was faster. */
@@ -54,6 +57,8 @@ bool object_take(HANDLE handle);
 
 /* ---- thread.c ------------------------------------------------------------------------------ */
 
+/* Its descriptor, readable when it has ended, until thread_release(). */
+int thread_hold(struct windows_thread *thread);
 void thread_release(struct windows_thread *thread);
 
 #endif

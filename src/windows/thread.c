@@ -10,12 +10,14 @@
 #include "objects.h"
 #include "process.h"
 
-/* Shared by the thread and its handle, whichever lives longer. */
+/* Shared by the thread, its handle and who waits for it, whichever lives longest. */
 struct windows_thread {
 	unsigned int users;
 	int done; /* the handle's counter, under a descriptor of the thread's own */
 	DWORD code;
 	DWORD id;
+	HANDLE handle;
+	bool closes; /* the handle, at its end: _beginthread() gave it to nobody to close */
 	LPTHREAD_START_ROUTINE start;
 	LPVOID argument;
 	pthread_mutex_t lock;
@@ -33,6 +35,12 @@ static void free_thread(struct windows_thread *thread)
 	free(thread);
 }
 
+int thread_hold(struct windows_thread *thread)
+{
+	__atomic_add_fetch(&thread->users, 1, __ATOMIC_RELAXED);
+	return thread->done;
+}
+
 void thread_release(struct windows_thread *thread)
 {
 	if (!__atomic_sub_fetch(&thread->users, 1, __ATOMIC_ACQ_REL))
@@ -41,6 +49,17 @@ void thread_release(struct windows_thread *thread)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
+/* Unless the program closed it, which is wrong, and the number is another's. */
+static void close_own_handle(const struct windows_thread *thread)
+{
+	const struct object *object = objects_lock(thread->handle);
+	bool is_own = object->kind == OBJECT_THREAD && object->thread == thread;
+
+	objects_unlock();
+	if (is_own)
+		CloseHandle(thread->handle);
+}
+
 static void finish(void *arg)
 {
 	struct windows_thread *thread = arg;
@@ -48,6 +67,8 @@ static void finish(void *arg)
 
 	if (write(thread->done, &one, sizeof(one)) < 0)
 		thread->code = (DWORD)errno;
+	if (thread->closes)
+		close_own_handle(thread);
 	thread_release(thread);
 }
 
@@ -91,6 +112,18 @@ static int launch(struct windows_thread *thread, SIZE_T stack)
 	return err;
 }
 
+static int start_thread(struct windows_thread *thread, SIZE_T stack, LPDWORD id)
+{
+	int err;
+
+	thread_hold(thread); /* it may end before launch() does */
+	err = launch(thread, stack);
+	if (!err && id)
+		*id = thread->id;
+	thread_release(thread);
+	return err;
+}
+
 static struct windows_thread *new_thread(LPTHREAD_START_ROUTINE start, LPVOID argument)
 {
 	struct windows_thread *thread = calloc(1, sizeof(*thread));
@@ -127,17 +160,15 @@ HANDLE CreateThread(LPSECURITY_ATTRIBUTES security, SIZE_T stack, LPTHREAD_START
 		free_thread(object.thread);
 		return NULL;
 	}
+	object.thread->handle = handle;
 	object.thread->done = fcntl(NPF_HANDLE_DESCRIPTOR(handle), F_DUPFD_CLOEXEC, 1);
-	err = object.thread->done < 0 ? errno : launch(object.thread, stack);
-	if (err) {
-		thread_release(object.thread); /* the thread's share */
-		CloseHandle(handle);
-		errno = err;
-		return NULL;
-	}
-	if (id)
-		*id = object.thread->id;
-	return handle;
+	err = object.thread->done < 0 ? errno : start_thread(object.thread, stack, id);
+	if (!err)
+		return handle;
+	thread_release(object.thread); /* the thread's share */
+	CloseHandle(handle);
+	errno = err;
+	return NULL;
 }
 
 void ExitThread(DWORD code)
@@ -190,11 +221,12 @@ static DWORD run_start(LPVOID arg)
 	free(arg);
 	if (start.with_code)
 		return start.with_code(start.argument);
+	self->closes = true;
 	start.plain(start.argument);
 	return 0;
 }
 
-static HANDLE start_thread(const struct start *start, unsigned int stack, unsigned int flags,
+static HANDLE begin_thread(const struct start *start, unsigned int stack, unsigned int flags,
 			   unsigned int *id)
 {
 	struct start *copy = malloc(sizeof(*copy));
@@ -215,18 +247,15 @@ uintptr_t _beginthreadex(void *security, unsigned int stack, unsigned int (*star
 	const struct start how = { .with_code = start, .argument = argument };
 
 	(void)security;
-	return (uintptr_t)start_thread(&how, stack, flags, id);
+	return (uintptr_t)begin_thread(&how, stack, flags, id);
 }
 
 uintptr_t _beginthread(void (*start)(void *), unsigned int stack, void *argument)
 {
 	const struct start how = { .plain = start, .argument = argument };
-	HANDLE handle = start_thread(&how, stack, 0, NULL);
+	HANDLE handle = begin_thread(&how, stack, 0, NULL);
 
-	if (!handle)
-		return (uintptr_t)-1;
-	CloseHandle(handle);
-	return (uintptr_t)handle;
+	return handle ? (uintptr_t)handle : (uintptr_t)-1;
 }
 
 void _endthreadex(unsigned int code)

@@ -103,36 +103,69 @@ static int poll_until(struct pollfd *all, nfds_t n, ULONGLONG deadline)
 	return ready;
 }
 
-static void fill(struct pollfd *all, DWORD n, const HANDLE *handles)
+/* Whom is waited for. Of a thread that is the descriptor of its own: its handle may be closed
+ * meanwhile, and is at its end when _beginthread() made it. */
+struct wait {
+	DWORD n;
+	const HANDLE *handles;
+	struct pollfd all[MAXIMUM_WAIT_OBJECTS];
+	struct windows_thread *threads[MAXIMUM_WAIT_OBJECTS];
+};
+
+static void begin(struct wait *wait, DWORD n, const HANDLE *handles)
 {
-	for (DWORD i = 0; i < n; i++)
-		all[i] = (struct pollfd){ .fd = NPF_HANDLE_DESCRIPTOR(handles[i]),
-					  .events = POLLIN };
+	wait->n = n;
+	wait->handles = handles;
+	for (DWORD i = 0; i < n; i++) {
+		struct object *object = objects_lock(handles[i]);
+		bool is_thread = object->kind == OBJECT_THREAD;
+
+		wait->threads[i] = is_thread ? object->thread : NULL;
+		wait->all[i] = (struct pollfd){
+			.fd = is_thread ? thread_hold(object->thread)
+					: NPF_HANDLE_DESCRIPTOR(handles[i]),
+			.events = POLLIN,
+		};
+		objects_unlock();
+	}
+}
+
+static void end(struct wait *wait)
+{
+	for (DWORD i = 0; i < wait->n; i++) {
+		if (wait->threads[i])
+			thread_release(wait->threads[i]);
+	}
+}
+
+static bool take_at(const struct wait *wait, DWORD i)
+{
+	if (wait->threads[i])
+		return wait->all[i].revents;
+	return (wait->all[i].revents || is_mine(wait->handles[i])) && object_take(wait->handles[i]);
 }
 
 /* The first that can be taken now. */
-static int take_first(const struct pollfd *all, DWORD n, const HANDLE *handles)
+static int take_first(const struct wait *wait)
 {
-	for (DWORD i = 0; i < n; i++) {
-		if (all[i].revents & POLLNVAL) {
+	for (DWORD i = 0; i < wait->n; i++) {
+		if (wait->all[i].revents & POLLNVAL) {
 			SetLastError(ERROR_INVALID_HANDLE);
 			return BROKEN;
 		}
-		if ((all[i].revents || is_mine(handles[i])) && object_take(handles[i]))
+		if (take_at(wait, i))
 			return (int)i;
 	}
 	return NOTHING;
 }
 
-static DWORD wait_any(DWORD n, const HANDLE *handles, ULONGLONG deadline)
+static DWORD wait_for_any(struct wait *wait, ULONGLONG deadline)
 {
-	struct pollfd all[MAXIMUM_WAIT_OBJECTS];
 	ULONGLONG until = 0; /* first without waiting: a mutex of one's own is not readable */
 
-	fill(all, n, handles);
 	for (;;) {
-		int ready = poll_until(all, n, until);
-		int taken = ready < 0 ? BROKEN : take_first(all, n, handles);
+		int ready = poll_until(wait->all, wait->n, until);
+		int taken = ready < 0 ? BROKEN : take_first(wait);
 
 		if (taken == BROKEN)
 			return WAIT_FAILED;
@@ -144,17 +177,32 @@ static DWORD wait_any(DWORD n, const HANDLE *handles, ULONGLONG deadline)
 	}
 }
 
-/* One after the other. Windows takes all at one moment; the difference shows only to who waits for
- * some of them elsewhere meanwhile. */
+static DWORD wait_any(DWORD n, const HANDLE *handles, ULONGLONG deadline)
+{
+	struct wait wait;
+	DWORD result;
+
+	begin(&wait, n, handles);
+	result = wait_for_any(&wait, deadline);
+	end(&wait);
+	return result;
+}
+
+/* One after the other. Windows takes all at one moment: that some are taken while others are waited
+ * for shows to who waits for those elsewhere meanwhile, but not after a wait that was for nothing. */
 static DWORD wait_all(DWORD n, const HANDLE *handles, ULONGLONG deadline)
 {
-	for (DWORD i = 0; i < n; i++) {
-		DWORD result = wait_any(1, &handles[i], deadline);
+	DWORD result = WAIT_OBJECT_0, taken = 0;
 
-		if (result != WAIT_OBJECT_0)
-			return result;
+	while (taken < n && result == WAIT_OBJECT_0) {
+		result = wait_any(1, &handles[taken], deadline);
+		taken += result == WAIT_OBJECT_0;
 	}
-	return WAIT_OBJECT_0;
+	if (result == WAIT_OBJECT_0)
+		return result;
+	while (taken)
+		object_give_back(handles[--taken]);
+	return result;
 }
 
 DWORD WaitForMultipleObjects(DWORD n, const HANDLE *handles, BOOL all, DWORD ms)

@@ -138,7 +138,6 @@ static void several_are_waited_for(void **in)
 
 	(void)in;
 	assert_int_equal(WaitForMultipleObjects(3, events, TRUE, 1), WAIT_TIMEOUT);
-	assert_true(SetEvent(events[1]));
 	assert_int_equal(WaitForMultipleObjects(3, events, FALSE, INFINITE), WAIT_OBJECT_0 + 1);
 	assert_int_equal(WaitForMultipleObjects(3, events, FALSE, INFINITE), WAIT_OBJECT_0 + 2);
 	assert_int_equal(WaitForMultipleObjects(3, events, FALSE, 0), WAIT_TIMEOUT);
@@ -149,6 +148,35 @@ static void several_are_waited_for(void **in)
 	assert_int_equal(WaitForMultipleObjects(0, events, FALSE, 0), WAIT_FAILED);
 	for (size_t i = 0; i < N_OF(events); i++)
 		CloseHandle(events[i]);
+}
+
+/* What was taken already is there for others again. */
+static void a_wait_for_all_that_is_for_nothing_takes_nothing(void **in)
+{
+	HANDLE never = CreateEvent(NULL, FALSE, FALSE, NULL);
+	HANDLE event = CreateEvent(NULL, FALSE, TRUE, NULL);
+	HANDLE semaphore = CreateSemaphore(NULL, 1, 1, NULL);
+	HANDLE mutex = CreateMutex(NULL, FALSE, NULL);
+	HANDLE owned = CreateMutex(NULL, TRUE, NULL);
+	HANDLE late[] = { event, semaphore, mutex, owned, never };
+	HANDLE wrong[] = { event, semaphore, mutex, owned, (HANDLE)(LONG_PTR)9999 };
+	LONG before = 7;
+
+	(void)in;
+	assert_int_equal(WaitForMultipleObjects(N_OF(late), late, TRUE, 1), WAIT_TIMEOUT);
+	assert_int_equal(WaitForMultipleObjects(N_OF(wrong), wrong, TRUE, 1), WAIT_FAILED);
+	assert_false(ReleaseMutex(mutex));
+	assert_true(ReleaseMutex(owned));
+	assert_false(ReleaseMutex(owned));
+	assert_false(ReleaseSemaphore(semaphore, 1, NULL));
+	assert_int_equal(WaitForMultipleObjects(4, late, TRUE, INFINITE), WAIT_OBJECT_0);
+	assert_int_equal(WaitForSingleObject(event, 0), WAIT_TIMEOUT);
+	assert_true(ReleaseSemaphore(semaphore, 1, &before));
+	assert_int_equal(before, 0);
+	assert_true(ReleaseMutex(mutex));
+	assert_true(ReleaseMutex(owned));
+	for (size_t i = 0; i < N_OF(late); i++)
+		assert_true(CloseHandle(late[i]));
 }
 
 static void any_descriptor_can_be_waited_for(void **in)
@@ -244,6 +272,50 @@ static unsigned int __stdcall leave_early(void *arg)
 static void set_event(void *event)
 {
 	SetEvent(event);
+}
+
+struct waiter {
+	DWORD id;
+	LONG waits;
+};
+
+static bool sleeps(DWORD id)
+{
+	char path[64], state = '?';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%u/stat", id);
+	file = fopen(path, "r");
+	if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	if (file)
+		fclose(file);
+	return state == 'S';
+}
+
+static void end_when_waited_for(void *arg)
+{
+	struct waiter *waiter = arg;
+
+	while (!InterlockedExchangeAdd(&waiter->waits, 0) || !sleeps(waiter->id))
+		SwitchToThread();
+}
+
+/* Its end closes the handle, also under who waits for it. */
+static void a_thread_that_nobody_closes_can_be_waited_for(void **in)
+{
+	(void)in;
+	for (int i = 0; i < 20; i++) {
+		struct waiter waiter = { .id = GetCurrentThreadId() };
+		HANDLE thread = (HANDLE)_beginthread(end_when_waited_for, 0, &waiter);
+
+		assert_ptr_not_equal(thread, INVALID_HANDLE_VALUE);
+		assert_int_equal(WaitForSingleObject(thread, 0), WAIT_TIMEOUT);
+		InterlockedIncrement(&waiter.waits);
+		assert_int_equal(WaitForSingleObject(thread, INFINITE), WAIT_OBJECT_0);
+		while (WaitForSingleObject(thread, 0) != WAIT_FAILED)
+			SwitchToThread();
+	}
 }
 
 static void threads_of_the_c_library(void **in)
@@ -662,8 +734,10 @@ int main(void)
 		cmocka_unit_test(events_reset_by_hand_or_by_waiting),
 		cmocka_unit_test(semaphores_count),
 		cmocka_unit_test(several_are_waited_for),
+		cmocka_unit_test(a_wait_for_all_that_is_for_nothing_takes_nothing),
 		cmocka_unit_test(any_descriptor_can_be_waited_for),
 		cmocka_unit_test(threads_run_and_end),
+		cmocka_unit_test(a_thread_that_nobody_closes_can_be_waited_for),
 		cmocka_unit_test(threads_of_the_c_library),
 		cmocka_unit_test(control_handlers_are_asked_in_turn),
 		cmocka_unit_test(without_a_taker_the_process_ends),
