@@ -263,6 +263,7 @@ UINT GetSystemDirectoryA(LPSTR to, UINT size);
 #define __max(a, b) ((a) > (b) ? (a) : (b))
 #define __min(a, b) ((a) < (b) ? (a) : (b))
 #define _TRUNCATE   ((size_t)-1)
+#define STRUNCATE   80
 #define _countof(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Always terminated, unlike there. */
@@ -297,7 +298,8 @@ UINT GetSystemDirectoryA(LPSTR to, UINT size);
 #define ARRAYSIZE(a)              _countof(a)
 #define UNREFERENCED_PARAMETER(p) ((void)(p))
 
-/* 0, or ERANGE with an empty destination when the text does not fit. */
+/* 0, or ERANGE with an empty destination when the text does not fit. With _TRUNCATE as much as fits is
+ * there: STRUNCATE. */
 errno_t strcpy_s(char *to, size_t size, const char *from);
 errno_t strcat_s(char *to, size_t size, const char *from);
 errno_t strncpy_s(char *to, size_t size, const char *from, size_t n);

@@ -21,7 +21,7 @@ errno_t strncpy_s(char *to, size_t size, const char *from, size_t n)
 		return ERANGE;
 	memcpy(to, from, length);
 	to[length] = '\0';
-	return 0;
+	return n == _TRUNCATE && from[length] ? STRUNCATE : 0;
 }
 
 errno_t strcpy_s(char *to, size_t size, const char *from)
@@ -52,7 +52,7 @@ errno_t strncat_s(char *to, size_t size, const char *from, size_t n)
 	if (!to || used == size)
 		return EINVAL;
 	err = strncpy_s(to + used, size - used, from, n);
-	if (err)
+	if (err && err != STRUNCATE)
 		to[0] = '\0';
 	return err;
 }
@@ -99,7 +99,8 @@ errno_t memcpy_s(void *to, size_t size, const void *from, size_t n)
 
 errno_t strerror_s(char *to, size_t size, int error)
 {
-	return strncpy_s(to, size, strerror(error), _TRUNCATE);
+	strncpy_s(to, size, strerror(error), _TRUNCATE);
+	return to && size ? 0 : EINVAL;
 }
 
 errno_t fopen_s(FILE **file, const char *name, const char *mode)

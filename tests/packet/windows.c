@@ -471,8 +471,9 @@ static void bounded_copies_say_when_it_does_not_fit(void **in)
 	assert_int_equal(strcat_s(text, sizeof(text), "f"), ERANGE);
 	assert_int_equal(strncpy_s(text, sizeof(text), "123456", 5), 0);
 	assert_string_equal(text, "12345");
-	assert_int_equal(strncpy_s(text, sizeof(text), "123456", _TRUNCATE), 0);
+	assert_int_equal(strncpy_s(text, sizeof(text), "123456", _TRUNCATE), STRUNCATE);
 	assert_string_equal(text, "12345");
+	assert_int_equal(strncpy_s(text, sizeof(text), "1234", _TRUNCATE), 0);
 	assert_int_equal(memcpy_s(text, 2, "abc", 3), ERANGE);
 	assert_int_equal(memcpy_s(text, 3, "abc", 3), 0);
 	assert_memory_equal(text, "abc", 3);
@@ -514,7 +515,7 @@ static void texts_of_microsoft(void **in)
 	(void)in;
 	assert_int_equal(strncat_s(text, sizeof(text), "cdef", 2), 0);
 	assert_string_equal(text, "abcd");
-	assert_int_equal(strncat_s(text, sizeof(text), "efghi", _TRUNCATE), 0);
+	assert_int_equal(strncat_s(text, sizeof(text), "efghi", _TRUNCATE), STRUNCATE);
 	assert_string_equal(text, "abcdefg");
 	assert_int_equal(strncat_s(text, sizeof(text), "h", 1), ERANGE);
 	assert_string_equal(text, "");
