@@ -392,6 +392,17 @@ static bool begin_unbinding(struct npf_instance *instance)
 	return false;
 }
 
+/* What npf_open() made and nobody can reach without a binding. */
+static void npf_release_open_instance_resources(struct npf_instance *instance)
+{
+	struct npf_host *host = instance->host;
+
+	NPF_TRACED(host, NULL);
+	npf_sets_free(host, instance->filters->set.match);
+	npf_free(host, instance->filters, instance->filters->size);
+	npf_free(host, instance->cursors, cursors_size(instance));
+}
+
 void npf_close_binding(struct npf_instance *instance)
 {
 	struct npf_host *host = instance->host;
@@ -404,9 +415,7 @@ void npf_close_binding(struct npf_instance *instance)
 
 	npf_free_dump(instance);
 	close_nic(instance);
-	npf_sets_free(host, instance->filters->set.match);
-	npf_free(host, instance->filters, instance->filters->size);
-	npf_free(host, instance->cursors, cursors_size(instance));
+	npf_release_open_instance_resources(instance);
 	npf_driver_unbind(instance);
 
 	__atomic_store_n(&instance->binding, NPF_UNBOUND, __ATOMIC_RELEASE);

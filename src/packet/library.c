@@ -45,10 +45,20 @@ static bool PacketInstallDriver(void)
 	return packet_result(err);
 }
 
-struct npf_driver *packet_driver_lock(void)
+void packet_lock(void)
 {
 	pthread_mutex_lock(&lock);
+}
+
+struct npf_driver *packet_driver(void)
+{
 	return driver || PacketInstallDriver() ? driver : NULL;
+}
+
+struct npf_driver *packet_driver_lock(void)
+{
+	packet_lock();
+	return packet_driver();
 }
 
 void packet_driver_unlock(void)

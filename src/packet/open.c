@@ -130,23 +130,49 @@ static struct npf_instance *create_file(struct npf_driver *driver, const char *n
 	return NULL;
 }
 
-static LPADAPTER PacketOpenAdapterNPF(struct npf_driver *driver, const char *name)
+static bool set_up(LPADAPTER adapter)
 {
-	PACKET_TRACED(name);
+	NetType type;
 
-	struct npf_instance *instance = create_file(driver, name);
+	if (!PacketSetReadEvt(adapter) || !PacketSetReadTimeout(adapter, 0))
+		return false;
+	PacketSetMaxLookaheadsize(adapter);
+	/* One that has gone meanwhile has none. */
+	return PacketGetNetType(adapter, &type);
+}
+
+static struct npf_driver *find_adapter(const char *name, struct npf_adapter *found)
+{
+	struct npf_driver *driver = packet_driver();
+
+	if (!driver)
+		explain(errno, "the driver cannot start: memory or descriptors are short");
+	else if (!packet_find_adapter(driver, name, found))
+		explain(errno, "there is no such adapter; npf list shows them");
+	else
+		return driver;
+	return NULL;
+}
+
+static LPADAPTER PacketOpenAdapterNPF(const char *name)
+{
+	PACKET_TRACED(NULL);
+
+	struct npf_adapter found;
+	struct npf_driver *driver = find_adapter(name, &found);
+	struct npf_instance *instance = driver ? create_file(driver, found.name) : NULL;
 
 	if (!instance)
 		return NULL;
 
-	LPADAPTER adapter = new_adapter(instance, name);
+	LPADAPTER adapter = new_adapter(instance, found.name);
 
 	if (!adapter) {
 		npf_close(instance);
 		explain(ENOMEM, "memory is short; nothing was opened");
 		return NULL;
 	}
-	if (!PacketSetReadEvt(adapter) || !PacketSetReadTimeout(adapter, 0)) {
+	if (!set_up(adapter)) {
 		explain(errno, npf_error(instance));
 		npf_close(instance);
 		if (descriptor(adapter) >= 0)
@@ -154,7 +180,6 @@ static LPADAPTER PacketOpenAdapterNPF(struct npf_driver *driver, const char *nam
 		free(adapter);
 		return NULL;
 	}
-	PacketSetMaxLookaheadsize(adapter);
 	return adapter;
 }
 
@@ -162,16 +187,10 @@ PACKET_EXPORT LPADAPTER PacketOpenAdapter(PCHAR name)
 {
 	PACKET_TRACED(NULL);
 
-	struct npf_driver *driver = packet_driver_lock();
-	struct npf_adapter found;
-	LPADAPTER adapter = NULL;
+	LPADAPTER adapter;
 
-	if (!driver)
-		explain(errno, "the driver cannot start: memory or descriptors are short");
-	else if (!packet_find_adapter(driver, name, &found))
-		explain(errno, "there is no such adapter; npf list shows them");
-	else
-		adapter = PacketOpenAdapterNPF(driver, found.name);
+	packet_lock();
+	adapter = PacketOpenAdapterNPF(name);
 	packet_driver_unlock();
 	return adapter;
 }

@@ -27,6 +27,9 @@
 /* The driver, started if it is not running, under the lock that also guards the list of adapters
  * (g_AdaptersInfoMutex of the original). NULL with errno set; the lock is taken nevertheless. */
 struct npf_driver *packet_driver_lock(void);
+/* The same in two steps. */
+void packet_lock(void);
+struct npf_driver *packet_driver(void);
 void packet_driver_unlock(void);
 
 /* Set errno from a result of the driver; TRUE when it is no error. */

@@ -53,7 +53,8 @@ static void closing_is_a_chain(void **state)
 				   " npf_cleanup\n"
 				   "  npf_close_open_instance\n"
 				   "  npf_close_binding\n"
-				   "   nic.close\n");
+				   "   nic.close\n"
+				   "   npf_release_open_instance_resources\n");
 	assert_int_equal(depth, 0);
 }
 
