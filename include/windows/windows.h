@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -123,10 +124,13 @@ BOOL CloseHandle(HANDLE handle);
 typedef DWORD(WINAPI *LPTHREAD_START_ROUTINE)(LPVOID argument);
 #define STILL_ACTIVE 259u
 
-/* flags must be 0; stack 0 is the system's default. */
+#define CREATE_SUSPENDED 0x04u
+/* flags: 0, or CREATE_SUSPENDED until ResumeThread(); stack 0 is the system's default. */
 HANDLE CreateThread(LPSECURITY_ATTRIBUTES security, SIZE_T stack, LPTHREAD_START_ROUTINE start,
 		    LPVOID argument, DWORD flags, LPDWORD id);
 void ExitThread(DWORD code) __attribute__((noreturn));
+/* 1 when it was suspended, 0 when not, (DWORD)-1 when it is no thread. */
+DWORD ResumeThread(HANDLE thread);
 BOOL GetExitCodeThread(HANDLE thread, LPDWORD code);
 DWORD GetCurrentThreadId(void);
 
@@ -251,6 +255,12 @@ void GetSystemInfo(LPSYSTEM_INFO info);
 HMODULE LoadLibraryA(LPCSTR name);
 FARPROC GetProcAddress(HMODULE library, LPCSTR name);
 BOOL FreeLibrary(HMODULE library);
+/* Of a library that is loaded already; NULL is the program. */
+HMODULE GetModuleHandleA(LPCSTR name);
+#define GetModuleHandle GetModuleHandleA
+/* For a debugger that listens: on Linux none does. */
+#define OutputDebugStringA(text) ((void)(text))
+#define OutputDebugString        OutputDebugStringA
 /* Programs look for Npcap's folder in it. The linker knows where our libraries are. */
 UINT GetSystemDirectoryA(LPSTR to, UINT size);
 #define SetDllDirectoryA(folder) ((void)(folder), TRUE)
@@ -287,6 +297,10 @@ UINT GetSystemDirectoryA(LPSTR to, UINT size);
 #define _strtoi64  strtoll
 #define _strtoui64 strtoull
 #define _getpid    getpid
+#define _stat      stat
+#define _stat64    stat
+#define _stati64   stat
+#define _fstat     fstat
 
 #define lstrlen  strlen
 #define lstrcpy  strcpy

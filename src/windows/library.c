@@ -27,16 +27,32 @@ static const char *without_folder(const char *path)
 	return name;
 }
 
-HMODULE LoadLibraryA(LPCSTR name)
+static const char *our_name(const char *name)
 {
 	const char *file = without_folder(name);
-	HMODULE library;
 
 	for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
 		if (!strcasecmp(file, libraries[i].theirs))
-			name = libraries[i].ours;
+			return libraries[i].ours;
 	}
-	library = dlopen(name, RTLD_NOW);
+	return name;
+}
+
+HMODULE GetModuleHandleA(LPCSTR name)
+{
+	HMODULE library = dlopen(name ? our_name(name) : NULL, RTLD_LAZY | RTLD_NOLOAD);
+
+	if (library)
+		dlclose(library); /* nobody will free it */
+	else
+		SetLastError(ERROR_FILE_NOT_FOUND);
+	return library;
+}
+
+HMODULE LoadLibraryA(LPCSTR name)
+{
+	HMODULE library = dlopen(our_name(name), RTLD_NOW);
+
 	if (!library)
 		SetLastError(ERROR_FILE_NOT_FOUND);
 	return library;

@@ -21,7 +21,8 @@ struct windows_thread {
 	LPTHREAD_START_ROUTINE start;
 	LPVOID argument;
 	pthread_mutex_t lock;
-	pthread_cond_t started;
+	pthread_cond_t started, resumed;
+	bool suspended;
 };
 
 static _Thread_local struct windows_thread *self;
@@ -30,6 +31,7 @@ static void free_thread(struct windows_thread *thread)
 {
 	pthread_mutex_destroy(&thread->lock);
 	pthread_cond_destroy(&thread->started);
+	pthread_cond_destroy(&thread->resumed);
 	if (thread->done >= 0)
 		close(thread->done);
 	free(thread);
@@ -86,6 +88,8 @@ static void *run(void *arg)
 	pthread_mutex_lock(&thread->lock);
 	thread->id = GetCurrentThreadId();
 	pthread_cond_signal(&thread->started);
+	while (thread->suspended)
+		pthread_cond_wait(&thread->resumed, &thread->lock);
 	pthread_mutex_unlock(&thread->lock);
 	set_code(thread, thread->start(thread->argument));
 	pthread_cleanup_pop(1);
@@ -137,6 +141,7 @@ static struct windows_thread *new_thread(LPTHREAD_START_ROUTINE start, LPVOID ar
 	thread->argument = argument;
 	pthread_mutex_init(&thread->lock, NULL);
 	pthread_cond_init(&thread->started, NULL);
+	pthread_cond_init(&thread->resumed, NULL);
 	return thread;
 }
 
@@ -148,7 +153,7 @@ HANDLE CreateThread(LPSECURITY_ATTRIBUTES security, SIZE_T stack, LPTHREAD_START
 	int err;
 
 	(void)security;
-	if (flags) {
+	if (flags & ~CREATE_SUSPENDED) {
 		SetLastError(ERROR_NOT_SUPPORTED);
 		return NULL;
 	}
@@ -161,6 +166,7 @@ HANDLE CreateThread(LPSECURITY_ATTRIBUTES security, SIZE_T stack, LPTHREAD_START
 		return NULL;
 	}
 	object.thread->handle = handle;
+	object.thread->suspended = flags & CREATE_SUSPENDED;
 	object.thread->done = fcntl(NPF_HANDLE_DESCRIPTOR(handle), F_DUPFD_CLOEXEC, 1);
 	err = object.thread->done < 0 ? errno : start_thread(object.thread, stack, id);
 	if (!err)
@@ -169,6 +175,25 @@ HANDLE CreateThread(LPSECURITY_ATTRIBUTES security, SIZE_T stack, LPTHREAD_START
 	CloseHandle(handle);
 	errno = err;
 	return NULL;
+}
+
+DWORD ResumeThread(HANDLE handle)
+{
+	struct object *object = objects_lock(handle);
+	struct windows_thread *thread = object->kind == OBJECT_THREAD ? object->thread : NULL;
+	DWORD was = (DWORD)-1;
+
+	if (thread) {
+		pthread_mutex_lock(&thread->lock);
+		was = thread->suspended;
+		thread->suspended = false;
+		pthread_cond_signal(&thread->resumed);
+		pthread_mutex_unlock(&thread->lock);
+	}
+	objects_unlock();
+	if (!thread)
+		SetLastError(ERROR_INVALID_HANDLE);
+	return was;
 }
 
 void ExitThread(DWORD code)

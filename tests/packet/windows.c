@@ -258,7 +258,7 @@ static void threads_run_and_end(void **in)
 	assert_true(CloseHandle(threads[0]));
 	assert_true(CloseHandle(threads[1]));
 	assert_false(GetExitCodeThread(threads[1], &code));
-	assert_null(CreateThread(NULL, 0, count, &shared, 4, NULL));
+	assert_null(CreateThread(NULL, 0, count, &shared, 8, NULL));
 	CloseHandle(shared.mutex);
 	DeleteCriticalSection(&shared.section);
 }
@@ -272,6 +272,31 @@ static unsigned int __stdcall leave_early(void *arg)
 static void set_event(void *event)
 {
 	SetEvent(event);
+}
+
+static unsigned int __stdcall set_and_leave(void *event)
+{
+	SetEvent(event);
+	return 0;
+}
+
+static void a_suspended_thread_waits_to_be_resumed(void **in)
+{
+	HANDLE event = CreateEvent(NULL, FALSE, FALSE, NULL);
+	unsigned int id = 0;
+	HANDLE thread = (HANDLE)_beginthreadex(NULL, 0, set_and_leave, event, CREATE_SUSPENDED, &id);
+
+	(void)in;
+	assert_non_null(thread);
+	assert_int_not_equal(id, 0);
+	assert_int_equal(WaitForSingleObject(event, 20), WAIT_TIMEOUT);
+	assert_int_equal(ResumeThread(thread), 1);
+	assert_int_equal(WaitForSingleObject(thread, INFINITE), WAIT_OBJECT_0);
+	assert_int_equal(WaitForSingleObject(event, 0), WAIT_OBJECT_0);
+	assert_int_equal(ResumeThread(thread), 0);
+	assert_int_equal(ResumeThread(event), (DWORD)-1);
+	CloseHandle(thread);
+	CloseHandle(event);
 }
 
 struct waiter {
@@ -485,6 +510,7 @@ static void names_of_microsoft(void **in)
 {
 	char words[] = "a,b", text[40], *rest = NULL;
 	time_t epoch = 0;
+	struct _stat folder;
 	struct tm parts;
 	FILE *file;
 
@@ -504,6 +530,8 @@ static void names_of_microsoft(void **in)
 	assert_int_equal(max(1, 2), 2);
 	assert_int_equal(_setmode(_fileno(stdout), _O_BINARY), 0);
 	assert_non_null(_getcwd(text, sizeof(text)));
+	assert_int_equal(_stat("/", &folder), 0);
+	assert_true(S_ISDIR(folder.st_mode));
 }
 
 static void texts_of_microsoft(void **in)
@@ -593,6 +621,10 @@ static void libraries_are_loaded(void **in)
 	assert_non_null(library);
 	assert_ptr_equal((void *)GetProcAddress(library, "getppid"), (void *)getppid);
 	assert_null(GetProcAddress(library, "no such function"));
+	assert_ptr_equal(GetModuleHandle("libc.so.6"), library);
+	assert_non_null(GetModuleHandle(NULL));
+	assert_null(GetModuleHandle("nothing.dll"));
+	OutputDebugString("nobody listens");
 	assert_true(FreeLibrary(library));
 	assert_null(LoadLibrary("nothing.dll"));
 	assert_int_equal(GetLastError(), ERROR_FILE_NOT_FOUND);
@@ -738,6 +770,7 @@ int main(void)
 		cmocka_unit_test(a_wait_for_all_that_is_for_nothing_takes_nothing),
 		cmocka_unit_test(any_descriptor_can_be_waited_for),
 		cmocka_unit_test(threads_run_and_end),
+		cmocka_unit_test(a_suspended_thread_waits_to_be_resumed),
 		cmocka_unit_test(a_thread_that_nobody_closes_can_be_waited_for),
 		cmocka_unit_test(threads_of_the_c_library),
 		cmocka_unit_test(control_handlers_are_asked_in_turn),
