@@ -276,6 +276,56 @@ UINT GetSystemDirectoryA(LPSTR to, UINT size);
 #define STRUNCATE   80
 #define _countof(a) (sizeof(a) / sizeof((a)[0]))
 
+/* Formats may have Microsoft's "%I64u". The C library would take its I for a flag and 64 for a width;
+ * it gets "%llu", except in formats of a kilobyte, and in a call among the arguments of another. To have
+ * its functions untouched, define NPF_FORMATS_AS_THEY_ARE before the first header. They are where the
+ * compiler was told to keep to a standard (-std=c11; gnu11 is another matter) or has no such macros, and
+ * where _FORTIFY_SOURCE makes macros of them already, for clang. */
+#if defined(__STRICT_ANSI__) || defined(printf) ||                                                 \
+	(__STDC_VERSION__ + 0 < 199901L && __cplusplus + 0 < 201103L)
+#undef NPF_FORMATS_AS_THEY_ARE
+#define NPF_FORMATS_AS_THEY_ARE
+#endif
+#ifndef NPF_FORMATS_AS_THEY_ARE
+static __inline __attribute__((format_arg(1), unused)) const char *npf_format(const char *format)
+{
+	static __thread char texts[4][1024]; /* what computes the arguments may print too */
+	static __thread unsigned int used;
+	char *text = texts[used % 4], *to = text;
+
+	if (!strstr(format, "I64") || strlen(format) >= sizeof(texts[0]))
+		return format;
+	used++;
+	while (*format) {
+		size_t flags = *format == '%' ? 1 + strspn(format + 1, "-+ #0123456789.*") : 0;
+		size_t n = flags + !flags;
+
+		if (flags && format[flags] == '%') {
+			n++;
+			flags = 0;
+		}
+		memcpy(to, format, n);
+		to += n;
+		format += n;
+		if (flags && !strncmp(format, "I64", 3)) {
+			to = (char *)memcpy(to, "ll", 2) + 2;
+			format += 3;
+		}
+	}
+	*to = '\0';
+	return text;
+}
+
+#define printf(format, ...)            printf(npf_format(format), ##__VA_ARGS__)
+#define fprintf(file, format, ...)     fprintf((file), npf_format(format), ##__VA_ARGS__)
+#define sprintf(to, format, ...)       sprintf((to), npf_format(format), ##__VA_ARGS__)
+#define snprintf(to, n, format, ...)   snprintf((to), (n), npf_format(format), ##__VA_ARGS__)
+#define vprintf(format, list)          vprintf(npf_format(format), (list))
+#define vfprintf(file, format, list)   vfprintf((file), npf_format(format), (list))
+#define vsprintf(to, format, list)     vsprintf((to), npf_format(format), (list))
+#define vsnprintf(to, n, format, list) vsnprintf((to), (n), npf_format(format), (list))
+#endif
+
 /* Always terminated, unlike there. */
 #define _snprintf  snprintf
 #define _vsnprintf vsnprintf

@@ -14,6 +14,7 @@
 #define NPF_PACKET_H
 
 #define NOMINMAX
+#define NPF_FORMATS_AS_THEY_ARE
 #include <errno.h>
 #include <stdbool.h>
 

@@ -24,6 +24,7 @@
 #define NPF_WPCAP_H
 
 #define NOMINMAX
+#define NPF_FORMATS_AS_THEY_ARE
 #include <stdbool.h>
 
 #include <pcap.h>

@@ -566,6 +566,64 @@ static void texts_of_microsoft(void **in)
 	assert_int_equal(wsprintf(text, TEXT("%u"), 7u), 1);
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat"
+#pragma GCC diagnostic ignored "-Wformat-extra-args"
+
+static int print_list(char *to, size_t size, const char *format, ...)
+{
+	va_list list;
+	int n;
+
+	va_start(list, format);
+	n = _vsnprintf(to, size, format, list);
+	va_end(list);
+	return n;
+}
+
+static int print_inner(unsigned __int64 value)
+{
+	char inner[64];
+
+	return snprintf(inner, sizeof(inner), "%2I64u", value);
+}
+
+/* In WinPcap's tutorial of the statistics, for one. */
+static void formats_of_microsoft(void **in)
+{
+	unsigned __int64 large = 5000000000;
+	__int64 negative = -large;
+	char text[64], *whole;
+	FILE *file = tmpfile();
+
+	(void)in;
+#ifdef NPF_FORMATS_AS_THEY_ARE
+	skip(); /* clang with _FORTIFY_SOURCE */
+#endif
+	sprintf(text, "BPS=%I64u %s", large, "x");
+	assert_string_equal(text, "BPS=5000000000 x");
+	_snprintf(text, sizeof(text), "%-12I64d|%.12I64x|%*I64X", negative, large, 10, large);
+	assert_string_equal(text, "-5000000000 |00012a05f200| 12A05F200");
+	sprintf_s(text, sizeof(text), "%%I64u I64 %d%%%I64u", 7, large);
+	assert_string_equal(text, "%I64u I64 7%5000000000");
+	_snprintf_s(text, sizeof(text), _TRUNCATE, "%I64u", large);
+	assert_string_equal(text, "5000000000");
+	print_list(text, sizeof(text), "%I64u %s", large, "y");
+	assert_string_equal(text, "5000000000 y");
+	snprintf(text, sizeof(text), "%I64u %d", large, print_inner(large));
+	assert_string_equal(text, "5000000000 10");
+	assert_int_equal(fprintf(file, "%I64u", large), 10);
+	assert_int_equal(fprintf(file, "%s", "plain"), 5);
+	whole = malloc(3000);
+	memset(whole, 'x', 2999);
+	whole[2999] = '\0';
+	assert_int_equal(fprintf(file, whole), 2999);
+	free(whole);
+	fclose(file);
+}
+
+#pragma GCC diagnostic pop
+
 static __declspec(thread) int of_the_thread = 1;
 
 static unsigned int __stdcall set_own(void *arg)
@@ -780,6 +838,7 @@ int main(void)
 		cmocka_unit_test(bounded_copies_say_when_it_does_not_fit),
 		cmocka_unit_test(names_of_microsoft),
 		cmocka_unit_test(texts_of_microsoft),
+		cmocka_unit_test(formats_of_microsoft),
 		cmocka_unit_test(declarations_of_microsoft),
 		cmocka_unit_test(the_system_is_a_new_one),
 		cmocka_unit_test(libraries_are_loaded),
