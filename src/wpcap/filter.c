@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Compiling is libpcap's. Installing is the driver's; when it cannot, because the program gave its
- * privileges away, packets are filtered when they are read, as libpcap does.
+ * privileges away or the filter jumps back or is too long, packets are filtered when they are read, as
+ * libpcap does.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "wpcap/dropin/dropin.h"
 #include "wpcap/wpcap.h"
 
 #define AD_OFFSET  0xFFFFF000u /* loads from here on ask for what stands beside the packet */
@@ -41,12 +44,14 @@ static pcap_t *open_compiler(const pcap_t *p)
 	return NULL;
 }
 
-/* Opening a live one takes time: only for expressions that it makes a difference to. */
+/* Opening a live one takes time: only for expressions that it makes a difference to. One that jumps back
+ * is run on packets as they are read, where the tag is in them. */
 static pcap_t *compiler_of(pcap_t *p, const char *expression)
 {
 	if (p->real)
 		return p->real;
-	if (p->link_type != DLT_EN10MB || !expression || !strstr(expression, "vlan"))
+	if (p->link_type != DLT_EN10MB || !expression || !strstr(expression, "vlan") ||
+	    strstr(expression, "protochain"))
 		return p->dead;
 	if (!p->compiler)
 		p->compiler = open_compiler(p);
@@ -130,9 +135,12 @@ static int give(pcap_t *p, const struct builder *builder)
 	struct npf_program program = { .dialect = NPF_DIALECT_LINUX,
 				       .insns = builder->insns,
 				       .length = builder->length };
-	struct counters before = wpcap_count(p);
-	int err = npf_set_filter(p->instance, &program);
+	struct counters before;
+	int err;
 
+	wpcap_end_batch(p);
+	before = wpcap_count(p);
+	err = npf_set_filter(p->instance, &program);
 	if (err)
 		return err;
 	p->counted = before;
@@ -168,6 +176,7 @@ static int keep_filter(pcap_t *p, const struct bpf_program *filter)
 	free(p->filter.bf_insns);
 	p->filter.bf_insns = copy;
 	p->filter.bf_len = filter->bf_len;
+	p->libpcaps = wpcap_is_libpcaps(filter);
 	return 0;
 }
 
@@ -183,19 +192,36 @@ void wpcap_forget_filters(pcap_t *p)
 	forget_given(p);
 }
 
+/* Was it the filter that the driver refused, or does it not work at all? */
+static bool is_refusal(int err)
+{
+	return err && err != -ENODEV && err != -ECANCELED && err != -ENOMEM;
+}
+
 /* The driver keeps its old filter when it refuses the new one: filtering here is the way out only
- * where that old one lets everything through. */
+ * where the driver lets everything through, or can be made to. */
+static bool take_here(pcap_t *p, const struct bpf_program *filter)
+{
+	if (filter && !wpcap_can_filter_here(filter))
+		return false;
+	if (p->filter_there && give_to_driver(p, NULL))
+		return false;
+	p->filter_there = p->filter_there && p->direction != PCAP_D_INOUT;
+	wpcap_end_batch(p); /* what was found ahead passed another filter */
+	return true;
+}
+
 int wpcap_install(pcap_t *p, const struct bpf_program *filter)
 {
-	int err;
+	int err = give_to_driver(p, filter);
 
-	wpcap_end_batch(p);
-	err = give_to_driver(p, filter);
-	p->filter_here = (err == -EPERM || err == -EACCES) && !p->filter_there;
-	if (p->filter_here)
+	if (is_refusal(err) && take_here(p, filter)) {
+		p->filter_here = true;
 		return 0;
+	}
 	if (err)
 		return wpcap_fail_adapter(p, -1, "setting the filter failed");
+	p->filter_here = false;
 	p->filter_there = filter || p->direction != PCAP_D_INOUT;
 	return 0;
 }
@@ -204,15 +230,20 @@ int wpcap_install(pcap_t *p, const struct bpf_program *filter)
 
 /*
  * Programs like tcpdump compile their filter, give up being root, and install it: too late for the
- * driver. The first filter that is compiled for a capture from which nothing was read is nearly
- * always the one, so it is installed at once. When another is set, that counts; when none is, this
- * one is taken back before the first packet is read.
+ * driver. So in libpcap's place, with root's rights, the first filter that is compiled for a capture from
+ * which nothing was read is installed at once: it is nearly always the one. When another is set, that
+ * counts; when none is, this one is taken back before the first packet is read.
  */
+static bool may_give_up_root(void)
+{
+	return npf_dropin_at_hand && !geteuid();
+}
+
 static void install_early(pcap_t *p, const struct bpf_program *filter)
 {
 	char before[PCAP_ERRBUF_SIZE];
 
-	if (p->reading || p->filter.bf_len)
+	if (p->reading || p->filter.bf_len || !may_give_up_root())
 		return;
 	memcpy(before, p->error, sizeof(before));
 	p->filter_early = !wpcap_install(p, filter) && !p->filter_here && !keep_filter(p, filter);

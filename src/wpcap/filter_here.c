@@ -61,13 +61,43 @@ static bool is_tagged(const pcap_t *p, const struct npf_packet *packet)
 	return type == TPID_C || type == TPID_S;
 }
 
+static struct npf_program program_of(const struct bpf_program *filter)
+{
+	return (struct npf_program){
+		.length = filter->bf_len,
+		.dialect = NPF_DIALECT_LINUX,
+		.insns = (const struct npf_insn *)(const void *)filter->bf_insns,
+	};
+}
+
+static bool looks_beside_the_packet(const struct bpf_program *filter)
+{
+	for (u_int i = 0; i < filter->bf_len; i++) {
+		const struct bpf_insn *insn = &filter->bf_insns[i];
+
+		if (BPF_CLASS(insn->code) == BPF_LD && BPF_MODE(insn->code) == BPF_ABS &&
+		    insn->k >= NPF_AD_OFFSET)
+			return true;
+	}
+	return false;
+}
+
+bool wpcap_is_libpcaps(const struct bpf_program *filter)
+{
+	struct npf_program program = program_of(filter);
+
+	return npf_filter_validate(&program, NULL, 0) != 0;
+}
+
+/* libpcap's bpf_filter() finds nothing beside a packet. */
+bool wpcap_can_filter_here(const struct bpf_program *filter)
+{
+	return !wpcap_is_libpcaps(filter) || !looks_beside_the_packet(filter);
+}
+
 static uint32_t run(pcap_t *p, const struct npf_packet *packet)
 {
-	struct npf_program program = {
-		.length = p->filter.bf_len,
-		.dialect = NPF_DIALECT_LINUX,
-		.insns = (const struct npf_insn *)(const void *)p->filter.bf_insns,
-	};
+	struct npf_program program = program_of(&p->filter);
 	struct npf_frame frame = {
 		.length = packet->caplen,
 		.wire_length = packet->len,
@@ -77,6 +107,8 @@ static uint32_t run(pcap_t *p, const struct npf_packet *packet)
 	};
 	const uint8_t *data = packet->data;
 
+	if (p->libpcaps)
+		return REAL(bpf_filter)(p->filter.bf_insns, data, packet->len, packet->caplen);
 	if (is_tagged(p, packet))
 		data = take_tag(p, &frame, data);
 	if (p->link_type != DLT_RAW && frame.length >= NPF_TAG_OFFSET + 2)

@@ -93,7 +93,8 @@ struct pcap {
 	struct npf_insn *given;    /* what the driver has; NULL: nothing, it keeps all */
 	uint32_t n_given;
 	bool filter_there; /* the driver has one that rejects packets */
-	bool filter_here;  /* the driver could not take it: packets are filtered when read */
+	bool filter_here;  /* the driver could not take it: packets are filtered when read, */
+	bool libpcaps;     /* by libpcap: the filter is no program for the driver at all */
 	bool filter_early; /* installed when it was compiled, and not asked for yet */
 	bool reading;      /* packets were asked for */
 	uint8_t *untagged; /* room for a packet without its tag; NULL until wanted */
@@ -162,6 +163,9 @@ int wpcap_settle_filter(pcap_t *p);
 
 /* ---- filter_here.c ------------------------------------------------------------------------- */
 
+/* Is it none for the driver, but for libpcap's bpf_filter(): does it jump back, or is it too long? */
+bool wpcap_is_libpcaps(const struct bpf_program *filter);
+bool wpcap_can_filter_here(const struct bpf_program *filter);
 /* Bytes to keep of a packet, by direction and filter; 0: none. */
 uint32_t wpcap_filter_here(pcap_t *p, const struct npf_packet *packet);
 

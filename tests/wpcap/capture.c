@@ -441,12 +441,30 @@ static void a_filter_that_is_there_stays(void **in)
 	assert_int_equal(stats.ps_recv, 3);
 }
 
-/* What is compiled first is installed at once; it must not stay when it is not set. */
+/* Also of one that was handed out in part: the packet that was found ahead is not lost. */
+static void a_filter_that_is_there_leaves_the_batch(void **in)
+{
+	struct state *state = *in;
+	struct seen seen = { .p = state->p, .stop_at = UINT64_MAX };
+
+	set_filter(state, "ether proto 0x88b5");
+	assert_int_equal(pcap_setmintocopy(state->p, 0), 0);
+	send_far(state, 0, 5);
+	assert_int_equal(pcap_dispatch(state->p, 1, see, (u_char *)&seen), 1);
+	set_filter(state, "ether proto 0x88b5");
+	assert_int_equal(pcap_setdirection(state->p, PCAP_D_INOUT), 0);
+	assert_frames(state, 1, 4);
+}
+
+/* Nothing is lost by it either. */
 static void a_filter_that_is_only_compiled_does_not_filter(void **in)
 {
 	struct state *state = *in;
 	struct bpf_program program;
 
+	send_far(state, 0, 2);
+	assert_int_equal(pcap_compile(state->p, &program, "ip", 1, 0), 0);
+	assert_frames(state, 0, 2);
 	assert_int_equal(pcap_compile(state->p, &program, "ip", 1, 0), 0);
 	pcap_freecode(&program);
 	assert_int_equal(pcap_setnonblock(state->p, 1, state->errbuf), 0);
@@ -602,6 +620,7 @@ int main(void)
 		TEST(without_a_timeout_packets_come_too),
 		TEST(filters_select),
 		TEST(a_filter_that_is_there_stays),
+		TEST(a_filter_that_is_there_leaves_the_batch),
 		TEST(a_filter_that_is_only_compiled_does_not_filter),
 		TEST(vlan_finds_tags),
 		TEST(directions_are_told_apart),

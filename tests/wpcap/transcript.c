@@ -16,6 +16,7 @@
 #define THERE  "vb"
 #define FRAMES 5
 #define SIZE   100
+#define LONG   5000 /* instructions of a filter that no kernel takes */
 
 static char errbuf[PCAP_ERRBUF_SIZE];
 
@@ -388,6 +389,51 @@ static void tell_other_filter(void)
 	pcap_close(p);
 }
 
+/* Longer than a kernel takes: libpcap filters it when it reads, too. */
+static void set_long_filter(pcap_t *p, unsigned int accepts)
+{
+	static struct bpf_insn insns[LONG];
+	struct bpf_program program = { .bf_len = LONG, .bf_insns = insns };
+
+	for (int i = 0; i < LONG; i++)
+		insns[i] = (struct bpf_insn){ BPF_LD | BPF_H | BPF_ABS, 0, 0, 12 };
+	insns[LONG - 3] = (struct bpf_insn){ BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x88b5 };
+	insns[LONG - 2] = (struct bpf_insn){ BPF_RET | BPF_K, 0, 0, accepts };
+	insns[LONG - 1] = (struct bpf_insn){ BPF_RET | BPF_K, 0, 0, 0 };
+	TELL(p, pcap_setfilter(p, &program));
+}
+
+/* Filters that the kernel refuses, also after one that it has. */
+static void tell_refused_filters(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p = open_with(HERE, set_nothing);
+	struct bpf_program program;
+	int n = 0;
+
+	printf("-- filters that the kernel refuses\n");
+	TELL(p, pcap_compile(p, &program, "ether proto 0x88b5 or ip protochain 17", 1, 0));
+	TELL(p, pcap_setfilter(p, &program));
+	send_frames(other, FRAMES);
+	take(p, &n, FRAMES);
+	filter_own(p);
+	TELL(p, pcap_setfilter(p, &program));
+	pcap_freecode(&program);
+	send_frames(other, FRAMES);
+	take(p, &n, 2 * FRAMES);
+	set_long_filter(p, 65535);
+	send_frames(other, FRAMES);
+	take(p, &n, 3 * FRAMES);
+	filter_own(p);
+	set_long_filter(p, 0);
+	send_frames(other, FRAMES);
+	filter_own(p);
+	send_frames(other, 1);
+	take(p, &n, 3 * FRAMES + 1);
+	pcap_close(other);
+	pcap_close(p);
+}
+
 static void tell_link_type(pcap_t *p, int type)
 {
 	struct bpf_program program;
@@ -500,6 +546,7 @@ int main(void)
 	tell_broken_before(pcap_breakloop);
 	tell_broken_before(break_without_blocking);
 	tell_other_filter();
+	tell_refused_filters();
 	tell_link_types();
 	tell_wrong_calls();
 	tell_end("vgone", "ip link del vgone");
