@@ -19,13 +19,18 @@ static int answer(pcap_t *p, BOOLEAN done, const char *doing)
 	return done ? 0 : wpcap_fail_adapter(p, -1, doing);
 }
 
+static int check_size(pcap_t *p, int bytes, const char *what)
+{
+	return bytes >= 0 ? 0 : wpcap_fail(p, -1, "%s must not be negative", what);
+}
+
 /* ---- buffers ------------------------------------------------------------------------------- */
 
 WPCAP_EXPORT int pcap_setbuff(pcap_t *p, int bytes)
 {
 	struct counters before;
 
-	if (check_live(p, "pcap_setbuff"))
+	if (check_live(p, "pcap_setbuff") || check_size(p, bytes, "the size of the buffer"))
 		return -1;
 	wpcap_end_batch(p);
 	before = wpcap_count(p);
@@ -45,7 +50,7 @@ WPCAP_EXPORT int pcap_setuserbuffer(pcap_t *p, int bytes)
 
 WPCAP_EXPORT int pcap_setmintocopy(pcap_t *p, int bytes)
 {
-	if (check_live(p, "pcap_setmintocopy"))
+	if (check_live(p, "pcap_setmintocopy") || check_size(p, bytes, "MinToCopy"))
 		return -1;
 	if (answer(p, PacketSetMinToCopy(p->adapter, bytes), "setting MinToCopy failed"))
 		return -1;
