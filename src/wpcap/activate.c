@@ -18,7 +18,7 @@
 #define BUFFER_SHARE 8
 #define MIN_TO_COPY  (1 << 20)
 
-/* A timeout of 0 promises nothing; packets do not wait for ever though. */
+/* A timeout of 0 promises nothing, a negative one is no wait; packets do not wait for ever though. */
 #define FLUSH_MS 10
 
 /* From <net/if_arp.h> of the kernel. */
@@ -187,6 +187,7 @@ static void pcap_cleanup_live_common(pcap_t *p)
 
 	wpcap_forget_filters(p);
 	free(p->untagged);
+	free(p->last);
 	REAL(pcap_close)(p->dead);
 	if (p->compiler)
 		REAL(pcap_close)(p->compiler);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "wpcap/wpcap.h"
@@ -61,6 +62,24 @@ static int fail_read(pcap_t *p, int64_t err)
 	return wpcap_fail_adapter(p, PCAP_ERROR, "reading failed");
 }
 
+/* Is there something to wait for? A negative timeout is no wait, as WinPcap has it. */
+static bool waits(const pcap_t *p)
+{
+	return !p->nonblocking && p->options.timeout >= 0;
+}
+
+/* Without a timeout the driver's is only that of pending packets: when it has passed in vain, let
+ * nothing but packets, a break or the adapter's end wake us. */
+static bool goes_on(pcap_t *p)
+{
+	struct pollfd event = { .fd = pcap_get_selectable_fd(p), .events = POLLIN };
+
+	if (p->options.timeout || p->nonblocking)
+		return false;
+	poll(&event, 1, -1);
+	return true;
+}
+
 /* 1: a batch is open; 0: time has passed; PCAP_ERROR, PCAP_ERROR_BREAK. */
 static int begin_batch(pcap_t *p)
 {
@@ -68,14 +87,13 @@ static int begin_batch(pcap_t *p)
 
 	if (wpcap_settle_filter(p))
 		return PCAP_ERROR;
-	if (p->nonblocking && !readable(p))
-		return was_broken(p) ? PCAP_ERROR_BREAK : 0;
 	do {
 		if (was_broken(p))
 			return PCAP_ERROR_BREAK;
+		if (!waits(p) && !readable(p))
+			return 0;
 		pending = npf_batch_begin(p->instance);
-		/* Without a timeout the driver's is only that of pending packets. */
-	} while (pending == -EINTR || (!pending && p->options.timeout <= 0 && !p->nonblocking));
+	} while (pending == -EINTR || (!pending && goes_on(p)));
 	if (pending < 0)
 		return fail_read(p, pending);
 	p->batch = pending > 0;
@@ -149,11 +167,11 @@ static int read_record(pcap_t *p)
 	struct npf_bpf_hdr record;
 
 	wpcap_end_batch(p);
-	if (p->nonblocking && !readable(p))
-		return was_broken(p) ? PCAP_ERROR_BREAK : 0;
 	for (;;) {
 		if (was_broken(p))
 			return PCAP_ERROR_BREAK;
+		if (p->nonblocking && !readable(p))
+			return 0;
 		PacketInitPacket(p->packet, p->record, sizeof(p->record));
 		if (PacketReceivePacket(p->adapter, p->packet, TRUE))
 			break;
@@ -279,8 +297,34 @@ WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
 
 /* ---- without one --------------------------------------------------------------------------- */
 
+/* Hand out a copy of the last packet of a batch, and end the batch: otherwise who waits for the
+ * descriptor would be told of packets until the next call, which would find none. Without memory for it
+ * the packet stays where it is. */
+static void hand_out_copy(pcap_t *p)
+{
+	if (!p->last)
+		p->last = malloc(WPCAP_LARGEST_SNAPLEN);
+	if (!p->last)
+		return;
+	memcpy(p->last, p->shown_data, p->shown.caplen);
+	p->shown_data = p->last;
+	wpcap_end_batch(p);
+}
+
+/* The packet that was found, in p->shown and p->shown_data; and find the next one. */
+static void show(pcap_t *p)
+{
+	p->shown = p->header;
+	p->shown_data = p->data;
+	if (p->mode == MODE_STAT)
+		return;
+	p->has_ahead = find_packet(p);
+	if (!p->has_ahead)
+		hand_out_copy(p);
+}
+
 /* In p->header and p->data: 1, 0, PCAP_ERROR, PCAP_ERROR_BREAK. */
-static int next(pcap_t *p)
+static int find_next(pcap_t *p)
 {
 	int begun;
 
@@ -302,6 +346,15 @@ static int next(pcap_t *p)
 	return 0;
 }
 
+static int next(pcap_t *p)
+{
+	int result = find_next(p);
+
+	if (result == 1)
+		show(p);
+	return result;
+}
+
 WPCAP_EXPORT int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **header, const u_char **data)
 {
 	int result;
@@ -309,9 +362,9 @@ WPCAP_EXPORT int pcap_next_ex(pcap_t *p, struct pcap_pkthdr **header, const u_ch
 	if (p->real)
 		return wpcap_real_next_ex(p, header, data);
 	result = next(p);
-	*header = &p->header;
+	*header = &p->shown;
 	if (result == 1)
-		*data = p->data;
+		*data = p->shown_data;
 	return result;
 }
 
@@ -321,8 +374,8 @@ WPCAP_EXPORT const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *header)
 		return wpcap_real_next(p, header);
 	if (next(p) != 1)
 		return NULL;
-	*header = p->header;
-	return p->data;
+	*header = p->shown;
+	return p->shown_data;
 }
 
 /* ---- counting ------------------------------------------------------------------------------ */

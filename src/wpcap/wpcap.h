@@ -81,7 +81,10 @@ struct pcap {
 	bool lasting;              /* it is known that the descriptor is readable meanwhile */
 	struct pcap_pkthdr header; /* of the packet found last, */
 	const u_char *data;
-	bool has_ahead;     /* which was not handed out yet */
+	bool has_ahead;           /* which was not handed out yet */
+	struct pcap_pkthdr shown; /* what pcap_next_ex() gave, */
+	const u_char *shown_data;
+	uint8_t *last;      /* room for a copy of it; NULL until wanted */
 	uint8_t *at_hand;   /* dropin.h's, of our descriptor; NULL: not there */
 	uint8_t record[64]; /* of statistics */
 	struct pcap_samp sampling;

@@ -125,6 +125,42 @@ static void without_blocking(void **in)
 	}
 }
 
+/* What stopped the wait is no reason to wait: it would be for a quarter of an hour. */
+static void without_blocking_no_read_waits(void **in)
+{
+	struct state *state = *in;
+	pcap_t *p = pcap_create("va", state->errbuf);
+
+	assert_non_null(p);
+	assert_int_equal(pcap_set_timeout(p, 1000 * 1000), 0);
+	activate(p, "va");
+	assert_int_equal(pcap_setnonblock(p, 1, state->errbuf), 0);
+	for (int i = 0; i < 2; i++) {
+		pcap_breakloop(p);
+		assert_int_equal(by_next(p), PCAP_ERROR_BREAK);
+		assert_int_equal(by_next(p), 0);
+		assert_int_equal(by_dispatch(p), 0);
+		assert_int_equal(pcap_setmode(p, MODE_STAT), 0);
+	}
+	pcap_close(p);
+}
+
+static void a_negative_timeout_is_no_wait(void **in)
+{
+	struct state *state = *in;
+	pcap_t *p = pcap_create("va", state->errbuf);
+
+	assert_non_null(p);
+	assert_int_equal(pcap_set_timeout(p, -1), 0);
+	activate(p, "va");
+	assert_int_equal(by_next(p), 0);
+	assert_int_equal(by_dispatch(p), 0);
+	pcap_close(state->p);
+	state->p = p;
+	send_far(state, 0, 3);
+	assert_frames(state, 0, 3);
+}
+
 struct breaker {
 	pcap_t *p;
 	atomic_bool end;
@@ -165,6 +201,8 @@ int main(void)
 		TEST(before_activation),
 		TEST(before_the_first_read),
 		TEST(without_blocking),
+		TEST(without_blocking_no_read_waits),
+		TEST(a_negative_timeout_is_no_wait),
 		TEST(at_any_time),
 	};
 

@@ -427,6 +427,27 @@ static void filters_select(void **in)
 	assert_int_equal(stats.ps_drop, 0);
 }
 
+/* The descriptor promises nothing after the last packet, which stays valid. */
+static void next_ends_with_its_last(void **in)
+{
+	struct state *state = *in;
+	struct pollfd event = { .fd = pcap_get_selectable_fd(state->p), .events = POLLIN };
+	struct pcap_pkthdr *header;
+	const u_char *data;
+
+	assert_int_equal(pcap_setmintocopy(state->p, 0), 0);
+	send_far(state, 0, 3);
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_int_equal(poll(&event, 1, 0), 1);
+		assert_int_equal(pcap_next_ex(state->p, &header, &data), 1);
+		assert_frame(header, data, i);
+	}
+	assert_int_equal(poll(&event, 1, 0), 0);
+	send_far(state, 3, 1);
+	assert_frame(header, data, 2);
+	assert_frames(state, 3, 1);
+}
+
 /* What is there already is not exchanged: nothing is lost, nothing counted anew. */
 static void a_filter_that_is_there_stays(void **in)
 {
@@ -619,6 +640,7 @@ int main(void)
 		TEST(time_stamps_have_the_precision_asked_for),
 		TEST(without_a_timeout_packets_come_too),
 		TEST(filters_select),
+		TEST(next_ends_with_its_last),
 		TEST(a_filter_that_is_there_stays),
 		TEST(a_filter_that_is_there_leaves_the_batch),
 		TEST(a_filter_that_is_only_compiled_does_not_filter),
