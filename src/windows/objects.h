@@ -59,6 +59,8 @@ bool object_take(HANDLE handle);
 
 /* Its descriptor, readable when it has ended, until thread_release(). */
 int thread_hold(struct windows_thread *thread);
+/* What it did is seen by who is told so. */
+bool thread_ended(const struct windows_thread *thread);
 void thread_release(struct windows_thread *thread);
 
 #endif

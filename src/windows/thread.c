@@ -22,7 +22,7 @@ struct windows_thread {
 	LPVOID argument;
 	pthread_mutex_t lock;
 	pthread_cond_t started, resumed;
-	bool suspended;
+	bool suspended, ended;
 };
 
 static _Thread_local struct windows_thread *self;
@@ -41,6 +41,11 @@ int thread_hold(struct windows_thread *thread)
 {
 	__atomic_add_fetch(&thread->users, 1, __ATOMIC_RELAXED);
 	return thread->done;
+}
+
+bool thread_ended(const struct windows_thread *thread)
+{
+	return __atomic_load_n(&thread->ended, __ATOMIC_ACQUIRE);
 }
 
 void thread_release(struct windows_thread *thread)
@@ -67,6 +72,7 @@ static void finish(void *arg)
 	struct windows_thread *thread = arg;
 	uint64_t one = 1;
 
+	__atomic_store_n(&thread->ended, true, __ATOMIC_RELEASE);
 	if (write(thread->done, &one, sizeof(one)) < 0)
 		thread->code = (DWORD)errno;
 	if (thread->closes)

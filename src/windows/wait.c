@@ -141,7 +141,7 @@ static void end(struct wait *wait)
 static bool take_at(const struct wait *wait, DWORD i)
 {
 	if (wait->threads[i])
-		return wait->all[i].revents;
+		return wait->all[i].revents && thread_ended(wait->threads[i]);
 	return (wait->all[i].revents || is_mine(wait->handles[i])) && object_take(wait->handles[i]);
 }
 
