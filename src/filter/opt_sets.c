@@ -371,6 +371,7 @@ static bool conclude(struct sets *s, struct condition *condition)
 	unite(s, false);
 	is_range = should_be_ranges(s);
 	if (covers_both_ends(s)) {
+		unite(s, true); /* between neighbours there is nothing */
 		invert(s);
 		inverted = true;
 		is_range = !are_keys(s);

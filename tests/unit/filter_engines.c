@@ -18,6 +18,7 @@
 #include "../lib/filter_cases.h"
 #include "../lib/filter_random.h"
 #include "../lib/vectors.h"
+#include "filter/opcodes.h"
 
 #define RANDOM_PROGRAMS 20000
 #define RANDOM_PACKETS  12
@@ -188,6 +189,69 @@ static void equal_the_interpreter_on_random_programs(void **state)
 	assert_int_equal(engine_mistakes, 0);
 }
 
+/* ---- sets ------------------------------------------------------------------------------------ */
+
+#define MOST_KEYS 8
+
+/* Sets that hold the least and the greatest number are turned round: neighbours and both ends. */
+static const struct {
+	uint32_t n;
+	uint32_t keys[MOST_KEYS];
+} key_sets[] = {
+	{ 2, { 0, UINT32_MAX } },
+	{ 3, { 0, 1, UINT32_MAX } },
+	{ 4, { 0, UINT32_MAX, 0x0a000001, 0x0a000002 } },
+	{ 4, { 0, UINT32_MAX, 0x0a000001, 0x0a000003 } },
+	{ 5, { UINT32_MAX, 7, 0, UINT32_MAX - 1, 1 } },
+	{ 7, { 0, 0x100, 0x101, 0x102, 0x8000, 0x8001, UINT32_MAX } },
+	{ 8, { 0, UINT32_MAX, 2, 3, 0x80000000, 0x7fffffff, 0x10000, 0xffff } },
+};
+
+/* Is the word at the packet's begin one of n keys? */
+static void ask_for_keys(const uint32_t *keys, uint32_t n, struct npf_insn *insns)
+{
+	*insns++ = (struct npf_insn){ .code = NPF_LD | NPF_W | NPF_ABS };
+	for (uint32_t i = 0; i < n; i++)
+		*insns++ = (struct npf_insn)INSN_JEQ(keys[i], n - 1 - i, i + 1 == n);
+	*insns++ = (struct npf_insn)INSN_RET(1);
+	*insns = (struct npf_insn)INSN_RET(0);
+}
+
+static void equal_the_interpreter_on_sets_with_both_ends(void **state)
+{
+	struct npf_insn insns[MOST_KEYS + 3];
+	struct npf_frame frames[3 * MOST_KEYS];
+	uint8_t data[3 * MOST_KEYS][8] = { { 0 } };
+
+	(void)state;
+	engine_mistakes = 0;
+	for (size_t k = 0; k < sizeof(key_sets) / sizeof(key_sets[0]); k++) {
+		struct npf_program program = { .length = key_sets[k].n + 3, .insns = insns };
+		uint32_t n = 3 * key_sets[k].n;
+
+		ask_for_keys(key_sets[k].keys, key_sets[k].n, insns);
+		assert_int_equal(npf_filter_validate(&program, NULL, 0), 0);
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t word = key_sets[k].keys[i / 3] + i % 3 - 1;
+
+			for (uint32_t b = 0; b < 4; b++)
+				data[i][b] = (uint8_t)(word >> (24 - 8 * b));
+			frames[i] = (struct npf_frame){ .length = 8, .wire_length = 8 };
+		}
+		for (const struct engine *engine = engines; engine->name; engine++) {
+			struct engine_run runs[3 * MOST_KEYS] = { { 0 } };
+
+			if (!engine_is_wanted(engine))
+				continue;
+			for (uint32_t i = 0; i < n; i++)
+				runs[i] = (struct engine_run){ .frame = &frames[i],
+							       .data = data[i] };
+			engine_compare(engine, "keys with both ends", &program, runs, n);
+		}
+	}
+	assert_int_equal(engine_mistakes, 0);
+}
+
 /* ---- vectors -------------------------------------------------------------------------------- */
 
 #define VECTOR_RUNS 256
@@ -245,6 +309,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_the_table),
 		cmocka_unit_test(equal_the_interpreter_on_random_programs),
+		cmocka_unit_test(equal_the_interpreter_on_sets_with_both_ends),
 		cmocka_unit_test(equal_the_interpreter_on_the_vectors),
 	};
 
