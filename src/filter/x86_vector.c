@@ -472,13 +472,18 @@ static void end_block(struct npf_x86_lanes *g, uint32_t number)
 
 /* ---- runs of blocks that can be left out ------------------------------------------------------ */
 
-/* The block behind the run that begins with b: all of its blocks are reached through b only. */
+/*
+ * The block behind the run that begins with b: all of its blocks are reached through b only. A run
+ * within another ends with it at the latest: who leaves out the outer one leaves out all that the
+ * inner one does, the clearing of masks behind it, too.
+ */
 static uint32_t end_of_run(const struct npf_x86_lanes *g, uint32_t b, uint32_t *fetches)
 {
+	uint32_t most = g->n_skips ? g->skips[g->n_skips - 1].end : g->ir->n_blocks;
 	uint32_t end = b;
 
 	*fetches = 0;
-	while (end < g->ir->n_blocks && end < b + SKIP_BLOCKS && npf_x86_dominates(g, b, end))
+	while (end < most && end < b + SKIP_BLOCKS && npf_x86_dominates(g, b, end))
 		*fetches += g->fetches[end++];
 	return end;
 }

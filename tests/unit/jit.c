@@ -21,6 +21,7 @@
 #include "lib/engine_x86.h"
 #include "lib/filter_random.h"
 #include "lib/host.h"
+#include "lib/long_filter.h"
 #include "lib/x86_image.h"
 #include "npf/npf.h"
 
@@ -262,6 +263,42 @@ static void reads_nothing_outside_the_packet(void **state)
 		bpf_destroy_jit_filter(filter);
 	}
 	free_page(page);
+}
+
+/* A group of packets of which each is accepted early, then one of packets that are too short. */
+static void runs_within_runs_end_with_them(void **state)
+{
+	const struct npf_program program = { .length = N_OF(long_filter), .insns = long_filter };
+	static const uint8_t wanted[56] = {
+		[12] = 0x08, [14] = 0x45, [17] = 0x3c, [20] = 0x65, [21] = 0x07,
+		[23] = 0x02, [26] = 0x80, [33] = 0x02, [34] = 0xaf, [35] = 0x69,
+		[36] = 0xaf, [37] = 0x69, [47] = 0x04
+	};
+	static const uint8_t cut[33] = {
+		[12] = 0x08, [14] = 0x45, [17] = 0x3c, [21] = 0xfe, [23] = 0x11,
+		[26] = 0x8b, [27] = 0x88, [28] = 0x9a, [29] = 0xde, [30] = 0x80
+	};
+	const uint8_t *at[4 * LANES];
+	uint32_t lengths[4 * LANES], verdicts[4 * LANES];
+
+	(void)state;
+	for (uint32_t i = 0; i < 4 * LANES; i++) {
+		bool is_cut = i / LANES == 1 || (i / LANES == 2 && i % 2) || i == 4 * LANES - 11;
+
+		at[i] = is_cut ? cut : wanted;
+		lengths[i] = is_cut ? sizeof(cut) : sizeof(wanted);
+	}
+	for (uint32_t flags = NPF_JIT_BATCH;; flags |= NPF_JIT_AVX2) {
+		struct npf_jit_filter *filter = jit(&program, flags);
+
+		npf_jit_run_batch(filter, at, lengths, lengths, 4 * LANES, verdicts);
+		for (uint32_t i = 0; i < 4 * LANES; i++)
+			assert_int_equal(verdicts[i],
+					 npf_bpf_filter(&program, at[i], lengths[i], lengths[i]));
+		bpf_destroy_jit_filter(filter);
+		if (flags & NPF_JIT_AVX2)
+			break;
+	}
 }
 
 /* Behind an IPv4 header: what libpcap makes of "port 80", without the first conditions. */
@@ -594,6 +631,7 @@ int main(void)
 		cmocka_unit_test(freed_code_stays_for_a_while),
 		cmocka_unit_test(code_memory_is_used_again),
 		cmocka_unit_test(reads_nothing_outside_the_packet),
+		cmocka_unit_test(runs_within_runs_end_with_them),
 		cmocka_unit_test(headers_may_have_any_length),
 		cmocka_unit_test(loads_that_meet_have_one_order),
 		cmocka_unit_test(lists_are_sets),
