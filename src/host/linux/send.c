@@ -198,12 +198,13 @@ static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *
 /* Forced: what does not fit is refused, not sent another way. */
 static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
 {
-	const struct way *way = way_of(what->path);
+	const struct way *way;
 	int64_t sent;
 	int err;
 
 	if (what->path == NPF_SEND_SOCKET)
 		return send_by_socket(nic, what);
+	way = way_of(what->path);
 	if (!way->fits(what))
 		return -EMSGSIZE;
 	sent = send_by(nic, way, what, 1);
