@@ -130,11 +130,11 @@ NPF_TAP_INLINE void npf_signal(struct npf_tap_env *env, struct npf_control *cont
 	if (arm == NPF_LOAD(&control->signal.fired))
 		return;
 	if (cpu->armed != arm) {
-		cpu->armed = arm;
-		cpu->since = 0;
+		NPF_STORE(&cpu->armed, arm); /* the reader looks at both */
+		NPF_STORE(&cpu->since, 0);
 		cpu->flushed = 0;
 	}
-	cpu->since += size;
+	NPF_COUNT(&cpu->since, size);
 
 	uint32_t need = NPF_LOAD(&control->waiter.need);
 	uint64_t mine = cpu->since - cpu->flushed;

@@ -20,6 +20,7 @@ struct npf_tap_env {
 };
 
 #define NPF_LOAD(p)             __atomic_load_n(p, __ATOMIC_RELAXED)
+#define NPF_STORE(p, v)         __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define NPF_STORE_RELEASE(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 #define NPF_STORE_FIRST(p, v)                                                                      \
 	do {                                                                                       \

@@ -167,6 +167,7 @@ struct npf_tap_env {
 };
 
 #define NPF_LOAD(p)          (*(volatile typeof(*(p)) *)(p))
+#define NPF_STORE(p, v)      ((void)(*(volatile typeof(*(p)) *)(p) = (v)))
 #define NPF_CAS(p, old, new) (__sync_val_compare_and_swap(p, old, new) == (old))
 #define NPF_ADD(p, v)        ((void)__sync_fetch_and_add(p, v))
 #define NPF_COUNT(p, v)      (*(p) += (v))
