@@ -33,7 +33,7 @@ n=0
 for path in "$include"/{wpcap,windows,npf}/*.h; do
 	header=$(basename "$path")
 	old=(c89 gnu89 c++98)
-	if [[ $path = */npf/* ]]; then
+	if [[ $path = "$include"/npf/* ]]; then
 		header=npf/$header
 		old=() # bool, and what else C99 brought
 	fi
