@@ -479,7 +479,7 @@ static void device_vanishes(void **state)
 	tool_start(tool, false, WORDS(REPLAY, "--pps", "5000", trace.path));
 	TOOL_UNTIL(tool_received(tool) >= 100);
 	net_run(&tool->net, NET_HERE, "ip link delete va");
-	assert_int_equal(tool_wait(tool), 1);
+	assert_int_equal(tool_wait(tool), 7);
 	sent = tool_number(tool, "handed");
 	assert_true(sent >= 100 && sent < 50000);
 	tool_expect(tool, 0, (uint32_t)tool_received(tool), 1);

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "send_report.h"
 #include "ui/signals.h"
@@ -221,6 +223,22 @@ void npf_sending_repeat(struct npf_sending *sending, const void *frame, size_t s
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+#define GOING_LOOKS 20
+#define GOING_NS    10000000
+
+/* An adapter that is being deleted is down for a moment before it is gone. */
+static bool has_gone(const struct npf_sending *sending)
+{
+	const struct timespec pause = { .tv_nsec = GOING_NS };
+
+	for (int i = 0; sending->err == -ENETDOWN && i < GOING_LOOKS; i++) {
+		if (!if_nametoindex(sending->options.adapter))
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return sending->err == -ENODEV;
+}
+
 static int exit_code(const struct npf_sending *sending, const struct npf_account *account)
 {
 	const struct npf_command *command = sending->session.command;
@@ -233,8 +251,11 @@ static int exit_code(const struct npf_sending *sending, const struct npf_account
 		return EXIT_OK;
 	if (sending->err == -EINTR)
 		return EXIT_STOPPED;
-	return npf_tool_fail(command, sending->err == -ENODEV ? EXIT_GONE : EXIT_FAILED,
-			     "sending on %s: %s", sending->options.adapter, sending->error);
+	if (has_gone(sending))
+		return npf_tool_fail(command, EXIT_GONE, "the interface %s has gone",
+				     sending->options.adapter);
+	return npf_tool_fail(command, EXIT_FAILED, "sending on %s: %s", sending->options.adapter,
+			     sending->error);
 }
 
 void npf_sending_close(struct npf_sending *sending)
