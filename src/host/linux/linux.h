@@ -122,6 +122,7 @@ struct npf_fast {
 	/* Clones. */
 	struct npf_clone_sender *clone;
 	struct npf_obstacle clone_obstacle;
+	bool retags; /* a VLAN, whose frames of a socket go by the type behind their tag */
 
 	/* XDP. */
 	struct npf_xdp_sender *xdp; /* loaded at first need */

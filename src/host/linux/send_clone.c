@@ -141,6 +141,13 @@ size_t npf_send_clone_fits(const struct npf_transmission *what)
 	return n;
 }
 
+/* Frames with a tag of their own a socket of a VLAN calls by the type behind it; clones keep the tag's. */
+static bool is_called_otherwise(const struct npf_nic *nic, const struct npf_send_frame *frame)
+{
+	return nic->fast.retags &&
+	       (type_of(frame) == ETH_P_8021Q || type_of(frame) == ETH_P_8021AD);
+}
+
 /* How many of n copies went; *err: what the call, or else the program, met. */
 static size_t run(struct npf_clone_sender *clone, const struct npf_send_frame *frame, size_t n,
 		  int *err)
@@ -186,6 +193,10 @@ int64_t npf_send_by_clone(struct npf_nic *nic, const struct npf_transmission *wh
 	size_t sent = 0;
 	int err = 0;
 
+	for (size_t i = 0; i < (what->repeat ? 1 : what->n); i++) {
+		if (is_called_otherwise(nic, &what->frames[i]))
+			return -EOPNOTSUPP;
+	}
 	while (sent < what->n && !err && host->system->now(host) - began < NPF_SLICE_NS) {
 		size_t left = what->repeat ? what->n - sent : 1;
 

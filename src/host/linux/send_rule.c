@@ -323,7 +323,7 @@ static int ask_receiver(const struct npf_nic *nic, const struct link *receiver, 
 
 /* Does it hand what it is given to a receiver at once, and say when it did not? Of kinds that do not
  * queue by themselves, as long as nobody gave them a queueing discipline. */
-static int ask_queue(const struct npf_nic *nic, char *reason)
+static int ask_queue(struct npf_nic *nic, char *reason)
 {
 	uint32_t index = nic->adapter.index;
 	struct link link, peer;
@@ -333,6 +333,8 @@ static int ask_queue(const struct npf_nic *nic, char *reason)
 		err = ask_link(nic, index, HERE, &link);
 		if (err)
 			return refuse_link(nic, reason, err);
+		if (!depth)
+			nic->fast.retags = !strcmp(link.kind, "vlan");
 		if (strcmp(link.qdisc, "noqueue") != 0)
 			return npf_linux_error(reason, -ENOTSUP,
 					       "clones would overrun the queue (%s) that frames of %s "
