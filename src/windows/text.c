@@ -99,8 +99,9 @@ errno_t memcpy_s(void *to, size_t size, const void *from, size_t n)
 
 errno_t strerror_s(char *to, size_t size, int error)
 {
-	strncpy_s(to, size, strerror(error), _TRUNCATE);
-	return to && size ? 0 : EINVAL;
+	errno_t err = strncpy_s(to, size, strerror(error), _TRUNCATE);
+
+	return err == STRUNCATE ? 0 : err;
 }
 
 errno_t fopen_s(FILE **file, const char *name, const char *mode)

@@ -228,7 +228,7 @@ static inline void need_path(struct npf_instance *instance, enum npf_send_path p
 /* A command that needs a module which this kernel may lack. Who goes on without it skips at the end. */
 static inline bool can_run(struct bench *bench, const char *command)
 {
-	if (net_try(&bench->net, NET_HERE, command))
+	if (net_try(&bench->net, NET_HERE, "%s", command))
 		return true;
 	printf("fails here: %s\n", command);
 	return false;

@@ -38,7 +38,7 @@ static int open_sender(struct npf_nic *nic, char *error)
 	nic->sender = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (nic->sender < 0 && errno == EPERM)
 		return npf_linux_error(error, -EPERM,
-				       "capturing is not permitted: CAP_NET_RAW is missing (run as "
+				       "raw packets are not permitted: CAP_NET_RAW is missing (run as "
 				       "root, or see npf doctor)");
 	if (nic->sender < 0)
 		return npf_linux_error(error, -errno, "opening a packet socket failed: %s",
