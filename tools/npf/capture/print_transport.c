@@ -163,6 +163,14 @@ static void print_udp(struct npf_line *line, const struct npf_ends *ends, struct
 
 /* ---- ICMP ------------------------------------------------------------------------------------ */
 
+static void print_icmp_type(struct npf_line *line, uint8_t type, const char *name)
+{
+	if (name)
+		npf_line_add(line, "%s", name);
+	else
+		npf_line_add(line, "type %u", type);
+}
+
 static void print_icmp(struct npf_line *line, struct npf_rest rest)
 {
 	static const struct number_name names[] = {
@@ -173,16 +181,11 @@ static void print_icmp(struct npf_line *line, struct npf_rest rest)
 		{ 12, "parameter problem" },   { 13, "timestamp request" },
 		{ 14, "timestamp reply" },
 	};
-	const char *name;
 
 	npf_line_add(line, "ICMP ");
 	if (!npf_rest_holds(line, rest, 8, "icmp"))
 		return;
-	name = LOOKUP(names, rest.at[0]);
-	if (name)
-		npf_line_add(line, "%s", name);
-	else
-		npf_line_add(line, "type %u", rest.at[0]);
+	print_icmp_type(line, rest.at[0], LOOKUP(names, rest.at[0]));
 	if (rest.at[0] == 0 || rest.at[0] == 8)
 		npf_line_add(line, ", id %u, seq %u", npf_get_be16(rest.at + 4),
 			     npf_get_be16(rest.at + 6));
@@ -220,16 +223,11 @@ static void print_icmp6(struct npf_line *line, struct npf_rest rest)
 		{ 137, "redirect" },
 		{ 143, "multicast listener report v2" },
 	};
-	const char *name;
 
 	npf_line_add(line, "ICMP6 ");
 	if (!npf_rest_holds(line, rest, 8, "icmp6"))
 		return;
-	name = LOOKUP(names, rest.at[0]);
-	if (name)
-		npf_line_add(line, "%s", name);
-	else
-		npf_line_add(line, "type %u", rest.at[0]);
+	print_icmp_type(line, rest.at[0], LOOKUP(names, rest.at[0]));
 	if (rest.at[0] == 128 || rest.at[0] == 129)
 		npf_line_add(line, ", id %u, seq %u", npf_get_be16(rest.at + 4),
 			     npf_get_be16(rest.at + 6));
