@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "host/linux/direct.h"
 #include "host/linux/linux.h"
 
 #define PAGE 4096u
@@ -59,28 +60,9 @@ static int switch_direct(struct npf_file *file, bool on)
 	return 0;
 }
 
-/* Some take the flag and copy all the same, or refuse what is not aligned to more than a page. The
- * kernel tells since 6.1. */
-static const char *why_not_ever(int fd)
-{
-#ifdef STATX_DIOALIGN
-	struct statx what;
-
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &what) || !(what.stx_mask & STATX_DIOALIGN))
-		return NULL;
-	if (!what.stx_dio_mem_align || !what.stx_dio_offset_align)
-		return "the file system cannot, for this file";
-	if (what.stx_dio_mem_align > PAGE || what.stx_dio_offset_align > PAGE)
-		return "the file system wants larger pieces than a page";
-#else
-	(void)fd;
-#endif
-	return NULL;
-}
-
 static const char *try_direct(struct npf_file *file, bool wanted)
 {
-	const char *why = why_not_ever(file->fd);
+	const char *why = npf_why_not_direct(file->fd, PAGE);
 	struct statfs system;
 
 	if (!wanted)

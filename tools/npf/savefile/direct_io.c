@@ -12,6 +12,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "host/linux/direct.h"
+
 #define PAGE 4096
 
 /* tmpfs takes the flag since Linux 6.6, and copies all the same. */
@@ -27,25 +29,6 @@ bool npf_direct_io_set(int fd, bool on)
 	int flags = fcntl(fd, F_GETFL);
 
 	return flags >= 0 && !fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
-}
-
-/* What the kernel says of the file (since 6.1), as the driver asks it: pages must do. NULL: nothing
- * against it. */
-static const char *why_not_aligned(int fd)
-{
-#ifdef STATX_DIOALIGN
-	struct statx what;
-
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &what) || !(what.stx_mask & STATX_DIOALIGN))
-		return NULL;
-	if (!what.stx_dio_mem_align || !what.stx_dio_offset_align)
-		return "the file system cannot, for this file";
-	if (what.stx_dio_mem_align > PAGE || what.stx_dio_offset_align > PAGE)
-		return "the file system wants larger pieces than a page";
-#else
-	(void)fd;
-#endif
-	return NULL;
 }
 
 static int write_page(int fd)
@@ -70,7 +53,7 @@ bool npf_direct_io_works(const char *directory, char *why_not, size_t size)
 		snprintf(why_not, size, "not known: no file can be made here: %s", strerror(errno));
 		return false;
 	}
-	why = npf_direct_io_has_disk(fd) ? why_not_aligned(fd) : "tmpfs has no disk";
+	why = npf_direct_io_has_disk(fd) ? npf_why_not_direct(fd, PAGE) : "tmpfs has no disk";
 	if (why) {
 		snprintf(why_not, size, "%s", why);
 		close(fd);
