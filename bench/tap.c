@@ -33,7 +33,7 @@ const size_t frame_sizes[N_SIZES] = { 64, 1514 };
 #define DUMPCAP        "dumpcap", "-q", "-i", "vb", "-w", "/dev/null", "-B", "16"
 #define NPF_RUN        "NPF", "run", "--"
 #define NPF(hook)      "NPF", "capture", "-i", "vb", "-q", "-w", "/dev/null", "-B16M", "--hook", hook
-#define NPF_STAT       "NPF", "stat", "-i", "vb", "--interval", "1000", "--json"
+#define NPF_STAT       "NPF", "stat", "-i", "vb", "--interval", "1s", "--json"
 #define REJECT         "tcp port 80"
 #define PCAP_REPORT    "# packets captured", "# packets dropped"
 #define DUMPCAP_REPORT "Packets captured: #", "/# (pcap:"

@@ -146,7 +146,7 @@ for words in "capture -i vb -Q in -w" "dump -i vb -Q in -w"; do
 	rm limited.pcap
 done
 # Adapters go.
-for words in "capture -i vc" "stat -i vc --interval 10" "dump -i vc -w gone.pcap"; do
+for words in "capture -i vc" "stat -i vc --interval 10ms" "dump -i vc -w gone.pcap"; do
 	ip link add vc type veth peer name vd
 	ip link set vc up
 	# shellcheck disable=SC2086

@@ -73,17 +73,13 @@ bool npf_parse_size(const char *text, uint64_t max, uint64_t *bytes)
 	return true;
 }
 
-static bool time_unit(const char *text, uint64_t bare, uint64_t *ns)
+static bool time_unit(const char *text, uint64_t *ns)
 {
 	const struct {
 		const char *name;
 		uint64_t ns;
-	} units[] = { { "", bare },
-		      { "us", 1000 },
-		      { "ms", 1000000 },
-		      { "s", 1000000000u },
-		      { "min", 60000000000u },
-		      { "h", 3600000000000u },
+	} units[] = { { "", 1000000000u },     { "us", 1000 },          { "ms", 1000000 },
+		      { "s", 1000000000u },    { "min", 60000000000u }, { "h", 3600000000000u },
 		      { "d", 86400000000000u } };
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -112,12 +108,12 @@ static bool take_fraction(const char **text, uint64_t *millionths)
 	return true;
 }
 
-bool npf_parse_time(const char *text, uint64_t bare, uint64_t max, uint64_t *ns)
+bool npf_parse_time(const char *text, uint64_t max, uint64_t *ns)
 {
 	uint64_t number, millionths, unit;
 
 	if (!take_digits(&text, &number) || !take_fraction(&text, &millionths) ||
-	    !time_unit(text, bare, &unit) || __builtin_mul_overflow(number, unit, &number) ||
+	    !time_unit(text, &unit) || __builtin_mul_overflow(number, unit, &number) ||
 	    __builtin_add_overflow(number, unit / 1000 * millionths / 1000, &number) ||
 	    number > max)
 		return false;

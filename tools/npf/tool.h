@@ -78,9 +78,9 @@ bool npf_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *va
 void npf_option_text(char text[NPF_NAME_SIZE], int letter, const char *name);
 /* Bytes with an optional K, M or G (powers of 1024, either case, "iB" or "B" may follow). */
 bool npf_parse_size(const char *text, uint64_t max, uint64_t *bytes);
-/* Time with us, ms, s, min, h or d, else in units of `bare` ns; a fraction is allowed, of which what
- * is finer than a millionth is lost. Result in ns. */
-bool npf_parse_time(const char *text, uint64_t bare, uint64_t max, uint64_t *ns);
+/* Time in seconds, or with us, ms, s, min, h or d; a fraction is allowed, of which what is finer than
+ * a millionth is lost. Result in ns. */
+bool npf_parse_time(const char *text, uint64_t max, uint64_t *ns);
 #define NPF_MILLISECOND 1000000u /* ns */
 #define NPF_SECOND      1000000000u
 bool npf_parse_hook(const char *text, enum npf_hook *hook);

@@ -78,8 +78,8 @@ static int parse_timeout(struct parser *parser, const char *value)
 {
 	uint64_t ns;
 
-	if (!npf_parse_time(value, NPF_MILLISECOND, (uint64_t)INT32_MAX * NPF_MILLISECOND, &ns))
-		return bad_value(parser, value, "a time in ms, or such as 2s");
+	if (!npf_parse_time(value, (uint64_t)INT32_MAX * NPF_MILLISECOND, &ns))
+		return bad_value(parser, value, "a time such as 250ms or 2s");
 	parser->options.timeout = (int32_t)((ns + NPF_MILLISECOND - 1) / NPF_MILLISECOND);
 	return EXIT_OK;
 }
@@ -322,7 +322,7 @@ const struct npf_command npf_command_capture = {
 		"buffering:\n"
 		"  -B, --buffer SIZE      circular buffer, K, M or G (default 16M)\n"
 		"      --min-to-copy SIZE wake up for this much\n"
-		"      --timeout MS       ... or this long after a packet (default 250)\n"
+		"      --timeout TIME     ... or this long after a packet (default 250ms)\n"
 		"      --immediate        wake up for every packet\n\n"
 		"examples:\n"
 		"  npf capture -i eth0 -c 20 port 53\n"

@@ -61,7 +61,7 @@ static int take_size(const struct parser *parser, const char *value, uint64_t *b
 
 static int take_period(const struct parser *parser, const char *value, uint64_t *ns)
 {
-	return npf_parse_time(value, NPF_SECOND, UINT64_MAX, ns) && *ns
+	return npf_parse_time(value, UINT64_MAX, ns) && *ns
 		       ? EXIT_OK
 		       : bad_value(parser, value, "a time such as 90s or 1h");
 }
@@ -377,7 +377,7 @@ const struct npf_command npf_command_dump = {
 		"the end:\n"
 		"  -c, --count N          after N packets\n"
 		"      --max-size SIZE    before all files together would exceed SIZE\n"
-		"      --duration TIME    after TIME: s, or with ms, min, h, d\n"
+		"      --duration TIME    after TIME: seconds, or such as 500ms, 10min, 2h, 1d\n"
 		"several files:\n"
 		"      --rotate-size SIZE    a new one before a file would exceed SIZE\n"
 		"      --rotate-time TIME    a new one every TIME\n"

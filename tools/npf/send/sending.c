@@ -46,7 +46,7 @@ int npf_sending_option(struct npf_sending_options *options, const struct npf_com
 		options->no_loopback = true;
 		return EXIT_OK;
 	case NPF_SENDING_LATE:
-		if (!npf_parse_time(optarg, NPF_MILLISECOND, MOST_LATE, &options->late))
+		if (!npf_parse_time(optarg, MOST_LATE, &options->late))
 			return npf_tool_usage(command,
 					      "--late '%s': not a time such as 50us or 1ms",
 					      optarg);

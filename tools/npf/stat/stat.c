@@ -273,7 +273,7 @@ static int take_option(struct options *options, int option, const char *name)
 		options->json = true;
 		return EXIT_OK;
 	case INTERVAL:
-		if (npf_parse_time(optarg, NPF_MILLISECOND, MAX_INTERVAL, &options->interval) &&
+		if (npf_parse_time(optarg, MAX_INTERVAL, &options->interval) &&
 		    options->interval >= MIN_INTERVAL)
 			return EXIT_OK;
 		return npf_tool_usage(&npf_command_stat,
@@ -339,7 +339,7 @@ const struct npf_command npf_command_stat = {
 		"copied. Ctrl-C ends, and shows what\nthe last interval has until then.\n\n"
 		"  -i, --interface NAME   adapter; else the first that is up and carries traffic\n"
 		"  -p, --no-promiscuous   only what the host itself sees\n"
-		"      --interval MS      time between two lines (default 1s)\n"
+		"      --interval TIME    between two lines, such as 250ms (default 1s)\n"
 		"  -c, --count N          stop after N intervals\n"
 		"      --once             one interval, the same as -c 1\n"
 		"      --json             one JSON object per interval and line\n"
@@ -348,5 +348,5 @@ const struct npf_command npf_command_stat = {
 		"  npf stat -i eth0\n"
 		"  npf stat -i eth0 web='tcp port 80 or 443' dns='port 53' rest='not tcp and not "
 		"udp'\n"
-		"  npf stat -i eth0 --interval 250 -c 40 --json > load.json\n",
+		"  npf stat -i eth0 --interval 250ms -c 40 --json > load.json\n",
 };
