@@ -223,6 +223,18 @@ kill -INT $pid
 ended 0
 ! grep -q 'nothing comes' bg.err || complain "a hint in spite of -q: $(cat bg.err)"
 
+# ---- stat, as lines and as a table ------------------------------------------------------------------
+
+ends 0 stat -i vb --once --interval 20ms 'all of it=' ip=ip
+[ "$(grep -cE '^[0-9:]+ (all_of_it|ip) [0-9]+ [0-9]+ [0-9]+ [0-9]+$' out)" -eq 2 ] ||
+	complain "stat --once: $(cat out)"
+ends 2 stat -i vb --interval 9ms
+says err "not a time from 10 ms to a day"
+# A row longer than the window is cut there, or going back to the first would miss it.
+script -qec "stty cols 40; '$npf' stat -i vb --interval 0.01 -c 2" /dev/null >out </dev/null
+[[ $(<out) == *$'\e[?7l'*CLASS*$'\e[?7h'$'\e[?7l'$'\e['*A*CLASS*$'\e[?7h' ]] ||
+	complain "stat on a terminal: $(cat -v out)"
+
 # ---- stat, ended in its first interval --------------------------------------------------------------
 
 start stat -i vb --interval 1h --json all= ip=ip

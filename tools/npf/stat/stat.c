@@ -189,7 +189,6 @@ static int watch(struct npf_session *session, const struct options *options,
 		view->before = view->now;
 		code = gone(session);
 	}
-	npf_stat_view_end(view);
 	return npf_tool_flushed(session->command, err, code);
 }
 

@@ -12,6 +12,11 @@
 
 #define FIXED_COLUMNS 77 /* of a table row, in front of the plot */
 
+/* What terminals understand. */
+#define END_OF_LINE "\033[K" /* nothing is left of a longer line that stood there */
+#define CUT_LINES   "\033[?7l"
+#define WRAP_LINES  "\033[?7h"
+
 struct rates {
 	uint64_t packets, bytes; /* in the interval */
 	double packets_per_second, bits_per_second;
@@ -88,6 +93,13 @@ static void format_clock(char out[16], uint64_t time)
 		strcpy(out, "-");
 }
 
+/* A name is one column. */
+static void join_name(char *name)
+{
+	for (; *name; name++)
+		*name = *name == ' ' ? '_' : *name;
+}
+
 /* One line per class, columns that cut and awk understand. */
 static void show_lines(const struct npf_stat_view *view)
 {
@@ -100,6 +112,7 @@ static void show_lines(const struct npf_stat_view *view)
 		struct rates now = rates(view, i);
 
 		npf_clean_text(name, sizeof(name), view->classes[i].name);
+		join_name(name);
 		printf("%s %s %.0f %.0f %" PRIu64 " %" PRIu64 "\n", clock, name,
 		       now.packets_per_second, now.bits_per_second, view->now.stats[i].packets,
 		       view->now.stats[i].bytes);
@@ -137,27 +150,30 @@ static void show_row(const struct npf_stat_view *view, uint32_t i, unsigned int 
 	npf_format_si(bits, sizeof(bits), now.bits_per_second, "bit/s");
 	npf_format_si(total, sizeof(total), (double)view->now.stats[i].packets, "");
 	npf_format_si(bytes, sizeof(bytes), (double)view->now.stats[i].bytes, "B");
-	printf("%-16.31s %12s %14s %14s %12s   ", name, packets, bits, total, bytes);
-	printf("%s", npf_colour(&view->terminal, NPF_GREEN));
-	if (!view->single)
+	printf("%-16.31s %12s %14s %14s %12s", name, packets, bits, total, bytes);
+	if (!view->single) {
+		printf("   %s", npf_colour(&view->terminal, NPF_GREEN));
 		plot(view, i, width);
-	printf("%s%s\n", npf_colour(&view->terminal, NPF_PLAIN), view->terminal.tty ? "\033[K" : "");
+		printf("%s", npf_colour(&view->terminal, NPF_PLAIN));
+	}
+	puts(END_OF_LINE);
 }
 
 static void show_head(const struct npf_stat_view *view)
 {
-	const char *rest = view->terminal.tty ? "\033[K" : "";
 	char clock[16], name[NPF_NAME_SIZE];
 
 	format_clock(clock, view->now.time);
 	npf_clean_text(name, sizeof(name), view->adapter);
-	printf("%s, hook %s, %s%s\n", name, view->hook, clock, rest);
-	printf("%s%-16s %12s %14s %14s %12s   %s%s%s\n", npf_colour(&view->terminal, NPF_BOLD),
-	       "CLASS", "PACKETS/s", "BITS/s", "PACKETS", "BYTES", view->single ? "" : "PACKETS/s",
-	       npf_colour(&view->terminal, NPF_PLAIN), rest);
+	printf("%s, hook %s, %s" END_OF_LINE "\n", name, view->hook, clock);
+	printf("%s%-16s %12s %14s %14s %12s%s%s" END_OF_LINE "\n",
+	       npf_colour(&view->terminal, NPF_BOLD), "CLASS", "PACKETS/s", "BITS/s", "PACKETS",
+	       "BYTES", view->single ? "" : "   PACKETS/s", npf_colour(&view->terminal, NPF_PLAIN));
 }
 
-/* Redrawn in place as long as it fits the window; the rest of the classes is counted all the same. */
+/* Redrawn in place as long as it fits the window; the rest of the classes is counted all the same.
+ * Lines too long for it are cut at its margin: a row that went on in the next would put the cursor
+ * off by one line when it goes back. */
 static void show_table(struct npf_stat_view *view)
 {
 	unsigned int columns, rows, width;
@@ -166,39 +182,34 @@ static void show_table(struct npf_stat_view *view)
 	npf_terminal_size(&view->terminal, &columns, &rows);
 	width = columns > FIXED_COLUMNS ? columns - FIXED_COLUMNS : 0;
 	width = width < NPF_HISTORY ? width : NPF_HISTORY;
-	if (view->terminal.tty && !view->single && n + 4 > rows)
+	if (!view->single && n + 4 > rows)
 		n = rows > 4 ? rows - 4 : 1;
+	fputs(CUT_LINES, stdout);
 	if (view->drawn)
 		printf("\033[%uA", view->drawn);
 	show_head(view);
 	for (uint32_t i = 0; i < n; i++)
 		show_row(view, i, width);
 	if (n < view->n_classes)
-		printf("... and %u more class%s\033[K\n", view->n_classes - n,
+		printf("... and %u more class%s" END_OF_LINE "\n", view->n_classes - n,
 		       view->n_classes - n == 1 ? "" : "es");
-	if (view->terminal.tty && !view->single) {
+	if (!view->single) {
 		printf("\033[J");
 		view->drawn = n + 2 + (n < view->n_classes);
 	}
+	fputs(WRAP_LINES, stdout);
 }
 
 int npf_stat_view_show(struct npf_stat_view *view)
 {
-	bool table = view->single || view->terminal.tty;
+	bool table = view->terminal.tty && !view->json;
 
 	if (view->json)
 		show_json(view);
 	else if (!table)
 		show_lines(view);
 	remember(view);
-	if (!view->json && table)
+	if (table)
 		show_table(view);
 	return npf_flush(stdout);
-}
-
-void npf_stat_view_end(struct npf_stat_view *view)
-{
-	/* The cursor already stands below the table; only a colour could be left over. */
-	printf("%s", view->json ? "" : npf_colour(&view->terminal, NPF_PLAIN));
-	fflush(stdout);
 }

@@ -33,6 +33,5 @@ struct npf_stat_view {
 
 /* Show the interval from before to now. Negative errno when standard output is broken. */
 int npf_stat_view_show(struct npf_stat_view *view);
-void npf_stat_view_end(struct npf_stat_view *view);
 
 #endif
