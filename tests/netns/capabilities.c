@@ -118,7 +118,7 @@ static void enough(struct wire *wire, enum npf_hook hook, uint32_t caps)
 	assert_int_equal(outcome.hook, hook);
 }
 
-/* Each one of them is needed; without it a sentence says so, naming it. */
+/* Each one of them is needed; without it a sentence says so, naming it and no other. */
 static void each_needed(struct wire *wire, enum npf_hook hook, uint32_t caps)
 {
 	for (uint32_t i = 0; i < N_CAPS; i++) {
@@ -128,8 +128,11 @@ static void each_needed(struct wire *wire, enum npf_hook hook, uint32_t caps)
 			continue;
 		outcome = act_with(wire, hook, caps & ~(1u << i));
 		assert_int_equal(outcome.opened, -EPERM);
-		if (!strstr(outcome.error, names[i]))
-			fail_msg("%s without %s: %s", npf_hook_name(hook), names[i], outcome.error);
+		for (uint32_t k = 0; k < N_CAPS; k++) {
+			if (!strstr(outcome.error, names[k]) == (k == i))
+				fail_msg("%s without %s: %s", npf_hook_name(hook), names[i],
+					 outcome.error);
+		}
 		assert_null(strchr(outcome.error, '\n'));
 	}
 }

@@ -172,8 +172,8 @@ static void look_around(struct findings *findings)
 
 	findings->program[n > 0 ? n : 0] = '\0';
 	uname(&findings->kernel);
-	findings->direct = npf_direct_io_works(".", findings->why_not_direct,
-					       sizeof(findings->why_not_direct));
+	findings->direct = npf_direct_io_try(".", findings->why_not_direct,
+					     sizeof(findings->why_not_direct));
 	capng_get_caps_process();
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
 		findings->capable[i] = capng_have_capability(CAPNG_EFFECTIVE,

@@ -70,21 +70,18 @@ static uint32_t log2_of(uint32_t power)
 	return 31u - (uint32_t)__builtin_clz(power);
 }
 
-static int explain(char *error, int err)
+static int explain(const struct npf_ebpf *ebpf, char *error, int err)
 {
-	if (err == -EPERM)
-		return npf_linux_error(error, err,
-				       "loading the eBPF tap is not permitted: run as root, or give "
-				       "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW");
+	/* EACCES is the verifier's word; without CAP_PERFMON it refuses what it accepts with it. */
+	if (err == -EPERM || (err == -EACCES && npf_linux_missing(ebpf->rights)))
+		return npf_linux_not_permitted(error, "loading the eBPF tap", ebpf->rights);
 	if (err == -ENOMEM || err == -E2BIG)
 		return npf_linux_error(
 			error, -ENOMEM,
 			"the kernel has no memory for this buffer: ask for a smaller one");
-	/* EACCES is the verifier's word; without CAP_PERFMON it refuses what it accepts with it. */
 	if (err == -EACCES)
-		return npf_linux_error(error, -EPERM,
-				       "the kernel's verifier refused the eBPF tap: without "
-				       "CAP_PERFMON it does; otherwise this kernel cannot run it");
+		return npf_linux_error(error, -ENOTSUP,
+				       "the verifier of this kernel refuses the eBPF tap");
 	return npf_linux_error(error, err, "loading the eBPF tap failed: %s", strerror(-err));
 }
 
@@ -242,7 +239,7 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 	npf_linux_unhush(printer);
 	if (err) {
 		destroy(tap);
-		return explain(error, err);
+		return explain(ebpf, error, err);
 	}
 	*out = tap;
 	return 0;

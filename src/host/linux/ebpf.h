@@ -19,6 +19,7 @@ struct npf_kernel_tap; /* one loaded object: programs, maps, mappings */
 struct npf_ebpf {
 	/* Set by the hook before npf_ebpf_open(). */
 	int n_slots;
+	uint64_t rights;                      /* that loading its programs takes, NPF_RIGHT() */
 	bool direct;                          /* its programs may read packets directly */
 	bool peeks;                           /* or where the kernel's own structures show them */
 	const char *programs[NPF_EBPF_SLOTS]; /* names in npf.bpf.c */

@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <stdlib.h>
@@ -64,15 +65,17 @@ static int open_socket(struct npf_nic *nic, char *error)
 	if (!hook)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	hook->ebpf.put = put;
+	hook->ebpf.rights = NPF_RIGHT(CAP_BPF) | NPF_RIGHT(CAP_PERFMON);
 	hook->ebpf.peeks = true;
 	hook->ebpf.n_slots = 1;
 	hook->ebpf.programs[0] = "npf_socket";
 	hook->ebpf.attached[1] = -1;
 	hook->ebpf.attached[0] = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (hook->ebpf.attached[0] < 0 && errno == EPERM)
+		return npf_linux_not_permitted(error, "capturing", NPF_RIGHT(CAP_NET_RAW));
 	if (hook->ebpf.attached[0] < 0)
-		return npf_linux_error(error, -errno, "opening a packet socket failed: %s%s",
-				       strerror(errno),
-				       errno == EPERM ? " (CAP_NET_RAW is missing)" : "");
+		return npf_linux_error(error, -errno, "opening a packet socket failed: %s",
+				       strerror(errno));
 	nic->hidden_sender = hook->ebpf.attached[0];
 	return npf_ebpf_open(nic, &hook->ebpf, error);
 }

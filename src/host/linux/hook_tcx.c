@@ -5,6 +5,7 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #define TCX_INGRESS   46
 #define TCX_EGRESS    47
 #define BEFORE_OTHERS (1u << 3)
+
+#define RIGHTS (NPF_RIGHT(CAP_BPF) | NPF_RIGHT(CAP_PERFMON) | NPF_RIGHT(CAP_NET_ADMIN))
 
 struct tcx {
 	struct npf_ebpf ebpf;
@@ -67,7 +70,7 @@ static int put(struct npf_nic *nic, int slot, int program, char *error)
 	if (err == -EINVAL)
 		return npf_linux_error(error, -ENOTSUP, "this kernel has no tcx (6.6 and later do)");
 	if (err == -EPERM)
-		return npf_linux_error(error, err, "attaching to tcx needs CAP_NET_ADMIN");
+		return npf_linux_not_permitted(error, "attaching to tcx", RIGHTS);
 	return npf_linux_error(error, err, "attaching to tcx failed: %s", strerror(-err));
 }
 
@@ -79,6 +82,7 @@ static int open_tcx(struct npf_nic *nic, char *error)
 	if (!tcx)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	tcx->ebpf.put = put;
+	tcx->ebpf.rights = RIGHTS;
 	tcx->ebpf.direct = true;
 	for (int i = 0; i < NPF_EBPF_SLOTS; i++)
 		tcx->ebpf.attached[i] = -1;

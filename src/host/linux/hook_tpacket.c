@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -202,9 +203,7 @@ static int open_feed(struct feed *feed, const struct npf_adapter *adapter, uint3
 	*feed = (struct feed){ .block_size = block_size_for(adapter->max_receive) };
 	feed->socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (feed->socket < 0 && errno == EPERM)
-		return npf_linux_error(error, -EPERM,
-				       "capturing is not permitted: CAP_NET_RAW is missing (run as "
-				       "root, or see npf doctor)");
+		return npf_linux_not_permitted(error, "capturing", NPF_RIGHT(CAP_NET_RAW));
 	if (feed->socket < 0)
 		return npf_linux_error(error, -errno, "opening a packet socket failed: %s",
 				       strerror(errno));

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -156,26 +155,6 @@ static const struct npf_code_ops code_ops = {
 	.borrow = borrow,
 	.give_back = give_back,
 };
-
-/* ---- threads of the host's own -------------------------------------------------------------- */
-
-/* Changing the user stays: when the program does, the C library has every thread do it, and ends the
- * program if one cannot. */
-void npf_linux_shed_rights(void)
-{
-	static const uint32_t kept = 1u << CAP_SETUID | 1u << CAP_SETGID;
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, sets))
-		return;
-	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		sets[i].effective &= i ? 0 : kept;
-		sets[i].permitted &= i ? 0 : kept;
-		sets[i].inheritable = 0;
-	}
-	syscall(SYS_capset, &header, sets);
-}
 
 /* ---- the object ---------------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
  *                   splice.c puts it into the tap, set_maps.c its sets
  *   peek.c          what the kernel tells of how a socket's filter may read a packet in place
  *   kernel_filter.c a filter run by the kernel without an adapter, to be compared or timed
+ *   rights.c        what the thread may: giving it up, naming what is missing
  *   trace.c         tells of functions that begin and end (NPF_TRACE)
  *   hook_tcx.c      where it is attached ...
  *   hook_socket.c
@@ -259,11 +260,16 @@ void npf_syncer_drain(struct npf_syncer *syncer, const struct npf_file *file);
 bool npf_linux_tracing(void);
 void npf_linux_trace(struct npf_host *host, const char *function, const char *what, bool begins);
 
-/* ---- threads of the host's own -------------------------------------------------------------- */
+/* ---- rights.c ------------------------------------------------------------------------------- */
 
 /* Give up what this thread will not need, so that nothing is left in it when the program gives up its
  * rights. For threads that run nothing but our code. */
 void npf_linux_shed_rights(void);
+#define NPF_RIGHT(capability) (UINT64_C(1) << (capability))
+/* Which of these capabilities the thread has not. */
+uint64_t npf_linux_missing(uint64_t wanted);
+/* "WHAT is not permitted: ", and which of the wanted ones are missing. Returns -EPERM. */
+int npf_linux_not_permitted(char *error, const char *what, uint64_t wanted);
 
 /* ---- for error texts ------------------------------------------------------------------------ */
 

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/if_packet.h>
 #include <net/if_arp.h>
 #include <stdlib.h>
@@ -37,9 +38,7 @@ static int open_sender(struct npf_nic *nic, char *error)
 	/* Protocol 0: it never receives. */
 	nic->sender = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (nic->sender < 0 && errno == EPERM)
-		return npf_linux_error(error, -EPERM,
-				       "raw packets are not permitted: CAP_NET_RAW is missing (run as "
-				       "root, or see npf doctor)");
+		return npf_linux_not_permitted(error, "sending raw packets", NPF_RIGHT(CAP_NET_RAW));
 	if (nic->sender < 0)
 		return npf_linux_error(error, -errno, "opening a packet socket failed: %s",
 				       strerror(errno));
