@@ -185,7 +185,10 @@ if as_nobody ./npf-plain --version >/dev/null 2>&1; then
 	as_nobody ./npf-plain doctor >out 2>err
 	says out "npf run hands nothing of this on"
 	says out "no   tpacket         CAP_NET_RAW is missing"
+	says out "?    direct I/O      not known: no file can be made here: Permission denied"
 	! grep -q 'see npf doctor' out || complain "doctor sends to doctor: $(cat out)"
+	as_nobody ./npf-plain doctor --json >out 2>err
+	says out '"direct_io":null'
 	if setcap cap_net_raw+ep npf-lent 2>/dev/null; then
 		NPF_LIBWPCAP=$(type -P true) as_nobody ./npf-lent run true >out 2>err
 		says err "the capabilities of npf are not handed on to true: run this as root"

@@ -63,7 +63,7 @@ static bool can_be_direct(const struct sink *sink)
 	char why_not[160];
 
 	return npf_direct_io_has_disk(sink->fd) &&
-	       npf_direct_io_works(".", why_not, sizeof(why_not));
+	       npf_direct_io_try(".", why_not, sizeof(why_not)) == NPF_DIRECT_IO_WORKS;
 }
 
 static void writes_past_the_page_cache(void **state)

@@ -64,21 +64,21 @@ struct findings {
 	bool native;      /* filters run as machine code in this process */
 	char engine[NPF_ERROR_SIZE];
 	char program[PATH_MAX];
-	bool direct; /* dumps here are written past the page cache */
+	enum npf_direct_io direct; /* are dumps here written past the page cache? */
 	char why_not_direct[96];
 };
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-/* "capturing is not permitted: X is missing (..., or see npf doctor)": here this is npf doctor, and
- * sending is tried too. */
+/* "WHAT is not permitted: X is missing (..., or see npf doctor)": here this is npf doctor, and what is
+ * tried stands before it. */
 static void shorten(char *error)
 {
 	char *hint = strstr(error, " (run as root"), *why = strstr(error, "not permitted: ");
 
 	if (hint)
 		*hint = '\0';
-	if (hint && why)
+	if (why)
 		memmove(error, why + 15, strlen(why + 15) + 1);
 }
 
@@ -307,10 +307,17 @@ static void tell_kernel(const struct npf_terminal *terminal, const struct findin
 
 static void tell_disk(const struct npf_terminal *terminal, const struct findings *findings)
 {
+	static const char *const marks[] = {
+		[NPF_DIRECT_IO_WORKS] = "ok",
+		[NPF_DIRECT_IO_FAILS] = "no",
+		[NPF_DIRECT_IO_UNKNOWN] = "?",
+	};
+
 	printf("dump to disk, in this directory\n");
-	tell_line(terminal, findings->direct ? NPF_GREEN : NPF_YELLOW,
-		  findings->direct ? "ok" : "no", "direct I/O",
-		  findings->direct ? "no page cache in between" : findings->why_not_direct);
+	tell_line(terminal, findings->direct == NPF_DIRECT_IO_WORKS ? NPF_GREEN : NPF_YELLOW,
+		  marks[findings->direct], "direct I/O",
+		  findings->direct == NPF_DIRECT_IO_WORKS ? "no page cache in between"
+							  : findings->why_not_direct);
 }
 
 /* npf may run under a wrapper; the path of the file itself is what setcap wants. */
@@ -405,8 +412,12 @@ static void print_json(const struct findings *findings, int code)
 		npf_json_string(&json, "memlock", NULL);
 	else
 		npf_json_unsigned(&json, "memlock", findings->memlock);
-	npf_json_bool(&json, "direct_io", findings->direct);
-	npf_json_string(&json, "why_not_direct", findings->direct ? NULL : findings->why_not_direct);
+	if (findings->direct == NPF_DIRECT_IO_UNKNOWN)
+		npf_json_string(&json, "direct_io", NULL);
+	else
+		npf_json_bool(&json, "direct_io", findings->direct == NPF_DIRECT_IO_WORKS);
+	npf_json_string(&json, "why_not_direct",
+			findings->direct == NPF_DIRECT_IO_WORKS ? NULL : findings->why_not_direct);
 	npf_json_object_end(&json);
 	npf_json_line(&json);
 }

@@ -44,24 +44,24 @@ static int write_page(int fd)
 	return n == PAGE ? 0 : n < 0 ? errno : EIO;
 }
 
-bool npf_direct_io_works(const char *directory, char *why_not, size_t size)
+enum npf_direct_io npf_direct_io_try(const char *directory, char *why_not, size_t size)
 {
 	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), err;
 	const char *why;
 
 	if (fd < 0) {
 		snprintf(why_not, size, "not known: no file can be made here: %s", strerror(errno));
-		return false;
+		return NPF_DIRECT_IO_UNKNOWN;
 	}
 	why = npf_direct_io_has_disk(fd) ? npf_why_not_direct(fd, PAGE) : "tmpfs has no disk";
 	if (why) {
 		snprintf(why_not, size, "%s", why);
 		close(fd);
-		return false;
+		return NPF_DIRECT_IO_FAILS;
 	}
 	err = npf_direct_io_set(fd, true) ? write_page(fd) : errno;
 	if (err)
 		snprintf(why_not, size, "the file system cannot: %s", strerror(err));
 	close(fd);
-	return !err;
+	return err ? NPF_DIRECT_IO_FAILS : NPF_DIRECT_IO_WORKS;
 }
