@@ -6,6 +6,7 @@
 #define VECTORS_H
 
 #include "lib/check.h"
+#include "lib/testdata.h"
 
 #include <stdio.h>
 
@@ -13,17 +14,18 @@
 
 static const char *const vector_files[] = { "linux_test_bpf.txt", "netbsd_bpfjit.txt" };
 
-/* Read bpf/FILE of the directory $NPF_TESTDATA; where there is none the test is skipped. */
+/* Read bpf/FILE of the directory $NPF_TESTDATA; where none is named the test is skipped. */
 static inline void vectors_load(const char *file, struct vectors *vectors)
 {
-	const char *dir = getenv("NPF_TESTDATA");
-	char path[4096];
+	char name[64], path[TESTDATA_PATH];
 	int err;
 
-	snprintf(path, sizeof(path), "%s/bpf/%s", dir ? dir : "", file);
-	err = dir && *dir ? npf_vectors_read(path, vectors) : -ENOENT;
+	snprintf(name, sizeof(name), "bpf/%s", file);
+	if (!testdata_path(path, name))
+		skip();
+	err = npf_vectors_read(path, vectors);
 	if (err == -ENOENT) {
-		print_message("set NPF_TESTDATA to a directory of vector files\n");
+		print_message("there is no %s\n", path);
 		skip();
 	}
 	if (err)

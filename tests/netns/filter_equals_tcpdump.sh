@@ -44,7 +44,9 @@ for expression in 'tcp port 80' udp 'not ip' '' 'udp port 100 or tcp port 7' 'ip
 	compare "$work/made.pcap" "$expression"
 done
 cmp -s "$work/theirs" "$work/ours" || complain "the made-up trace: not byte for byte"
-if [ -n "${NPF_TESTDATA:-}" ]; then
+if [[ -n ${NPF_TESTDATA:-} && $NPF_TESTDATA != /* ]]; then
+	complain "NPF_TESTDATA=$NPF_TESTDATA: tests run in the build folder, so it has to begin with /"
+elif [ -n "${NPF_TESTDATA:-}" ]; then
 	while read -r trace; do
 		compare "$trace" 'tcp port 80 or udp'
 		compare "$trace" 'not tcp'

@@ -20,6 +20,7 @@
 #include "../lib/expressions.h"
 #include "../lib/filter_random.h"
 #include "../lib/group.h"
+#include "../lib/testdata.h"
 #include "npf/npf.h"
 
 #define SNAPLEN      262144
@@ -250,19 +251,6 @@ static void read_folder(const char *path)
 	closedir(folder);
 }
 
-static int read_traces(void **state)
-{
-	const char *testdata = getenv("NPF_TESTDATA");
-	char path[4096];
-
-	(void)state;
-	if (!testdata)
-		return 0;
-	snprintf(path, sizeof(path), "%s/pcaps", testdata);
-	read_folder(path);
-	return 0;
-}
-
 /* ---- comparing ------------------------------------------------------------------------------ */
 
 struct tally {
@@ -407,9 +395,14 @@ static void equal_on_made_packets(void **state)
 
 static void equal_on_traces(void **state)
 {
+	char path[TESTDATA_PATH];
+
 	(void)state;
+	if (!testdata_path(path, "pcaps"))
+		skip();
+	read_folder(path);
 	if (!packets.n) {
-		print_message("set NPF_TESTDATA to a directory with pcaps\n");
+		print_message("there are no savefiles in %s\n", path);
 		skip();
 	}
 	compare_expressions(400);
@@ -419,7 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(equal_on_made_packets, make_mix, drop_packets),
-		cmocka_unit_test_setup_teardown(equal_on_traces, read_traces, drop_packets),
+		cmocka_unit_test_teardown(equal_on_traces, drop_packets),
 		cmocka_unit_test_setup_teardown(groups_answer_as_each_alone, make_mix, drop_packets),
 	};
 
