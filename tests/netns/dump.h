@@ -265,10 +265,12 @@ static inline int run_dumps(const char *group, const struct wire_test *tests, si
 		return 77;
 	}
 	failed = wire_run(group, tests, n, N_OF(wire_hooks));
-	if (failed)
+	if (failed) {
 		print_message("what is left of the files is in %s\n", directory);
-	else
-		rmdir(directory);
+	} else if (rmdir(directory)) {
+		print_message("files are left in %s\n", directory);
+		failed = 1;
+	}
 	return failed;
 }
 

@@ -44,7 +44,10 @@ static bool mount_new_image(const char *place, unsigned int mib, const char *mak
 	snprintf(command, sizeof(command),
 		 "cd %s && rm -f image && truncate -s %uM image && %s image >/dev/null 2>&1",
 		 directory, mib, make);
-	return !system(command) && mount_image(place);
+	if (!system(command) && mount_image(place))
+		return true;
+	unlink(path_of("image"));
+	return false;
 }
 
 static void unmount_image(const char *place)
