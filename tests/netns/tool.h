@@ -45,6 +45,17 @@ struct tool {
 	char said[TOOL_SAID], complained[TOOL_SAID];
 };
 
+/* For main(): go on only where such tests can run. */
+static inline void tool_require(int argc, char **argv)
+{
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s NPF\n", argv[0]);
+		exit(2);
+	}
+	tool_npf = argv[1];
+	net_require();
+}
+
 /* ---- frames -------------------------------------------------------------------------------- */
 
 /* Of frame number n in a trace of mixed sizes. */

@@ -559,9 +559,6 @@ int main(int argc, char **argv)
 		TEST(summary_for_people),
 	};
 
-	if (argc < 2)
-		return 77;
-	tool_npf = argv[1];
-	net_require();
+	tool_require(argc, argv);
 	return cmocka_run_group_tests_name("npf replay", tests, NULL, NULL);
 }

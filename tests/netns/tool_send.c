@@ -397,9 +397,6 @@ int main(int argc, char **argv)
 		TEST(a_few_prepare_nothing),
 	};
 
-	if (argc < 2)
-		return 77;
-	tool_npf = argv[1];
-	net_require();
+	tool_require(argc, argv);
 	return cmocka_run_group_tests_name("npf send", tests, NULL, NULL);
 }
