@@ -164,6 +164,18 @@ int npf_set_timestamp_mode(struct npf_instance *instance, uint32_t mode);
  * with the instruction named in npf_error(), -ENOMEM) the old filter goes on. */
 int npf_set_filter(struct npf_instance *instance, const struct npf_program *program);
 
+/* The same, but what was captured stays in the buffer, statistics go on, and a batch may be open (then
+ * its owner calls). *earlier (may be NULL): so many of the packets that reads and batches give from now
+ * on may not have passed this filter, but what was there before; they are the next ones. */
+int npf_exchange_filter(struct npf_instance *instance, const struct npf_program *program,
+			uint64_t *earlier);
+
+/* Do not ask the filter, and keep so many bytes of every packet; with 0, ask it again. Needs no
+ * privileges, so that a program can put its filter in place, give them up and have it act later.
+ * npf_set_filter() ends it, npf_exchange_filter() does not. Classes are asked as ever. *earlier as
+ * there. */
+int npf_pass_unfiltered(struct npf_instance *instance, uint32_t keep, uint64_t *earlier);
+
 /*
  * Sets of hosts, networks and ports, of tens of thousands of entries and more, at a cost that does
  * not grow with them. A packet must be in every set, and then pass the filter or a class.

@@ -204,6 +204,8 @@ void npf_accept(struct npf_instance *instance, uint32_t hw_filter);
 
 /* Make the poll descriptor say what is true now, after something changed that decides it. */
 void npf_update_readiness(struct npf_instance *instance);
+/* Wait until all that any CPU has stored is seen; the time when that began. */
+uint64_t npf_await_stores(const struct npf_instance *instance);
 /* Throw away the oldest records until so many were walked in all. */
 void npf_discard(struct npf_instance *instance, uint64_t walked);
 /* -EBUSY while a batch is open. */

@@ -130,18 +130,16 @@ static int check_filter(struct npf_instance *instance, const struct npf_filters 
 	return npf_refuse_filter(instance, reason);
 }
 
-int npf_install_filter(struct npf_instance *instance, const struct npf_program *program)
+/* What is in the buffer stays as it is. */
+static int exchange(struct npf_instance *instance, const struct npf_program *program)
 {
 	const struct npf_filters *old = instance->filters;
 	struct recipe recipe = { .filter = program,
 				 .n_classes = old->set.n_classes,
 				 .match = old->set.match };
-	const char *misfit;
-	int err = npf_check_no_batch(instance);
+	const char *misfit = npf_filter_misfit(program);
+	int err;
 
-	if (err)
-		return err;
-	misfit = npf_filter_misfit(program);
 	if (misfit)
 		return npf_refuse_filter(instance, misfit);
 	memcpy(recipe.classes, old->set.classes, sizeof(recipe.classes));
@@ -153,12 +151,72 @@ int npf_install_filter(struct npf_instance *instance, const struct npf_program *
 	err = check_filter(instance, filters);
 	if (!err)
 		err = swap(instance, filters);
-	if (err) {
+	if (err)
 		discard(instance, filters);
+	return err;
+}
+
+static void set_unfiltered(struct npf_instance *instance, uint32_t keep)
+{
+	instance->config.unfiltered = keep;
+	npf_apply_config(instance);
+}
+
+int npf_install_filter(struct npf_instance *instance, const struct npf_program *program)
+{
+	int err = npf_check_no_batch(instance);
+
+	if (!err)
+		err = exchange(instance, program);
+	if (err)
 		return err;
-	}
+	set_unfiltered(instance, 0);
 	npf_reset(instance);
 	npf_update_readiness(instance);
+	return 0;
+}
+
+/* Records that no batch and no read has given yet. The tap works by the new rule by now, or a moment
+ * later: those that it stores meanwhile count as well. */
+static uint64_t not_given(const struct npf_instance *instance)
+{
+	struct npf_ring_totals totals;
+
+	if (instance->dumping)
+		return 0;
+	npf_await_stores(instance);
+	npf_ring_totals(&instance->view, &totals);
+	return totals.captured - instance->walked;
+}
+
+int npf_exchange_filter(struct npf_instance *instance, const struct npf_program *program,
+			uint64_t *earlier)
+{
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	npf_lock_take(instance->host, &instance->lock);
+	err = exchange(instance, program);
+	if (!err && earlier)
+		*earlier = not_given(instance);
+	npf_lock_release(instance->host, &instance->lock);
+	npf_stop_using_open_instance(instance);
+	return err;
+}
+
+int npf_pass_unfiltered(struct npf_instance *instance, uint32_t keep, uint64_t *earlier)
+{
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	npf_lock_take(instance->host, &instance->lock);
+	set_unfiltered(instance, keep);
+	if (earlier)
+		*earlier = not_given(instance);
+	npf_lock_release(instance->host, &instance->lock);
+	npf_stop_using_open_instance(instance);
 	return 0;
 }
 

@@ -136,6 +136,7 @@ void npf_apply_config(struct npf_instance *instance)
 	__atomic_store_n(&to->n_classes, from->n_classes, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->coarse_clock, from->coarse_clock, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->hidden, from->hidden, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->unfiltered, from->unfiltered, __ATOMIC_RELAXED);
 	/* Last: on a new ring it is what opens the tap. */
 	__atomic_store_n(&to->accept_types, from->accept_types, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -59,14 +59,19 @@ void npf_put_header(uint8_t *to, uint64_t time, uint32_t caplen, uint32_t datale
 
 /* ---- the records of this moment ------------------------------------------------------------ */
 
-/* Begin a batch of all that was stamped until now. */
-static void begin_now(struct npf_instance *instance)
+uint64_t npf_await_stores(const struct npf_instance *instance)
 {
 	uint64_t now = npf_now(instance);
 
 	while (npf_now(instance) - now < instance->host->store_delay)
 		;
-	npf_ring_begin(&instance->reader, now);
+	return now;
+}
+
+/* Begin a batch of all that was stamped until now. */
+static void begin_now(struct npf_instance *instance)
+{
+	npf_ring_begin(&instance->reader, npf_await_stores(instance));
 }
 
 /* Begin a batch to read from: of all that is pending, but of much of it without a wait for the

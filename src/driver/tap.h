@@ -286,7 +286,9 @@ NPF_TAP_INLINE void npf_judge(struct npf_tap_env *env, struct npf_control *contr
 		if (!npf_env_stream_size(env))
 			return;
 	}
-	verdict = npf_env_filter(env, frame);
+	verdict = NPF_LOAD(&control->config.unfiltered);
+	if (!verdict)
+		verdict = npf_env_filter(env, frame);
 	if (!verdict)
 		return;
 	if (statistics && !n_classes)

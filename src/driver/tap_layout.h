@@ -89,6 +89,8 @@ struct npf_config {
 	uint32_t n_classes; /* classes to count in statistics mode; 0: the filter is the one class */
 	uint32_t coarse_clock; /* 1: read the cheap clock */
 	uint64_t hidden;       /* sender whose frames are invisible, 0 none */
+	uint32_t unfiltered;   /* the filter is not asked: bytes to keep of every frame; 0: it is */
+	uint32_t unused;
 };
 
 /* A reader that wants to be woken. arm changes with every new wish. */

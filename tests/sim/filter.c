@@ -59,6 +59,90 @@ static void item_08_valid_filter_empties_the_buffer_and_restarts_statistics(void
 	assert_int_equal(read_all(world, 60, 2), 1);
 }
 
+static int exchange_for(struct npf_instance *instance, uint32_t n, uint64_t *earlier)
+{
+	struct npf_insn insns[] = { INSN_LD_B(14), INSN_JEQ(n, 0, 1), INSN_RET(UINT32_MAX),
+				    INSN_RET(0) };
+	struct npf_program program = PROGRAM(insns);
+
+	return npf_exchange_filter(instance, &program, earlier);
+}
+
+static void an_exchange_keeps_buffer_and_statistics(void **state)
+{
+	struct npf_program nothing = { 0 };
+	struct world *world = *state;
+	struct npf_stats before;
+	uint64_t earlier = 77;
+
+	assert_int_equal(accept_only(world->instance, 1), 0);
+	send_many(world, 3, 60, 0);
+	assert_fails(world->instance, npf_exchange_filter(world->instance, &nothing, &earlier),
+		     -EINVAL);
+	assert_int_equal(earlier, 77);
+	before = stats_of(world->instance);
+	assert_int_equal(exchange_for(world->instance, 2, &earlier), 0);
+	assert_int_equal(earlier, 1);
+	expect_unchanged(world, &before);
+	send_many(world, 3, 60, 0);
+	assert_int_equal(stats_of(world->instance).received, 6);
+	assert_int_equal(stats_of(world->instance).filtered, 4);
+	assert_int_equal(exchange_for(world->instance, 0, NULL), 0);
+	assert_int_equal(read_all(world, 60, 1), 2);
+	assert_int_equal(exchange_for(world->instance, 0, &earlier), 0);
+	assert_int_equal(earlier, 0);
+}
+
+/* What it gave counts no more, though it is not given back yet. */
+static void an_exchange_leaves_a_batch_open(void **state)
+{
+	struct world *world = *state;
+	struct npf_packet packet;
+	uint64_t earlier;
+
+	send_many(world, 3, 60, 0);
+	assert_true(npf_batch_begin(world->instance) > 0);
+	assert_true(npf_batch_next(world->instance, &packet));
+	assert_fails(world->instance, accept_only(world->instance, 2), -EBUSY);
+	assert_int_equal(exchange_for(world->instance, 2, &earlier), 0);
+	assert_int_equal(earlier, 2);
+	assert_int_equal(packet.data[14], 0);
+	assert_true(npf_batch_next(world->instance, &packet));
+	assert_int_equal(packet.data[14], 1);
+	npf_batch_end(world->instance);
+	assert_int_equal(exchange_for(world->instance, 2, &earlier), 0);
+	assert_int_equal(earlier, 1);
+}
+
+static void a_filter_can_be_passed_by(void **state)
+{
+	struct world *world = *state;
+	struct records records;
+	uint64_t earlier;
+
+	assert_int_equal(npf_pass_unfiltered(world->instance, 20, &earlier), 0);
+	assert_int_equal(earlier, 0);
+	assert_int_equal(exchange_for(world->instance, 1, NULL), 0);
+	send_many(world, 3, 60, 0);
+	/* A new buffer changes nothing of it. */
+	assert_int_equal(npf_set_buffer(world->instance, 1 << 20), 0);
+	send_many(world, 3, 60, 0);
+	assert_int_equal(npf_pass_unfiltered(world->instance, 0, &earlier), 0);
+	assert_int_equal(earlier, 3);
+	send_many(world, 3, 60, 0);
+	assert_int_equal(stats_of(world->instance).filtered, 2);
+	records = read_records(world);
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_true(records_next(&records));
+		assert_int_equal(records.hdr.caplen, i < 3 ? 20 : 60);
+	}
+	/* Setting one ends it. */
+	assert_int_equal(npf_pass_unfiltered(world->instance, 20, NULL), 0);
+	assert_int_equal(accept_only(world->instance, 2), 0);
+	send_many(world, 3, 60, 0);
+	assert_int_equal(read_all(world, 60, 2), 1);
+}
+
 static void filter_that_returns_minus_one_accepts_all_again(void **state)
 {
 	struct npf_insn all[] = { INSN_RET(UINT32_MAX) };
@@ -241,6 +325,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CAPTURING(item_08_invalid_filter_keeps_the_old_one),
 		CAPTURING(item_08_valid_filter_empties_the_buffer_and_restarts_statistics),
+		CAPTURING(an_exchange_keeps_buffer_and_statistics),
+		CAPTURING(an_exchange_leaves_a_batch_open),
+		CAPTURING(a_filter_can_be_passed_by),
 		CAPTURING(filter_that_returns_minus_one_accepts_all_again),
 		CAPTURING(trailing_bytes_of_a_program_are_ignored),
 		CAPTURING(program_may_lie_anywhere),
