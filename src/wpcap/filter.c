@@ -2,7 +2,7 @@
 /*
  * Compiling is libpcap's. Installing is the driver's; when it cannot, because the program gave its
  * privileges away or the filter jumps back or is too long, packets are filtered when they are read, as
- * libpcap does.
+ * libpcap does. So are those that were captured before a filter was set, and not read yet.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -130,26 +130,23 @@ static void forget_given(pcap_t *p)
 	p->given = NULL;
 }
 
+/* The driver takes the builder's instructions over. */
 static int give(pcap_t *p, const struct builder *builder)
 {
 	struct npf_program program = { .dialect = NPF_DIALECT_LINUX,
 				       .insns = builder->insns,
 				       .length = builder->length };
-	struct counters before;
-	int err;
+	int err = npf_exchange_filter(p->instance, &program, &p->to_filter);
 
-	wpcap_end_batch(p);
-	before = wpcap_count(p);
-	err = npf_set_filter(p->instance, &program);
 	if (err)
 		return err;
-	p->counted = before;
 	forget_given(p);
 	p->given = builder->insns;
 	p->n_given = builder->length;
 	return 0;
 }
 
+/* What is there already, and acts, is left alone. */
 static int give_to_driver(pcap_t *p, const struct bpf_program *filter)
 {
 	struct builder builder;
@@ -166,30 +163,25 @@ static int give_to_driver(pcap_t *p, const struct bpf_program *filter)
 	return err;
 }
 
-static int keep_filter(pcap_t *p, const struct bpf_program *filter)
+/* The driver's filter does not act, and all that it did is done here. It may be older than what is to
+ * be done, or one that is only compiled. */
+static int hold_back(pcap_t *p)
 {
-	struct bpf_insn *copy = calloc(filter->bf_len, sizeof(*copy));
+	int err = npf_pass_unfiltered(p->instance, (uint32_t)p->options.snaplen, NULL);
 
-	if (!copy)
-		return -1;
-	memcpy(copy, filter->bf_insns, filter->bf_len * sizeof(*copy));
-	free(p->filter.bf_insns);
-	p->filter.bf_insns = copy;
-	p->filter.bf_len = filter->bf_len;
-	p->libpcaps = wpcap_is_libpcaps(filter);
+	if (err)
+		return err;
+	p->held_back = true;
+	p->to_filter = WPCAP_ALL;
 	return 0;
 }
 
-static void forget_filter(pcap_t *p)
+static int let_act(pcap_t *p)
 {
-	free(p->filter.bf_insns);
-	p->filter = (struct bpf_program){ 0 };
-}
+	int err = p->held_back ? npf_pass_unfiltered(p->instance, 0, &p->to_filter) : 0;
 
-void wpcap_forget_filters(pcap_t *p)
-{
-	forget_filter(p);
-	forget_given(p);
+	p->held_back = p->held_back && err;
+	return err;
 }
 
 /* Was it the filter that the driver refused, or does it not work at all? */
@@ -198,41 +190,48 @@ static bool is_refusal(int err)
 	return err && err != -ENODEV && err != -ECANCELED && err != -ENOMEM;
 }
 
-/* The driver keeps its old filter when it refuses the new one: filtering here is the way out only
- * where the driver lets everything through, or can be made to. */
-static bool take_here(pcap_t *p, const struct bpf_program *filter)
-{
-	if (filter && !wpcap_can_filter_here(filter))
-		return false;
-	if (p->filter_there && give_to_driver(p, NULL))
-		return false;
-	p->filter_there = p->filter_there && p->direction != PCAP_D_INOUT;
-	wpcap_end_batch(p); /* what was found ahead passed another filter */
-	return true;
-}
-
 int wpcap_install(pcap_t *p, const struct bpf_program *filter)
 {
 	int err = give_to_driver(p, filter);
 
-	if (is_refusal(err) && take_here(p, filter)) {
-		p->filter_here = true;
-		return 0;
-	}
-	if (err)
-		return wpcap_fail_adapter(p, -1, "setting the filter failed");
-	p->filter_here = false;
-	p->filter_there = filter || p->direction != PCAP_D_INOUT;
-	return 0;
+	if (!err)
+		err = let_act(p);
+	if (is_refusal(err) && (!filter || wpcap_can_filter_here(filter)))
+		err = hold_back(p);
+	return err ? wpcap_fail_adapter(p, -1, "setting the filter failed") : 0;
+}
+
+/* ---- keeping ------------------------------------------------------------------------------- */
+
+static struct bpf_insn *copy_of(const struct bpf_program *filter)
+{
+	struct bpf_insn *copy = calloc(filter->bf_len, sizeof(*copy));
+
+	if (copy)
+		memcpy(copy, filter->bf_insns, filter->bf_len * sizeof(*copy));
+	return copy;
+}
+
+static void keep_filter(pcap_t *p, struct bpf_insn *copy, u_int length)
+{
+	free(p->filter.bf_insns);
+	p->filter = (struct bpf_program){ .bf_len = length, .bf_insns = copy };
+	p->libpcaps = wpcap_is_libpcaps(&p->filter);
+}
+
+void wpcap_forget_filters(pcap_t *p)
+{
+	free(p->filter.bf_insns);
+	forget_given(p);
 }
 
 /* ---- early --------------------------------------------------------------------------------- */
 
 /*
  * Programs like tcpdump compile their filter, give up being root, and install it: too late for the
- * driver. So in libpcap's place, with root's rights, the first filter that is compiled for a capture from
- * which nothing was read is installed at once: it is nearly always the one. When another is set, that
- * counts; when none is, this one is taken back before the first packet is read.
+ * driver. So in libpcap's place, with root's rights, a filter that is compiled for a capture from which
+ * nothing was read, and that has none yet, is put into the driver at once, but held back: it is nearly
+ * always the one. To let it act needs no rights.
  */
 static bool may_give_up_root(void)
 {
@@ -241,32 +240,12 @@ static bool may_give_up_root(void)
 
 static void install_early(pcap_t *p, const struct bpf_program *filter)
 {
-	char before[PCAP_ERRBUF_SIZE];
-
 	if (p->reading || p->filter.bf_len || !may_give_up_root())
 		return;
-	memcpy(before, p->error, sizeof(before));
-	p->filter_early = !wpcap_install(p, filter) && !p->filter_here && !keep_filter(p, filter);
-	if (!p->filter_early)
-		wpcap_install(p, NULL);
-	memcpy(p->error, before, sizeof(before));
-}
-
-static bool is_early(const pcap_t *p, const struct bpf_program *filter)
-{
-	return p->filter_early && filter->bf_len == p->filter.bf_len &&
-	       !memcmp(filter->bf_insns, p->filter.bf_insns,
-		       filter->bf_len * sizeof(filter->bf_insns[0]));
-}
-
-int wpcap_settle_filter(pcap_t *p)
-{
-	p->reading = true;
-	if (!p->filter_early)
-		return 0;
-	p->filter_early = false;
-	forget_filter(p);
-	return wpcap_install(p, NULL);
+	if (hold_back(p))
+		return;
+	give_to_driver(p, filter);
+	p->to_filter = WPCAP_ALL;
 }
 
 WPCAP_EXPORT int pcap_compile(pcap_t *p, struct bpf_program *program, const char *expression,
@@ -287,21 +266,24 @@ WPCAP_EXPORT int pcap_setfilter(pcap_t *p, struct bpf_program *filter)
 {
 	WPCAP_TRACED(NULL);
 
+	struct bpf_insn *copy;
+
 	if (p->real)
 		return REAL(pcap_setfilter)(p->real, filter);
 	if (!filter)
 		return wpcap_fail(p, PCAP_ERROR, "setfilter: No filter specified");
 	if (!filter->bf_len || !REAL(bpf_validate)(filter->bf_insns, (int)filter->bf_len))
 		return wpcap_fail(p, PCAP_ERROR, "BPF program is not valid");
-	if (is_early(p, filter)) {
-		p->filter_early = false;
-		return 0;
-	}
-	p->filter_early = false;
-	if (wpcap_install(p, filter))
+	copy = copy_of(filter);
+	if (!copy)
+		return wpcap_fail(p, PCAP_ERROR, "malloc: %s", strerror(errno));
+	if (wpcap_install(p, filter)) {
+		free(copy);
 		return PCAP_ERROR;
-	return keep_filter(p, filter) ? wpcap_fail(p, PCAP_ERROR, "malloc: %s", strerror(errno))
-				      : 0;
+	}
+	keep_filter(p, copy, filter->bf_len);
+	p->ahead_is_earlier = true;
+	return 0;
 }
 
 WPCAP_EXPORT int pcap_setdirection(pcap_t *p, pcap_direction_t direction)
@@ -313,8 +295,10 @@ WPCAP_EXPORT int pcap_setdirection(pcap_t *p, pcap_direction_t direction)
 	if (direction != PCAP_D_INOUT && direction != PCAP_D_IN && direction != PCAP_D_OUT)
 		return wpcap_fail(p, PCAP_ERROR, "Invalid direction");
 	p->direction = direction;
-	if (!wpcap_install(p, p->filter.bf_len ? &p->filter : NULL))
-		return 0;
-	p->direction = before;
-	return PCAP_ERROR;
+	if (wpcap_install(p, p->filter.bf_len ? &p->filter : NULL)) {
+		p->direction = before;
+		return PCAP_ERROR;
+	}
+	p->ahead_is_earlier = true;
+	return 0;
 }

@@ -85,8 +85,7 @@ static int begin_batch(pcap_t *p)
 {
 	int64_t pending;
 
-	if (wpcap_settle_filter(p))
-		return PCAP_ERROR;
+	p->reading = true;
 	do {
 		if (was_broken(p))
 			return PCAP_ERROR_BREAK;
@@ -113,37 +112,46 @@ static struct timeval time_of(const pcap_t *p, uint64_t ns)
 	return (struct timeval){ .tv_sec = (time_t)seconds, .tv_usec = (suseconds_t)part };
 }
 
+static void cut(struct npf_packet *packet, uint32_t most)
+{
+	if (packet->caplen > most)
+		packet->caplen = most;
+}
+
+static bool passes(pcap_t *p, struct npf_packet *packet)
+{
+	uint32_t keep = wpcap_filter_here(p, packet);
+
+	cut(packet, keep);
+	return keep;
+}
+
 /* What the driver could not filter or cut. */
 static bool wanted(pcap_t *p, struct npf_packet *packet)
 {
-	uint32_t most = (uint32_t)p->options.snaplen;
-
-	if (p->filter_here) {
-		uint32_t keep = wpcap_filter_here(p, packet);
-
-		if (!keep)
+	if (p->to_filter) {
+		if (p->to_filter != WPCAP_ALL)
+			p->to_filter--;
+		if (!passes(p, packet))
 			return false;
-		if (keep < most)
-			most = keep;
 	}
-	if (packet->caplen > most)
-		packet->caplen = most;
+	cut(packet, (uint32_t)p->options.snaplen);
 	return !wpcap_is_sampled(p) || wpcap_sample(p, packet->time);
 }
 
-/* Find the next packet of the batch that is wanted, in p->header and p->data. */
+/* Find the next packet of the batch that is wanted, in p->found, p->header and p->data. */
 static bool find_packet(pcap_t *p)
 {
-	struct npf_packet packet;
+	struct npf_packet *packet = &p->found;
 
-	while (p->walked < p->longest_walk && npf_batch_next(p->instance, &packet)) {
-		p->walked += packet.caplen + OVERHEAD;
-		if (!wanted(p, &packet))
+	while (p->walked < p->longest_walk && npf_batch_next(p->instance, packet)) {
+		p->walked += packet->caplen + OVERHEAD;
+		if (!wanted(p, packet))
 			continue;
-		p->header.ts = time_of(p, packet.time);
-		p->header.caplen = packet.caplen;
-		p->header.len = packet.len;
-		p->data = packet.data;
+		p->header.ts = time_of(p, packet->time);
+		p->header.caplen = packet->caplen;
+		p->header.len = packet->len;
+		p->data = packet->data;
 		return true;
 	}
 	return false;
@@ -155,6 +163,9 @@ static bool next_packet(pcap_t *p)
 	if (!p->has_ahead)
 		return find_packet(p);
 	p->has_ahead = false;
+	if (p->ahead_is_earlier && !passes(p, &p->found))
+		return find_packet(p);
+	p->header.caplen = p->found.caplen;
 	return true;
 }
 
@@ -208,6 +219,7 @@ static bool lasts(pcap_t *p)
 	if (!p->lasting)
 		p->lasting = readable(p);
 	p->has_ahead = p->lasting && find_packet(p);
+	p->ahead_is_earlier = false;
 	tell_at_hand(p, p->has_ahead);
 	return p->has_ahead;
 }
@@ -319,6 +331,7 @@ static void show(pcap_t *p)
 	if (p->mode == MODE_STAT)
 		return;
 	p->has_ahead = find_packet(p);
+	p->ahead_is_earlier = false;
 	if (!p->has_ahead)
 		hand_out_copy(p);
 }

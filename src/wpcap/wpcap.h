@@ -35,6 +35,8 @@
 
 #define WPCAP_LARGEST_SNAPLEN 262144u
 
+#define WPCAP_ALL UINT64_MAX
+
 #define WPCAP_EXPORT __attribute__((visibility("default")))
 
 struct options {
@@ -79,9 +81,11 @@ struct pcap {
 	uint32_t walked;           /* bytes of it */
 	uint32_t longest_walk;     /* bytes after which it ends */
 	bool lasting;              /* it is known that the descriptor is readable meanwhile */
-	struct pcap_pkthdr header; /* of the packet found last, */
+	struct npf_packet found;   /* last, */
+	struct pcap_pkthdr header; /* and how it is handed out, */
 	const u_char *data;
-	bool has_ahead;           /* which was not handed out yet */
+	bool has_ahead;           /* which was not done yet, */
+	bool ahead_is_earlier;    /* and there is another filter since */
 	struct pcap_pkthdr shown; /* what pcap_next_ex() gave, */
 	const u_char *shown_data;
 	uint8_t *last;      /* room for a copy of it; NULL until wanted */
@@ -92,14 +96,13 @@ struct pcap {
 	uint64_t sample_after; /* ns: the next one that is taken */
 
 	/* Filtering. */
-	struct bpf_program filter; /* as it was installed; bf_len 0: none */
+	struct bpf_program filter; /* as it was set; bf_len 0: none */
 	struct npf_insn *given;    /* what the driver has; NULL: nothing, it keeps all */
 	uint32_t n_given;
-	bool filter_there; /* the driver has one that rejects packets */
-	bool filter_here;  /* the driver could not take it: packets are filtered when read, */
-	bool libpcaps;     /* by libpcap: the filter is no program for the driver at all */
-	bool filter_early; /* installed when it was compiled, and not asked for yet */
-	bool reading;      /* packets were asked for */
+	uint64_t to_filter; /* packets to come that the driver did not filter; WPCAP_ALL: nor will it */
+	bool held_back;     /* what the driver has does not act */
+	bool libpcaps;      /* libpcap filters: it is no program for the driver at all */
+	bool reading;       /* packets were asked for */
 	uint8_t *untagged; /* room for a packet without its tag; NULL until wanted */
 	uint32_t ifindex, hatype;
 
@@ -161,8 +164,6 @@ int wpcap_set_link_type(pcap_t *p, int type);
 /* With or without a filter: cut to the snap length, one direction. 0, -1 with a text. */
 int wpcap_install(pcap_t *p, const struct bpf_program *filter);
 void wpcap_forget_filters(pcap_t *p);
-/* Before packets are read: take back what was not asked for. 0, -1 with a text. */
-int wpcap_settle_filter(pcap_t *p);
 
 /* ---- filter_here.c ------------------------------------------------------------------------- */
 

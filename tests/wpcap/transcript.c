@@ -16,6 +16,7 @@
 #define THERE  "vb"
 #define FRAMES 5
 #define SIZE   100
+#define NOBODY 65534
 #define LONG   5000 /* instructions of a filter that no kernel takes */
 
 static char errbuf[PCAP_ERRBUF_SIZE];
@@ -124,8 +125,8 @@ static void tell_handle(const char *device)
 
 static void see(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
 {
-	printf("packet %d: %u of %u, %02x\n", ++*(int *)user, header->caplen, header->len,
-	       data[header->caplen - 1]);
+	printf("packet %d: %u of %u, %02x %02x\n", ++*(int *)user, header->caplen, header->len,
+	       data[14], data[header->caplen - 1]);
 }
 
 static void send_frames(pcap_t *p, int n)
@@ -208,13 +209,18 @@ static void set_small(pcap_t *p)
 	TELL(p, pcap_set_buffer_size(p, 100000));
 }
 
-static void filter_own(pcap_t *p)
+static void filter_by(pcap_t *p, const char *expression)
 {
 	struct bpf_program program;
 
-	TELL(p, pcap_compile(p, &program, "ether proto 0x88b5", 1, PCAP_NETMASK_UNKNOWN));
+	TELL(p, pcap_compile(p, &program, expression, 1, PCAP_NETMASK_UNKNOWN));
 	TELL(p, pcap_setfilter(p, &program));
 	pcap_freecode(&program);
+}
+
+static void filter_own(pcap_t *p)
+{
+	filter_by(p, "ether proto 0x88b5");
 }
 
 static void take(pcap_t *p, int *n, int until)
@@ -228,6 +234,19 @@ static void take(pcap_t *p, int *n, int until)
 			see((u_char *)n, header, data);
 		else if (result < 0)
 			TELL(p, result);
+	}
+}
+
+/* Without a filter there may be others. */
+static void take_own(pcap_t *p, int *n, int until)
+{
+	while (*n < until) {
+		struct pcap_pkthdr *header;
+		const u_char *data;
+
+		if (pcap_next_ex(p, &header, &data) == 1 && header->len == SIZE &&
+		    data[12] == 0x88 && data[13] == 0xb5)
+			see((u_char *)n, header, data);
 	}
 }
 
@@ -389,6 +408,139 @@ static void tell_other_filter(void)
 	pcap_close(p);
 }
 
+static void tell_counts(pcap_t *p)
+{
+	struct pcap_stat stats;
+
+	TELL(p, pcap_stats(p, &stats));
+	printf("received %u, dropped %u\n", stats.ps_recv, stats.ps_drop);
+}
+
+/* What was captured before a filter is filtered by it all the same, and nothing else is lost. */
+static void tell_earlier_packets(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p = open_with(HERE, set_nothing);
+	int n = 0;
+
+	printf("-- packets of before a filter\n");
+	filter_own(p);
+	send_frames(other, FRAMES);
+	filter_by(p, "ether proto 0x88b5 and ether[14] != 1");
+	filter_by(p, "ether proto 0x88b5 and ether[14] < 3");
+	send_frames(other, FRAMES);
+	take(p, &n, 5);
+	tell_counts(p);
+	pcap_close(p);
+	n = 0;
+	p = open_with(HERE, set_nothing);
+	filter_own(p);
+	send_frames(other, FRAMES);
+	TELL(p, pcap_setdirection(p, PCAP_D_OUT));
+	send_frames(p, 1); /* which it does not see */
+	send_frames(other, FRAMES);
+	TELL(p, pcap_setdirection(p, PCAP_D_IN));
+	send_frames(other, 1);
+	take(p, &n, 1);
+	pcap_close(other);
+	pcap_close(p);
+}
+
+/* One that is not set does nothing, however long it was compiled before. */
+static void tell_compiled_only(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p = open_with(HERE, set_nothing);
+	struct bpf_program program;
+	int n = 0;
+
+	printf("-- a filter that is only compiled\n");
+	TELL(p, pcap_setdirection(p, PCAP_D_IN));
+	TELL(p, pcap_compile(p, &program, "ether proto 0x88b5 and ether[14] < 2", 1, 0));
+	send_frames(p, 1);
+	send_frames(other, FRAMES);
+	take_own(p, &n, FRAMES);
+	send_frames(other, FRAMES);
+	take_own(p, &n, 2 * FRAMES);
+	send_frames(other, FRAMES);
+	TELL(p, pcap_setfilter(p, &program));
+	send_frames(other, FRAMES);
+	take(p, &n, 2 * FRAMES + 4);
+	pcap_freecode(&program);
+	pcap_close(other);
+	pcap_close(p);
+}
+
+/* As tcpdump does it: compiled as root, set as somebody else, and others after it. */
+static void tell_without_rights(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p = open_with(HERE, set_nothing);
+	struct bpf_program program;
+	int n = 0;
+
+	printf("-- filters without rights\n");
+	TELL(p, pcap_compile(p, &program, "ether proto 0x88b5 and ether[14] < 2", 1, 0));
+	TELL(NULL, seteuid(NOBODY));
+	send_frames(other, FRAMES);
+	TELL(p, pcap_setfilter(p, &program));
+	send_frames(other, FRAMES);
+	take(p, &n, 4);
+	filter_by(p, "ether proto 0x88b5 and ether[14] > 3");
+	send_frames(other, FRAMES);
+	take(p, &n, 5);
+	TELL(p, pcap_setdirection(p, PCAP_D_IN));
+	send_frames(p, 1);
+	send_frames(other, FRAMES);
+	take(p, &n, 6);
+	TELL(p, pcap_setfilter(p, &program));
+	send_frames(other, FRAMES);
+	take(p, &n, 8);
+	TELL(NULL, seteuid(0));
+	filter_own(p);
+	send_frames(other, FRAMES);
+	take(p, &n, 8 + FRAMES);
+	pcap_freecode(&program);
+	pcap_close(other);
+	pcap_close(p);
+}
+
+static void see_and_filter(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
+{
+	if (!*(int *)user)
+		filter_by(to_break, "ether proto 0x88b5 and ether[14] = 4");
+	see(user, header, data);
+}
+
+/* The packet that was given is still there after a new filter. */
+static void tell_in_hand(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p = open_with(HERE, set_nothing);
+	struct pcap_pkthdr *header;
+	const u_char *data;
+	int n = 0;
+
+	printf("-- packets in hand\n");
+	to_break = p;
+	filter_own(p);
+	send_frames(other, FRAMES);
+	TELL(p, pcap_loop(p, 2, see_and_filter, (u_char *)&n));
+	filter_own(p);
+	send_frames(other, FRAMES);
+	while (!pcap_next_ex(p, &header, &data))
+		;
+	filter_by(p, "ether proto 0x88b5 and ether[14] = 7");
+	send_frames(other, FRAMES);
+	see((u_char *)&n, header, data);
+	filter_own(p);
+	send_frames(other, 1);
+	take(p, &n, n + 1);
+	tell_counts(p);
+	pcap_close(other);
+	pcap_close(p);
+}
+
 /* Longer than a kernel takes: libpcap filters it when it reads, too. */
 static void set_long_filter(pcap_t *p, unsigned int accepts)
 {
@@ -546,6 +698,10 @@ int main(void)
 	tell_broken_before(pcap_breakloop);
 	tell_broken_before(break_without_blocking);
 	tell_other_filter();
+	tell_earlier_packets();
+	tell_compiled_only();
+	tell_without_rights();
+	tell_in_hand();
 	tell_refused_filters();
 	tell_link_types();
 	tell_wrong_calls();
