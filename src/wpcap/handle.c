@@ -476,11 +476,22 @@ WPCAP_EXPORT pcap_dumper_t *pcap_dump_fopen(pcap_t *p, FILE *file)
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
+/* An adapter that is up and has no carrier: the kernel takes frames and throws them away. libpcap does
+ * not know, and its programs go on until the carrier is back. */
+static bool is_unplugged(const pcap_t *p)
+{
+	struct npf_adapter adapter;
+
+	return !npf_instance_adapter(p->instance, &adapter) && adapter.flags & NPF_ADAPTER_UP;
+}
+
 /* In libpcap's words: programs show them. */
 static int inject(pcap_t *p, const void *frame, size_t size)
 {
 	int64_t sent = npf_write(p->instance, frame, size);
 
+	if (sent == -ENETDOWN && is_unplugged(p))
+		return (int)size;
 	if (sent < 0)
 		return wpcap_fail(p, PCAP_ERROR, "send: %s", strerror((int)-sent));
 	return (int)sent;

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# differential.sh TRANSCRIPT DROPIN: the same program hears the same from libpcap and from libwpcap, but
+# differential.sh DROPIN PROGRAM...: the same programs hear the same from libpcap and from libwpcap, but
 # for the differences that CAVEATS.md tells.
 set -eu
-transcript=$1 dropin=$2
+dropin=$1
 
 . "$(dirname "$0")/../lib/net.sh"
 ! sanitized "$dropin" || skip "libpcap cannot be loaded privately so"
@@ -14,23 +14,28 @@ trap 'rm -rf "$work"' EXIT
 
 make_pair
 ip link add vdown type veth peer name vother
+ip tuntap add vtun mode tun
+ip link set vtun up
 
 vanishing() { # it does so in each run
-	ip link add vgone type veth peer name vgone2
+	ip link show vgone >/dev/null 2>&1 || ip link add vgone type veth peer name vgone2
 	ip link set vgone up
 	ip link set vgone2 up
 }
 
-vanishing
-timeout 20 "$transcript" >"$work/libpcap"
-vanishing
-LD_LIBRARY_PATH=$(dirname "$dropin") timeout 20 "$transcript" >"$work/libwpcap"
-grep -q 'library: .* on npf' "$work/libwpcap"
-if grep -q 'library: .* on npf' "$work/libpcap"; then
-	exit 1
-fi
-for file in libpcap libwpcap; do
-	grep -v '^library:' "$work/$file" >"$work/$file.text"
+shift
+for program; do
+	vanishing
+	timeout 20 "$program" >"$work/libpcap"
+	vanishing
+	LD_LIBRARY_PATH=$(dirname "$dropin") timeout 40 "$program" >"$work/libwpcap"
+	grep -q 'library: .* on npf' "$work/libwpcap"
+	if grep -q 'library: .* on npf' "$work/libpcap"; then
+		exit 1
+	fi
+	for file in libpcap libwpcap; do
+		grep -v '^library:' "$work/$file" >"$work/$file.text"
+	done
+	diff "$work/libpcap.text" "$work/libwpcap.text"
+	echo "$(wc -l <"$work/libpcap.text") answers to ${program##*/} are the same"
 done
-diff "$work/libpcap.text" "$work/libwpcap.text"
-echo "$(wc -l <"$work/libpcap.text") answers are the same"
