@@ -170,8 +170,8 @@ void PacketCloseAdapter(LPADAPTER adapter); /* NULL is fine */
 BOOLEAN PacketGetNetType(LPADAPTER adapter, NetType *type);
 PAirpcapHandle PacketGetAirPcapHandle(LPADAPTER adapter); /* NULL */
 
-/* The last failure of an adapter as a sentence, until the next call on it; with NULL why this
- * thread's last PacketOpenAdapter failed. */
+/* The last failure of an adapter as a sentence, until the next call on it; with NULL that of this
+ * thread's last call without one, PacketOpenAdapter among them. */
 PCCH PacketGetErrorText(const ADAPTER *adapter);
 
 /* ---- packets ------------------------------------------------------------------------------- */

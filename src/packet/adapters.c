@@ -16,10 +16,16 @@ struct list {
 	size_t n;
 };
 
+/* Without a driver it is told why there is none. */
 static bool open_list(struct list *list, struct npf_driver *driver)
 {
+	int err;
+
 	*list = (struct list){ .driver = driver };
-	return driver && packet_result(npf_get_adapters_list(driver, &list->adapters, &list->n));
+	if (!driver)
+		return false;
+	err = npf_get_adapters_list(driver, &list->adapters, &list->n);
+	return err ? packet_fail(NULL, -err, "the kernel does not list its adapters") : true;
 }
 
 static void close_list(struct list *list)
@@ -64,7 +70,7 @@ bool packet_find_adapter(struct npf_driver *driver, const char *name, struct npf
 	if (found)
 		*adapter = *found;
 	else
-		errno = ENODEV;
+		packet_fail(NULL, ENODEV, "there is no such adapter; npf list shows them");
 	close_list(&list);
 	return found;
 }
@@ -118,13 +124,12 @@ static BOOLEAN get_names(const struct list *list, char *names, ULONG *size)
 
 	if (needed == 2) {
 		*size = 0;
-		errno = ENODEV;
-		return FALSE;
+		return packet_fail(NULL, ENODEV, "there are no adapters");
 	}
 	if (!names || *size < needed) {
 		*size = (ULONG)needed;
-		errno = ENOBUFS;
-		return FALSE;
+		return packet_fail(NULL, ENOBUFS,
+				   "the names take more room; the size says how much");
 	}
 	put_names(list, names);
 	*size = (ULONG)needed;
@@ -138,10 +143,8 @@ PACKET_EXPORT BOOLEAN PacketGetAdapterNames(PCHAR names, PULONG size)
 	struct list list;
 	BOOLEAN result = FALSE;
 
-	if (!size) {
-		errno = EINVAL;
-		return FALSE;
-	}
+	if (!size)
+		return packet_fail(NULL, EINVAL, "there is nowhere to tell the size of the names");
 	if (open_list(&list, packet_driver_lock()))
 		result = get_names(&list, names, size);
 	close_list(&list);
@@ -193,10 +196,10 @@ PACKET_EXPORT BOOLEAN PacketGetNetInfoEx(PCHAR name, npf_if_addr *addresses, PLO
 	struct npf_adapter adapter;
 	LONG i;
 
-	if (!n || *n < 0 || (!addresses && *n)) {
-		errno = EINVAL;
-		return FALSE;
-	}
+	if (!n || *n < 0 || (!addresses && *n))
+		return packet_fail(
+			NULL, EINVAL,
+			"the number of addresses is negative, or there is no room for them");
 	if (!ask(name, &adapter))
 		return FALSE;
 	for (i = 0; i < *n && i < adapter.n_addresses; i++)
@@ -236,8 +239,8 @@ PACKET_EXPORT int PacketSetMonitorMode(PCCH name, int mode)
 		return -1;
 	if (now == !!mode)
 		return 1;
-	errno = ENOTSUP;
-	return 0;
+	return packet_fail(NULL, ENOTSUP,
+			   "NPF does not switch monitor mode; iw dev NAME set monitor does");
 }
 
 PACKET_EXPORT BOOLEAN PacketGetNetType(LPADAPTER adapter, NetType *type)

@@ -14,13 +14,12 @@ BOOLEAN packet_control(const ADAPTER *adapter, uint32_t code, uint32_t value)
 					    NULL, 0, NULL));
 }
 
-/* Sizes and counts come as int. */
-static BOOLEAN control_size(const ADAPTER *adapter, uint32_t code, int value)
+/* Sizes and counts come as int; the sentence is for one below 0. */
+static BOOLEAN control_size(const ADAPTER *adapter, uint32_t code, int value, const char *sentence)
 {
-	if (value >= 0)
-		return packet_control(adapter, code, (uint32_t)value);
-	errno = EINVAL;
-	return FALSE;
+	if (value < 0)
+		return packet_fail(adapter, EINVAL, sentence);
+	return packet_control(adapter, code, (uint32_t)value);
 }
 
 /* ---- settings ------------------------------------------------------------------------------ */
@@ -29,14 +28,16 @@ PACKET_EXPORT BOOLEAN PacketSetBuff(LPADAPTER adapter, int bytes)
 {
 	PACKET_TRACED(NULL);
 
-	return control_size(adapter, NPF_BIOCSETBUFFERSIZE, bytes);
+	return control_size(adapter, NPF_BIOCSETBUFFERSIZE, bytes,
+			    "the size of the buffer is negative; 0 is none");
 }
 
 PACKET_EXPORT BOOLEAN PacketSetMinToCopy(LPADAPTER adapter, int bytes)
 {
 	PACKET_TRACED(NULL);
 
-	return control_size(adapter, NPF_BIOCSMINTOCOPY, bytes);
+	return control_size(adapter, NPF_BIOCSMINTOCOPY, bytes,
+			    "MinToCopy is negative; 0 is the first packet");
 }
 
 /* The wait is the driver's: its clock starts at the first pending packet, so that packets are
@@ -62,7 +63,8 @@ PACKET_EXPORT BOOLEAN PacketSetNumWrites(LPADAPTER adapter, int n)
 {
 	PACKET_TRACED(NULL);
 
-	if (!control_size(adapter, NPF_BIOCSWRITEREP, n))
+	if (!control_size(adapter, NPF_BIOCSWRITEREP, n,
+			  "the number of copies is negative; 0 sends nothing"))
 		return FALSE;
 	adapter->NumWrites = n;
 	return TRUE;
@@ -109,8 +111,9 @@ PACKET_EXPORT BOOLEAN PacketGetTimestampModes(LPADAPTER adapter, PULONG modes)
 		return FALSE;
 	if (modes[0] < all[0] + 1) {
 		modes[0] = all[0] + 1;
-		errno = ENOBUFS;
-		return FALSE;
+		return packet_fail(
+			adapter, ENOBUFS,
+			"there are more modes than entries; the first says how many it takes");
 	}
 	memcpy(modes, all, (all[0] + 1) * sizeof(all[0]));
 	return TRUE;
@@ -133,7 +136,7 @@ PACKET_EXPORT BOOLEAN PacketRequest(LPADAPTER adapter, BOOLEAN Set, PPACKET_OID_
 		size = sizeof(PACKET_OID_DATA);
 	request = calloc(1, size);
 	if (!request)
-		return FALSE;
+		return packet_fail(adapter, ENOMEM, "memory is short; nothing was asked");
 	memcpy(request, data, header + data->Length);
 	done = packet_result(npf_io_control(packet_instance(adapter),
 					    Set ? NPF_BIOCSETOID : NPF_BIOCQUERYOID, request, size,

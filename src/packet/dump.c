@@ -15,16 +15,17 @@
 /* ---- the name ------------------------------------------------------------------------------ */
 
 struct name {
+	const ADAPTER *adapter;
 	char text[LONGEST_NAME + 1]; /* UTF-8 */
 	size_t length;
 };
 
 static bool add(struct name *name, const char *bytes, size_t n)
 {
-	if (n > LONGEST_NAME - name->length) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
+	if (n > LONGEST_NAME - name->length)
+		return packet_fail(
+			name->adapter, ENAMETOOLONG,
+			"the name of the file has more than 1023 bytes, its folder included");
 	memcpy(name->text + name->length, bytes, n);
 	name->length += n;
 	name->text[name->length] = '\0';
@@ -97,10 +98,8 @@ static bool read_name(struct name *name, const void *from, int length)
 	const uint8_t *bytes = from;
 	size_t size = length > 0 ? (size_t)length : 0;
 
-	if (!from || !size || !bytes[0]) {
-		errno = EINVAL;
-		return false;
-	}
+	if (!from || !size || !bytes[0])
+		return packet_fail(name->adapter, EINVAL, "the name of the file is empty");
 	if (size < 2 || bytes[1])
 		return add(name, from, strnlen(from, LONGEST_NAME + 1));
 	if (size >= 4 && !bytes[2] && !bytes[3])
@@ -117,7 +116,8 @@ static bool make_absolute(struct name *name)
 	if (name->text[0] == '/')
 		return true;
 	if (!getcwd(folder, sizeof(folder)))
-		return false;
+		return packet_fail(name->adapter, errno,
+				   "the current folder is gone; give the whole path of the file");
 	name->length = 0;
 	return add(name, folder, strlen(folder)) && add(name, "/", 1) &&
 	       add(name, relative.text, relative.length);
@@ -127,7 +127,7 @@ PACKET_EXPORT BOOLEAN PacketSetDumpName(LPADAPTER adapter, void *name, int lengt
 {
 	PACKET_TRACED(NULL);
 
-	struct name path = { .length = 0 };
+	struct name path = { .adapter = adapter };
 
 	if (!read_name(&path, name, length) || !make_absolute(&path))
 		return FALSE;

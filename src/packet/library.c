@@ -5,6 +5,7 @@
  * PacketStopDriver or the end.
  */
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "packet.h"
@@ -12,6 +13,45 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct npf_host *host;
 static struct npf_driver *driver;
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+/* What this library refused by itself, of the thread that asked. What the driver refuses it tells. */
+static _Thread_local struct {
+	const ADAPTER *adapter;
+	char sentence[NPF_ERROR_SIZE];
+} refusal;
+/* The last failure of what has no adapter. */
+static _Thread_local char without_adapter[NPF_ERROR_SIZE];
+
+BOOLEAN packet_result(int64_t result)
+{
+	if (result >= 0)
+		return TRUE;
+	refusal.adapter = NULL;
+	errno = (int)-result;
+	return FALSE;
+}
+
+BOOLEAN packet_fail(const ADAPTER *adapter, int err, const char *sentence)
+{
+	refusal.adapter = adapter;
+	snprintf(adapter ? refusal.sentence : without_adapter, NPF_ERROR_SIZE, "%s", sentence);
+	errno = err;
+	return FALSE;
+}
+
+void packet_forget_errors(void)
+{
+	refusal.adapter = NULL;
+}
+
+PACKET_EXPORT PCCH PacketGetErrorText(const ADAPTER *adapter)
+{
+	if (!adapter)
+		return without_adapter;
+	return refusal.adapter == adapter ? refusal.sentence : npf_error(packet_instance(adapter));
+}
 
 /* ---- the trace ----------------------------------------------------------------------------- */
 
@@ -35,14 +75,12 @@ static bool PacketInstallDriver(void)
 	int err;
 
 	host = npf_host_linux();
-	if (!host)
-		return false;
-	err = npf_driver_entry(host, &driver);
+	err = host ? npf_driver_entry(host, &driver) : -errno;
 	if (!err)
 		return true;
 	npf_host_linux_free(host);
 	host = NULL;
-	return packet_result(err);
+	return packet_fail(NULL, -err, "the driver cannot start: memory or descriptors are short");
 }
 
 void packet_lock(void)
@@ -90,15 +128,7 @@ PACKET_EXPORT BOOL PacketStopDriver(void)
 	int err = stop_driver();
 
 	pthread_mutex_unlock(&lock);
-	return packet_result(err);
-}
-
-BOOLEAN packet_result(int64_t result)
-{
-	if (result >= 0)
-		return TRUE;
-	errno = (int)-result;
-	return FALSE;
+	return err ? packet_fail(NULL, -err, "adapters are open: close them first") : TRUE;
 }
 
 /* ---- who we are ---------------------------------------------------------------------------- */

@@ -10,9 +10,6 @@
 
 #include "packet.h"
 
-/* Why this thread's last PacketOpenAdapter failed. */
-static _Thread_local char open_error[NPF_ERROR_SIZE];
-
 struct npf_instance *packet_instance(const ADAPTER *adapter)
 {
 	return adapter->hFile;
@@ -26,12 +23,6 @@ static int descriptor(const ADAPTER *adapter)
 static HANDLE handle(int fd)
 {
 	return (HANDLE)(LONG_PTR)fd;
-}
-
-static void explain(int err, const char *sentence)
-{
-	snprintf(open_error, sizeof(open_error), "%s", sentence);
-	errno = err;
 }
 
 /* ---- the read event ------------------------------------------------------------------------ */
@@ -57,7 +48,8 @@ static BOOLEAN PacketSetReadEvt(LPADAPTER adapter)
 	int fd = create_event();
 
 	if (fd < 0)
-		return FALSE;
+		return packet_fail(adapter, errno,
+				   "the read event cannot be made: descriptors or memory are short");
 	if (!packet_control(adapter, NPF_BIOCSETEVENTHANDLE, (uint32_t)fd)) {
 		close(fd);
 		return FALSE;
@@ -126,7 +118,7 @@ static struct npf_instance *create_file(struct npf_driver *driver, const char *n
 	npf_trace("CreateFile", NULL, false);
 	if (!err)
 		return instance;
-	explain(-err, error);
+	packet_fail(NULL, -err, error);
 	return NULL;
 }
 
@@ -145,13 +137,7 @@ static struct npf_driver *find_adapter(const char *name, struct npf_adapter *fou
 {
 	struct npf_driver *driver = packet_driver();
 
-	if (!driver)
-		explain(errno, "the driver cannot start: memory or descriptors are short");
-	else if (!packet_find_adapter(driver, name, found))
-		explain(errno, "there is no such adapter; npf list shows them");
-	else
-		return driver;
-	return NULL;
+	return packet_find_adapter(driver, name, found) ? driver : NULL;
 }
 
 static LPADAPTER PacketOpenAdapterNPF(const char *name)
@@ -169,17 +155,18 @@ static LPADAPTER PacketOpenAdapterNPF(const char *name)
 
 	if (!adapter) {
 		npf_close(instance);
-		explain(ENOMEM, "memory is short; nothing was opened");
+		packet_fail(NULL, ENOMEM, "memory is short; nothing was opened");
 		return NULL;
 	}
 	if (!set_up(adapter)) {
-		explain(errno, npf_error(instance));
+		packet_fail(NULL, errno, PacketGetErrorText(adapter));
 		npf_close(instance);
 		if (descriptor(adapter) >= 0)
 			close(descriptor(adapter));
 		free(adapter);
 		return NULL;
 	}
+	packet_forget_errors();
 	return adapter;
 }
 
@@ -226,9 +213,4 @@ PACKET_EXPORT PAirpcapHandle PacketGetAirPcapHandle(LPADAPTER adapter)
 {
 	(void)adapter;
 	return NULL;
-}
-
-PACKET_EXPORT PCCH PacketGetErrorText(const ADAPTER *adapter)
-{
-	return adapter ? npf_error(packet_instance(adapter)) : open_error;
 }

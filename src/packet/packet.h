@@ -2,7 +2,7 @@
 /*
  * libpacket, private. What Packet.dll was between programs and NPF's device, this is between them
  * and libnpf; a call becomes at most a handful of the driver's.
- *   library.c   the process's driver: started when first needed; versions
+ *   library.c   the process's driver: started when first needed; versions; errors
  *   names.c     names and texts in the encodings that callers use
  *   adapters.c  the list of adapters
  *   open.c      opening and closing
@@ -33,8 +33,15 @@ void packet_lock(void);
 struct npf_driver *packet_driver(void);
 void packet_driver_unlock(void);
 
-/* Set errno from a result of the driver; TRUE when it is no error. */
+/* Set errno from a result of the driver, which has a sentence for each error of an instance; TRUE when it
+ * is none. */
 BOOLEAN packet_result(int64_t result);
+
+/* Set errno, and this thread's sentence for PacketGetErrorText(): of an adapter, or with NULL of what has
+ * none. FALSE. */
+BOOLEAN packet_fail(const ADAPTER *adapter, int err, const char *sentence);
+/* A new adapter may be where one was. */
+void packet_forget_errors(void);
 
 /* A scope that the trace shows (npf_trace). */
 struct packet_traced {

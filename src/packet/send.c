@@ -58,7 +58,7 @@ PACKET_EXPORT INT PacketSendPackets(LPADAPTER adapter, PVOID packets, ULONG size
 	uint32_t code = Sync ? NPF_BIOCSENDPACKETSSYNC : NPF_BIOCSENDPACKETSNOSYNC;
 
 	if (size > INT32_MAX) {
-		errno = EMSGSIZE;
+		packet_fail(adapter, EMSGSIZE, "a queue has 2 GiB at most; send it in parts");
 		return 0;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &queue.start);
@@ -73,7 +73,7 @@ PACKET_EXPORT INT PacketSendPackets(LPADAPTER adapter, PVOID packets, ULONG size
 			break;
 		/* Success without progress: the adapter has gone. Not for ever. */
 		if (!consumed) {
-			errno = ENODEV;
+			packet_fail(adapter, ENODEV, "the adapter takes nothing any more");
 			break;
 		}
 		queue.sent += consumed;
