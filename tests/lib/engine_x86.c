@@ -8,7 +8,9 @@
 #include "filter/x86.h"
 #include "npf/npf.h"
 
-#define AT_ONCE 64u
+#define MOST_RUNS 32u
+#define GROUP     16u
+#define AT_ONCE   (2 * GROUP * MOST_RUNS)
 
 /* One host for all programs of the process: it is where code lies. */
 static struct npf_host *host(void)
@@ -95,33 +97,46 @@ void engine_x86_run(void *prepared, struct engine_run *runs, uint32_t n)
 						  runs[i].frame->length);
 }
 
-/* As many as there are, and each of them in every lane: few packets make no full group. */
-static void run_some(const struct npf_jit_filter *filter, struct engine_run *runs, uint32_t n)
-{
-	const uint8_t *packets[AT_ONCE];
-	uint32_t wire[AT_ONCE], held[AT_ONCE], verdicts[AT_ONCE];
+/* Packets in a row that are one and the same: none, so that few make full groups of any mixture; or
+ * a whole group, each behind another one, so that all lanes leave early or none does. */
+static const uint32_t rows[] = { 1, GROUP };
 
-	for (uint32_t i = 0; i < AT_ONCE; i++) {
-		packets[i] = runs[i % n].data;
-		wire[i] = runs[i % n].frame->wire_length;
-		held[i] = runs[i % n].frame->length;
+static void run_in_rows(const struct npf_jit_filter *filter, struct engine_run *runs, uint32_t n,
+			uint32_t row)
+{
+	const uint8_t *packets[AT_ONCE] = { NULL };
+	uint32_t wire[AT_ONCE] = { 0 }, held[AT_ONCE] = { 0 }, verdicts[AT_ONCE];
+	uint32_t most = row > 1 ? 2 * row * n : 2 * MOST_RUNS;
+
+	for (uint32_t i = 0; i < most; i++) {
+		const struct engine_run *run = &runs[i / row % n];
+
+		packets[i] = run->data;
+		wire[i] = run->frame->wire_length;
+		held[i] = run->frame->length;
 		verdicts[i] = 0xDEADBEEF;
 	}
-	npf_jit_run_batch(filter, packets, wire, held, AT_ONCE, verdicts);
-	for (uint32_t i = 0; i < AT_ONCE; i++) {
-		if (i >= n && verdicts[i] != verdicts[i % n]) {
+	npf_jit_run_batch(filter, packets, wire, held, most, verdicts);
+	for (uint32_t i = 0; i < most; i++) {
+		struct engine_run *run = &runs[i / row % n];
+
+		if ((row > 1 || i >= n) && verdicts[i] != run->answer) {
 			fprintf(stderr, "one packet has two answers: 0x%x, 0x%x\n", verdicts[i],
-				verdicts[i % n]);
+				run->answer);
 			abort();
 		}
-		runs[i % n].answer = verdicts[i];
+		run->answer = verdicts[i];
 	}
 }
 
 void engine_x86_run_batch(void *prepared, struct engine_run *runs, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i += AT_ONCE / 2)
-		run_some(prepared, runs + i, n - i < AT_ONCE / 2 ? n - i : AT_ONCE / 2);
+	for (uint32_t i = 0; i < n; i += MOST_RUNS) {
+		uint32_t some = n - i < MOST_RUNS ? n - i : MOST_RUNS;
+
+		for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
+			run_in_rows(prepared, runs + i, some, rows[r]);
+	}
 }
 
 void engine_x86_drop(void *prepared)

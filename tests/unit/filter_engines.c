@@ -16,12 +16,13 @@
 
 #include "../lib/engines.h"
 #include "../lib/filter_cases.h"
-#include "../lib/filter_random.h"
+#include "../lib/filter_random_long.h"
 #include "../lib/vectors.h"
 #include "filter/opcodes.h"
 
 #define RANDOM_PROGRAMS 20000
 #define RANDOM_PACKETS  12
+#define ONE_IS_LONG     50 /* of so many random programs */
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
@@ -157,34 +158,62 @@ static uint32_t choose_runs(const struct engine *engine, const struct packets *p
 	return n;
 }
 
-static void equal_the_interpreter_on_random_programs(void **state)
+static void compare_engines(const char *name, const struct npf_program *program,
+			    const struct packets *packets, uint32_t number)
 {
-	struct filter_random random = { .state = 0x4E5046 };
-	struct npf_insn insns[FILTER_RANDOM_INSNS];
 	struct engine_run runs[RANDOM_PACKETS];
+
+	for (const struct engine *engine = engines; engine->name; engine++) {
+		if (!engine_is_wanted(engine) || !engine_takes(engine, program))
+			continue;
+		if (engine->one_of && number % engine->one_of)
+			continue;
+		engine_compare(engine, name, program, runs, choose_runs(engine, packets, runs));
+	}
+}
+
+static void compare_short(struct filter_random *random, uint32_t number)
+{
+	struct npf_insn insns[FILTER_RANDOM_INSNS];
 	struct npf_program program;
 	struct packets packets;
+	char name[48];
+
+	filter_random_program(random, insns, &program);
+	assert_int_equal(npf_filter_validate(&program, NULL, 0), 0);
+	for (uint32_t j = 0; j < RANDOM_PACKETS; j++)
+		filter_random_packet(random, packets.data[j], &packets.frames[j]);
+	snprintf(name, sizeof(name), "random program %u", number);
+	compare_engines(name, &program, &packets, number);
+}
+
+static void compare_long(struct filter_random *random, uint32_t number)
+{
+	static struct npf_insn insns[NPF_MAX_INSNS];
+	struct filter_random_long l;
+	struct npf_program program;
+	struct packets packets;
+	char name[48];
+
+	filter_random_long_program(random, &l, insns, &program);
+	assert_int_equal(npf_filter_validate(&program, NULL, 0), 0);
+	for (uint32_t j = 0; j < RANDOM_PACKETS; j++)
+		filter_random_long_packet(&l, packets.data[j], &packets.frames[j]);
+	snprintf(name, sizeof(name), "long random program %u", number);
+	compare_engines(name, &program, &packets, number);
+}
+
+/* One after the other, and another sequence for each kind: what is found in few is found in many. */
+static void equal_the_interpreter_on_random_programs(void **state)
+{
+	struct filter_random random = { .state = 0x4E5046 }, long_random = { .state = 0x10E6 };
 
 	(void)state;
 	engine_mistakes = 0;
-	for (uint32_t i = 0; i < random_programs(); i++) {
-		char name[32];
-
-		filter_random_program(&random, insns, &program);
-		assert_int_equal(npf_filter_validate(&program, NULL, 0), 0);
-		for (uint32_t j = 0; j < RANDOM_PACKETS; j++)
-			filter_random_packet(&random, packets.data[j], &packets.frames[j]);
-		snprintf(name, sizeof(name), "random program %u", i);
-		for (const struct engine *engine = engines; engine->name; engine++) {
-			if (!engine_is_wanted(engine) || !engine_takes(engine, &program))
-				continue;
-			if (engine->one_of && i % engine->one_of)
-				continue;
-			engine_compare(engine, name, &program, runs,
-				       choose_runs(engine, &packets, runs));
-		}
-		if (engine_mistakes)
-			break;
+	for (uint32_t i = 0; i < random_programs() && !engine_mistakes; i++) {
+		compare_short(&random, i);
+		if (i % ONE_IS_LONG == 0)
+			compare_long(&long_random, i / ONE_IS_LONG);
 	}
 	assert_int_equal(engine_mistakes, 0);
 }

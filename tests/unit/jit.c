@@ -19,7 +19,7 @@
 #include "filter/filter.h"
 #include "host/common/arena.h"
 #include "lib/engine_x86.h"
-#include "lib/filter_random.h"
+#include "lib/filter_random_long.h"
 #include "lib/host.h"
 #include "lib/long_filter.h"
 #include "lib/x86_image.h"
@@ -243,8 +243,9 @@ static void run_at_the_edge(const struct npf_program *program, const struct npf_
 
 static void reads_nothing_outside_the_packet(void **state)
 {
+	static struct npf_insn insns[NPF_MAX_INSNS];
 	struct filter_random random = { .state = 4711 };
-	struct npf_insn insns[FILTER_RANDOM_INSNS];
+	struct filter_random_long l;
 	struct npf_program program;
 	uint8_t *page = guarded_page();
 
@@ -254,7 +255,10 @@ static void reads_nothing_outside_the_packet(void **state)
 	for (int i = 0; i < PROGRAMS; i++) {
 		struct npf_jit_filter *filter;
 
-		filter_random_program(&random, insns, &program);
+		if (i % 20)
+			filter_random_program(&random, insns, &program);
+		else
+			filter_random_long_program(&random, &l, insns, &program);
 		if (bpf_jitter(host, &program, NPF_JIT_BATCH | (i % 2 ? NPF_JIT_AVX2 : 0), &filter,
 			       NULL) == -ENOTSUP)
 			continue;

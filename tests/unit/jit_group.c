@@ -18,7 +18,7 @@
 
 #include "filter/ir.h"
 #include "lib/engine_x86.h"
-#include "lib/filter_random.h"
+#include "lib/filter_random_long.h"
 #include "lib/group.h"
 #include "lib/host.h"
 #include "npf/npf.h"
@@ -32,7 +32,7 @@
 
 struct draw {
 	struct filter_random random;
-	struct npf_insn insns[MOST][FILTER_RANDOM_INSNS];
+	struct npf_insn insns[MOST][NPF_MAX_INSNS];
 	struct npf_program made[MOST];
 	const struct npf_program *programs[MOST];
 	struct npf_frame frames[PACKETS];
@@ -50,13 +50,23 @@ static bool is_for_packets(const struct npf_program *program)
 	return true;
 }
 
+static void draw_program(struct draw *draw, struct npf_insn *insns, struct npf_program *program)
+{
+	struct filter_random_long l;
+
+	if (filter_random(&draw->random, 20))
+		filter_random_program(&draw->random, insns, program);
+	else
+		filter_random_long_program(&draw->random, &l, insns, program);
+}
+
 static void draw_programs(struct draw *draw, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct npf_program *program = &draw->made[i];
 
 		do
-			filter_random_program(&draw->random, draw->insns[i], program);
+			draw_program(draw, draw->insns[i], program);
 		while (!is_for_packets(program));
 		draw->programs[i] = filter_random(&draw->random, 8) ? program : NULL;
 	}
