@@ -515,7 +515,10 @@ static bool is_known_there(struct walk *w, const struct way *way, uint16_t here,
 	insn.a = substituted(w, way, insn.a);
 	insn.b = substituted(w, way, insn.b);
 	insn.uses = 0;
-	npf_opt_fold(&silent, w->insns, &insn);
+	/* As it would be written: unfolded, a constant length is a base of its own, and what has
+	 * shown the sum is no guard of it. */
+	if (npf_opt_wants(w->opt, NPF_PASS_FOLD))
+		npf_opt_fold(&silent, w->insns, &insn);
 	if (npf_ir_is_guard(insn.op))
 		return insn.a != NONE || insn.op == NPF_IR_NEED ? is_shown(w, &insn, here) : false;
 	*value = is_first_operand(&insn) ? insn.a : find_known(w, &insn, chain_of(&insn), here);

@@ -97,14 +97,27 @@ FORM(hoist, NPF_PASS_HOIST)
 FORM(default, NPF_PASS_DEFAULT)
 FORM(all, (1u << NPF_N_PASSES) - 1)
 
-/* Any subset, another one for each program. */
-static void *prepare_some(const struct npf_program *program)
+static uint32_t hash_of(const struct npf_program *program)
 {
 	uint32_t mix = program->length;
 
 	for (uint32_t i = 0; i < program->length; i++)
 		mix = (mix ^ program->insns[i].k ^ program->insns[i].code) * 0x9E3779B1u;
-	return make_form(program, mix >> (32 - NPF_N_PASSES));
+	return mix;
+}
+
+/* Any subset, another one for each program. */
+static void *prepare_some(const struct npf_program *program)
+{
+	return make_form(program, hash_of(program) >> (32 - NPF_N_PASSES));
+}
+
+/* All but one, another one for each program. */
+static void *prepare_most(const struct npf_program *program)
+{
+	uint32_t out = (hash_of(program) >> 8) % NPF_N_PASSES;
+
+	return make_form(program, ((1u << NPF_N_PASSES) - 1) & ~(1u << out));
 }
 
 #define FORM_ROW(title, id)                                                                        \
@@ -413,6 +426,7 @@ const struct engine engines[] = {
 	FORM_ROW("form, default", default),
 	FORM_ROW("form, all", all),
 	FORM_ROW("form, some", some),
+	FORM_ROW("form, most", most),
 	{ .name = "x86-64",
 	  .why_not = engine_x86_why_not,
 	  .prepare = engine_x86_prepare,
