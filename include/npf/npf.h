@@ -243,6 +243,10 @@ int64_t npf_batch_begin(struct npf_instance *instance);
 bool npf_batch_next(struct npf_instance *instance, struct npf_packet *packet);
 void npf_batch_end(struct npf_instance *instance);
 
+/* The same, but what the batch gave can be looked at until the next read or batch begins, whatever
+ * becomes of the buffer; so much of its room is missing until then. */
+void npf_batch_leave(struct npf_instance *instance);
+
 /* A descriptor that poll() finds readable exactly while a read would not wait: MinToCopy reached,
  * the timeout since the first pending packet passed, or the adapter or the instance ended.
  * Owned by the instance; -1 where the host has none. */

@@ -118,6 +118,7 @@ struct npf_instance {
 	uint64_t walked;      /* records read or discarded since the ring was made */
 	uint64_t released;    /* bytes of records given back */
 	bool batch;           /* a batch is open: the ring may be neither emptied nor replaced */
+	bool left;            /* the packets of the last one are still looked at */
 
 	/* How the tap behaves: what view.control->config holds, kept for the next ring. */
 	struct npf_config config;

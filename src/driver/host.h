@@ -89,9 +89,11 @@ struct npf_nic_ops {
 	bool (*gone)(struct npf_nic *nic);
 
 	/* Put a new, empty ring under the tap and free the old one. Its npf_config is zero:
-	 * nothing is accepted until the driver writes it. view lives until the next success. */
+	 * nothing is accepted until the driver writes it. view lives until the next success. The
+	 * records of the old one can be read until let_go(), also when others follow meanwhile. */
 	int (*set_ring)(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
 			struct npf_ring_view *view, char *error);
+	void (*let_go)(struct npf_nic *nic);
 	/* Swap the programs. After it returns 0 no CPU runs the old ones. */
 	int (*set_filters)(struct npf_nic *nic, const struct npf_filter_set *filters, char *error);
 

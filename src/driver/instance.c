@@ -115,6 +115,8 @@ int npf_replace_ring(struct npf_instance *instance, uint32_t bytes)
 	if (err)
 		return error[0] ? npf_fail(instance, err, error)
 				: npf_fail_host(instance, err, "making the buffer failed");
+	if (!instance->left)
+		instance->host->nic->let_go(instance->nic);
 	instance->view = view;
 	npf_ring_reader_init(&instance->reader, &instance->view, instance->cursors);
 	instance->buffer_size = bytes;

@@ -395,6 +395,17 @@ int npf_poll_fd(struct npf_instance *instance)
 
 /* ---- the one reader ------------------------------------------------------------------------ */
 
+/* What the last batch left is looked at no more. */
+static void forget_left(struct npf_instance *instance)
+{
+	if (!instance->left)
+		return;
+	instance->left = false;
+	instance->host->nic->let_go(instance->nic);
+	instance->reader.holds = false;
+	npf_ring_end(&instance->reader);
+}
+
 static int enter_reader(struct npf_instance *instance)
 {
 	int err = npf_enter(instance);
@@ -407,6 +418,7 @@ static int enter_reader(struct npf_instance *instance)
 				"another read is going on; end it, or its batch, first");
 	}
 	npf_lock_take(instance->host, &instance->lock);
+	forget_left(instance);
 	return 0;
 }
 
@@ -584,12 +596,24 @@ bool npf_batch_next(struct npf_instance *instance, struct npf_packet *packet)
 	return true;
 }
 
-void npf_batch_end(struct npf_instance *instance)
+static void end_batch(struct npf_instance *instance, bool leave)
 {
 	if (!instance->batch)
 		return;
 	npf_lock_take(instance->host, &instance->lock);
+	instance->left = leave;
+	instance->reader.holds = leave;
 	end_records(instance);
 	instance->batch = false;
 	leave_reader(instance);
+}
+
+void npf_batch_end(struct npf_instance *instance)
+{
+	end_batch(instance, false);
+}
+
+void npf_batch_leave(struct npf_instance *instance)
+{
+	end_batch(instance, true);
 }

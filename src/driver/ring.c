@@ -307,7 +307,7 @@ void npf_ring_end(struct npf_ring_reader *reader)
 {
 	const struct npf_ring_view *view = reader->view;
 
-	for (uint32_t i = 0; i < view->geometry.n_cpus; i++) {
+	for (uint32_t i = 0; i < view->geometry.n_cpus && !reader->holds; i++) {
 		struct npf_ring_cursor *cursor = &reader->cursors[i];
 
 		while (cursor->released != cursor->chunk) {

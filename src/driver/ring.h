@@ -85,6 +85,7 @@ struct npf_ring_reader {
 	uint64_t horizon;  /* records stamped later wait for the next batch */
 	uint64_t oldest;   /* when the first pending record came, if it was looked for */
 	uint64_t looked;   /* when so many bytes were consumed */
+	bool holds;        /* npf_ring_end() gives nothing back */
 	uint32_t n_active; /* chains with records left: cursors[0 .. n_active).active names them */
 	uint32_t entry;    /* of that list: the chain whose next record is the oldest, */
 	struct npf_ring_cursor *nearest; /* and its cursor; NULL: no record is left */

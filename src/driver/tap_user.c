@@ -216,6 +216,21 @@ static uint8_t *first_byte(const struct npf_ring_geometry *geometry, uint8_t *me
 	return memory + (-(uintptr_t)memory & (NPF_STREAM_ALIGN - 1));
 }
 
+void npf_user_tap_let_go(struct npf_user_tap *tap)
+{
+	tap->host->system->free(tap->host, tap->old, tap->old_size);
+	tap->old = NULL;
+}
+
+static void keep_records(struct npf_user_tap *tap)
+{
+	if (tap->old)
+		return;
+	tap->old = tap->memory;
+	tap->old_size = memory_size(&tap->geometry);
+	tap->memory = NULL;
+}
+
 static void free_ring(struct npf_user_tap *tap)
 {
 	const struct npf_system_ops *system = tap->host->system;
@@ -227,6 +242,7 @@ static void free_ring(struct npf_user_tap *tap)
 
 void npf_user_tap_fini(struct npf_user_tap *tap)
 {
+	npf_user_tap_let_go(tap);
 	free_ring(tap);
 	npf_user_filters_free(tap->host, tap->filters);
 	tap->control = NULL;
@@ -311,6 +327,7 @@ int npf_user_tap_set_ring(struct npf_user_tap *tap, const struct npf_ring_geomet
 	}
 	npf_ring_fill_pool(geometry, control);
 
+	keep_records(tap);
 	free_ring(tap);
 	tap->control = control;
 	tap->cpus = cpus;

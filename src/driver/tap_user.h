@@ -35,6 +35,8 @@ struct npf_user_tap {
 	struct npf_cpu *cpus;
 	uint8_t *memory; /* of the chunks, or of the stream with its slack */
 	uint8_t *chunks; /* in it, aligned for a stream */
+	uint8_t *old;    /* memory of a ring before, until npf_user_tap_let_go() */
+	size_t old_size;
 	struct npf_ring_geometry geometry;
 };
 
@@ -46,9 +48,11 @@ void npf_user_tap_fini(struct npf_user_tap *tap);
 struct npf_user_filters *npf_user_tap_set_filters(struct npf_user_tap *tap,
 						  struct npf_user_filters *filters);
 
-/* A new, empty ring; the old one is freed. -ENOMEM keeps the old. Not while deliver runs. */
+/* A new, empty ring; the old one is freed, but for its records (npf_nic_ops.set_ring). -ENOMEM keeps
+ * the old. Not while deliver runs. */
 int npf_user_tap_set_ring(struct npf_user_tap *tap, const struct npf_ring_geometry *geometry,
 			  struct npf_ring_view *view);
+void npf_user_tap_let_go(struct npf_user_tap *tap);
 
 /* One frame: frame->length readable bytes at data, stamped time (ns, monotonic), handled on cpu.
  * sender: who sent it, 0 unknown. */

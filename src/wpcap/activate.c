@@ -197,7 +197,7 @@ void pcap_cleanup_win32(pcap_t *p)
 {
 	WPCAP_TRACED(NULL);
 
-	wpcap_end_batch(p);
+	wpcap_leave_batch(p);
 	close_adapter(p);
 	pcap_cleanup_live_common(p);
 }

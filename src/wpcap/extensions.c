@@ -32,7 +32,7 @@ WPCAP_EXPORT int pcap_setbuff(pcap_t *p, int bytes)
 
 	if (check_live(p, "pcap_setbuff") || check_size(p, bytes, "the size of the buffer"))
 		return -1;
-	wpcap_end_batch(p);
+	wpcap_leave_batch(p);
 	before = wpcap_count(p);
 	if (answer(p, PacketSetBuff(p->adapter, bytes), "setting the buffer failed"))
 		return -1;
@@ -89,7 +89,7 @@ WPCAP_EXPORT int pcap_setmode(pcap_t *p, int mode)
 {
 	if (check_live(p, "pcap_setmode"))
 		return -1;
-	wpcap_end_batch(p);
+	wpcap_leave_batch(p);
 	if (answer(p, PacketSetMode(p->adapter, mode), "setting the mode failed"))
 		return -1;
 	p->mode = mode & MODE_STAT;
@@ -167,7 +167,7 @@ WPCAP_EXPORT int pcap_live_dump(pcap_t *p, char *name, int max_bytes, int max_pa
 {
 	if (check_live(p, "pcap_live_dump"))
 		return -1;
-	wpcap_end_batch(p);
+	wpcap_leave_batch(p);
 	if (max_bytes < 0 || max_packets < 0)
 		return wpcap_fail(p, -1, "limits of a dump are not negative; 0 is none");
 	if (answer(p, PacketSetMode(p->adapter, PACKET_MODE_DUMP), "dump mode was refused"))

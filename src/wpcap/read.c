@@ -30,15 +30,28 @@ static void tell_at_hand(const pcap_t *p, bool at_hand)
 		__atomic_store_n(p->at_hand, at_hand, __ATOMIC_RELAXED);
 }
 
-void wpcap_end_batch(pcap_t *p)
+static void forget_batch(pcap_t *p)
 {
-	if (!p->batch)
-		return;
-	npf_batch_end(p->instance);
 	p->batch = false;
 	p->has_ahead = false;
 	p->walked = 0;
 	tell_at_hand(p, false);
+}
+
+static void end_batch(pcap_t *p)
+{
+	if (!p->batch)
+		return;
+	npf_batch_end(p->instance);
+	forget_batch(p);
+}
+
+void wpcap_leave_batch(pcap_t *p)
+{
+	if (!p->batch)
+		return;
+	npf_batch_leave(p->instance);
+	forget_batch(p);
 }
 
 static bool readable(pcap_t *p)
@@ -177,7 +190,7 @@ static int read_record(pcap_t *p)
 	struct pcap_pkthdr *header = &p->header;
 	struct npf_bpf_hdr record;
 
-	wpcap_end_batch(p);
+	end_batch(p);
 	for (;;) {
 		if (was_broken(p))
 			return PCAP_ERROR_BREAK;
@@ -242,7 +255,7 @@ static int walk(pcap_t *p, int count, pcap_handler callback, u_char *user)
 			break;
 		}
 	}
-	wpcap_end_batch(p);
+	end_batch(p);
 	return n;
 }
 
@@ -320,7 +333,7 @@ static void hand_out_copy(pcap_t *p)
 		return;
 	memcpy(p->last, p->shown_data, p->shown.caplen);
 	p->shown_data = p->last;
-	wpcap_end_batch(p);
+	end_batch(p);
 }
 
 /* The packet that was found, in p->shown and p->shown_data; and find the next one. */
@@ -348,14 +361,14 @@ static int find_next(pcap_t *p)
 	tell_at_hand(p, false);
 	if (p->batch && next_packet(p))
 		return 1;
-	wpcap_end_batch(p);
+	end_batch(p);
 	begun = begin_batch(p);
 	if (begun <= 0)
 		return begun;
 	if (next_packet(p))
 		return 1;
 	/* None of them was wanted. */
-	wpcap_end_batch(p);
+	end_batch(p);
 	return 0;
 }
 

@@ -189,8 +189,9 @@ const u_char *wpcap_real_next(pcap_t *p, struct pcap_pkthdr *header);
 
 /* ---- read.c -------------------------------------------------------------------------------- */
 
-/* Give back what was handed out, before anything that changes the buffer. */
-void wpcap_end_batch(pcap_t *p);
+/* Before anything that changes the buffer: nothing more is handed out of this batch. What was can be
+ * looked at until the next read. */
+void wpcap_leave_batch(pcap_t *p);
 /* What the adapter had no room for, since it exists. */
 uint64_t wpcap_adapter_missed(const pcap_t *p);
 /* What was counted so far. Who lets the driver's counters restart keeps it in p->counted. */

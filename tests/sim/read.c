@@ -7,6 +7,8 @@ static const struct npf_insn odd_insns[] = {
 	INSN_LD_B(14), { .code = 0x54, .k = 1 }, INSN_JEQ(1, 0, 1), INSN_RET(UINT32_MAX), INSN_RET(0)
 };
 static const struct npf_program odd = PROGRAM(odd_insns);
+static const struct npf_insn all_insns[] = { INSN_RET(UINT32_MAX) };
+static const struct npf_program all = PROGRAM(all_insns);
 
 static void item_02_received_before_the_filter_captured_behind_it(void **state)
 {
@@ -315,6 +317,40 @@ static void open_batch_excludes_what_would_pull_it_away(void **state)
 	assert_int_equal(npf_set_buffer(world->instance, 4096), 0);
 }
 
+/* Neither what comes after it nor a new buffer takes them away; the next read does. */
+static void a_batch_that_is_left_keeps_its_packets(void **state)
+{
+	struct world *world = *state;
+	struct npf_packet packets[50], none;
+	size_t memory;
+
+	for (uint32_t changes = 0; changes < 3; changes++) {
+		memory = npf_sim_memory(world->host);
+		send_many(world, N_OF(packets), 1000, 0);
+		assert_true(npf_batch_begin(world->instance) > 0);
+		for (uint32_t i = 0; i < N_OF(packets); i++)
+			assert_true(npf_batch_next(world->instance, &packets[i]));
+		npf_batch_leave(world->instance);
+		assert_false(npf_batch_next(world->instance, &none));
+		send_many(world, 100, 1000, 100);
+		for (uint32_t i = 0; i < changes; i++) {
+			assert_int_equal(npf_set_buffer(world->instance, 65536), 0);
+			send_many(world, 100, 1000, 100);
+		}
+		for (uint32_t i = 0; i < N_OF(packets); i++)
+			assert_true(frame_is(packets[i].data, 1000, i));
+		assert_true(npf_batch_begin(world->instance) > 0);
+		npf_batch_end(world->instance);
+		assert_int_equal(npf_sim_memory(world->host), memory);
+		/* All of the room is back. */
+		assert_int_equal(npf_set_filter(world->instance, &odd), 0);
+		send_many(world, 100, 1000, 0);
+		assert_int_equal(stats_of(world->instance).dropped, 0);
+		assert_int_equal(npf_set_buffer(world->instance, 65536), 0);
+		assert_int_equal(npf_exchange_filter(world->instance, &all, NULL), 0);
+	}
+}
+
 static void batch_end_without_batch_is_harmless(void **state)
 {
 	struct world *world = *state;
@@ -399,6 +435,7 @@ int main(void)
 		CAPTURING(batch_gives_packets_in_place),
 		CAPTURING(batch_keeps_what_was_not_walked),
 		CAPTURING(open_batch_excludes_what_would_pull_it_away),
+		CAPTURING(a_batch_that_is_left_keeps_its_packets),
 		CAPTURING(batch_end_without_batch_is_harmless),
 		CAPTURING(packet_beyond_the_unit_of_the_buffer_is_flagged),
 		CAPTURING(stamps_are_the_wall_clock_s),

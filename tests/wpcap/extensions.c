@@ -29,6 +29,33 @@ static void buffers_are_set(void **in)
 	assert_frames(state, 4, 2);
 }
 
+static void change_buffer(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
+{
+	struct state *state = (struct state *)user;
+
+	assert_int_equal(pcap_setbuff(state->p, 1 << 20), 0);
+	send_far(state, 10, 5);
+	assert_int_equal(pcap_setbuff(state->p, 1 << 16), 0);
+	assert_frame(header, data, 0);
+}
+
+/* It is readable, whatever buffer it was in, until the next is asked for. */
+static void a_packet_at_hand_outlives_its_buffer(void **in)
+{
+	struct state *state = *in;
+	struct pcap_pkthdr *header;
+	const u_char *data;
+
+	send_far(state, 0, 5);
+	assert_int_equal(pcap_loop(state->p, 1, change_buffer, (u_char *)state), 0);
+	send_far(state, 5, 2);
+	data = next_of(state, &header);
+	assert_int_equal(pcap_setbuff(state->p, 1 << 20), 0);
+	send_far(state, 0, 5);
+	assert_frame(header, data, 5);
+	assert_frames(state, 0, 5);
+}
+
 static void the_event_can_be_waited_for(void **in)
 {
 	struct state *state = *in;
@@ -389,6 +416,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(buffers_are_set),
+		TEST(a_packet_at_hand_outlives_its_buffer),
 		TEST(the_event_can_be_waited_for),
 		TEST(statistics_mode_reports),
 		TEST(packets_are_no_records),

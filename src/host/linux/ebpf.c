@@ -433,6 +433,21 @@ static void quiesce(void)
 	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
+static void keep_records(struct npf_ebpf *ebpf, struct npf_kernel_tap *old)
+{
+	if (!old || ebpf->old_chunks)
+		return;
+	ebpf->old_chunks = old->chunks;
+	ebpf->old_size = old->chunks_size;
+	old->chunks = NULL;
+}
+
+static void forget_records(struct npf_ebpf *ebpf)
+{
+	unmap(ebpf->old_chunks, ebpf->old_size);
+	ebpf->old_chunks = NULL;
+}
+
 static int replace(struct npf_nic *nic, struct npf_ebpf *ebpf,
 		   const struct npf_ring_geometry *geometry, char *error)
 {
@@ -455,6 +470,7 @@ static int replace(struct npf_nic *nic, struct npf_ebpf *ebpf,
 	pthread_mutex_lock(&ebpf->lock);
 	ebpf->tap = tap;
 	pthread_mutex_unlock(&ebpf->lock);
+	keep_records(ebpf, old);
 	destroy(old);
 	return 0;
 
@@ -477,6 +493,7 @@ void npf_ebpf_close(struct npf_nic *nic, struct npf_ebpf *ebpf)
 	(void)nic;
 	for (int i = 0; ebpf->tap && i < ebpf->n_slots; i++)
 		slot_unload(ebpf, ebpf->tap, i, ebpf->current[i]);
+	forget_records(ebpf);
 	destroy(ebpf->tap);
 	ebpf->tap = NULL;
 	pthread_mutex_destroy(&ebpf->lock);
@@ -491,6 +508,11 @@ int npf_ebpf_set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geome
 	if (!err)
 		*view = ebpf->tap->view;
 	return err;
+}
+
+void npf_ebpf_let_go(struct npf_nic *nic)
+{
+	forget_records(nic->hook_state);
 }
 
 int npf_ebpf_set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)

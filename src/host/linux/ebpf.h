@@ -29,6 +29,8 @@ struct npf_ebpf {
 
 	pthread_mutex_t lock; /* tap, for the thread that lowers what it raised */
 	struct npf_kernel_tap *tap;
+	uint8_t *old_chunks; /* of a ring before, until npf_ebpf_let_go() */
+	size_t old_size;
 	int current[NPF_EBPF_SLOTS]; /* programs in place; owned unless they are the tap's own */
 	const struct npf_filter_set *filters;
 	enum npf_ebpf_access access; /* of the filters in place */
@@ -49,6 +51,7 @@ void npf_ebpf_close(struct npf_nic *nic, struct npf_ebpf *ebpf);
 /* These serve as struct npf_linux_hook_ops; nic->hook_state begins with a npf_ebpf. */
 int npf_ebpf_set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
 		      struct npf_ring_view *view, char *error);
+void npf_ebpf_let_go(struct npf_nic *nic);
 int npf_ebpf_set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error);
 void npf_ebpf_clear(struct npf_nic *nic);
 int npf_ebpf_listen(struct npf_nic *nic, struct npf_event *event);

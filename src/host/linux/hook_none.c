@@ -33,6 +33,11 @@ static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometr
 	return err ? npf_linux_error(error, err, "no memory for the buffer") : 0;
 }
 
+static void let_go(struct npf_nic *nic)
+{
+	npf_user_tap_let_go(nic->hook_state);
+}
+
 static int set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)
 {
 	(void)nic, (void)filters, (void)error;
@@ -62,6 +67,7 @@ const struct npf_linux_hook_ops npf_hook_none = {
 	.open = open_none,
 	.close = close_none,
 	.set_ring = set_ring,
+	.let_go = let_go,
 	.set_filters = set_filters,
 	.hide_own = hide_own,
 	.lost = lost,

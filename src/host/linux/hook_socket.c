@@ -113,6 +113,7 @@ const struct npf_linux_hook_ops npf_hook_socket = {
 	.open = open_socket,
 	.close = close_socket,
 	.set_ring = npf_ebpf_set_ring,
+	.let_go = npf_ebpf_let_go,
 	.set_filters = npf_ebpf_set_filters,
 	.hide_own = hide_own,
 	.lost = lost,

@@ -134,6 +134,7 @@ const struct npf_linux_hook_ops npf_hook_tcx = {
 	.open = open_tcx,
 	.close = close_tcx,
 	.set_ring = npf_ebpf_set_ring,
+	.let_go = npf_ebpf_let_go,
 	.set_filters = npf_ebpf_set_filters,
 	.hide_own = hide_own,
 	.lost = lost,

@@ -574,6 +574,14 @@ close_unused:
 	return err;
 }
 
+/* The thread does not look at it. */
+static void let_go(struct npf_nic *nic)
+{
+	struct tpacket *tpacket = nic->hook_state;
+
+	npf_user_tap_let_go(&tpacket->tap);
+}
+
 static int run_set_filters(struct tpacket *tpacket, struct order *order)
 {
 	order->filters = npf_user_tap_set_filters(&tpacket->tap, order->filters);
@@ -639,6 +647,7 @@ const struct npf_linux_hook_ops npf_hook_tpacket = {
 	.open = open_tpacket,
 	.close = close_tpacket,
 	.set_ring = set_ring,
+	.let_go = let_go,
 	.set_filters = set_filters,
 	.hide_own = hide_own,
 	.lost = lost,

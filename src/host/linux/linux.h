@@ -84,6 +84,7 @@ struct npf_linux_hook_ops {
 	void (*close)(struct npf_nic *nic); /* also after a failed open */
 	int (*set_ring)(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
 			struct npf_ring_view *view, char *error);
+	void (*let_go)(struct npf_nic *nic);
 	int (*set_filters)(struct npf_nic *nic, const struct npf_filter_set *filters, char *error);
 	int (*hide_own)(struct npf_nic *nic, bool hide, uint64_t *hidden);
 	uint64_t (*lost)(struct npf_nic *nic);

@@ -251,6 +251,11 @@ static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometr
 	return nic->ops->set_ring(nic, geometry, view, error);
 }
 
+static void let_go(struct npf_nic *nic)
+{
+	nic->ops->let_go(nic);
+}
+
 static int set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)
 {
 	return nic->ops->set_filters(nic, filters, error);
@@ -309,6 +314,7 @@ const struct npf_nic_ops npf_linux_nic = {
 	.info = info,
 	.gone = gone,
 	.set_ring = set_ring,
+	.let_go = let_go,
 	.set_filters = set_filters,
 	.set_hw_filter = set_hw_filter,
 	.hide_own = hide_own,

@@ -158,6 +158,11 @@ static int nic_set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geo
 	return err;
 }
 
+static void nic_let_go(struct npf_nic *nic)
+{
+	npf_user_tap_let_go(&nic->tap);
+}
+
 static int nic_set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)
 {
 	struct npf_user_filters *made = npf_user_filters_make(&nic->sim->base, filters);
@@ -427,6 +432,7 @@ const struct npf_nic_ops npf_sim_nic = {
 	.info = nic_info,
 	.gone = nic_gone,
 	.set_ring = nic_set_ring,
+	.let_go = nic_let_go,
 	.set_filters = nic_set_filters,
 	.set_hw_filter = nic_set_hw_filter,
 	.hide_own = nic_hide_own,
