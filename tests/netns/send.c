@@ -7,6 +7,7 @@
 #include "netns/sending.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
@@ -16,6 +17,19 @@
 #include <sys/socket.h>
 
 /* ---- repetition and queues, by each path ---------------------------------------------------- */
+
+static bool can_be_fast(struct bench *bench)
+{
+	char reason[NPF_ERROR_SIZE];
+	int err = npf_check_send_path(bench->near, NPF_SEND_XDP, reason);
+
+	if (err == -ENOTSUP || err == -EPERM) {
+		printf("no live frames: %s\n", reason);
+		return false;
+	}
+	assert_int_equal(err, 0);
+	return true;
+}
 
 static void item_10_repeated_frames_arrive(void **state)
 {
@@ -65,42 +79,129 @@ static void item_11_queues_arrive_in_order(void **state)
 	}
 }
 
+/* As the far capture's buffer holds a million of them, from the shortest to the longest. */
+static uint32_t wide(uint64_t n)
+{
+	return n % 64 == 63 ? 1514 : n % 16 == 7 ? 590 : n % 16 == 11 ? 300 : small(n);
+}
+
+static bool is_next_wide(const struct npf_packet *packet, uint64_t n)
+{
+	return is_next(packet, wide(n), n);
+}
+
 static void item_11_a_million_frames_in_one_queue(void **state)
 {
+	static const enum npf_send_path ways[] = { NPF_SEND_AUTO, NPF_SEND_SOCKET };
 	struct bench *bench = *state;
 	uint64_t n = many(1000000);
 	size_t size;
-	uint8_t *queue = make_queue(0, n, small, &size);
+	uint8_t *queue = make_queue(0, n, wide, &size);
 
-	assert_int_equal(npf_buffered_write(bench->near, queue, size, false), size);
-	expect_frames(bench, n, is_next_small);
-	expect_counted(bench, 0, n);
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		uint64_t before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
+
+		assert_int_equal(npf_set_send_path(bench->near, ways[i]), 0);
+		assert_int_equal(npf_reset_send_stats(bench->near), 0);
+		bench->seen = 0;
+		assert_int_equal(npf_buffered_write(bench->near, queue, size, false), size);
+		expect_frames(bench, n, is_next_wide);
+		expect_counted(bench, before, n);
+	}
 	free(queue);
 }
 
-/* More than can be kept: counted by the far interface and by the capture on it. */
+#define COPY 64u /* bytes */
+
+/* A program that accepts what is this frame from its first byte to its last, or all else. */
+static struct npf_program compare(const uint8_t *frame, bool same, struct npf_insn *insns)
+{
+	const uint8_t words = COPY / 4;
+	uint32_t n = 0, word;
+
+	insns[n++] = (struct npf_insn){ BPF_LD | BPF_W | BPF_LEN, 0, 0, 0 };
+	insns[n++] = (struct npf_insn){ BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(2 * words + 1),
+					COPY };
+	for (uint8_t i = 0; i < words; i++) {
+		memcpy(&word, frame + 4 * i, 4);
+		insns[n++] = (struct npf_insn){ BPF_LD | BPF_W | BPF_ABS, 0, 0, 4u * i };
+		insns[n++] = (struct npf_insn){ BPF_JMP | BPF_JEQ | BPF_K, 0,
+						(uint8_t)(2 * (words - i) - 1), ntohl(word) };
+	}
+	insns[n++] = (struct npf_insn){ BPF_RET | BPF_K, 0, 0, same };
+	insns[n++] = (struct npf_insn){ BPF_RET | BPF_K, 0, 0, !same };
+	return (struct npf_program){ .length = n, .insns = insns };
+}
+
+enum { COPIES, OTHERS, N_CLASSES };
+
+static void count_copies(struct bench *bench, const uint8_t *frame)
+{
+	struct npf_insn insns[N_CLASSES][2 * COPY / 4 + 4];
+	const struct npf_class classes[] = {
+		[COPIES] = { "copies", compare(frame, true, insns[COPIES]) },
+		[OTHERS] = { "others", compare(frame, false, insns[OTHERS]) },
+	};
+
+	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
+	assert_int_equal(npf_set_hw_filter(bench->far, NPF_FILTER_PROMISCUOUS), 0);
+	assert_int_equal(npf_set_classes(bench->far, classes, N_CLASSES), 0);
+	assert_int_equal(npf_set_mode(bench->far, NPF_MODE_STAT), 0);
+}
+
+/* So many in all have come since count_copies(), and so many of them are no copy. */
+static void expect_copies(struct bench *bench, uint64_t n, uint64_t others)
+{
+	struct npf_class_stats stats[N_CLASSES];
+	int64_t deadline = now_ms() + PATIENCE_MS;
+	uint32_t room = N_CLASSES;
+
+	do
+		assert_int_equal(npf_get_class_stats(bench->far, stats, &room, NULL), 0);
+	while (stats[COPIES].packets + stats[OTHERS].packets < n && now_ms() < deadline);
+	/* The classes of one answer may be of different moments. */
+	assert_int_equal(npf_get_class_stats(bench->far, stats, &room, NULL), 0);
+	assert_int_equal(stats[COPIES].packets, n - others);
+	assert_int_equal(stats[OTHERS].packets, others);
+}
+
+/* More than can be kept: the far capture compares each with the frame, in the kernel. */
 static void item_10_ten_million_copies_arrive(void **state)
 {
 	struct bench *bench = *state;
-	uint64_t n = many(10000000);
-	uint8_t frame[64];
-	struct npf_stats far;
+	uint64_t there = 0;
+	uint8_t frame[COPY], other[COPY + 1];
 
 	make_frame(1, frame, sizeof(frame));
-	assert_int_equal(npf_set_buffer(bench->far, 0), 0);
-	assert_int_equal(npf_set_write_repeat(bench->near, (uint32_t)n), 0);
-	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
-	expect_counted(bench, 0, n);
+	count_copies(bench, frame);
+	for (size_t p = 0; p < N_OF(paths); p++) {
+		uint64_t n = many(paths[p] == NPF_SEND_AUTO ? 10000000 : 1000000);
+		uint64_t before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
 
-	int64_t deadline = now_ms() + PATIENCE_MS;
+		if (!take_path(bench->near, paths[p]))
+			continue;
+		there += n;
+		assert_int_equal(npf_reset_send_stats(bench->near), 0);
+		assert_int_equal(npf_set_write_repeat(bench->near, (uint32_t)n), 0);
+		assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+		expect_counted(bench, before, n);
+		expect_copies(bench, there, 0);
+		assert_int_equal(net_counters(&bench->net, NET_THERE, "vb").rx_packets, there);
+		if (paths[p] == NPF_SEND_AUTO && can_be_fast(bench))
+			assert_true(stats_of(bench->near).by_path[NPF_SEND_XDP] > 0);
+	}
 
-	do
-		assert_int_equal(npf_get_stats(bench->far, &far), 0);
-	while (far.received < n && now_ms() < deadline);
-	assert_int_equal(far.received, n);
-	assert_int_equal(net_counters(&bench->net, NET_THERE, "vb").rx_packets, n);
-	if (!npf_check_send_path(bench->near, NPF_SEND_XDP, NULL))
-		assert_true(stats_of(bench->near).by_path[NPF_SEND_XDP] > 0);
+	/* It would have noticed any byte. */
+	assert_int_equal(npf_set_send_path(bench->near, NPF_SEND_SOCKET), 0);
+	assert_int_equal(npf_set_write_repeat(bench->near, 1), 0);
+	for (size_t i = 0; i <= COPY; i++) {
+		memcpy(other, frame, COPY);
+		other[COPY] = 0;
+		other[i] ^= 1;
+		assert_int_equal(npf_write(bench->near, other, i < COPY ? COPY : COPY + 1),
+				 i < COPY ? COPY : COPY + 1);
+	}
+	expect_copies(bench, there + COPY + 1, COPY + 1);
 }
 
 /* ---- several writers ------------------------------------------------------------------------- */
@@ -382,19 +483,6 @@ static void expect_path(struct bench *bench, enum npf_send_path path)
 	/* A verdict that still holds is not asked for again. */
 	npf_check_send_path(bench->near, path, reason);
 	send_many(bench, bench->near, path);
-}
-
-static bool can_be_fast(struct bench *bench)
-{
-	char reason[NPF_ERROR_SIZE];
-	int err = npf_check_send_path(bench->near, NPF_SEND_XDP, reason);
-
-	if (err == -ENOTSUP || err == -EPERM) {
-		printf("no live frames: %s\n", reason);
-		return false;
-	}
-	assert_int_equal(err, 0);
-	return true;
 }
 
 /* Live frames would go past somebody; what goes is seen. */

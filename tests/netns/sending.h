@@ -153,18 +153,20 @@ static inline uint8_t *make_queue(uint64_t first, uint64_t n, uint32_t (*length)
 
 typedef bool (*check_frame)(const struct npf_packet *packet, uint64_t n);
 
-/* Exactly n more frames arrive, each as it should be. */
+/* Exactly n more frames arrive, each as it should be, none with a time before the last one's. */
 static inline void expect_frames(struct bench *bench, uint64_t n, check_frame is_right)
 {
 	int64_t deadline = now_ms() + PATIENCE_MS;
 	struct npf_packet packet;
-	uint64_t got = 0;
+	uint64_t got = 0, last = 0;
 
 	while (got < n && now_ms() < deadline) {
 		if (npf_batch_begin(bench->far) <= 0)
 			continue;
 		while (npf_batch_next(bench->far, &packet)) {
 			assert_true(is_right(&packet, bench->seen));
+			assert_true(packet.time >= last);
+			last = packet.time;
 			bench->seen++;
 			got++;
 		}
@@ -174,6 +176,13 @@ static inline void expect_frames(struct bench *bench, uint64_t n, check_frame is
 	assert_int_equal(npf_batch_begin(bench->far), 0); /* and not one more */
 }
 
+/* The bytes that net_flood_read() does not look at. */
+static inline bool has_addresses(const struct npf_packet *packet)
+{
+	return !memcmp(packet->data, net_vb_address, 6) &&
+	       !memcmp(packet->data + 6, net_va_address, 6);
+}
+
 static inline bool is_the_same(const struct npf_packet *packet, uint64_t n)
 {
 	uint32_t sender;
@@ -181,7 +190,7 @@ static inline bool is_the_same(const struct npf_packet *packet, uint64_t n)
 
 	(void)n;
 	return net_flood_read(packet->data, packet->caplen, &sender, &sequence) && sender == 7 &&
-	       sequence == 1 && packet->len == 100;
+	       sequence == 1 && packet->len == 100 && has_addresses(packet);
 }
 
 static inline bool is_next(const struct npf_packet *packet, uint32_t size, uint64_t n)
@@ -190,7 +199,8 @@ static inline bool is_next(const struct npf_packet *packet, uint32_t size, uint6
 	uint64_t sequence;
 
 	return packet->len == size && packet->caplen == size &&
-	       net_flood_read(packet->data, size, &sender, &sequence) && sequence == n;
+	       net_flood_read(packet->data, size, &sender, &sequence) && sequence == n &&
+	       has_addresses(packet);
 }
 
 static inline bool is_next_mixed(const struct npf_packet *packet, uint64_t n)

@@ -144,6 +144,39 @@ static void templates(void **state)
 	tool_expect_no_more(tool);
 }
 
+/* Each of a million packets is the next, from its first byte to its last. */
+static void a_template_a_million_times(void **state)
+{
+	struct tool *tool = of(state);
+	struct npf_packet packet;
+	uint8_t wanted[60] = { 0 };
+	uint32_t n = 1000000, seen = 0;
+	const char *smaller = getenv("NPF_TEST_PACKETS");
+	char count[16];
+
+	if (smaller)
+		n = (uint32_t)strtoul(smaller, NULL, 10);
+	snprintf(count, sizeof(count), "%u", n);
+	hex_frame(wanted);
+	tool_run(tool, 0,
+		 WORDS(SEND, "--hex", HEX, "--pad", "60", "--set", "20:4=counter:0", "-n", count));
+	tool_counts(tool, n);
+	TOOL_UNTIL(tool_received(tool) >= n);
+	while (npf_batch_begin(tool->far) > 0) {
+		for (; npf_batch_next(tool->far, &packet); seen++) {
+			uint32_t number = htonl(seen);
+
+			memcpy(wanted + 20, &number, sizeof(number));
+			assert_int_equal(packet.len, sizeof(wanted));
+			assert_memory_equal(packet.data, wanted, sizeof(wanted));
+		}
+		npf_batch_end(tool->far);
+	}
+	assert_int_equal(seen, n);
+	tool->taken += n;
+	tool_expect_no_more(tool);
+}
+
 /* UDP over IPv4 with a source address that counts: both checksums hold in each packet. */
 static void checksums(void **state)
 {
@@ -385,6 +418,7 @@ int main(int argc, char **argv)
 		TEST(files),
 		TEST(padding),
 		TEST(templates),
+		TEST(a_template_a_million_times),
 		TEST(checksums),
 		TEST(for_ever),
 		TEST(interrupted),
