@@ -6,8 +6,14 @@
 # tcpdump: here a command of that form runs tcpdump on libwpcap.
 set -eu
 
+# It sleeps, which it does only where nothing is left to read, or has ended: it neither runs nor writes.
+has_read_all() { # pid
+	[[ $(cat "/proc/$1/stat" 2>/dev/null) != *") "[RD]" "* ]]
+}
+
 case ${1:-} in
 capture)
+	echo $$ >>"$READERS"
 	shift
 	# Interrupted, tcpdump forgets what it did not read yet: it reads at once.
 	arguments=(-Z root -n -U --immediate-mode)
@@ -27,7 +33,11 @@ capture)
 	;;
 veth | lo)
 	"$TRAFFIC" "$@"
-	sleep 1 # for a tcpdump that is still writing
+	# Before they are interrupted.
+	while read -r pid; do
+		until has_read_all "$pid"; do :; done
+	done <"$READERS"
+	: >"$READERS"
 	exit
 	;;
 greet | count | compare)
@@ -47,4 +57,7 @@ if on_npf || ! LD_PRELOAD=$DROPIN on_npf; then
 	echo "not one tcpdump on libpcap and one on libwpcap"
 	exit 1
 fi
+READERS=$(mktemp)
+export READERS
+trap 'rm -f "$READERS"' EXIT
 "$equals" "$0" "$0"
