@@ -70,6 +70,31 @@ static const char *name_of(unsigned int e)
 }
 #define N_EXPRESSIONS (sizeof(expressions) / sizeof(expressions[0]))
 
+/* Classes of statistics mode, the first so many of these. */
+#define N_GROUPS     3u
+#define MOST_CLASSES 15u
+static const uint32_t group_sizes[N_GROUPS] = { 1, 8, MOST_CLASSES };
+static const char *const classes[MOST_CLASSES] = {
+	"tcp port 80",
+	"udp port 53",
+	"tcp port 443",
+	"arp",
+	"ip6",
+	"icmp",
+	"net 192.168.0.0/16",
+	"tcp[tcpflags] & (tcp-syn|tcp-fin) != 0",
+	"host 10.0.0.1",
+	"tcp port 22",
+	"udp port 123",
+	"portrange 1-1023",
+	"ether broadcast",
+	"not ip and not ip6 and not arp",
+	"tcp port 25 or 110 or 143",
+};
+enum group_form { DIRECT_APART, DIRECT_JOINED, PEEK_APART, PEEK_JOINED, N_GROUP_FORMS };
+static const char *const group_forms[N_GROUP_FORMS] = { "direct, apart", "direct, joined",
+							"peek, apart", "peek, joined" };
+
 /* A segment of a connection to port 80, from 192.168.1.10 to 10.0.0.1. */
 static const uint8_t packet[PACKET] = {
 	0x02, 1,   2,    3,    4,    5,  0x02, 7, 8, 9, 10,  11,  8, 0,  0x45, 0,
@@ -133,6 +158,7 @@ static const unsigned int bare[N_TAPS] = {
 struct kernel_bench {
 	const struct kernel_options *options;
 	struct series ns[N_EXPRESSIONS][N_FORMS];
+	struct series classes[N_GROUPS][N_GROUP_FORMS];
 	struct series added[N_TAPS];
 	struct series load; /* ms */
 	struct npf_net hosts[HOSTS];
@@ -168,6 +194,29 @@ static double test_runs(const struct npf_program *program, enum npf_ebpf_access 
 	if (npf_kernel_filter_load(program, access, find_peek(), &with))
 		return NAN;
 	if (!npf_kernel_filter_load(NULL, access, find_peek(), &without)) {
+		for (unsigned int i = 0; i < TEST_PAIRS; i++) {
+			double base = test_once(&without);
+
+			series_add(&series, test_once(&with) - base);
+		}
+		npf_kernel_filter_close(&without);
+	}
+	npf_kernel_filter_close(&with);
+	return series_median(&series);
+}
+
+/* Beside no class at all. */
+static double test_classes(const struct npf_program *const *programs, uint32_t n,
+			   enum group_form form)
+{
+	const struct npf_translation way = { form < PEEK_APART ? NPF_EBPF_DIRECT : NPF_EBPF_PEEK,
+					     form % 2, find_peek() };
+	struct npf_kernel_filter with, without;
+	struct series series = { 0 };
+
+	if (npf_kernel_filter_load_classes(programs, n, 0, &way, &with))
+		return NAN;
+	if (!npf_kernel_filter_load_classes(programs, 0, 0, &way, &without)) {
 		for (unsigned int i = 0; i < TEST_PAIRS; i++) {
 			double base = test_once(&without);
 
@@ -325,19 +374,19 @@ static void compare_attached(const struct npf_program *program, struct series ns
 }
 
 /* Its instructions are the caller's, by free(). */
-static struct npf_program compile(pcap_t *pcap, unsigned int e)
+static struct npf_program compile(pcap_t *pcap, const char *expression)
 {
 	struct npf_program program = { .dialect = NPF_DIALECT_WIRE };
 	struct bpf_program compiled;
 	struct npf_insn *insns;
 	struct filter list;
 
-	if (!expressions[e]) {
+	if (!expression) {
 		filter_hosts(&list, LISTED, 0x0A000001, "");
 		return list.program;
 	}
-	if (pcap_compile(pcap, &compiled, expressions[e], 1, PCAP_NETMASK_UNKNOWN))
-		errx(1, "%s: %s", expressions[e], pcap_geterr(pcap));
+	if (pcap_compile(pcap, &compiled, expression, 1, PCAP_NETMASK_UNKNOWN))
+		errx(1, "%s: %s", expression, pcap_geterr(pcap));
 	insns = calloc(compiled.bf_len, sizeof(*insns));
 	if (!insns)
 		err(1, "filter");
@@ -350,13 +399,31 @@ static struct npf_program compile(pcap_t *pcap, unsigned int e)
 
 static void measure_alone(struct kernel_bench *bench, pcap_t *pcap, unsigned int e)
 {
-	const struct npf_program program = compile(pcap, e);
+	const struct npf_program program = compile(pcap, expressions[e]);
 	struct series *ns = bench->ns[e];
 
 	for (int access = NPF_EBPF_COPY; access <= NPF_EBPF_PEEK; access++)
 		series_add(&ns[access], test_runs(&program, (enum npf_ebpf_access)access));
 	compare_attached(&program, ns);
 	free((void *)(uintptr_t)program.insns);
+}
+
+static void measure_classes(struct kernel_bench *bench, pcap_t *pcap)
+{
+	struct npf_program programs[MOST_CLASSES];
+	const struct npf_program *list[MOST_CLASSES];
+
+	for (unsigned int i = 0; i < MOST_CLASSES; i++) {
+		programs[i] = compile(pcap, classes[i]);
+		list[i] = &programs[i];
+	}
+	for (unsigned int i = 0; i < N_GROUPS; i++) {
+		for (enum group_form form = 0; form < N_GROUP_FORMS; form++)
+			series_add(&bench->classes[i][form],
+				   test_classes(list, group_sizes[i], form));
+	}
+	for (unsigned int i = 0; i < MOST_CLASSES; i++)
+		free((void *)(uintptr_t)programs[i].insns);
 }
 
 /* ---- whole ---------------------------------------------------------------------------------- */
@@ -520,6 +587,12 @@ static unsigned int judge(const struct kernel_bench *bench, struct claim claims[
 		    times(classic_80, series_median(&alone[BY_SOCKET])), LEAST_80, "x", true },
 		  noise_80,
 		  classic_80 / LEAST_80 },
+		{ { "15 classes joined, of apart",
+		    series_median(&bench->classes[N_GROUPS - 1][DIRECT_JOINED]) /
+			    series_median(&bench->classes[N_GROUPS - 1][DIRECT_APART]),
+		    1, "x", false },
+		  0,
+		  0 },
 		{ { "on veth: tcp port 80, times cheaper than tcpdump's",
 		    times(series_median(&tcpdumps), series_median(&ours)), LEAST_80, "x", true },
 		  larger(series_doubt(&tcpdumps), series_doubt(&ours)),
@@ -570,6 +643,21 @@ static void print_own(struct series own, FILE *out)
 	fprintf(out, "%+10.1f%10.1f", series_median(&own), series_doubt(&own));
 }
 
+static void print_classes(const struct kernel_bench *bench, FILE *out)
+{
+	fputs("\nClasses of statistics mode, in test runs: ns a packet\n", out);
+	fprintf(out, "%-16s", "");
+	for (unsigned int f = 0; f < N_GROUP_FORMS; f++)
+		fprintf(out, "%16s", group_forms[f]);
+	fputc('\n', out);
+	for (unsigned int i = 0; i < N_GROUPS; i++) {
+		fprintf(out, "%-16u", group_sizes[i]);
+		for (unsigned int f = 0; f < N_GROUP_FORMS; f++)
+			fprintf(out, "%16.1f", series_median(&bench->classes[i][f]));
+		fputc('\n', out);
+	}
+}
+
 static void print(const struct kernel_bench *bench, FILE *out)
 {
 	struct claim claims[MAX_VERDICTS];
@@ -590,6 +678,7 @@ static void print(const struct kernel_bench *bench, FILE *out)
 			fprintf(out, "%10.1f", series_median(&bench->ns[e][f]));
 		fputc('\n', out);
 	}
+	print_classes(bench, out);
 	fputs("\nA capture that rejects every segment, 64 B: ns added for the sender\n", out);
 	fprintf(out, "%-48s%10s%10s%10s%10s%10s\n", "", "median", "least", "most", "filter's",
 		"+/-");
@@ -633,6 +722,13 @@ static void put_json(const struct kernel_bench *bench, const char *path)
 			put_values(&bench->ns[e][f], form_names[f], out);
 		fputc('}', out);
 	}
+	fputs("],\n \"classes_ns\": [", out);
+	for (unsigned int i = 0; i < N_GROUPS; i++) {
+		fprintf(out, "%s\n  {\"classes\": %u", i ? "," : "", group_sizes[i]);
+		for (unsigned int f = 0; f < N_GROUP_FORMS; f++)
+			put_values(&bench->classes[i][f], group_forms[f], out);
+		fputc('}', out);
+	}
 	fputs("],\n \"added_ns\": {\"bytes\": 64", out);
 	for (unsigned int t = 0; t < N_TAPS; t++)
 		put_values(&bench->added[t], taps[t].key, out);
@@ -657,6 +753,7 @@ void kernel_bench(const struct kernel_options *options, FILE *out, const char *j
 		progress("filters in the kernel", round, options->rounds);
 		for (unsigned int e = 0; e < N_EXPRESSIONS; e++)
 			measure_alone(&bench, pcap, e);
+		measure_classes(&bench, pcap);
 		for (unsigned int t = 0; t < N_TAPS; t++)
 			measure_tap(&bench, (round + t) % N_TAPS);
 		measure_load(&bench);

@@ -52,20 +52,27 @@ static void translate(const struct npf_program *program)
 {
 	size_t size = npf_ir_space(program->length);
 	void *memory = allocate(size), *space;
-	struct npf_ir ir;
-	const struct npf_ir *list[] = { &ir, &ir };
+	const struct npf_program *const programs[] = { program, program };
+	size_t joined_size = npf_ir_join_space(programs, 2);
+	void *joined_memory = allocate(joined_size);
+	struct npf_ir ir, joined;
+	const struct npf_ir *list[] = { &ir, &ir, &joined };
+	bool is_joined = !npf_ir_join(&joined, programs, 2, joined_memory, joined_size);
 	static const struct npf_ebpf_peek peek = { .bytes_at = 64 };
 	struct npf_ebpf_code code = { .peek = &peek };
 
 	check(npf_ir_build(&ir, program, memory, size) == 0);
 	npf_ir_optimise(&ir, NPF_PASS_DEFAULT | NPF_PASS_HEADER, NULL);
-	size = npf_ebpf_space(list, 2);
+	if (is_joined)
+		npf_ir_optimise(&joined, NPF_PASS_DEFAULT | NPF_PASS_HEADER, NULL);
+	size = npf_ebpf_space(list, 2 + is_joined);
 	space = allocate(size);
-	code.capacity = npf_ebpf_capacity(list, 2);
+	code.capacity = npf_ebpf_capacity(list, 2 + is_joined);
 	code.insns = allocate(code.capacity * sizeof(*code.insns));
 	for (int access = NPF_EBPF_COPY; access <= NPF_EBPF_PEEK; access++) {
 		code.length = 0;
-		if (!npf_irs_to_ebpf(list, 2, (enum npf_ebpf_access)access, &code, space, size))
+		if (!npf_irs_to_ebpf(list, 2, is_joined, (enum npf_ebpf_access)access, &code, space,
+				     size))
 			check_code(&code);
 		code.length = 0;
 		if (!npf_ir_to_ebpf(&ir, (enum npf_ebpf_access)access, &code, space, size))
@@ -73,6 +80,7 @@ static void translate(const struct npf_program *program)
 	}
 	free(code.insns);
 	free(space);
+	free(joined_memory);
 	free(memory);
 }
 

@@ -82,9 +82,12 @@ int npf_ir_to_ebpf(const struct npf_ir *program, enum npf_ebpf_access access,
 
 /* Append a function u64 f(context, struct npf_frame *, window): bit i is set when program i
  * accepts. They share the window, or the pointers and the first comparison. n 1 to
- * NPF_EBPF_MAX_CLASSES. */
-int npf_irs_to_ebpf(const struct npf_ir *const *programs, uint32_t n, enum npf_ebpf_access access,
-		    struct npf_ebpf_code *code, void *space, size_t size);
+ * NPF_EBPF_MAX_CLASSES. joined: one program more stands behind them (count it for space and capacity),
+ * the first NPF_IR_MOST_JOINED of them joined, in the dialect of all; then by DIRECT and PEEK they
+ * share all that they have in common. -E2BIG: also when it cannot be had so. */
+int npf_irs_to_ebpf(const struct npf_ir *const *programs, uint32_t n, bool joined,
+		    enum npf_ebpf_access access, struct npf_ebpf_code *code, void *space,
+		    size_t size);
 
 /* ---- ebpf_place.c: where values live -------------------------------------------------------- */
 
@@ -98,10 +101,11 @@ struct npf_ebpf_places {
 	uint32_t fragile;   /* of these, those that calls destroy */
 	bool pointers;      /* each base of loads has a pointer as well */
 	uint32_t near; /* bytes of the packet that loads reach so cheaply that they may be repeated */
-	uint32_t *until; /* position of the last use; of values, then of their pointers */
-	uint8_t *place;  /* likewise */
-	uint16_t *needs; /* guards that have this value as base, stops at 2 */
-	uint16_t *calls; /* of each position: calls up to and with it */
+	uint32_t *until;   /* position of the last use; of values, then of their pointers */
+	uint8_t *place;    /* likewise */
+	uint16_t *needs;   /* guards that have this value as base, stops at 2 */
+	uint16_t *calls;   /* of each position: calls up to and with it */
+	const bool *masks; /* values that have no place here; NULL: none */
 };
 
 /* Give each value, and each pointer when there are some, its place; positions are instruction

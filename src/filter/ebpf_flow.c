@@ -209,6 +209,8 @@ static void make_moves(struct npf_ebpf_gen *g, uint32_t n)
 
 static void take_edge(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge, bool falls)
 {
+	if (!npf_ebpf_take_mask(g, edge))
+		return;
 	make_moves(g, find_moves(g, edge));
 	if (!falls)
 		npf_ebpf_go_to(g, npf_ebpf_block_label(edge->block));
@@ -216,11 +218,16 @@ static void take_edge(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge, bo
 		g->label_used[npf_ebpf_block_label(edge->block)] = true;
 }
 
+static bool has_code(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge)
+{
+	return npf_ebpf_edge_changes_mask(g, edge) || find_moves(g, edge);
+}
+
 static void emit_branch(struct npf_ebpf_gen *g, const struct npf_ir_block *block)
 {
 	const struct condition c = condition_of(block->end, block->a, block->b, block->imm);
 	const struct npf_ir_edge *edges = block->edges;
-	bool moves[2] = { find_moves(g, &edges[0]) != 0, find_moves(g, &edges[1]) != 0 };
+	bool moves[2] = { has_code(g, &edges[0]), has_code(g, &edges[1]) };
 	uint32_t next = npf_ebpf_block_label(g->block + 1);
 	uint32_t yes = moves[0] ? npf_ebpf_local_label(g) : npf_ebpf_block_label(edges[0].block);
 	uint32_t no = moves[1] ? npf_ebpf_local_label(g) : npf_ebpf_block_label(edges[1].block);
@@ -243,21 +250,6 @@ static void emit_branch(struct npf_ebpf_gen *g, const struct npf_ir_block *block
 
 /* ---- returns -------------------------------------------------------------------------------- */
 
-/* Flip the program's bit, which is not set yet: to the verifier the mask is any number before and
- * after. */
-static void set_bit(struct npf_ebpf_gen *g)
-{
-	uint64_t bit = 1ull << g->index;
-
-	if (g->index < 31) {
-		npf_ebpf_k(CODE, E_ALU64 | NPF_XOR, R9, (uint32_t)bit);
-		return;
-	}
-	npf_ebpf_emit(CODE, (struct npf_ebpf_insn){ .code = E_LDDW, .imm = (int32_t)bit });
-	npf_ebpf_emit(CODE, (struct npf_ebpf_insn){ .imm = (int32_t)(bit >> 32) });
-	npf_ebpf_x(CODE, E_ALU64 | NPF_XOR, R9, R0);
-}
-
 static void emit_return(struct npf_ebpf_gen *g, const struct npf_ir_block *block)
 {
 	bool constant = block->a == NPF_IR_NONE;
@@ -270,10 +262,14 @@ static void emit_return(struct npf_ebpf_gen *g, const struct npf_ir_block *block
 		npf_ebpf_exit(CODE);
 		return;
 	}
+	if (g->joined) {
+		npf_ebpf_return_mask(g, block);
+		return;
+	}
 	if (!constant)
 		npf_ebpf_jump_k(g, NPF_JEQ, npf_ebpf_use(g, block->a, R0), 0, LABEL_NEXT);
 	if (!constant || block->imm)
-		set_bit(g);
+		npf_ebpf_flip(g, 1ull << g->index);
 	npf_ebpf_go_to(g, LABEL_NEXT);
 }
 

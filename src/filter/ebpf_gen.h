@@ -6,6 +6,7 @@
  *	ebpf_loads.c   the packet: bounds checks and loads, by pointers, window, peeking and calls
  *	ebpf_values.c  values in registers and slots, arithmetic
  *	ebpf_flow.c    conditions, the ends of blocks, verdicts
+ *	ebpf_mask.c    the mask of several programs
  *	ebpf_labels.c  jumps and where they go
  *	ebpf_widen.c   loads that come together
  *	ebpf_tables.c  large sets
@@ -68,7 +69,8 @@ struct npf_ebpf_table {
 
 struct npf_ebpf_gen {
 	const struct npf_ir *const *programs;
-	uint32_t n;
+	uint32_t n;       /* of the mask */
+	uint32_t n_forms; /* one more: the last is the first of the others, joined */
 	bool is_mask;
 	struct npf_ebpf_code *code;
 	uint32_t begin;
@@ -77,6 +79,7 @@ struct npf_ebpf_gen {
 	/* Of the program and the part at hand. */
 	const struct npf_ir *ir;
 	bool direct, peek;
+	bool joined;
 	uint32_t index; /* of the program */
 	uint32_t block;
 	uint32_t window; /* bytes of the packet in it */
@@ -92,6 +95,11 @@ struct npf_ebpf_gen {
 	struct npf_ebpf_fixup *fixups;
 	uint32_t n_fixups, max_fixups;
 	struct npf_ebpf_transfer *moves;
+	/* Of a joined form: values that are masks, bits they can have, and what r9 holds where a
+	 * block begins: a value, NPF_IR_NONE for none. */
+	bool *masks;
+	uint32_t *mask_bits;
+	uint16_t *mask_held;
 	struct npf_ebpf_wide wide;
 	struct npf_ebpf_table *tables; /* of all programs' sets */
 	uint32_t n_tables;
@@ -181,6 +189,24 @@ size_t npf_ebpf_table_work(const struct npf_ir *const *programs, uint32_t n);
 /* Go to yes or no by the table of a set; false: it has none. */
 bool npf_ebpf_look_up(struct npf_ebpf_gen *g, uint16_t value, uint32_t set, uint32_t yes,
 		      uint32_t no);
+
+/* ---- ebpf_mask.c ---------------------------------------------------------------------------- */
+
+/* These do nothing where there is no mask. */
+void npf_ebpf_begin_mask(struct npf_ebpf_gen *g);
+void npf_ebpf_end_mask(struct npf_ebpf_gen *g);
+/* Destroys r1. */
+void npf_ebpf_clear_mask(struct npf_ebpf_gen *g);
+/* Bits that are not set, so that to the verifier the mask is any number before and after. Destroys
+ * r0. */
+void npf_ebpf_flip(struct npf_ebpf_gen *g, uint64_t bits);
+
+/* Of the joined form at hand. False: its masks are not used as one in r9 can be. */
+bool npf_ebpf_find_masks(struct npf_ebpf_gen *g);
+bool npf_ebpf_edge_changes_mask(const struct npf_ebpf_gen *g, const struct npf_ir_edge *edge);
+/* Make r9 what the edge brings. False: nothing may follow. */
+bool npf_ebpf_take_mask(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge);
+void npf_ebpf_return_mask(struct npf_ebpf_gen *g, const struct npf_ir_block *block);
 
 /* ---- ebpf_flow.c ---------------------------------------------------------------------------- */
 

@@ -171,7 +171,7 @@ static int place_insn(struct scan *scan, uint32_t i, uint32_t at)
 			err = give_place(scan, places->ir->n_insns + insn->a, at);
 		return err;
 	}
-	if (npf_ir_is_guard(insn->op))
+	if (npf_ir_is_guard(insn->op) || (places->masks && places->masks[i]))
 		return 0;
 	if (insn->op != NPF_IR_CONST)
 		err = give_place(scan, i, at);

@@ -10,7 +10,7 @@
  *	stack    arguments, what the packet holds, values for which no register is left
  *
  * The function begins with the DIRECT or the PEEK part, if any; a packet that it cannot judge starts
- * anew in the COPY part. To PEEK the packet's bytes are an array in some structure of the kernel's;
+ * anew in the COPY part, and one that several programs joined cannot judge meets each of them there. To PEEK the packet's bytes are an array in some structure of the kernel's;
  * the functions that say so are moves to the processor, but end the life of r1 to r5 for the
  * verifier. The kernel refuses code that nothing reaches, so blocks are emitted only when something
  * before them led there. It also walks through every way that states do not join: so a comparison of
@@ -187,11 +187,33 @@ static void emit_unjudged(struct npf_ebpf_gen *g)
 	npf_ebpf_jump_x(g, E_JMP32 | E_JNE, R0, R1, LABEL_COPY);
 }
 
+/* When a joined form fails, each program is asked by itself. */
+static void emit_failures(struct npf_ebpf_gen *g)
+{
+	if (g->label_used[LABEL_UNJUDGED]) {
+		npf_ebpf_put_label(g, LABEL_UNJUDGED);
+		if (!g->joined)
+			emit_unjudged(g);
+	}
+	if (!g->label_used[LABEL_FAIL] && !g->label_used[LABEL_UNJUDGED])
+		return;
+	npf_ebpf_put_label(g, LABEL_FAIL);
+	if (g->joined)
+		npf_ebpf_go_to(g, LABEL_COPY);
+	else
+		emit_fail(g);
+}
+
 static void emit_program(struct npf_ebpf_gen *g)
 {
 	const struct npf_ir *ir = g->ir;
 
+	if (g->joined && !npf_ebpf_find_masks(g)) {
+		g->err = -E2BIG;
+		return;
+	}
 	g->places.ir = ir;
+	g->places.masks = g->joined ? g->masks : NULL;
 	g->places.pointers = g->direct;
 	g->places.near = g->direct ? UINT32_MAX : g->peek ? 0 : g->window;
 	choose_registers(g);
@@ -206,14 +228,10 @@ static void emit_program(struct npf_ebpf_gen *g)
 		if (g->label_used[npf_ebpf_block_label(g->block)])
 			emit_block(g);
 	}
-	if (g->label_used[LABEL_UNJUDGED]) {
-		npf_ebpf_put_label(g, LABEL_UNJUDGED);
-		emit_unjudged(g);
-	}
-	if (g->label_used[LABEL_FAIL] || g->label_used[LABEL_UNJUDGED]) {
-		npf_ebpf_put_label(g, LABEL_FAIL);
-		emit_fail(g);
-	}
+	/* The kernel refuses what nothing reaches: a form that cannot answer is of no use. */
+	if (g->joined && !g->label_used[LABEL_NEXT])
+		g->err = -E2BIG;
+	emit_failures(g);
 	npf_ebpf_put_label(g, LABEL_NEXT);
 	npf_ebpf_resolve(g, false);
 	npf_ebpf_forget_labels(g);
@@ -291,37 +309,28 @@ static void keep_arguments(struct npf_ebpf_gen *g, bool packet)
 	npf_ebpf_write(CODE, E_DW, R10, (uint32_t)AT_FRAME, R2);
 }
 
-/* r9 = 0, which the verifier takes for any number. */
-static void begin_mask(struct npf_ebpf_gen *g)
+static void emit_form(struct npf_ebpf_gen *g, uint32_t i)
 {
-	if (!g->is_mask)
-		return;
-	npf_ebpf_read(CODE, E_DW, R1, R10, (uint32_t)AT_FRAME);
-	npf_ebpf_read(CODE, NPF_W, R0, R1, FIELD(length));
-	npf_ebpf_read(CODE, NPF_W, R9, R1, FIELD(length));
-	npf_ebpf_k(CODE, E_ALU64 | NPF_LSH, R9, 32);
-	npf_ebpf_x(CODE, E_ALU64 | NPF_OR, R9, R0);
-	npf_ebpf_move_pointer(CODE, R1, R9);
-	npf_ebpf_x(CODE, E_ALU64 | NPF_XOR, R9, R1);
-}
-
-static void end_mask(struct npf_ebpf_gen *g)
-{
-	if (!g->is_mask)
-		return;
-	npf_ebpf_x(CODE, E_ALU64 | E_MOV, R0, R9);
-	npf_ebpf_exit(CODE);
+	g->index = i;
+	g->ir = g->programs[i];
+	if (g->peek)
+		g->ir = npf_ebpf_widen(g, g->ir);
+	emit_program(g);
 }
 
 static void emit_programs(struct npf_ebpf_gen *g)
 {
-	for (g->index = 0; g->index < g->n; g->index++) {
-		g->ir = g->programs[g->index];
-		if (g->peek)
-			g->ir = npf_ebpf_widen(g, g->ir);
-		emit_program(g);
+	uint32_t first = 0;
+
+	if (g->n_forms > g->n) {
+		g->joined = true;
+		emit_form(g, g->n);
+		g->joined = false;
+		first = NPF_IR_MOST_JOINED;
 	}
-	end_mask(g);
+	for (uint32_t i = first; i < g->n; i++)
+		emit_form(g, i);
+	npf_ebpf_end_mask(g);
 }
 
 static bool any_wire(const struct npf_ebpf_gen *g)
@@ -354,7 +363,7 @@ static void emit_direct(struct npf_ebpf_gen *g)
 		npf_ebpf_k(CODE, E_ALU64 | NPF_ADD, R0, g->proven);
 		npf_ebpf_jump_x(g, NPF_JMP | NPF_JGT, R0, R3, LABEL_COPY);
 	}
-	begin_mask(g);
+	npf_ebpf_begin_mask(g);
 	emit_programs(g);
 }
 
@@ -380,7 +389,7 @@ static void emit_peek(struct npf_ebpf_gen *g)
 	npf_ebpf_jump_k(g, E_JNE, R5, 0, LABEL_COPY);
 	npf_ebpf_make_readable(g);
 	npf_ebpf_move_pointer(CODE, R6, R0);
-	begin_mask(g);
+	npf_ebpf_begin_mask(g);
 	emit_programs(g);
 	g->peek = false;
 }
@@ -464,7 +473,7 @@ static void emit_copy(struct npf_ebpf_gen *g)
 	g->direct = false;
 	g->window = window_size(g);
 	npf_ebpf_read(CODE, E_DW, R6, R10, (uint32_t)AT_WINDOW);
-	begin_mask(g);
+	npf_ebpf_begin_mask(g);
 	for (g->index = 0; g->index < g->n; g->index++) {
 		g->ir = g->programs[g->index];
 		if ((int)g->ir->dialect != dialect) {
@@ -473,14 +482,15 @@ static void emit_copy(struct npf_ebpf_gen *g)
 		}
 		emit_program(g);
 	}
-	end_mask(g);
+	npf_ebpf_end_mask(g);
 }
 
 /* Of programs that look at no byte. */
 static void emit_blind(struct npf_ebpf_gen *g)
 {
 	g->direct = true;
-	begin_mask(g);
+	g->n_forms = g->n;
+	npf_ebpf_begin_mask(g);
 	emit_programs(g);
 }
 
@@ -566,7 +576,7 @@ static void *take(uint8_t *space, size_t *used, size_t size)
 /* Divide the space; the bytes that it takes. */
 static size_t furnish(struct npf_ebpf_gen *g, void *space)
 {
-	const struct sizes sizes = measure(g->programs, g->n);
+	const struct sizes sizes = measure(g->programs, g->n_forms);
 	struct npf_ebpf_wide *wide = &g->wide;
 	size_t used = 0;
 
@@ -577,6 +587,9 @@ static size_t furnish(struct npf_ebpf_gen *g, void *space)
 	g->places.needs = take(space, &used, sizes.wide * sizeof(uint16_t));
 	g->places.calls = take(space, &used, (sizes.wide + sizes.blocks) * sizeof(uint16_t));
 	g->raw = take(space, &used, sizes.wide);
+	g->masks = take(space, &used, sizes.wide);
+	g->mask_bits = take(space, &used, sizes.wide * sizeof(uint32_t));
+	g->mask_held = take(space, &used, sizes.blocks * sizeof(uint16_t));
 	g->label_at = take(space, &used, g->n_labels * sizeof(uint32_t));
 	g->label_used = take(space, &used, g->n_labels);
 	g->fixups = take(space, &used, g->max_fixups * sizeof(struct npf_ebpf_fixup));
@@ -593,13 +606,13 @@ static size_t furnish(struct npf_ebpf_gen *g, void *space)
 	wide->stays = take(space, &used, sizes.insns);
 	g->n_tables = sizes.sets;
 	g->tables = take(space, &used, sizes.sets * sizeof(struct npf_ebpf_table));
-	g->table_work = take(space, &used, npf_ebpf_table_work(g->programs, g->n));
+	g->table_work = take(space, &used, npf_ebpf_table_work(g->programs, g->n_forms));
 	return used;
 }
 
 size_t npf_ebpf_space(const struct npf_ir *const *programs, uint32_t n)
 {
-	struct npf_ebpf_gen g = { .programs = programs, .n = n };
+	struct npf_ebpf_gen g = { .programs = programs, .n_forms = n };
 
 	return furnish(&g, NULL);
 }
@@ -615,7 +628,7 @@ static int generate(struct npf_ebpf_gen *g, enum npf_ebpf_access access, void *s
 
 	if (access == NPF_EBPF_PEEK && !g->code->peek)
 		return -EINVAL;
-	if (size < npf_ebpf_space(g->programs, g->n))
+	if (size < npf_ebpf_space(g->programs, g->n_forms))
 		return -ENOSPC;
 	furnish(g, space);
 	memset(g->label_at, 0, g->n_labels * sizeof(uint32_t));
@@ -638,15 +651,18 @@ static int generate(struct npf_ebpf_gen *g, enum npf_ebpf_access access, void *s
 int npf_ir_to_ebpf(const struct npf_ir *program, enum npf_ebpf_access access,
 		   struct npf_ebpf_code *code, void *space, size_t size)
 {
-	struct npf_ebpf_gen g = { .programs = &program, .n = 1, .code = code };
+	struct npf_ebpf_gen g = { .programs = &program, .n = 1, .n_forms = 1, .code = code };
 
 	return generate(&g, access, space, size);
 }
 
-int npf_irs_to_ebpf(const struct npf_ir *const *programs, uint32_t n, enum npf_ebpf_access access,
-		    struct npf_ebpf_code *code, void *space, size_t size)
+int npf_irs_to_ebpf(const struct npf_ir *const *programs, uint32_t n, bool joined,
+		    enum npf_ebpf_access access, struct npf_ebpf_code *code, void *space,
+		    size_t size)
 {
-	struct npf_ebpf_gen g = { .programs = programs, .n = n, .is_mask = true, .code = code };
+	struct npf_ebpf_gen g = {
+		.programs = programs, .n = n, .n_forms = n + joined, .is_mask = true, .code = code
+	};
 
 	if (!n || n > NPF_EBPF_MAX_CLASSES)
 		return -EINVAL;

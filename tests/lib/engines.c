@@ -308,8 +308,7 @@ static void drop_c(void *prepared)
 
 /* ---- eBPF, in the kernel -------------------------------------------------------------------- */
 
-/* NULL: impossible here. */
-static const struct npf_ebpf_peek *find_peek(void)
+const struct npf_ebpf_peek *engine_peek(void)
 {
 	static struct npf_ebpf_peek peek;
 	static int err = 1;
@@ -347,7 +346,7 @@ static const char *why_no_peek(void)
 	if (why_no_kernel())
 		return why_no_kernel();
 	if (err > 0)
-		err = npf_kernel_filter_probe(NPF_EBPF_PEEK, find_peek());
+		err = npf_kernel_filter_probe(NPF_EBPF_PEEK, engine_peek());
 	/* Any other failure is one of the code, and whoever loads it finds that. */
 	return err == -ENOTSUP && !engine_must_peek() ? "this kernel does not show its structures"
 						      : NULL;
@@ -361,7 +360,7 @@ static void *load_kernel(const struct npf_program *program, enum npf_ebpf_access
 
 	if (!kernel)
 		abort();
-	err = npf_kernel_filter_load(program, access, find_peek(), kernel);
+	err = npf_kernel_filter_load(program, access, engine_peek(), kernel);
 	if (!err)
 		return kernel;
 	free(kernel);

@@ -12,6 +12,8 @@
 
 #include "filter/filter.h"
 
+struct npf_ebpf_peek;
+
 /* A packet and what it gave. */
 struct engine_run {
 	const struct npf_frame *frame;
@@ -47,6 +49,9 @@ bool engine_is_wanted(const struct engine *engine);
 /* Is a test to fail where packets cannot be peeked at? From Linux 6.2 on, when $NPF_TEST_REQUIRE
  * names the hook that does. */
 bool engine_must_peek(void);
+
+/* What the kernel tells of how packets can be peeked at; NULL: nothing. */
+const struct npf_ebpf_peek *engine_peek(void);
 
 /* Does it understand the program's dialect? */
 bool engine_takes(const struct engine *engine, const struct npf_program *program);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "filter/ir.h"
+#include "filter/opcodes.h"
+#include "host/linux/kernel_filter.h"
 #include "npf/npf.h"
 
 struct group {
@@ -107,6 +109,62 @@ static void compare(const struct group *group, const struct engine_run *run,
 			"%u filters, %u bytes: each alone %" PRIx64 ", together %" PRIx64
 			", form %" PRIx32 "\n",
 			group->n, run->frame->length, expected, got, answer);
+}
+
+/* ---- in the kernel ---------------------------------------------------------------------------- */
+
+#define KERNEL_PACKETS 24u   /* of many: each is a system call or two */
+#define KERNEL_BYTES   1500u /* that a test run surely takes */
+
+static void compare_kernel(const struct group *group, const struct npf_kernel_filter *kernel,
+			   int word, const struct engine_run *run, struct group_tally *tally)
+{
+	uint32_t expected = (uint32_t)(each_alone(group, run) >> 32 * word), answer;
+
+	require(!npf_kernel_filter_run(kernel, run->frame, run->data, &answer), "no test run");
+	if (answer == expected)
+		return;
+	if (++tally->mistakes <= 10)
+		fprintf(stderr,
+			"%u filters, %u bytes: word %d each alone %" PRIx32
+			", in the kernel %" PRIx32 "\n",
+			group->n, run->frame->length, word, expected, answer);
+}
+
+static void run_in_kernel(const struct group *group, enum npf_ebpf_access access, int word,
+			  const struct engine_run *runs, uint32_t n_runs, struct group_tally *tally)
+{
+	static const struct npf_insn none = { NPF_RET | NPF_K, 0, 0, 0 };
+	static const struct npf_program reject = { .length = 1, .insns = &none };
+	const struct npf_translation way = { access, true, engine_peek() };
+	const struct npf_program *programs[NPF_JIT_GROUP_MOST];
+	struct npf_kernel_filter kernel;
+	int err;
+
+	for (uint32_t i = 0; i < group->n; i++)
+		programs[i] = group->programs[i] ? group->programs[i] : &reject;
+	err = npf_kernel_filter_load_classes(programs, group->n, word, &way, &kernel);
+	require(!err || err == -E2BIG || err == -EPERM || err == -ENOTSUP, "the kernel refuses");
+	if (err)
+		return;
+	tally->in_kernel++;
+	for (uint32_t i = 0; i < n_runs; i += n_runs / KERNEL_PACKETS + 1) {
+		if (runs[i].frame->length && runs[i].frame->length <= KERNEL_BYTES)
+			compare_kernel(group, &kernel, word, &runs[i], tally);
+	}
+	npf_kernel_filter_close(&kernel);
+}
+
+void group_compare_in_kernel(const struct npf_program *const *programs, uint32_t n,
+			     const struct engine_run *runs, uint32_t n_runs,
+			     struct group_tally *tally)
+{
+	const struct group group = { .n = n, .programs = programs };
+
+	for (int word = 0; word <= (n > 32); word++) {
+		run_in_kernel(&group, NPF_EBPF_DIRECT, word, runs, n_runs, tally);
+		run_in_kernel(&group, NPF_EBPF_PEEK, word, runs, n_runs, tally);
+	}
 }
 
 void group_compare(struct npf_host *host, const struct npf_program *const *programs, uint32_t n,

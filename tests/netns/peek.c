@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Filters on the socket hook that read packets where they lie: that they do, also when only the head
- * of a packet lies there, and what happens where the socket has no memory for the longer code.
+ * of a packet lies there, and what happens where the socket has no memory for the longer code. Several
+ * filters in one form on all hooks of the kernel, with the same packets.
  */
 #include "netns/wire.h"
 
@@ -23,7 +24,8 @@
 #define SIZE     100u
 #define WANTED   5u
 
-#define PLENTY 1048576u /* bytes of net.core.optmem_max */
+#define SKIPPED 77
+#define PLENTY  1048576u /* bytes of net.core.optmem_max */
 
 static const struct npf_insn by_number[] = {
 	INSN_LD_H(12),          INSN_JEQ(NET_ETHERTYPE, 0, 3), INSN_LD_B(FRAME_NUMBER_AT + 3),
@@ -38,7 +40,7 @@ static enum npf_ebpf_access access_of(const struct wire *wire)
 {
 	const struct npf_ebpf *ebpf = wire->instance->nic->hook_state;
 
-	return ebpf->access;
+	return ebpf->way.access;
 }
 
 static uint32_t read_numbers(struct wire *wire)
@@ -202,6 +204,78 @@ static void in_pieces(void **state)
 	ring_close(&ring);
 }
 
+/* ---- several filters ------------------------------------------------------------------------ */
+
+static bool are_joined(const struct wire *wire)
+{
+	const struct npf_ebpf *ebpf = wire->instance->nic->hook_state;
+
+	return ebpf->way.join;
+}
+
+static void count_pieces(struct wire *wire, enum npf_dialect last)
+{
+	struct npf_class classes[N_OF(piece_filters)] = { 0 };
+
+	for (size_t i = 0; i < N_OF(piece_filters); i++) {
+		snprintf(classes[i].name, sizeof(classes[i].name), "class %zu", i);
+		classes[i].program = piece_filters[i];
+	}
+	classes[N_OF(piece_filters) - 1].program.dialect = last;
+	assert_int_equal(npf_set_classes(wire->instance, classes, N_OF(piece_filters)), 0);
+	assert_int_equal(npf_set_mode(wire->instance, NPF_MODE_STAT), 0);
+}
+
+static void send_pieces(struct wire *wire)
+{
+	uint8_t frame[SIZE];
+	struct ring ring;
+	uint32_t place = 0;
+
+	ring_open(wire, &ring);
+	for (uint32_t head = LEAST_HEAD; head <= SIZE; head++) {
+		for (uint32_t number = WANTED - 1; number <= WANTED + 1; number++) {
+			make_told(number, frame);
+			ring_send(&ring, place++, frame, SIZE, head);
+		}
+	}
+	ring_close(&ring);
+	wire_received(wire->instance, place);
+}
+
+static void assert_counted(struct wire *wire)
+{
+	struct npf_class_stats stats[N_OF(piece_filters)];
+	uint32_t n = N_OF(stats);
+
+	assert_int_equal(npf_get_class_stats(wire->instance, stats, &n, NULL), 0);
+	assert_int_equal(n, N_OF(stats));
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(stats[i].packets, SIZE - LEAST_HEAD + 1);
+}
+
+/* One form of all; it leaves packets that it cannot judge to each of them. */
+static void joined_classes(void **state)
+{
+	struct wire *wire = wire_of(state);
+
+	count_pieces(wire, NPF_DIALECT_WIRE);
+	assert_true(are_joined(wire));
+	send_pieces(wire);
+	assert_counted(wire);
+}
+
+/* What sees packets in different ways is no one form, and counts all the same. */
+static void classes_apart(void **state)
+{
+	struct wire *wire = wire_of(state);
+
+	count_pieces(wire, NPF_DIALECT_LINUX);
+	assert_false(are_joined(wire));
+	send_pieces(wire);
+	assert_counted(wire);
+}
+
 /* ---- memory of sockets ---------------------------------------------------------------------- */
 
 static bool may_hold(struct wire *wire, uint32_t bytes)
@@ -247,11 +321,20 @@ static void little_memory(void **state)
 int main(void)
 {
 	static const enum npf_hook socket_hook = NPF_HOOK_SOCKET;
+	static const enum npf_hook hooks[] = { NPF_HOOK_TCX, NPF_HOOK_SOCKET };
+	static const struct wire_test classes[] = {
+		{ "classes joined", joined_classes },
+		{ "classes apart", classes_apart },
+	};
 	static const struct wire_test tests[] = {
 		{ "whole packets", whole },
 		{ "packets in pieces", in_pieces },
 		{ "little memory for sockets", little_memory },
 	};
 
-	return wire_run_on("reading packets where they lie", tests, N_OF(tests), &socket_hook, 1);
+	int failed = wire_run_on("reading packets where they lie", tests, N_OF(tests), &socket_hook,
+				 1);
+	int more = wire_run_on("several filters", classes, N_OF(classes), hooks, N_OF(hooks));
+
+	return failed && failed != SKIPPED ? failed : more;
 }

@@ -24,6 +24,8 @@
 #define SKIP            77
 #define RANDOM_PROGRAMS 4000
 #define RANDOM_PACKETS  8
+#define RANDOM_GROUPS   150
+#define MOST_GROUPED    40
 #define NOT_RUN         0xDEADBEEF /* no case expects it */
 
 static const enum npf_ebpf_access accesses[] = { NPF_EBPF_COPY, NPF_EBPF_DIRECT, NPF_EBPF_PEEK };
@@ -181,7 +183,7 @@ static void fill_class(struct npf_insn *insns, uint32_t i)
 	insns[6] = (struct npf_insn){ NPF_RET | NPF_K, 0, 0, 0 };
 }
 
-static void class_masks(uint32_t n, enum npf_ebpf_access access)
+static void class_masks(uint32_t n, const struct npf_translation *way)
 {
 	struct npf_insn insns[NPF_EBPF_MAX_CLASSES][7];
 	struct npf_program programs[NPF_EBPF_MAX_CLASSES] = { 0 };
@@ -197,7 +199,7 @@ static void class_masks(uint32_t n, enum npf_ebpf_access access)
 	}
 	for (int word = 0; word < 2; word++) {
 		struct npf_kernel_filter kernel;
-		int err = npf_kernel_filter_load_classes(list, n, word, access, &peek, &kernel);
+		int err = npf_kernel_filter_load_classes(list, n, word, way, &kernel);
 
 		if (err)
 			fprintf(stderr, "%u classes: %s\n", n, strerror(-err));
@@ -220,9 +222,103 @@ static void tells_classes_apart(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N_OF(numbers); i++) {
-		for (size_t a = 0; a < n_accesses; a++)
-			class_masks(numbers[i], accesses[a]);
+		for (size_t a = 0; a < 2 * n_accesses; a++) {
+			const struct npf_translation way = { accesses[a / 2], a % 2, &peek };
+
+			class_masks(numbers[i], &way);
+		}
 	}
+}
+
+struct group {
+	struct npf_insn insns[MOST_GROUPED][FILTER_RANDOM_INSNS];
+	struct npf_program programs[MOST_GROUPED];
+	const struct npf_program *list[MOST_GROUPED];
+	uint32_t n;
+};
+
+/* Of one dialect; one of eight accepts all. */
+static void draw_group(struct filter_random *random, struct group *group)
+{
+	enum npf_dialect dialect = filter_random(random, 2) ? NPF_DIALECT_WIRE : NPF_DIALECT_LINUX;
+
+	group->n = 2 + filter_random(random, filter_random(random, 4) ? 8 : MOST_GROUPED - 1);
+	for (uint32_t i = 0; i < group->n; i++) {
+		struct npf_program *program = &group->programs[i];
+
+		do
+			filter_random_program(random, group->insns[i], program);
+		while (program->dialect != dialect);
+		group->list[i] = filter_random(random, 8) ? program : NULL;
+	}
+}
+
+static uint64_t each_alone(const struct group *group, const struct npf_frame *frame,
+			   const uint8_t *data)
+{
+	uint64_t matched = 0;
+
+	for (uint32_t i = 0; i < group->n; i++) {
+		struct npf_frame copy = *frame;
+
+		if (!group->list[i] || npf_filter_run(group->list[i], &copy, data))
+			matched |= 1ull << i;
+	}
+	return matched;
+}
+
+static int compare_group(struct filter_random *random, const struct group *group, int word,
+			 const struct npf_kernel_filter *kernel)
+{
+	int wrong = 0;
+
+	for (int i = 0; i < RANDOM_PACKETS; i++) {
+		uint8_t data[FILTER_RANDOM_BYTES];
+		uint32_t expected, result = NOT_RUN;
+		struct npf_frame frame;
+
+		filter_random_packet(random, data, &frame);
+		expected = (uint32_t)(each_alone(group, &frame, data) >> 32 * word);
+		assert_int_equal(npf_kernel_filter_run(kernel, &frame, data, &result), 0);
+		wrong += result != expected;
+		if (result != expected)
+			fprintf(stderr, "%u classes: 0x%x instead of 0x%x\n", group->n, result,
+				expected);
+	}
+	return wrong;
+}
+
+/* Whatever is not joined has its reason; what is answers as each program does. */
+static void joined_classes_answer_as_each_alone(void **state)
+{
+	struct filter_random random = { .state = 0x4A4F494E };
+	static struct group group;
+	uint32_t joined = 0, apart = 0;
+	int wrong = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < RANDOM_GROUPS; i++) {
+		const struct npf_translation way = { accesses[1 + i % (n_accesses - 1)], true,
+						     &peek };
+
+		draw_group(&random, &group);
+		for (int word = 0; word < 1 + (group.n > 32); word++) {
+			struct npf_kernel_filter kernel;
+			int err = npf_kernel_filter_load_classes(group.list, group.n, word, &way,
+								 &kernel);
+
+			assert_true(!err || err == -E2BIG);
+			apart += err != 0;
+			if (err)
+				continue;
+			joined++;
+			wrong += compare_group(&random, &group, word, &kernel);
+			npf_kernel_filter_close(&kernel);
+		}
+	}
+	print_message("%u groups joined, %u not\n", joined, apart);
+	assert_int_equal(wrong, 0);
+	assert_true(joined > 4 * apart);
 }
 
 /* Is the number of size bytes at LOOKED_AT one of n keys? Of bytes and halves every third number. */
@@ -294,6 +390,7 @@ int main(void)
 		cmocka_unit_test(equals_the_interpreter_on_random_programs),
 		cmocka_unit_test(equals_the_interpreter_on_vectors),
 		cmocka_unit_test(tells_classes_apart),
+		cmocka_unit_test(joined_classes_answer_as_each_alone),
 		cmocka_unit_test(looks_up_long_lists),
 	};
 	int err = npf_kernel_filter_probe(NPF_EBPF_DIRECT, NULL);

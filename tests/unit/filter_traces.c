@@ -357,6 +357,7 @@ static void compare_groups(struct npf_host *host, const struct compiled *all, ui
 		for (uint32_t i = 0; i < n; i++)
 			programs[i] = &all->programs[(first + i) * step % all->n];
 		group_compare(host, programs, n, packets.runs, packets.n, tally);
+		group_compare_in_kernel(programs, n, packets.runs, packets.n, tally);
 	}
 }
 
@@ -378,8 +379,9 @@ static void groups_answer_as_each_alone(void **state)
 			pcap_freecode(&all->code[--all->n]);
 		free(all);
 	}
-	print_message("%u forms, %llu answers, %llu of them unsure\n", tally.forms,
-		      (unsigned long long)tally.answers, (unsigned long long)tally.unsure);
+	print_message("%u forms, %llu answers, %llu of them unsure; %u programs in the kernel\n",
+		      tally.forms, (unsigned long long)tally.answers,
+		      (unsigned long long)tally.unsure, tally.in_kernel);
 	assert_int_equal(tally.mistakes, 0);
 	assert_true(tally.forms > 10);
 	/* A fourth of the packets is cut anywhere. */

@@ -21,15 +21,38 @@
 struct form {
 	struct npf_ir ir;
 	const struct npf_ir *list[NPF_EBPF_MAX_CLASSES + 1];
-	void *memory, *space;
+	void *memory, *joined_memory, *space;
+	struct npf_ir joined;
 	size_t size;
 	uint32_t n;
+	bool is_joined; /* it comes behind the n others */
 };
+
+/* The same program n times, joined. Not all can be. */
+static void join(struct form *form, const struct npf_program *program, uint32_t n)
+{
+	const struct npf_program *programs[NPF_EBPF_MAX_CLASSES];
+	uint32_t most = n < NPF_IR_MOST_JOINED ? n : NPF_IR_MOST_JOINED;
+	size_t size;
+
+	for (uint32_t i = 0; i < n; i++)
+		programs[i] = program;
+	size = npf_ir_join_space(programs, most);
+	form->joined_memory = malloc(size);
+	assert_non_null(form->joined_memory);
+	form->is_joined = !npf_ir_join(&form->joined, programs, most, form->joined_memory, size);
+	if (!form->is_joined)
+		return;
+	form->joined.dialect = program->dialect;
+	npf_ir_optimise(&form->joined, NPF_PASS_DEFAULT | NPF_PASS_HEADER, NULL);
+	form->list[n] = &form->joined;
+}
 
 static void make_form(struct form *form, const struct npf_program *program, uint32_t n)
 {
 	size_t size = npf_ir_space(program->length);
 
+	*form = (struct form){ .n = n };
 	assert_int_equal(npf_filter_validate(program, NULL, 0), 0);
 	form->memory = malloc(size);
 	assert_non_null(form->memory);
@@ -37,8 +60,9 @@ static void make_form(struct form *form, const struct npf_program *program, uint
 	npf_ir_optimise(&form->ir, NPF_PASS_DEFAULT | NPF_PASS_HEADER, NULL);
 	for (uint32_t i = 0; i < n; i++)
 		form->list[i] = &form->ir;
-	form->n = n;
-	form->size = npf_ebpf_space(form->list, n);
+	if (n > 1 && n <= NPF_EBPF_MAX_CLASSES)
+		join(form, program, n);
+	form->size = npf_ebpf_space(form->list, n + form->is_joined);
 	form->space = malloc(form->size);
 	assert_non_null(form->space);
 }
@@ -46,6 +70,7 @@ static void make_form(struct form *form, const struct npf_program *program, uint
 static void free_form(struct form *form)
 {
 	free(form->memory);
+	free(form->joined_memory);
 	free(form->space);
 }
 
@@ -64,9 +89,9 @@ static struct npf_ebpf_code allocate(uint32_t capacity)
 
 static int generate(const struct form *form, enum npf_ebpf_access access, struct npf_ebpf_code *code)
 {
-	return form->n > 1
-		       ? npf_irs_to_ebpf(form->list, form->n, access, code, form->space, form->size)
-		       : npf_ir_to_ebpf(&form->ir, access, code, form->space, form->size);
+	return form->n > 1 ? npf_irs_to_ebpf(form->list, form->n, form->is_joined, access, code,
+					     form->space, form->size)
+			   : npf_ir_to_ebpf(&form->ir, access, code, form->space, form->size);
 }
 
 static bool is_jump(const struct npf_ebpf_insn *insn)
@@ -95,7 +120,7 @@ static void check_program(const struct npf_program *program, uint32_t n)
 	struct form form;
 
 	make_form(&form, program, n);
-	code = allocate(npf_ebpf_capacity(form.list, n));
+	code = allocate(npf_ebpf_capacity(form.list, n + form.is_joined));
 	for (size_t i = 0; i < N_OF(accesses); i++) {
 		int err = generate(&form, accesses[i], &code);
 
@@ -153,7 +178,7 @@ static void short_space_is_not_exceeded(void **state)
 	(void)state;
 	for (int i = 0; i < 2000; i++) {
 		filter_random_program(&random, insns, &program);
-		check_program(&program, i % 50 ? 1 : NPF_EBPF_MAX_CLASSES);
+		check_program(&program, i % 50 ? 1 : i % 100 ? 7 : NPF_EBPF_MAX_CLASSES);
 	}
 }
 
@@ -283,7 +308,8 @@ static void limits_the_classes(void **state)
 	(void)state;
 	make_form(&form, &program, NPF_EBPF_MAX_CLASSES + 1);
 	assert_int_equal(generate(&form, NPF_EBPF_COPY, &code), -EINVAL);
-	assert_int_equal(npf_irs_to_ebpf(form.list, 0, NPF_EBPF_COPY, &code, form.space, form.size),
+	assert_int_equal(npf_irs_to_ebpf(form.list, 0, false, NPF_EBPF_COPY, &code, form.space,
+					 form.size),
 			 -EINVAL);
 	assert_int_equal(code.length, 0);
 	free(code.insns);

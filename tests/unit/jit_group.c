@@ -23,10 +23,11 @@
 #include "lib/host.h"
 #include "npf/npf.h"
 
-#define PAGE    4096u
-#define MOST    NPF_JIT_GROUP_MOST
-#define GROUPS  1500
-#define PACKETS 24u
+#define PAGE      4096u
+#define MOST      NPF_JIT_GROUP_MOST
+#define GROUPS    1500
+#define IN_KERNEL 10 /* one of so many */
+#define PACKETS   24u
 
 /* ---- programs at random ---------------------------------------------------------------------- */
 
@@ -122,6 +123,8 @@ static void each_answers_as_alone(void **state)
 		draw_programs(draw, n);
 		draw_packets(draw);
 		group_compare(host, draw->programs, n, draw->runs, PACKETS, &tally);
+		if (i % IN_KERNEL == 0)
+			group_compare_in_kernel(draw->programs, n, draw->runs, PACKETS, &tally);
 	}
 	assert_int_equal(tally.mistakes, 0);
 	assert_true(tally.forms > GROUPS / 2);

@@ -57,9 +57,11 @@ static const struct npf_insn loads[] = {
 };
 static const struct npf_program program = { .length = N_OF(loads), .insns = loads };
 
+static const struct npf_translation copying = { .access = NPF_EBPF_COPY };
+
 static void splice(const struct npf_filter_set *filters, struct npf_spliced *out)
 {
-	assert_int_equal(npf_splice(tap, N_OF(tap), filters, NPF_EBPF_COPY, NULL, out), 0);
+	assert_int_equal(npf_splice(tap, N_OF(tap), filters, &copying, out), 0);
 }
 
 static void assert_same(const struct bpf_insn *insn, const struct bpf_insn *expected)
@@ -160,8 +162,7 @@ static void unmarked(void **state)
 	struct npf_spliced spliced;
 
 	(void)state;
-	assert_int_equal(npf_splice(plain, N_OF(plain), &filters, NPF_EBPF_COPY, NULL, &spliced),
-			 -EPROTO);
+	assert_int_equal(npf_splice(plain, N_OF(plain), &filters, &copying, &spliced), -EPROTO);
 	assert_null(spliced.insns);
 }
 
@@ -183,8 +184,7 @@ static void too_long(void **state)
 	insns[NPF_MAX_INSNS - 2] = (struct npf_insn){ 0x07, 0, 0, 0 };
 	insns[NPF_MAX_INSNS - 1] = (struct npf_insn){ 0x16, 0, 0, 0 };
 	insns[NPF_MAX_INSNS - 3] = (struct npf_insn){ 0x50, 0, 0, 1 };
-	assert_int_equal(npf_splice(tap, N_OF(tap), &filters, NPF_EBPF_COPY, NULL, &spliced),
-			 -E2BIG);
+	assert_int_equal(npf_splice(tap, N_OF(tap), &filters, &copying, &spliced), -E2BIG);
 	assert_null(spliced.insns);
 }
 

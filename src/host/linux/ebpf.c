@@ -271,7 +271,7 @@ struct recipe {
 	const struct npf_kernel_tap *tap;
 	const struct npf_filter_set *filters;
 	struct npf_set_maps sets;
-	enum npf_ebpf_access access;
+	struct npf_translation way;
 };
 
 /* Programs of sockets count against net.core.optmem_max, and where the packet is copied for a long
@@ -291,11 +291,11 @@ static int load_spliced(const struct recipe *recipe, struct bpf_program *program
 	LIBBPF_OPTS(bpf_prog_load_opts, options);
 	struct npf_spliced spliced;
 	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program),
-			     recipe->filters, recipe->access, &recipe->ebpf->peek, &spliced);
+			     recipe->filters, &recipe->way, &spliced);
 
 	if (err)
 		return err;
-	if (recipe->access == NPF_EBPF_PEEK && is_long(&spliced)) {
+	if (recipe->way.access == NPF_EBPF_PEEK && is_long(&spliced)) {
 		npf_spliced_free(&spliced);
 		return -E2BIG;
 	}
@@ -328,14 +328,20 @@ static enum npf_ebpf_access best_access(struct npf_ebpf *ebpf)
 	return can_peek(ebpf) ? NPF_EBPF_PEEK : NPF_EBPF_COPY;
 }
 
-/* What the kernel makes of code that only saves a copy must not decide whether there is a filter:
- * whatever it has against that, it is asked once more with the copy. */
+/* What the kernel makes of code that only saves time must not decide whether there is a filter:
+ * whatever it has against that, it is asked once more with the classes apart, and then with the
+ * copy. */
 static int load_filters(struct recipe *recipe, struct bpf_program *program, char *error)
 {
+	struct npf_translation *way = &recipe->way;
 	int fd = load_spliced(recipe, program);
 
-	if (fd < 0 && recipe->access != NPF_EBPF_COPY) {
-		recipe->access = NPF_EBPF_COPY;
+	if (fd < 0 && way->join) {
+		way->join = false;
+		fd = load_spliced(recipe, program);
+	}
+	if (fd < 0 && way->access != NPF_EBPF_COPY) {
+		way->access = NPF_EBPF_COPY;
 		fd = load_spliced(recipe, program);
 	}
 	if (fd == -E2BIG)
@@ -373,7 +379,12 @@ static int exchange_by(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_ke
 		       const struct npf_filter_set *filters, enum npf_ebpf_access access,
 		       char *error)
 {
-	struct recipe recipe = { .ebpf = ebpf, .tap = tap, .filters = filters, .access = access };
+	struct recipe recipe = {
+		.ebpf = ebpf,
+		.tap = tap,
+		.filters = filters,
+		.way = { access, filters && filters->n_classes > 1, &ebpf->peek },
+	};
 	int next[NPF_EBPF_SLOTS] = { -1, -1 };
 	int loaded = 0, placed = 0, err;
 
@@ -397,7 +408,7 @@ static int exchange_by(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_ke
 			slot_unload(ebpf, ebpf->tap, i, ebpf->current[i]);
 		ebpf->current[i] = next[i];
 	}
-	ebpf->access = recipe.access;
+	ebpf->way = recipe.way;
 	npf_set_maps_close(&recipe.sets);
 	return 0;
 

@@ -9,8 +9,8 @@
 #include <bpf/libbpf.h>
 #include <pthread.h>
 
-#include "filter/ebpf.h"
 #include "host/linux/linux.h"
+#include "host/linux/translate.h"
 
 #define NPF_EBPF_SLOTS 2
 
@@ -33,7 +33,7 @@ struct npf_ebpf {
 	size_t old_size;
 	int current[NPF_EBPF_SLOTS]; /* programs in place; owned unless they are the tap's own */
 	const struct npf_filter_set *filters;
-	enum npf_ebpf_access access; /* of the filters in place */
+	struct npf_translation way; /* of the filters in place */
 	struct npf_ebpf_peek peek;
 	enum { NPF_PEEK_UNKNOWN, NPF_PEEK_KNOWN, NPF_PEEK_IMPOSSIBLE } peek_state;
 };
@@ -67,8 +67,7 @@ struct npf_spliced {
 	struct npf_ebpf_code parts[NPF_SPLICES]; /* the filters' share */
 };
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
-	       enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
-	       struct npf_spliced *out);
+	       const struct npf_translation *way, struct npf_spliced *out);
 void npf_spliced_free(struct npf_spliced *spliced);
 
 #endif

@@ -98,8 +98,8 @@ static int load_code(const struct npf_spliced *code, enum bpf_prog_type type)
 	return fd < 0 ? -errno : fd;
 }
 
-static int load(const struct npf_filter_set *filters, int word, enum npf_ebpf_access access,
-		const struct npf_ebpf_peek *peek, struct npf_kernel_filter *kernel)
+static int load(const struct npf_filter_set *filters, int word, const struct npf_translation *way,
+		struct npf_kernel_filter *kernel)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
 	struct npf_ebpf_insn insns[HARNESS];
@@ -112,8 +112,7 @@ static int load(const struct npf_filter_set *filters, int word, enum npf_ebpf_ac
 	if (kernel->map < 0)
 		return -errno;
 	add_main(&harness, kernel->map, word);
-	err = npf_splice((const struct bpf_insn *)insns, harness.length, filters, access, peek,
-			 &spliced);
+	err = npf_splice((const struct bpf_insn *)insns, harness.length, filters, way, &spliced);
 	if (err)
 		return err;
 	kernel->length = spliced.parts[0].length;
@@ -124,15 +123,14 @@ static int load(const struct npf_filter_set *filters, int word, enum npf_ebpf_ac
 }
 
 static int splice_and_load(const struct npf_filter_set *filters, int word,
-			   enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
-			   struct npf_kernel_filter *kernel)
+			   const struct npf_translation *way, struct npf_kernel_filter *kernel)
 {
 	int err;
 
 	*kernel = (struct npf_kernel_filter){ -1, -1, 0 };
-	if (access == NPF_EBPF_PEEK && !peek)
+	if (way->access == NPF_EBPF_PEEK && !way->peek)
 		return -ENOTSUP;
-	err = load(filters, word, access, peek, kernel);
+	err = load(filters, word, way, kernel);
 	if (err)
 		npf_kernel_filter_close(kernel);
 	return err;
@@ -142,12 +140,13 @@ int npf_kernel_filter_load(const struct npf_program *program, enum npf_ebpf_acce
 			   const struct npf_ebpf_peek *peek, struct npf_kernel_filter *kernel)
 {
 	const struct npf_filter_set filters = { .filter = program };
+	const struct npf_translation way = { .access = access, .peek = peek };
 
-	return splice_and_load(&filters, ALL, access, peek, kernel);
+	return splice_and_load(&filters, ALL, &way, kernel);
 }
 
 int npf_kernel_filter_load_classes(const struct npf_program *const *programs, uint32_t n, int word,
-				   enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
+				   const struct npf_translation *way,
 				   struct npf_kernel_filter *kernel)
 {
 	struct npf_filter_set filters = { .n_classes = n };
@@ -155,7 +154,7 @@ int npf_kernel_filter_load_classes(const struct npf_program *const *programs, ui
 	if (n > NPF_MAX_CLASSES)
 		return -EINVAL;
 	memcpy(filters.classes, programs, n * sizeof(*programs));
-	return splice_and_load(&filters, word, access, peek, kernel);
+	return splice_and_load(&filters, word, way, kernel);
 }
 
 int npf_kernel_filter_probe(enum npf_ebpf_access access, const struct npf_ebpf_peek *peek)
@@ -196,7 +195,8 @@ int npf_kernel_filter_load_socket(const struct npf_program *program, enum npf_eb
 				  struct npf_kernel_filter *kernel)
 {
 	const struct npf_filter_set filters = { .filter = program };
-	int err = splice_and_load(&filters, NOTHING, access, peek, kernel);
+	const struct npf_translation way = { .access = access, .peek = peek };
+	int err = splice_and_load(&filters, NOTHING, &way, kernel);
 
 	return err ? err : put_frame(kernel, frame);
 }

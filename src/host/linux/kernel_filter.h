@@ -8,9 +8,9 @@
 
 #include <stdint.h>
 
-#include "filter/ebpf.h"
 #include "filter/filter.h"
 #include "host/linux/peek.h"
+#include "host/linux/translate.h"
 
 /* A loaded filter: the program, and the map through which it gets the frame and its window. */
 struct npf_kernel_filter {
@@ -29,7 +29,7 @@ int npf_kernel_filter_load(const struct npf_program *program, enum npf_ebpf_acce
 
 /* The same for one half of a class mask: word 0 the low 32 bits, 1 the high ones. */
 int npf_kernel_filter_load_classes(const struct npf_program *const *programs, uint32_t n, int word,
-				   enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
+				   const struct npf_translation *way,
 				   struct npf_kernel_filter *kernel);
 
 /* For a socket (SO_ATTACH_BPF) that throws away what it is sent, once the filter has looked. */

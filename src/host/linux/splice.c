@@ -116,24 +116,24 @@ static void find_depth(struct splice *splice)
 /* ---- what goes into it ----------------------------------------------------------------------- */
 
 static int generate(struct place *place, const struct npf_filter_set *filters,
-		    enum npf_ebpf_access access, const struct npf_ebpf_peek *peek)
+		    const struct npf_translation *way)
 {
 	if (place->mark == NPF_FILTER_MARK)
-		return filters->filter ? npf_translate(&filters->filter, 1, false, access, peek,
-						       &place->generated)
-				       : 0;
-	return filters->n_classes ? npf_translate(filters->classes, filters->n_classes, true,
-						  access, peek, &place->generated)
+		return filters->filter
+			       ? npf_translate(&filters->filter, 1, false, way, &place->generated)
+			       : 0;
+	return filters->n_classes ? npf_translate(filters->classes, filters->n_classes, true, way,
+						  &place->generated)
 				  : 0;
 }
 
 static int generate_all(struct splice *splice, const struct npf_filter_set *filters,
-			enum npf_ebpf_access access, const struct npf_ebpf_peek *peek)
+			const struct npf_translation *way)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; i < splice->n_places && !err; i++)
-		err = generate(&splice->places[i], filters, access, peek);
+		err = generate(&splice->places[i], filters, way);
 	return err;
 }
 
@@ -236,14 +236,13 @@ static int put_together(struct splice *splice)
 }
 
 int npf_splice(const struct bpf_insn *in, size_t n_in, const struct npf_filter_set *filters,
-	       enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
-	       struct npf_spliced *out)
+	       const struct npf_translation *way, struct npf_spliced *out)
 {
 	struct splice splice = { .in = in, .n_in = (uint32_t)n_in };
 	int err;
 
 	find_depth(&splice);
-	if (!(err = find_places(&splice)) && !(err = generate_all(&splice, filters, access, peek)))
+	if (!(err = find_places(&splice)) && !(err = generate_all(&splice, filters, way)))
 		err = put_together(&splice);
 	*out = (struct npf_spliced){ .insns = splice.out, .n = splice.n_out };
 	for (uint32_t i = 0; i < splice.n_places; i++)

@@ -11,31 +11,97 @@
 #define RET_K 0x06
 
 struct forms {
-	uint32_t n;
-	struct npf_ir ir[NPF_EBPF_MAX_CLASSES];
-	const struct npf_ir *list[NPF_EBPF_MAX_CLASSES];
-	void *spaces[NPF_EBPF_MAX_CLASSES];
+	uint32_t n; /* with the joined one, which comes last */
+	uint32_t n_programs;
+	struct npf_ir ir[NPF_EBPF_MAX_CLASSES + 1];
+	const struct npf_ir *list[NPF_EBPF_MAX_CLASSES + 1];
+	void *spaces[NPF_EBPF_MAX_CLASSES + 1];
 };
 
-static int build(struct forms *forms, const struct npf_program *program)
-{
-	static const struct npf_insn accept = { RET_K, 0, 0, 0xFFFFFFFF };
-	static const struct npf_program all = { .length = 1, .insns = &accept };
-	uint32_t i = forms->n;
-	size_t size;
+static const struct npf_insn accept = { RET_K, 0, 0, 0xFFFFFFFF };
+static const struct npf_program all = { .length = 1, .insns = &accept };
 
-	if (!program || !program->length)
-		program = &all;
-	size = npf_ir_space(program->length);
+static const struct npf_program *or_all(const struct npf_program *program)
+{
+	return program && program->length ? program : &all;
+}
+
+/* Memory for the next form; it counts once there is a form in it. */
+static int add_space(struct forms *forms, size_t size)
+{
+	uint32_t i = forms->n;
+
 	forms->spaces[i] = malloc(size);
 	if (!forms->spaces[i])
 		return -ENOMEM;
-	forms->n++;
 	forms->list[i] = &forms->ir[i];
-	if (npf_ir_build(&forms->ir[i], program, forms->spaces[i], size))
-		return -E2BIG;
-	npf_ir_optimise(&forms->ir[i], NPF_TRANSLATE_PASSES, NULL);
+	forms->n++;
 	return 0;
+}
+
+static int build(struct forms *forms, const struct npf_program *program)
+{
+	struct npf_ir *ir = &forms->ir[forms->n];
+	size_t size = npf_ir_space(program->length);
+	int err = add_space(forms, size);
+
+	if (err)
+		return err;
+	if (npf_ir_build(ir, program, forms->spaces[forms->n - 1], size))
+		return -E2BIG;
+	npf_ir_optimise(ir, NPF_TRANSLATE_PASSES, NULL);
+	return 0;
+}
+
+/* The way in which all see the packet; a program that nobody wrote sees it in any. */
+static int find_dialect(const struct npf_program *const *programs, uint32_t n,
+			enum npf_dialect *dialect)
+{
+	const struct npf_program *first = NULL;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (programs[i] == &all)
+			continue;
+		if (first && programs[i]->dialect != first->dialect)
+			return -E2BIG;
+		first = programs[i];
+	}
+	*dialect = first ? first->dialect : NPF_DIALECT_WIRE;
+	return 0;
+}
+
+/* The first of them once more, as one. */
+static int join(struct forms *forms, const struct npf_program *const *programs)
+{
+	uint32_t n = forms->n < NPF_IR_MOST_JOINED ? forms->n : NPF_IR_MOST_JOINED;
+	struct npf_ir *ir = &forms->ir[forms->n];
+	size_t size = npf_ir_join_space(programs, n);
+	enum npf_dialect dialect;
+	int err = find_dialect(programs, n, &dialect);
+
+	if (!err)
+		err = add_space(forms, size);
+	if (err)
+		return err;
+	err = npf_ir_join(ir, programs, n, forms->spaces[forms->n - 1], size);
+	if (err)
+		return err;
+	ir->dialect = dialect;
+	npf_ir_optimise(ir, NPF_TRANSLATE_PASSES, NULL);
+	return 0;
+}
+
+static int build_all(struct forms *forms, const struct npf_program *const *programs, uint32_t n,
+		     bool joined)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = build(forms, programs[i]);
+	forms->n_programs = forms->n;
+	if (!err && joined)
+		err = join(forms, programs);
+	return err;
 }
 
 static void drop(struct forms *forms)
@@ -81,7 +147,9 @@ static int generate(const struct forms *forms, bool is_mask, enum npf_ebpf_acces
 	code->insns = malloc(code->capacity * sizeof(*code->insns));
 	make_tables(forms, code);
 	if (space && code->insns)
-		err = is_mask ? npf_irs_to_ebpf(forms->list, forms->n, access, code, space, size)
+		err = is_mask ? npf_irs_to_ebpf(forms->list, forms->n_programs,
+						forms->n > forms->n_programs, access, code, space,
+						size)
 			      : npf_ir_to_ebpf(forms->list[0], access, code, space, size);
 	if (!err)
 		err = fill_tables(code);
@@ -104,19 +172,20 @@ void npf_translate_free(struct npf_ebpf_code *code)
 }
 
 int npf_translate(const struct npf_program *const *programs, uint32_t n, bool is_mask,
-		  enum npf_ebpf_access access, const struct npf_ebpf_peek *peek,
-		  struct npf_ebpf_code *code)
+		  const struct npf_translation *way, struct npf_ebpf_code *code)
 {
+	const struct npf_program *list[NPF_EBPF_MAX_CLASSES];
 	struct forms *forms = calloc(1, sizeof(*forms));
-	int err = 0;
+	int err;
 
-	*code = (struct npf_ebpf_code){ .peek = peek };
+	*code = (struct npf_ebpf_code){ .peek = way->peek };
 	if (!forms)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < n && !err; i++)
-		err = build(forms, programs[i]);
+	for (uint32_t i = 0; i < n; i++)
+		list[i] = or_all(programs[i]);
+	err = build_all(forms, list, n, way->join && n > 1 && way->access != NPF_EBPF_COPY);
 	if (!err)
-		err = generate(forms, is_mask, access, code);
+		err = generate(forms, is_mask, way->access, code);
 	drop(forms);
 	return err;
 }
