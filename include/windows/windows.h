@@ -19,6 +19,8 @@
 
 #include "windef.h"
 
+#include "fileapi.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -45,9 +47,11 @@ void SetLastError(DWORD error);
 #define ERROR_INVALID_PARAMETER    87u
 #define ERROR_DISK_FULL            112u
 #define ERROR_INSUFFICIENT_BUFFER  122u
+#define ERROR_BUFFER_OVERFLOW      111u
 #define ERROR_BUSY                 170u
 #define ERROR_ALREADY_EXISTS       183u
 #define ERROR_FILENAME_EXCED_RANGE 206u
+#define ERROR_NO_DATA              232u
 #define ERROR_MORE_DATA            234u
 #define ERROR_NOT_OWNER            288u
 #define ERROR_TOO_MANY_POSTS       298u
@@ -133,6 +137,9 @@ void ExitThread(DWORD code) __attribute__((noreturn));
 /* 1 when it was suspended, 0 when not, (DWORD)-1 when it is no thread. */
 DWORD ResumeThread(HANDLE thread);
 BOOL GetExitCodeThread(HANDLE thread, LPDWORD code);
+/* The caller, or one that was not resumed yet. Of one that runs FALSE and ERROR_NOT_SUPPORTED: it may hold
+ * a lock of the C library or of libwpcap. */
+BOOL TerminateThread(HANDLE thread, DWORD code);
 DWORD GetCurrentThreadId(void);
 
 /* These two name the caller only. */
@@ -165,6 +172,13 @@ BOOL TryEnterCriticalSection(LPCRITICAL_SECTION section);
 void LeaveCriticalSection(LPCRITICAL_SECTION section);
 #define InitializeCriticalSectionAndSpinCount(section, n)                                          \
 	(InitializeCriticalSection(section), (void)(n), TRUE)
+
+/* A value for each thread. */
+#define TLS_OUT_OF_INDEXES 0xFFFFFFFFu
+DWORD TlsAlloc(void);
+BOOL TlsFree(DWORD index);
+BOOL TlsSetValue(DWORD index, LPVOID value);
+LPVOID TlsGetValue(DWORD index); /* NULL until it is set */
 
 #define InterlockedIncrement(at)                 __sync_add_and_fetch((at), 1)
 #define InterlockedDecrement(at)                 __sync_sub_and_fetch((at), 1)
@@ -218,7 +232,12 @@ BOOL GetConsoleScreenBufferInfo(HANDLE console, PCONSOLE_SCREEN_BUFFER_INFO info
 BOOL SetConsoleCursorPosition(HANDLE console, COORD position);
 BOOL SetConsoleTextAttribute(HANDLE console, WORD attributes);
 BOOL SetConsoleTitleA(LPCSTR title);
-#define SetConsoleTitle SetConsoleTitleA
+/* The locale says; programs ask for UTF-8 (65001). */
+#define CP_ACP                   0u
+#define CP_UTF8                  65001u
+#define SetConsoleOutputCP(page) ((void)(page), TRUE)
+#define SetConsoleCP(page)       ((void)(page), TRUE)
+#define SetConsoleTitle          SetConsoleTitleA
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
@@ -332,9 +351,19 @@ static __inline __attribute__((format_arg(1), unused)) const char *npf_format(co
 #define _vsnprintf vsnprintf
 #define sprintf_s  snprintf
 #define vsprintf_s vsnprintf
-/* Without %s, %c and %[, which take one more argument there. */
-#define sscanf_s sscanf
-#define scanf_s  scanf
+/* Behind the place for %s, %c and %[ is its size. A word that is too long is cut there. */
+int sscanf_s(const char *text, const char *format, ...);
+int scanf_s(const char *format, ...);
+int fscanf_s(FILE *file, const char *format, ...);
+
+/* Commands of cmd.exe that console programs give: "pause", "cls"; others are the shell's. */
+const char *npf_command(const char *command);
+#ifndef system
+#define system(command) system(npf_command(command))
+#endif
+#ifndef CLK_TCK
+#define CLK_TCK CLOCKS_PER_SEC
+#endif
 
 #define _stricmp   strcasecmp
 #define stricmp    strcasecmp
@@ -344,6 +373,9 @@ static __inline __attribute__((format_arg(1), unused)) const char *npf_format(co
 #define strnicmp   strncasecmp
 #define _strdup    strdup
 #define strtok_s   strtok_r
+#define itoa       _itoa
+#define strupr     _strupr
+#define strlwr     _strlwr
 #define _atoi64    atoll
 #define _strtoi64  strtoll
 #define _strtoui64 strtoull

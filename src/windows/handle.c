@@ -48,9 +48,8 @@ static bool put_object(size_t at, const struct object *object)
 }
 
 /* Descriptor 0 as a handle would be NULL. */
-static int open_counter(unsigned int count, int flags)
+static int not_0(int fd)
 {
-	int fd = eventfd(count, EFD_CLOEXEC | EFD_NONBLOCK | flags);
 	int other;
 
 	if (fd != 0)
@@ -60,11 +59,11 @@ static int open_counter(unsigned int count, int flags)
 	return other;
 }
 
-HANDLE object_create(const struct object *object, unsigned int count, int flags)
+HANDLE object_adopt(const struct object *object, int fd)
 {
-	int fd = open_counter(count, flags);
 	bool kept;
 
+	fd = not_0(fd);
 	if (fd < 0)
 		return NULL;
 	pthread_mutex_lock(&table_lock);
@@ -75,6 +74,11 @@ HANDLE object_create(const struct object *object, unsigned int count, int flags)
 	close(fd);
 	errno = ENOMEM;
 	return NULL;
+}
+
+HANDLE object_create(const struct object *object, unsigned int count, int flags)
+{
+	return object_adopt(object, eventfd(count, EFD_CLOEXEC | EFD_NONBLOCK | flags));
 }
 
 BOOL CloseHandle(HANDLE handle)

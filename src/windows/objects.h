@@ -6,6 +6,7 @@
  *   semaphore  an eventfd that counts
  *   mutex      a semaphore of one, with an owner
  *   thread     an eventfd that its thread sets at its end
+ *   file       itself
  *   foreign    any other descriptor: nothing but waiting
  *
  * handle.c makes and closes them, wait.c waits for them, thread.c runs threads. The other files are
@@ -24,6 +25,7 @@ enum object_kind {
 	OBJECT_SEMAPHORE,
 	OBJECT_MUTEX,
 	OBJECT_THREAD,
+	OBJECT_FILE,
 };
 
 struct windows_thread;
@@ -46,6 +48,8 @@ void objects_unlock(void);
 
 /* A new object around an eventfd that begins with count; flags are eventfd's. NULL on failure. */
 HANDLE object_create(const struct object *object, unsigned int count, int flags);
+/* Around a descriptor, which is closed where that fails; -1 is passed on. */
+HANDLE object_adopt(const struct object *object, int fd);
 
 /* Undo object_take(). */
 void object_give_back(HANDLE handle);

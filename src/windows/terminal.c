@@ -109,3 +109,27 @@ BOOL SetConsoleTitleA(LPCSTR title)
 	snprintf(sequence, sizeof(sequence), "\033]0;%.256s\007", title);
 	return say(GetStdHandle(STD_OUTPUT_HANDLE), sequence);
 }
+
+/* ---- commands ------------------------------------------------------------------------------ */
+
+/* Any key; with a redirected input its end, at once. */
+#define PAUSE                                                                                      \
+	"printf 'Press any key to continue . . . '; old=$(stty -g 2>/dev/null);"                   \
+	"stty -icanon -echo 2>/dev/null; dd bs=1 count=1 >/dev/null 2>&1;"                         \
+	"[ -z \"$old\" ] || stty \"$old\"; echo"
+
+const char *npf_command(const char *command)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} commands[] = {
+		{ "pause", PAUSE },
+		{ "cls", "printf '\\033[H\\033[2J'" },
+	};
+
+	for (size_t i = 0; command && i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!strcasecmp(command, commands[i].theirs))
+			return commands[i].ours;
+	}
+	return command;
+}

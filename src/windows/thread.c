@@ -22,7 +22,7 @@ struct windows_thread {
 	LPVOID argument;
 	pthread_mutex_t lock;
 	pthread_cond_t started, resumed;
-	bool suspended, ended;
+	bool suspended, terminated, ended;
 };
 
 static _Thread_local struct windows_thread *self;
@@ -97,7 +97,8 @@ static void *run(void *arg)
 	while (thread->suspended)
 		pthread_cond_wait(&thread->resumed, &thread->lock);
 	pthread_mutex_unlock(&thread->lock);
-	set_code(thread, thread->start(thread->argument));
+	if (!thread->terminated)
+		set_code(thread, thread->start(thread->argument));
 	pthread_cleanup_pop(1);
 	return NULL;
 }
@@ -202,6 +203,40 @@ DWORD ResumeThread(HANDLE handle)
 	return was;
 }
 
+/* With its code, as if it had run. */
+static DWORD terminate_suspended(struct windows_thread *thread, DWORD code)
+{
+	bool waits;
+
+	pthread_mutex_lock(&thread->lock);
+	waits = thread->suspended;
+	if (waits) {
+		set_code(thread, code);
+		thread->terminated = true;
+		thread->suspended = false;
+		pthread_cond_signal(&thread->resumed);
+	}
+	pthread_mutex_unlock(&thread->lock);
+	return waits ? NO_ERROR : ERROR_NOT_SUPPORTED;
+}
+
+BOOL TerminateThread(HANDLE handle, DWORD code)
+{
+	struct object *object = objects_lock(handle);
+	struct windows_thread *thread = object->kind == OBJECT_THREAD ? object->thread : NULL;
+	bool is_self = handle == GetCurrentThread() || (thread && thread == self);
+	DWORD error = ERROR_INVALID_HANDLE;
+
+	if (thread && !is_self)
+		error = terminate_suspended(thread, code);
+	objects_unlock();
+	if (is_self)
+		ExitThread(code);
+	if (error)
+		SetLastError(error);
+	return !error;
+}
+
 void ExitThread(DWORD code)
 {
 	if (self)
@@ -297,6 +332,42 @@ void _endthreadex(unsigned int code)
 void _endthread(void)
 {
 	ExitThread(0);
+}
+
+/* ---- a value for each thread ---------------------------------------------------------------- */
+
+DWORD TlsAlloc(void)
+{
+	pthread_key_t key;
+	int err = pthread_key_create(&key, NULL);
+
+	if (!err)
+		return key;
+	errno = err;
+	return TLS_OUT_OF_INDEXES;
+}
+
+static BOOL succeeded(int err)
+{
+	if (err)
+		errno = err;
+	return !err;
+}
+
+BOOL TlsFree(DWORD index)
+{
+	return succeeded(pthread_key_delete(index));
+}
+
+BOOL TlsSetValue(DWORD index, LPVOID value)
+{
+	return succeeded(pthread_setspecific(index, value));
+}
+
+LPVOID TlsGetValue(DWORD index)
+{
+	SetLastError(NO_ERROR);
+	return pthread_getspecific(index);
 }
 
 /* ---- critical sections --------------------------------------------------------------------- */

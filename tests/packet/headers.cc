@@ -5,7 +5,9 @@
 #include <basetsd.h>
 #include <conio.h>
 #include <direct.h>
+#include <fileapi.h>
 #include <io.h>
+#include <iphlpapi.h>
 #include <mmsystem.h>
 #include <ntddndis.h>
 #include <npf/npf.h>

@@ -11,7 +11,7 @@ samples=$1
 . "$(dirname "$0")/../lib/net.sh"
 ! sanitized "$samples/sample_devices" ||
 	skip "libpcap cannot be loaded privately under this sanitizer"
-own_namespace --pid --fork --kill-child -- "$@"
+own_processes "$@"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -129,6 +129,20 @@ if ! missing kernel_dump "$work/out"; then
 	"$samples/sample_savefile" read "$work/dump" >"$work/out" 2>&1
 	check kernel_dump '^100 bytes' "$work/out"
 fi
+
+# A neighbour of its own, for who asks has to be another than who answers.
+unshare --net sleep 600 &
+there=$!
+until [ "$(readlink "/proc/$there/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do :; done
+ip link add ve type veth peer name vg address 02:00:00:00:00:0f netns "$there"
+ip address add 198.51.100.1/24 dev ve
+ip link set ve up
+nsenter --net="/proc/$there/ns/net" ip address add 198.51.100.7/24 dev vg
+nsenter --net="/proc/$there/ns/net" ip link set vg up
+"$samples/sample_arp_scan" ve 198.51.100.2 198.51.100.9 "$work/log" 1 >"$work/out" 2>&1 </dev/null
+check arp_scan '^1 answers' "$work/out"
+check arp_scan 'Press any key' "$work/out"
+check arp_scan '^198.51.100.7 is at 02-00-00-00-00-0f$' "$work/log"
 
 # What comes in at vb goes out at vc, and arrives at vd.
 "$samples/sample_bridge" vb vc >"$work/out" 2>&1 &
