@@ -10,6 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct trace_batch batch;
+	struct npf_stamp stamp;
 	struct trace trace;
 	size_t at = 0, need;
 	int64_t taken;
@@ -26,6 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check(end > batch.at[i] && batch.data[i] >= batch.at[i]);
 			check(batch.caplen[i] <= (size_t)(end - batch.data[i]));
 			check(batch.packet[i] || !batch.caplen[i]);
+			check(!batch.packet[i] || !trace_look(&trace, &batch, i, &stamp) ||
+			      stamp.ns < 1000000000);
 		}
 		next = batch.at[batch.n];
 		check(taken < 0 ? next == data + at + need : next == data + at + taken);

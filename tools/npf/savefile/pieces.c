@@ -72,7 +72,7 @@ static uint16_t get16(const struct trace *trace, const uint8_t *at)
 	return trace->swapped ? __builtin_bswap16(value) : value;
 }
 
-static int add_interface(struct trace *trace, uint32_t link_type, uint32_t snaplen)
+static int add_interface(struct trace *trace, const struct trace_interface *interface)
 {
 	struct trace_interface *larger;
 
@@ -90,7 +90,7 @@ static int add_interface(struct trace *trace, uint32_t link_type, uint32_t snapl
 		trace->interfaces = larger;
 		trace->max_interfaces = more;
 	}
-	trace->interfaces[trace->n_interfaces++] = (struct trace_interface){ link_type, snaplen };
+	trace->interfaces[trace->n_interfaces++] = *interface;
 	return 0;
 }
 
@@ -136,7 +136,7 @@ static bool is_pcap(struct trace *trace, uint32_t magic)
 static int begin_pcap(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
 		      size_t *need)
 {
-	uint32_t link_type;
+	struct trace_interface interface = { .stamps.units = 1000000 };
 	int err;
 
 	*need = FILE_HEADER;
@@ -145,11 +145,14 @@ static int begin_pcap(struct trace *trace, const uint8_t *at, size_t n, struct t
 	if (get16(trace, at + 4) != 2 || get16(trace, at + 6) != 4)
 		return fail(trace, "pcap format %u.%u: only 2.4 is read", get16(trace, at + 4),
 			    get16(trace, at + 6));
-	link_type = get32(trace, at + 20) & LINK_TYPE_MASK;
-	err = add_interface(trace, link_type, get32(trace, at + 16));
+	interface.link_type = get32(trace, at + 20) & LINK_TYPE_MASK;
+	interface.snaplen = get32(trace, at + 16);
+	if (get32(trace, at) == MAGIC_NANO)
+		interface.stamps.units = 1000000000;
+	err = add_interface(trace, &interface);
 	if (err)
 		return err;
-	trace->most = longest(link_type);
+	trace->most = longest(interface.link_type);
 	trace->begun = true;
 	put_other(batch, at, FILE_HEADER);
 	return 0;
@@ -424,9 +427,14 @@ static bool fill_packet(const struct trace *trace, struct block *block)
 
 static int take_interface(struct trace *trace, const struct block *block)
 {
+	struct trace_interface interface;
+
 	if (block->size < 20)
 		return fail(trace, "the interface at byte %" PRIu64 " is cut short", trace->at);
-	return add_interface(trace, get16(trace, block->at + 8), get32(trace, block->at + 12));
+	interface.link_type = get16(trace, block->at + 8);
+	interface.snaplen = get32(trace, block->at + 12);
+	npf_stamps_read(&interface.stamps, block->at + 16, block->size - 20, trace->swapped);
+	return add_interface(trace, &interface);
 }
 
 static int look_into(struct trace *trace, struct block *block)
@@ -476,11 +484,19 @@ static bool put_block(struct trace *trace, struct trace_batch *batch, const stru
 	return true;
 }
 
+/* Of a batch a section is the first block: interfaces and byte order are those of one. */
+static bool begins_section(const uint8_t *at, size_t n)
+{
+	static const uint8_t magic[] = { 0x0A, 0x0D, 0x0D, 0x0A };
+
+	return n >= sizeof(magic) && !memcmp(at, magic, sizeof(magic));
+}
+
 /* Leaves trace->at behind what was taken: messages name it. */
 static int take_ng(struct trace *trace, const uint8_t *at, size_t n, struct trace_batch *batch,
 		   size_t *need)
 {
-	while (batch->n < TRACE_PIECES) {
+	while (batch->n < TRACE_PIECES && !(batch->n && begins_section(at, n))) {
 		int64_t size = block_size(trace, at, n, need);
 		struct block block = { .at = at, .size = (uint32_t)size };
 		int err;
@@ -548,6 +564,30 @@ int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trac
 	if (err)
 		*need = taken;
 	return err ? err : (int64_t)taken;
+}
+
+bool trace_look(const struct trace *trace, const struct trace_batch *batch, uint32_t i,
+		struct npf_stamp *stamp)
+{
+	const uint8_t *at = batch->at[i];
+	const struct npf_stamps *stamps;
+	uint32_t type, interface;
+
+	if (!trace->ng) {
+		*stamp = npf_stamps_time(&trace->interfaces[0].stamps, get32(trace, at + 4));
+		stamp->seconds += get32(trace, at);
+		return true;
+	}
+	type = get32(trace, at);
+	if (type == SIMPLE_BLOCK)
+		return false;
+	interface = type == PACKET_BLOCK ? get32(trace, at + 8) : get16(trace, at + 8);
+	stamps = &trace->interfaces[interface].stamps;
+	if (!stamps->units)
+		return false;
+	*stamp = npf_stamps_time(stamps,
+				 (uint64_t)get32(trace, at + 12) << 32 | get32(trace, at + 16));
+	return true;
 }
 
 const char *trace_end(struct trace *trace, size_t left)

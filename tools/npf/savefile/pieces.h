@@ -11,12 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "stamps.h"
+
 #define TRACE_PIECES    256u         /* most that are found at once */
 #define TRACE_BATCHES   4u           /* by trace_take_several() */
 #define TRACE_MAX_PIECE (129u << 20) /* bytes; longer ones are taken for damage */
 
 /*
- * Pieces of one link type, one behind the other: piece i is the bytes from at[i] to at[i + 1], what a
+ * Pieces of one link type and one section, one behind the other: piece i is the bytes from at[i] to at[i + 1], what a
  * copy of the file takes over. Packets as the engine takes them; a piece that is none (a header, or
  * a block that goes along) looks like a packet without bytes.
  */
@@ -33,6 +35,7 @@ struct trace_batch {
 struct trace_interface {
 	uint32_t link_type;
 	uint32_t snaplen;
+	struct npf_stamps stamps;
 };
 
 struct trace {
@@ -41,7 +44,7 @@ struct trace {
 	uint32_t most;          /* pcap: longest packet that is believed */
 	uint32_t n_interfaces;
 	uint32_t max_interfaces;
-	struct trace_interface *interfaces; /* pcap has one */
+	struct trace_interface *interfaces; /* of the section; pcap has one */
 	uint64_t packets;                   /* found */
 	uint64_t at;                        /* offset of the next piece in the file */
 	size_t usual;                       /* bytes that lately were three quarters of a batch */
@@ -69,6 +72,10 @@ int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trac
  */
 uint32_t trace_take_several(struct trace *trace, const uint8_t *at, size_t n,
 			    struct trace_batch batches[TRACE_BATCHES]);
+
+/* When a packet of the batch that was taken last was captured; false: the file does not say. */
+bool trace_look(const struct trace *trace, const struct trace_batch *batch, uint32_t i,
+		struct npf_stamp *stamp);
 
 /* The file ended with so many bytes of a piece left over; "" when that is no damage. */
 const char *trace_end(struct trace *trace, size_t left);

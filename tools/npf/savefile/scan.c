@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stamps.h"
+
 #define WINDOW        (1u << 20)
 #define MAGIC_MICRO   0xA1B2C3D4u
 #define MAGIC_NANO    0xA1B23C4Du
@@ -25,15 +27,6 @@
 #define LEAST_BLOCK     12u
 #define MOST_BLOCK      (MOST_SNAPLEN + (1u << 20))
 #define MOST_INTERFACES 65536u
-#define OPTION_END      0u
-#define OPTION_TSRESOL  9u
-#define OPTION_TSOFFSET 14u
-
-/* Time stamps of one pcapng interface. */
-struct interface {
-	uint64_t units; /* per second */
-	int64_t offset; /* s */
-};
 
 struct walk {
 	const struct npf_scan_source *source;
@@ -44,7 +37,7 @@ struct walk {
 	int err;
 	bool swapped; /* the file, or the section at hand, has the other byte order */
 	uint32_t most_captured;
-	struct interface *interfaces; /* of the section at hand */
+	struct npf_stamps *interfaces; /* of the section at hand */
 	uint32_t n_interfaces, room;
 };
 
@@ -154,50 +147,14 @@ static bool section_order(struct walk *walk, const uint8_t *block)
 	return true;
 }
 
-/* Powers of 10, or with the highest bit of 2; 0 what 64 bits do not hold. */
-static uint64_t resolution(uint8_t value)
-{
-	uint64_t units = 1;
-
-	if (value & 0x80)
-		return (value & 0x7F) < 64 ? 1ull << (value & 0x7F) : 0;
-	for (; value && units; value--)
-		units = __builtin_mul_overflow(units, 10u, &units) ? 0 : units;
-	return units;
-}
-
-static void read_options(const struct walk *walk, struct interface *interface, const uint8_t *at,
-			 size_t size)
-{
-	uint32_t high, low;
-
-	while (size >= 4) {
-		uint16_t code = get16(walk, at), length = get16(walk, at + 2);
-		size_t padded = 4 + ((length + 3u) & ~3u);
-
-		if (code == OPTION_END || padded > size)
-			return;
-		if (code == OPTION_TSRESOL && length == 1)
-			interface->units = resolution(at[4]);
-		if (code == OPTION_TSOFFSET && length == 8) {
-			low = get32(walk, at + (walk->swapped ? 8 : 4));
-			high = get32(walk, at + (walk->swapped ? 4 : 8));
-			interface->offset = (int64_t)((uint64_t)high << 32 | low);
-		}
-		at += padded;
-		size -= padded;
-	}
-}
-
 static enum step take_interface(struct walk *walk, uint32_t length)
 {
-	struct interface interface = { .units = 1000000 };
-	struct interface *more;
+	struct npf_stamps stamps, *more;
 	const uint8_t *block = length <= WINDOW ? look(walk, walk->scan->end, length) : NULL;
 
 	if (length < 20 || !block || walk->n_interfaces == MOST_INTERFACES)
 		return WRONG;
-	read_options(walk, &interface, block + 16, length - 20);
+	npf_stamps_read(&stamps, block + 16, length - 20, walk->swapped);
 	if (!walk->scan->packets && !walk->n_interfaces)
 		walk->scan->link_type = get16(walk, block + 8);
 	if (walk->n_interfaces == walk->room) {
@@ -209,35 +166,28 @@ static enum step take_interface(struct walk *walk, uint32_t length)
 		}
 		walk->interfaces = more;
 	}
-	walk->interfaces[walk->n_interfaces++] = interface;
+	walk->interfaces[walk->n_interfaces++] = stamps;
 	return WHOLE;
-}
-
-static uint64_t fraction(uint64_t part, uint64_t units)
-{
-	return (uint64_t)((unsigned __int128)part * NS_PER_S / units);
 }
 
 static enum step take_packet(struct walk *walk, uint32_t length)
 {
 	const uint8_t *block = look(walk, walk->scan->end, length < 32 ? length : 32);
-	const struct interface *interface;
-	uint64_t stamp;
+	const struct npf_stamps *stamps;
+	struct npf_stamp stamp = { 0 };
+	uint64_t value;
 	uint32_t caplen;
 
 	if (length < 32 || !block)
 		return WRONG;
 	caplen = get32(walk, block + 20);
-	stamp = (uint64_t)get32(walk, block + 12) << 32 | get32(walk, block + 16);
+	value = (uint64_t)get32(walk, block + 12) << 32 | get32(walk, block + 16);
 	if (get32(walk, block + 8) >= walk->n_interfaces || caplen > length - 32)
 		return WRONG;
-	interface = &walk->interfaces[get32(walk, block + 8)];
-	if (!interface->units) {
-		note_packet(walk, 0);
-		return WHOLE;
-	}
-	note_packet(walk, (stamp / interface->units + (uint64_t)interface->offset) * NS_PER_S +
-				  fraction(stamp % interface->units, interface->units));
+	stamps = &walk->interfaces[get32(walk, block + 8)];
+	if (stamps->units)
+		stamp = npf_stamps_time(stamps, value);
+	note_packet(walk, (uint64_t)stamp.seconds * NS_PER_S + stamp.ns);
 	return WHOLE;
 }
 
