@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "convert.h"
 #include "expression/expression.h"
 #include "file_name.h"
 #include "pieces.h"
@@ -51,6 +52,8 @@ struct work {
 	struct options options;
 	struct source source;
 	struct sink sink;
+	bool converts; /* OUT's format is not IN's */
+	struct convert convert;
 	struct trace trace;
 	struct trace_batch batches[TRACE_BATCHES];
 	uint32_t verdicts[TRACE_PIECES];
@@ -72,12 +75,16 @@ static const char *display(const char *name)
 /* A reader of standard output that goes away ends the work, and is no failure. */
 static int fail_out(struct work *work, int err)
 {
+	const char *out = work->options.out;
+
 	work->unread = err == -EPIPE;
 	if (work->unread)
 		return EXIT_DISK;
+	if (work->convert.error[0])
+		return npf_tool_fail(&npf_command_filter, EXIT_USAGE, "%s: %s", out,
+				     work->convert.error);
 	return npf_tool_fail(&npf_command_filter, npf_tool_write_code(err), "%s: %s",
-			     strcmp(work->options.out, "-") ? work->options.out : "standard output",
-			     work->sink.error);
+			     strcmp(out, "-") ? out : "standard output", work->sink.error);
 }
 
 static int fail_in(struct work *work, int err, const char *why)
@@ -189,6 +196,20 @@ static uint32_t find_edges(struct work *work, const struct trace_batch *batch)
 	return n;
 }
 
+static int write_pieces(struct work *work, const struct trace_batch *batch, uint32_t from,
+			uint32_t to)
+{
+	int err;
+
+	if (!work->options.out)
+		return EXIT_OK;
+	err = work->converts
+		      ? convert_add(&work->convert, &work->trace, batch, from, to, &work->sink)
+		      : sink_add(&work->sink, batch->at[from],
+				 (size_t)(batch->at[to] - batch->at[from]));
+	return err ? fail_out(work, err) : EXIT_OK;
+}
+
 static int take_batch(struct work *work, const struct trace_batch *batch)
 {
 	int code = judge(work, batch);
@@ -198,20 +219,12 @@ static int take_batch(struct work *work, const struct trace_batch *batch)
 		return code;
 	choose(work, batch);
 	n = find_edges(work, batch);
-	for (uint32_t i = 0; i < n; i += 2) {
-		uint32_t from = work->edges[i], to = work->edges[i + 1];
-		size_t size = (size_t)(batch->at[to] - batch->at[from]);
-
-		work->kept += to - from;
-		if (work->options.out) {
-			int err = sink_add(&work->sink, batch->at[from], size);
-
-			if (err)
-				return fail_out(work, err);
-		}
+	for (uint32_t i = 0; i < n && !code; i += 2) {
+		work->kept += work->edges[i + 1] - work->edges[i];
+		code = write_pieces(work, batch, work->edges[i], work->edges[i + 1]);
 	}
 	work->kept -= batch->n - batch->packets; /* those that are no packets are always kept */
-	return EXIT_OK;
+	return code;
 }
 
 /* ---- the file ------------------------------------------------------------------------------- */
@@ -294,15 +307,31 @@ static int take_all(struct work *work)
 	return code;
 }
 
+/* What the other format has no place for. */
+static void tell_loss(const struct work *work)
+{
+	const struct convert *convert = &work->convert;
+
+	if (convert->shortened)
+		fprintf(stderr, "%" PRIu64 " time stamp%s cut to %s\n", convert->shortened,
+			npf_plural(convert->shortened),
+			convert->form.nano ? "nanoseconds" : "microseconds");
+	if (convert->timeless)
+		fprintf(stderr, "%" PRIu64 " packet%s without a time, of 1970 now\n",
+			convert->timeless, npf_plural(convert->timeless));
+}
+
 static int tell(const struct work *work)
 {
 	if (work->options.count) {
 		printf("%" PRIu64 "\n", work->kept);
 		return npf_tool_flushed(&npf_command_filter, npf_flush(stdout), EXIT_OK);
 	}
-	if (!work->options.quiet)
-		fprintf(stderr, "%" PRIu64 " of %" PRIu64 " packet%s kept\n", work->kept,
-			work->trace.packets, npf_plural(work->trace.packets));
+	if (work->options.quiet)
+		return EXIT_OK;
+	fprintf(stderr, "%" PRIu64 " of %" PRIu64 " packet%s kept\n", work->kept,
+		work->trace.packets, npf_plural(work->trace.packets));
+	tell_loss(work);
 	return EXIT_OK;
 }
 
@@ -312,56 +341,54 @@ static int finish(struct work *work, int code)
 {
 	bool keep = (code == EXIT_OK || (code != EXIT_USAGE && work->trace.begun)) &&
 		    !work->sink.error[0];
-	int told, err;
+	int told, err, closed;
 
 	npf_progress_end(&work->progress);
-	err = work->options.out ? sink_close(&work->sink, keep) : 0;
+	err = keep && work->converts ? convert_end(&work->convert, &work->trace, &work->sink) : 0;
+	closed = work->options.out ? sink_close(&work->sink, keep && !err) : 0;
+	err = err ? err : closed;
 	if (err && keep && code == EXIT_OK)
 		code = fail_out(work, err);
 	if (work->unread)
 		return EXIT_OK;
-	told = keep ? tell(work) : EXIT_OK;
+	told = keep && !err ? tell(work) : EXIT_OK;
 	return code ? code : told;
 }
 
-/* Records are copied as they are, so that OUT is what IN is. */
-static int check_form(struct work *work)
+/* OUT is what its name says; where that says nothing, what IN is. */
+static int choose_form(struct work *work)
 {
-	static const char *const names[] = {
-		[NPF_KIND_PCAP] = "pcap", [NPF_KIND_PCAPNG] = "pcapng"
-	};
-	const struct options *options = &work->options;
-	enum npf_kind wanted = npf_file_name_of(options->out).form, found;
+	enum npf_kind wanted = npf_file_name_of(work->options.out).form, found;
 	int err = source_fill(&work->source, NPF_KIND_BYTES);
 
 	if (err)
 		return fail_in(work, err, work->source.error);
 	found = npf_kind_of(work->source.at, work->source.n);
-	if (wanted == NPF_KIND_OTHER || wanted == found ||
-	    (found != NPF_KIND_PCAP && found != NPF_KIND_PCAPNG))
-		return EXIT_OK;
-	return npf_tool_fail(&npf_command_filter, EXIT_USAGE,
-			     "%s: records are copied as they are, and %s is %s; npf capture -r IN -w "
-			     "OUT.%s makes %s of it",
-			     options->out, display(options->in), names[found], names[wanted],
-			     names[wanted]);
+	work->convert.ng = wanted == NPF_KIND_PCAPNG;
+	work->converts = wanted != NPF_KIND_OTHER && wanted != found;
+	return EXIT_OK;
+}
+
+static int open_out(struct work *work)
+{
+	struct stat status;
+	int err = sink_open(&work->sink, work->options.out,
+			    fstat(work->source.fd, &status) ? NULL : &status);
+
+	return err ? fail_out(work, err) : EXIT_OK;
 }
 
 static int run_work(struct work *work)
 {
-	struct stat status;
 	int code, err = source_open(&work->source, work->options.in, NULL);
 
 	if (err)
 		return fail_in(work, err, work->source.error);
-	code = work->options.out ? check_form(work) : EXIT_OK;
+	code = work->options.out ? choose_form(work) : EXIT_OK;
+	if (!code && work->options.out)
+		code = open_out(work);
 	if (code)
 		return code;
-	if (work->options.out)
-		err = sink_open(&work->sink, work->options.out,
-				fstat(work->source.fd, &status) ? NULL : &status);
-	if (err)
-		return fail_out(work, err);
 	npf_progress_init(&work->progress);
 	work->progress.terminal.tty &= !work->options.quiet;
 	code = take_all(work);
@@ -503,8 +530,9 @@ const struct npf_command npf_command_filter = {
 		"       npf filter --count [OPTION...] IN [FILTER]\n\n"
 		"Copy the packets of the savefile IN that FILTER (tcpdump's language) accepts to "
 		"OUT.\nRecords are copied as they are: pcap keeps its byte order and resolution, "
-		"pcapng its\nblocks. - is standard input or output. Files packed by gzip or zstd are "
-		"unpacked;\nOUT is packed when its name ends in .gz or .zst. OUT appears when it is "
+		"pcapng its\nblocks; unless OUT's name ends in .pcap or .pcapng and IN is the other: "
+		"then they are\nconverted. - is standard input or output. Files packed by gzip or zstd "
+		"are unpacked; OUT\nis packed when its name ends in .gz or .zst. OUT appears when it is "
 		"complete.\n\n"
 		"  -c, --count    write nothing, print the number of packets\n"
 		"  -v, --invert   the packets that FILTER rejects\n"
@@ -514,6 +542,7 @@ const struct npf_command npf_command_filter = {
 		"examples:\n"
 		"  npf filter big.pcap dns.pcap port 53\n"
 		"  npf filter --count big.pcapng.zst 'tcp[tcpflags] & tcp-syn != 0'\n"
+		"  npf filter all.pcapng web.pcap tcp port 80\n"
 		"  npf filter -v trace.pcap.gz quiet.pcap.gz arp or icmp6\n"
 		"  ssh host cat big.pcap | npf filter - web.pcap tcp port 80\n",
 };

@@ -46,7 +46,7 @@ struct section_header {
 	uint32_t end_of_options;
 	uint32_t interface_length_again;
 };
-_Static_assert(sizeof(struct section_header) == 28 + 32, "blocks have no gaps");
+_Static_assert(sizeof(struct section_header) == SAVEFILE_HEAD, "blocks have no gaps");
 
 struct block_header {
 	uint32_t type, length;
@@ -89,7 +89,7 @@ static size_t parts_size(const struct savefile *file)
 	return size;
 }
 
-static int write_file_header(int fd, const struct savefile_form *form)
+size_t savefile_put_head(const struct savefile_form *form, uint8_t *to)
 {
 	struct file_header header = {
 		.magic = form->nano ? MAGIC_NANO : MAGIC_MICRO,
@@ -114,8 +114,18 @@ static int write_file_header(int fd, const struct savefile_form *form)
 		.resolution = form->nano ? 9 : 6,
 		.interface_length_again = 32,
 	};
-	struct iovec part = { .iov_base = form->ng ? (void *)&section : (void *)&header,
-			      .iov_len = form->ng ? sizeof(section) : sizeof(header) };
+
+	if (form->ng)
+		memcpy(to, &section, sizeof(section));
+	else
+		memcpy(to, &header, sizeof(header));
+	return form->ng ? sizeof(section) : sizeof(header);
+}
+
+static int write_file_header(int fd, const struct savefile_form *form)
+{
+	uint8_t header[SAVEFILE_HEAD];
+	struct iovec part = { .iov_base = header, .iov_len = savefile_put_head(form, header) };
 
 	return write_parts(fd, &part, 1);
 }
@@ -159,15 +169,16 @@ static uint8_t *gather(struct savefile *file, uint32_t size)
 	return to;
 }
 
-static uint32_t put_header(struct savefile *file, const struct npf_packet *packet, uint8_t *to)
+size_t savefile_put_packet(const struct savefile_form *form, const struct npf_packet *packet,
+			   uint8_t *to)
 {
 	struct packet_header header = {
 		.seconds = (uint32_t)(packet->time / NS_PER_S),
-		.fraction = (uint32_t)(packet->time % NS_PER_S) / (file->form.nano ? 1 : 1000),
+		.fraction = (uint32_t)(packet->time % NS_PER_S) / (form->nano ? 1 : 1000),
 		.caplen = packet->caplen,
 		.len = packet->len,
 	};
-	uint64_t time = packet->time / (file->form.nano ? 1 : 1000);
+	uint64_t time = packet->time / (form->nano ? 1 : 1000);
 	struct block_header block = {
 		.type = BLOCK_PACKET,
 		.length = BLOCK_BYTES(packet->caplen),
@@ -177,21 +188,23 @@ static uint32_t put_header(struct savefile *file, const struct npf_packet *packe
 		.len = packet->len,
 	};
 
-	if (file->form.ng)
+	if (form->ng)
 		memcpy(to, &block, sizeof(block));
 	else
 		memcpy(to, &header, sizeof(header));
-	return file->form.ng ? sizeof(block) : sizeof(header);
+	return form->ng ? sizeof(block) : sizeof(header);
 }
 
 /* pcapng: zeros up to the next word, and the block's length again. */
-static void add_block_end(struct savefile *file, uint32_t caplen)
+size_t savefile_put_end(const struct savefile_form *form, uint32_t caplen, uint8_t *to)
 {
 	uint32_t padding = -caplen & 3, length = BLOCK_BYTES(caplen);
-	uint8_t *to = gather(file, padding + sizeof(length));
 
+	if (!form->ng)
+		return 0;
 	memset(to, 0, padding);
 	memcpy(to + padding, &length, sizeof(length));
+	return padding + sizeof(length);
 }
 
 int savefile_add(struct savefile *file, const struct npf_packet *packet)
@@ -208,7 +221,7 @@ int savefile_add(struct savefile *file, const struct npf_packet *packet)
 			return err;
 	}
 	to = gather(file, size + (is_short ? packet->caplen : 0));
-	to += put_header(file, packet, to);
+	to += savefile_put_packet(&file->form, packet, to);
 	if (is_short)
 		memcpy(to, packet->data, packet->caplen);
 	else
@@ -216,7 +229,8 @@ int savefile_add(struct savefile *file, const struct npf_packet *packet)
 			.iov_base = (void *)(uintptr_t)packet->data, .iov_len = packet->caplen
 		};
 	if (file->form.ng)
-		add_block_end(file, packet->caplen);
+		savefile_put_end(&file->form, packet->caplen,
+				 gather(file, (-packet->caplen & 3) + sizeof(uint32_t)));
 	file->waiting++;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #define NPF_TOOL_SAVEFILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -21,6 +22,16 @@ struct savefile_form {
 	bool nano; /* time stamps in ns, not us */
 	bool ng;   /* pcapng, not pcap */
 };
+
+/* The bytes of such a file, of this machine's order: its header, and what stands in front of a packet's
+ * data and behind. Each returns how many it put. */
+#define SAVEFILE_HEAD        60u
+#define SAVEFILE_PACKET_HEAD 28u
+#define SAVEFILE_PACKET_END  7u
+size_t savefile_put_head(const struct savefile_form *form, uint8_t *to);
+size_t savefile_put_packet(const struct savefile_form *form, const struct npf_packet *packet,
+			   uint8_t *to);
+size_t savefile_put_end(const struct savefile_form *form, uint32_t caplen, uint8_t *to);
 
 struct savefile {
 	int fd;
