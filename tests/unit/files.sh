@@ -142,6 +142,16 @@ for option in filter "capture -r"; do
 	expect 0 "" "$@" # a savefile now
 	cp text notes
 done
+# Not over itself, under whatever name.
+cp two.pcap own.pcap
+ln own.pcap same.pcap
+ln -s own.pcap link.pcap
+for name in own.pcap same.pcap ./link.pcap; do
+	expect 2 "$name: that is the input: choose another file" filter own.pcap $name udp
+	expect 2 "$name: that is the input: choose another file" capture -r own.pcap -w $name
+done
+cmp -s two.pcap own.pcap || complain "the input was changed"
+rm same.pcap link.pcap own.pcap
 if ls x.* not arp '(udp'* >/dev/null 2>&1; then complain "files were left: $(ls)"; fi
 
 # ---- filters that are wrong ----------------------------------------------------------------------

@@ -89,7 +89,7 @@ int npf_capture_offline(const struct npf_command *command, const struct npf_capt
 	int code, err;
 
 	if (is_own_input(options))
-		return npf_tool_fail(command, EXIT_DISK,
+		return npf_tool_fail(command, EXIT_USAGE,
 				     "%s: that is the input: choose another file",
 				     options->output.file);
 	err = npf_trace_open(&trace, options->read, options->expression, error);

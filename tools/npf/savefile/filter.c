@@ -375,6 +375,9 @@ static int open_out(struct work *work)
 	int err = sink_open(&work->sink, work->options.out,
 			    fstat(work->source.fd, &status) ? NULL : &status);
 
+	if (err == -EINVAL)
+		return npf_tool_fail(&npf_command_filter, EXIT_USAGE, "%s: %s", work->options.out,
+				     work->sink.error);
 	return err ? fail_out(work, err) : EXIT_OK;
 }
 

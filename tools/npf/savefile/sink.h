@@ -28,7 +28,7 @@ struct sink {
 };
 
 /* "-" is standard output. input: a file that must not be written over, NULL none. Negative errno,
- * sink->error is the reason. */
+ * sink->error is the reason; -EINVAL it is the input. */
 int sink_open(struct sink *sink, const char *name, const struct stat *input);
 int sink_add(struct sink *sink, const uint8_t *at, size_t n);
 /* Before waiting for input: somebody who reads at the other end gets what there is. */
