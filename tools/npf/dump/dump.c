@@ -233,11 +233,6 @@ static int take_option(struct parser *parser, int option)
 	}
 }
 
-static bool is_stdout(const char *path)
-{
-	return !strcmp(path, "-") || !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/fd/1");
-}
-
 /* What is written is what the name says. */
 static int check_name(struct parser *parser)
 {
@@ -261,19 +256,20 @@ static int check(struct parser *parser)
 	const struct npf_dump_options *dump = &settings->dump;
 	struct npf_dump_files_options *files = &settings->files;
 	const struct npf_command *command = &npf_command_dump;
+	int descriptor;
 
 	files->several = dump->file_bytes || dump->file_packets || dump->file_ns;
 	if (!files->path)
 		return npf_tool_usage(command, "-w FILE is missing: where shall it go?");
 	if (files->keep && !files->several)
 		return npf_tool_usage(command, "--files needs a --rotate option");
-	if (!npf_dump_files_inherited(files->path))
+	if (!npf_dump_files_inherited(files->path, &descriptor))
 		return check_name(parser);
 	if (files->several || files->compress)
 		return npf_tool_usage(command,
 				      "standard output, or another descriptor, is one file: "
 				      "it goes with no --rotate option and no --compress");
-	if (!is_stdout(files->path))
+	if (descriptor != STDOUT_FILENO)
 		return EXIT_OK;
 	if (settings->json)
 		return npf_tool_usage(command, "--json and the packets both want standard output");

@@ -63,14 +63,19 @@ struct npf_dump_files {
 
 /* ---- setting up ------------------------------------------------------------------------------ */
 
-static bool is_stdout(const char *path)
+bool npf_dump_files_inherited(const char *path, int *descriptor)
 {
-	return !strcmp(path, "-") || !strcmp(path, "/dev/stdout");
-}
+	uint64_t number;
 
-bool npf_dump_files_inherited(const char *path)
-{
-	return is_stdout(path) || !strncmp(path, DESCRIPTORS, strlen(DESCRIPTORS));
+	*descriptor = STDOUT_FILENO;
+	if (!strcmp(path, "-") || !strcmp(path, "/dev/stdout"))
+		return true;
+	if (strncmp(path, DESCRIPTORS, strlen(DESCRIPTORS)))
+		return false;
+	*descriptor = npf_parse_number(path + strlen(DESCRIPTORS), 0, INT_MAX, &number)
+			      ? (int)number
+			      : -1;
+	return true;
 }
 
 int npf_dump_files_init(struct npf_dump_files **made, const struct npf_dump_files_options *options,
@@ -303,9 +308,9 @@ static void enqueue(struct npf_dump_files *files, const struct job *job)
 static int start(struct npf_dump_files *files, char error[NPF_ERROR_SIZE])
 {
 	const struct npf_dump_files_options *options = &files->options;
-	int err;
+	int descriptor, err;
 
-	if (!npf_dump_files_inherited(options->path)) {
+	if (!npf_dump_files_inherited(options->path, &descriptor)) {
 		files->directory = open(files->names.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (files->directory < 0)
 			return tell(-errno, error, files->names.directory, NULL);
@@ -455,23 +460,21 @@ static int open_single(struct npf_dump_files *files, uint64_t time, char error[N
 }
 
 /* /dev/fd/N, as shells write >(command): a link, but to what the caller opened. */
-static int open_descriptor(const struct npf_dump_files *files, char error[NPF_ERROR_SIZE])
+static int open_descriptor(const struct npf_dump_files *files, int descriptor,
+			   char error[NPF_ERROR_SIZE])
 {
-	const char *path = files->options.path;
-	uint64_t number = STDOUT_FILENO;
-	int fd;
+	int fd = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
 
-	if (!is_stdout(path) && !npf_parse_number(path + strlen(DESCRIPTORS), 0, INT_MAX, &number))
-		return tell(-EBADF, error, path, NULL);
-	fd = fcntl((int)number, F_DUPFD_CLOEXEC, 3);
-	return fd < 0 ? tell(-errno, error, path, NULL) : fd;
+	return fd < 0 ? tell(-errno, error, files->options.path, NULL) : fd;
 }
 
 static int open_one(struct npf_dump_files *files, uint64_t time, char error[NPF_ERROR_SIZE])
 {
+	int descriptor;
+
 	*files->current.name = '\0';
-	if (npf_dump_files_inherited(files->options.path))
-		return open_descriptor(files, error);
+	if (npf_dump_files_inherited(files->options.path, &descriptor))
+		return open_descriptor(files, descriptor, error);
 	return files->names.counted ? open_numbered(files, time, error)
 				    : open_single(files, time, error);
 }

@@ -38,8 +38,8 @@ struct npf_dump_files_report {
 struct npf_dump_files;
 
 /* Does a path name what the caller has open already, as - and the shell's >(command) do? Then there
- * is no directory, and one file only. */
-bool npf_dump_files_inherited(const char *path);
+ * is no directory, and one file only. descriptor: which, -1 none that can be. */
+bool npf_dump_files_inherited(const char *path, int *descriptor);
 
 /* Only looks at the options. -EINVAL, -ENAMETOOLONG, -ENOMEM, with a sentence in error. */
 int npf_dump_files_init(struct npf_dump_files **files, const struct npf_dump_files_options *options,

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ui/json.h"
 
@@ -295,6 +296,7 @@ void npf_dump_view_start(struct npf_dump_view *view, const struct npf_dump_sampl
 {
 	const struct npf_session *session = view->session;
 	char name[NPF_NAME_SIZE], size[32], path[256];
+	int descriptor;
 
 	view->start = view->before = *start;
 	if (view->settings->json && npf_dump_view_interval(view))
@@ -302,7 +304,11 @@ void npf_dump_view_start(struct npf_dump_view *view, const struct npf_dump_sampl
 	if (view->settings->quiet || view->settings->json)
 		return;
 	npf_clean_text(name, sizeof(name), session->adapter.name);
-	npf_clean_text(path, sizeof(path), view->settings->files.path);
+	npf_clean_text(path, sizeof(path),
+		       npf_dump_files_inherited(view->settings->files.path, &descriptor) &&
+				       descriptor == STDOUT_FILENO
+			       ? "standard output"
+			       : view->settings->files.path);
 	npf_format_bytes(size, sizeof(size), start->status.buffer_size);
 	fprintf(stderr, "npf: dumping from %s (%s) to %s, hook %s, buffer %s, %s%s\n", name,
 		npf_link_name(session->adapter.link_type), path,
@@ -352,6 +358,12 @@ static void tell_files(const struct npf_dump_sample *end)
 	fputc('\n', stderr);
 }
 
+static bool reached_limit(const struct npf_dump_status *status)
+{
+	return status->end == NPF_DUMP_PACKETS || status->end == NPF_DUMP_BYTES ||
+	       status->end == NPF_DUMP_TIME;
+}
+
 static void tell_losses(const struct npf_dump_sample *end)
 {
 	tell_count(end->stats.received, "received");
@@ -363,7 +375,9 @@ static void tell_losses(const struct npf_dump_sample *end)
 				npf_drop_name((enum npf_drop)reason));
 	}
 	if (end->status.lost)
-		tell_count(end->status.lost, "captured and not written");
+		tell_count(end->status.lost, reached_limit(&end->status)
+						     ? "came after the last that was asked for"
+						     : "captured and not written");
 	if (end->status.blank)
 		tell_count(end->status.blank, "written with zeros for data: the kernel could not "
 					      "read them");
