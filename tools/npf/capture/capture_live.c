@@ -110,12 +110,14 @@ static int take_buffered(struct npf_instance *instance, struct npf_output *outpu
 	return result == ENDED_OUTPUT ? ENDED_OUTPUT : ENDED_SIGNAL;
 }
 
-/* unwritten: the output ended before the capture did, and what it had no place for is told too. */
-static void tell_end(const struct npf_stats *stats, uint64_t packets, bool unwritten)
+/* wanted: how many were to be written, where the savefile ended before that, else 0. */
+static void tell_end(const struct npf_stats *stats, uint64_t packets, uint64_t wanted)
 {
+	uint64_t due = stats->captured < wanted ? stats->captured : wanted;
+
 	npf_output_tell(packets, "captured");
-	if (unwritten && stats->captured > packets)
-		npf_output_tell(stats->captured - packets, "captured and not written");
+	if (due > packets)
+		npf_output_tell(due - packets, "captured and not written");
 	npf_output_tell(stats->received, "received");
 	npf_output_tell(stats->dropped, "dropped");
 	for (int reason = 0; reason < NPF_DROP_N; reason++) {
@@ -142,7 +144,7 @@ static int capture(struct npf_session *session, const struct npf_capture_options
 {
 	struct npf_stats stats = { 0 };
 	int result, code, output_code;
-	bool unwritten;
+	bool cut_short;
 
 	npf_signals_watch(session->instance);
 	result = take_all(session->instance, output, options->count);
@@ -154,8 +156,8 @@ static int capture(struct npf_session *session, const struct npf_capture_options
 	npf_signals_watch(NULL);
 	code = ended(session, result);
 	output_code = npf_output_close(output);
-	unwritten = result == ENDED_OUTPUT || output_code;
-	tell_end(&stats, output->packets, unwritten);
+	cut_short = options->output.file && (result == ENDED_OUTPUT || output_code);
+	tell_end(&stats, output->packets, cut_short ? options->count : 0);
 	return output_code ? output_code : code;
 }
 
