@@ -491,7 +491,7 @@ const struct npf_command npf_command_doctor = {
 		"  -i, --interface NAME   adapter to try (default lo)\n"
 		"  -j, --json             as one JSON object\n\n"
 		"exit code: 0 tcx, the best hook, works, 1 only a lesser one, 3 none, 4 no such "
-		"adapter\n\n"
+		"adapter,\n5 or 6 the answer could not be written\n\n"
 		"examples:\n"
 		"  npf doctor\n"
 		"  npf doctor -i eth0 --json | jq .auto\n",
