@@ -4,9 +4,11 @@
  * command and knows how to teach; everything else is the command's.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ui/terminal.h"
 #include "tool.h"
@@ -170,11 +172,22 @@ int npf_tool_hint(const struct npf_command *command)
 	return EXIT_USAGE;
 }
 
+/* A standard descriptor that is closed would become the first file or socket that is opened, and get
+ * what is meant for the terminal. Its place is kept by what can be neither read nor written. */
+static void keep_standard_places(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", O_PATH | O_CLOEXEC);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct npf_command *command;
 	char title[32];
 
+	keep_standard_places();
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;
