@@ -126,6 +126,25 @@ for words in "capture -i vb -U -w -" "dump -i vb -w -"; do
 done
 says bg.err "ended: who read the output has gone"
 
+# Also where nothing is written meanwhile; and what is closed is no place for what opens next.
+timeout 60 "$npf" list --follow 2>bg.err | head -n 1 >out
+[ "${PIPESTATUS[0]}" -eq 0 ] || complain "list --follow does not see that its reader has gone"
+for words in list "stat -i vb --once --interval 10ms" "capture -r three.pcap"; do
+	# shellcheck disable=SC2086
+	"$npf" $words >&- 2>err
+	[ $? -eq 6 ] || complain "$words, closed: $(cat err)"
+	says err "standard output: Bad file descriptor"
+done
+
+# A limit: what came after it is no loss.
+start dump -i vb -Q in -w limit.pcap -c 3
+wait_for "a dump" grep -q dumping bg.err
+flood 10
+ended 0
+says bg.err "3 packets written"
+grep -qE '^[0-9]+ packets? came after the last that was asked for$' bg.err ||
+	! grep -q 'not written' bg.err || complain "dump -c 3: $(cat bg.err)"
+
 # A file that may not grow: what does not fit is told, to the packet.
 for words in "capture -i vb -Q in -w" "dump -i vb -Q in -w"; do
 	: >bg.out
@@ -231,6 +250,8 @@ ended 0
 ends 0 stat -i vb --once --interval 20ms 'all of it=' ip=ip
 [ "$(grep -cE '^[0-9:]+ (all_of_it|ip) [0-9]+ [0-9]+ [0-9]+ [0-9]+$' out)" -eq 2 ] ||
 	complain "stat --once: $(cat out)"
+ends 2 stat -i vb a=ip ab=ip a=tcp
+says err "'a=tcp': a class of that name is there already"
 ends 2 stat -i vb --interval 9ms
 says err "not a time from 10 ms to a day"
 # A row longer than the window is cut there, or going back to the first would miss it.

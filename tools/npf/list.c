@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ui/json.h"
 #include "ui/signals.h"
@@ -252,6 +253,7 @@ static int follow(struct npf_session *session, const struct options *options,
 	if (fd < 0)
 		return npf_tool_fail(session->command, EXIT_FAILED,
 				     "adapters cannot be followed here");
+	npf_signals_watch_output(STDOUT_FILENO);
 	while (!(err = npf_flush(stdout)) && npf_signals_wait(fd, UINT64_MAX)) {
 		if (get(session, &fresh))
 			return EXIT_FAILED;

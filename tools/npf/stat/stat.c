@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "expression/expression.h"
 #include "ui/filter_text.h"
@@ -93,6 +94,12 @@ static int check_arguments(int n, char *const *arguments)
 			return npf_tool_usage(&npf_command_stat,
 					      "'%s': not NAME=FILTER, such as dns='port 53'",
 					      arguments[i]);
+		for (int k = 0; k < i; k++) {
+			if (!strncmp(arguments[i], arguments[k], length + 1))
+				return npf_tool_usage(&npf_command_stat,
+						      "'%s': a class of that name is there already",
+						      arguments[i]);
+		}
 		if (length >= NPF_NAME_SIZE)
 			return npf_tool_usage(&npf_command_stat,
 					      "'%s': a name has at most %d characters",
@@ -177,6 +184,7 @@ static int watch(struct npf_session *session, const struct options *options,
 	uint64_t deadline = monotonic();
 	int code = sample(session, &view->before, view->n_classes), err = 0;
 
+	npf_signals_watch_output(STDOUT_FILENO);
 	/* A signal ends an interval early: what was counted in it is shown all the same. */
 	for (uint64_t i = 0; !code && i < options->count; i++) {
 		deadline += options->interval;

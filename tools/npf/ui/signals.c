@@ -15,7 +15,7 @@
 
 static _Atomic(struct npf_instance *) watched;
 static atomic_uint signals;
-static int event = -1;
+static int event = -1, output = -1;
 
 /* Both are async-signal-safe, and each is nothing where nobody reads or sends. */
 static void wake(struct npf_instance *instance)
@@ -79,6 +79,11 @@ void npf_signals_watch(struct npf_instance *instance)
 		wake(instance);
 }
 
+void npf_signals_watch_output(int fd)
+{
+	output = fd;
+}
+
 bool npf_signals_stopped(void)
 {
 	return atomic_load(&signals) != 0;
@@ -104,14 +109,14 @@ static uint64_t now(void)
 
 bool npf_signals_wait(int fd, uint64_t deadline)
 {
-	struct pollfd polled[] = { { event, POLLIN, 0 }, { fd, POLLIN, 0 } };
+	struct pollfd polled[] = { { event, POLLIN, 0 }, { fd, POLLIN, 0 }, { output, 0, 0 } };
 
 	while (!npf_signals_stopped()) {
 		uint64_t start = now(), left = deadline > start ? deadline - start : 0;
 		struct timespec time = { (time_t)(left / 1000000000u), (long)(left % 1000000000u) };
 
-		if (ppoll(polled, 2, deadline == UINT64_MAX ? NULL : &time, NULL) >= 0 &&
-		    (polled[1].revents || !left))
+		if (ppoll(polled, 3, deadline == UINT64_MAX ? NULL : &time, NULL) >= 0 &&
+		    (polled[1].revents || polled[2].revents || !left))
 			return polled[1].revents;
 	}
 	return false;

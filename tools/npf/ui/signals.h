@@ -22,6 +22,9 @@ bool npf_signals_stopped(void);
 /* Readable from when a signal came. */
 int npf_signals_fd(void);
 unsigned int npf_signals_count(void); /* that came until now */
+/* Waiting ends, too, when whoever reads this descriptor has gone: it has nothing to write meanwhile
+ * that would tell. */
+void npf_signals_watch_output(int fd);
 /* Wait until fd (-1: none) is readable, the deadline passes (ns, CLOCK_MONOTONIC) or a signal
  * asks for the end. True when fd is readable. */
 bool npf_signals_wait(int fd, uint64_t deadline);
