@@ -546,7 +546,8 @@ const char *npf_send_failure_name(enum npf_send_failure reason);
  * refused before anything goes is not counted.
  * confirmed is what the adapter's own counter of sent frames has risen by, at most handed. The
  * counter is shared: frames of others may stand in for lost ones, and then device_dropped shows
- * the loss. Adapters with a queue may need npf_wait_sent() before it is complete. A reset amid a
+ * the loss; on loopback, which does not tell what it loses, no more is confirmed than is left when
+ * all losses were ours. Adapters with a queue may need npf_wait_sent() before it is complete. A reset amid a
  * send leaves asked what that send has not counted yet.
  */
 struct npf_send_stats {

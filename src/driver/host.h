@@ -69,6 +69,9 @@ struct npf_transmission {
 struct npf_sent_counters {
 	uint64_t packets;
 	uint64_t dropped; /* errors included */
+	/* Where it may lose frames that it has taken, without a word: each of the two counts all of
+	 * these, and other things besides. */
+	uint64_t lost[2];
 };
 
 struct npf_nic_ops {

@@ -89,6 +89,8 @@ static void take_look(struct npf_send_counters *counters, const struct npf_sent_
 	if (counters->began) {
 		counters->risen.packets += rise(counters->last.packets, now->packets);
 		counters->risen.dropped += rise(counters->last.dropped, now->dropped);
+		for (size_t i = 0; i < 2; i++)
+			counters->risen.lost[i] += rise(counters->last.lost[i], now->lost[i]);
 	}
 	counters->last = *now;
 	counters->began = true;
@@ -194,6 +196,17 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* No more than the adapter counted, which others may have sent; and no more than is left when all that
+ * may have been lost was ours. */
+static uint64_t confirmed(const struct npf_send_counters *counters)
+{
+	const struct npf_sent_counters *risen = &counters->risen;
+	uint64_t handed = counters->stats.handed;
+	uint64_t lost = least(handed, least(risen->lost[0], risen->lost[1]));
+
+	return least(handed - lost, risen->packets);
+}
+
 static void compute(struct npf_instance *instance, struct npf_send_stats *stats)
 {
 	if (has_begun(instance))
@@ -202,7 +215,7 @@ static void compute(struct npf_instance *instance, struct npf_send_stats *stats)
 	struct npf_send_counters *counters = lock(instance);
 
 	*stats = counters->stats;
-	stats->confirmed = least(stats->handed, counters->risen.packets);
+	stats->confirmed = confirmed(counters);
 	stats->device_dropped = counters->risen.dropped;
 	stats->late_p50 = percentile(counters, 50);
 	stats->late_p99 = percentile(counters, 99);

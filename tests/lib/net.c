@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -197,6 +198,32 @@ bool net_write(const struct net_world *world, enum net_side side, const char *pa
 
 	leave(from);
 	return written;
+}
+
+/* What /sys shows of interfaces is of the namespace that mounted it. */
+static bool write_sys(const struct net_world *world, enum net_side side, const char *path,
+		      const char *value)
+{
+	net_enter(world, side);
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("sysfs", "/sys", "sysfs", 0, NULL))
+		return false;
+	return write_file(path, value);
+}
+
+bool net_write_sys(const struct net_world *world, enum net_side side, const char *path,
+		   const char *value)
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(write_sys(world, side, path, value) ? 0 : EXIT_FAILURE);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		die("writing %s failed", path);
+	return !status;
 }
 
 /* IPv6 speaks when an interface comes up: router and neighbour discovery. */

@@ -47,6 +47,10 @@ bool net_try(const struct net_world *world, enum net_side side, const char *form
 bool net_write(const struct net_world *world, enum net_side side, const char *path,
 	       const char *value);
 
+/* Write a setting of one side under /sys; false when this kernel has none such. */
+bool net_write_sys(const struct net_world *world, enum net_side side, const char *path,
+		   const char *value);
+
 /* Set an offload by its ethtool command (ETHTOOL_SGRO, ETHTOOL_STSO, ETHTOOL_STXCSUM, ...). */
 void net_offload(const struct net_world *world, enum net_side side, const char *name,
 		 uint32_t command, bool on);

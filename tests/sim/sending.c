@@ -87,6 +87,29 @@ static void what_the_adapter_did_not_count_is_not_confirmed(void **state)
 	assert_int_equal(send_stats(world).confirmed, 50);
 }
 
+/* Frames of others stand in for lost ones in the adapter's counter, not in what is confirmed. */
+static void what_others_sent_does_not_confirm_what_was_lost(void **state)
+{
+	struct world *world = *state;
+	struct npf_adapter *adapter = npf_sim_adapter(world->host, "eth0");
+	uint8_t frame[60] = { 0 };
+
+	assert_int_equal(npf_set_write_repeat(world->instance, 50), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	npf_sim_lose_sent(world->host, "eth0", 20, 0, 7);
+	assert_int_equal(send_stats(world).confirmed, 30);
+	adapter->tx_packets += 500;
+	assert_int_equal(send_stats(world).confirmed, 30);
+	/* Neither bound alone says how many were lost; the lower is the nearer. */
+	npf_sim_lose_sent(world->host, "eth0", 0, 9, 0);
+	assert_int_equal(send_stats(world).confirmed, 23);
+	npf_sim_lose_sent(world->host, "eth0", 0, 1000, 1000);
+	assert_int_equal(send_stats(world).confirmed, 0);
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+	assert_int_equal(send_stats(world).confirmed, 50);
+}
+
 static void remove_adapter(void *arg)
 {
 	npf_sim_remove_adapter(((struct world *)arg)->host, "eth0");
@@ -314,6 +337,7 @@ int main(void)
 		IN_WORLD(frames_go_at_their_times_or_at_once),
 		IN_WORLD(lateness_is_told_to_a_sixteenth),
 		IN_WORLD(what_the_adapter_did_not_count_is_not_confirmed),
+		IN_WORLD(what_others_sent_does_not_confirm_what_was_lost),
 		IN_WORLD(what_was_confirmed_is_kept_when_the_adapter_goes),
 		IN_WORLD(many_short_sends_are_looked_at),
 		IN_WORLD(an_adapter_may_count_from_zero_again),

@@ -4,11 +4,12 @@
  *   linux.c         the host object, memory, clocks, parking
  *   adapters.c      the list of adapters and their properties, from rtnetlink (and ethtool.c)
  *   nic.c           a binding: picks the hook, hardware filter, departure
- *   send.c          transmission: which path frames take, the adapter's counters of them
+ *   send.c          transmission: which path frames take
  *   send_socket.c   ... a packet socket
  *   send_clone.c    ... copies that the kernel makes of one frame
  *   send_xsk.c      ... AF_XDP
  *   send_xdp.c      ... live frames of an XDP program
+ *   send_counters.c what the adapter counted of them
  *   send_rule.c     who would miss frames that go a way that captures do not see
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
  *   file.c          files of a dump; worker.c the thread that writes them, sync.c the one that
@@ -135,6 +136,14 @@ struct npf_fast {
 	struct npf_obstacle xsk_obstacle;
 };
 
+/* See send_counters.c. */
+struct npf_counting {
+	int netlink;       /* rtnetlink socket in the adapter's network namespace, -1 */
+	uint32_t sequence; /* of the last question */
+	uint32_t overrun; /* what the backlogs of all CPUs have dropped, as they count: 32 bits ... */
+	uint64_t lost;    /* ... and more, since it was first asked */
+};
+
 struct npf_nic {
 	struct npf_linux_host *host;
 	const struct npf_linux_hook_ops *ops;
@@ -153,6 +162,7 @@ struct npf_nic {
 	uint32_t memberships;   /* joined by sender, bit per PACKET_MR_* */
 	uint64_t crowded_until; /* only await's */
 	struct npf_fast fast;   /* only transmit's and check_path's */
+	struct npf_counting counting; /* only sent's */
 };
 
 /* ---- adapters.c, ethtool.c ----------------------------------------------------------------- */
@@ -176,7 +186,6 @@ bool npf_linux_segments(const char *name);
 /* These serve as struct npf_nic_ops. */
 int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what);
 uint64_t npf_linux_unsent(struct npf_nic *nic);
-int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters);
 int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason);
 
 /* A call of transmit ends after this, so that its caller may look whether to go on. */
@@ -197,6 +206,14 @@ int npf_send_obstacle(struct npf_nic *nic, struct npf_obstacle *obstacle, bool p
 		      const char *reason);
 /* What is known just now: 0, or its error with its sentence. */
 int npf_send_obstructed(struct npf_nic *nic, const struct npf_obstacle *obstacle, char *reason);
+
+/* ---- send_counters.c ----------------------------------------------------------------------- */
+
+/* Failures are met again when the counters are asked for. */
+void npf_send_counters_open(struct npf_nic *nic);
+void npf_send_counters_close(struct npf_nic *nic);
+/* Of struct npf_nic_ops. */
+int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters);
 
 /* ---- send_rule.c --------------------------------------------------------------------------- */
 

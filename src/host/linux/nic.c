@@ -106,6 +106,7 @@ static void close_nic(struct npf_nic *nic)
 	npf_send_xsk_close(nic);
 	npf_send_clone_close(nic);
 	npf_send_rule_close(nic);
+	npf_send_counters_close(nic);
 	if (nic->monitor >= 0)
 		close(nic->monitor);
 	if (nic->sender >= 0)
@@ -153,6 +154,7 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 	nic->event = (struct npf_event){ .poller = -1, .flag = -1, .clock = -1 };
 	nic->tapped = &nic->event;
 	npf_send_rule_open(nic);
+	npf_send_counters_open(nic);
 	nic->sender = -1;
 	nic->hidden_sender = -1;
 	nic->monitor = -1;

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Transmission: is the link there, which path do frames take, what has the adapter counted.
+ * Transmission: is the link there, which path do frames take, what has not left yet.
  */
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
-#include <linux/if_link.h>
-#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #include "host/linux/linux.h"
 
@@ -252,63 +248,4 @@ static uint64_t queued_by(int fd)
 uint64_t npf_linux_unsent(struct npf_nic *nic)
 {
 	return queued_by(nic->sender) + queued_by(nic->hidden_sender) + npf_send_xsk_unsent(nic);
-}
-
-static int read_stats(const struct nlmsghdr *message, void *arg)
-{
-	struct npf_sent_counters *counters = arg;
-	struct rtnl_link_stats64 stats = { 0 };
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, message, sizeof(struct if_stats_msg)) {
-		size_t n = mnl_attr_get_payload_len(attr);
-
-		if (mnl_attr_get_type(attr) != IFLA_STATS_LINK_64)
-			continue;
-		memcpy(&stats, mnl_attr_get_payload(attr), n < sizeof(stats) ? n : sizeof(stats));
-	}
-	counters->packets = stats.tx_packets;
-	counters->dropped = stats.tx_dropped + stats.tx_errors;
-	return MNL_CB_OK;
-}
-
-static int ask_stats(struct mnl_socket *socket, uint32_t index, struct npf_sent_counters *counters)
-{
-	uint8_t buffer[2048];
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	uint32_t sequence = (uint32_t)time(NULL);
-
-	message->nlmsg_type = RTM_GETSTATS;
-	message->nlmsg_flags = NLM_F_REQUEST;
-	message->nlmsg_seq = sequence;
-
-	struct if_stats_msg *ask = mnl_nlmsg_put_extra_header(message, sizeof(*ask));
-
-	ask->ifindex = index;
-	ask->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
-	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
-		return -errno;
-
-	ssize_t n = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-
-	if (n < 0)
-		return -errno;
-	return mnl_cb_run(buffer, (size_t)n, sequence, mnl_socket_get_portid(socket), read_stats,
-			  counters) < 0
-		       ? -errno
-		       : 0;
-}
-
-int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
-{
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int err;
-
-	if (!socket)
-		return -errno;
-	err = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) ? -errno : 0;
-	if (!err)
-		err = ask_stats(socket, nic->adapter.index, counters);
-	mnl_socket_close(socket);
-	return err;
 }

@@ -18,6 +18,7 @@ struct npf_sim_adapter {
 	struct npf_adapter adapter;
 	uint64_t room; /* frames that its queue still takes */
 	uint64_t tx_dropped;
+	uint64_t tx_lost[2];
 	uint64_t unsent; /* bytes that it holds back */
 };
 

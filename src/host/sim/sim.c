@@ -320,6 +320,16 @@ void npf_sim_drop_sent(struct npf_host *host, const char *name, uint64_t n)
 	adapter->tx_dropped += n;
 }
 
+void npf_sim_lose_sent(struct npf_host *host, const char *name, uint64_t n, uint64_t first,
+		       uint64_t second)
+{
+	struct npf_sim_adapter *adapter = npf_sim_find(npf_sim_of(host), name);
+
+	adapter->adapter.tx_packets -= n;
+	adapter->tx_lost[0] += n + first;
+	adapter->tx_lost[1] += n + second;
+}
+
 void npf_sim_hold(struct npf_host *host, const char *name, uint64_t bytes)
 {
 	npf_sim_find(npf_sim_of(host), name)->unsent = bytes;

@@ -37,6 +37,9 @@ uint32_t npf_sim_hw_filter(struct npf_host *host, const char *name);
 void npf_sim_set_room(struct npf_host *host, const char *name, uint64_t n);
 /* n of the frames that it took were dropped after all. */
 void npf_sim_drop_sent(struct npf_host *host, const char *name, uint64_t n);
+/* n of them it lost without a word; its two bounds count these and so many other things. */
+void npf_sim_lose_sent(struct npf_host *host, const char *name, uint64_t n, uint64_t first,
+		       uint64_t second);
 /* It holds so many bytes back that were sent. */
 void npf_sim_hold(struct npf_host *host, const char *name, uint64_t bytes);
 /* n frames are lost before the tap. */
