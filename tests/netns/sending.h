@@ -77,6 +77,7 @@ static inline int teardown(void **state)
 {
 	struct bench *bench = *state;
 
+	npf_batch_end(bench->far); /* an assertion may have failed amid one */
 	npf_close(bench->near);
 	npf_close(bench->far);
 	for (int i = 0; i < NET_SIDES; i++) {
@@ -164,7 +165,9 @@ static inline void expect_frames(struct bench *bench, uint64_t n, check_frame is
 		if (npf_batch_begin(bench->far) <= 0)
 			continue;
 		while (npf_batch_next(bench->far, &packet)) {
-			assert_true(is_right(&packet, bench->seen));
+			if (!is_right(&packet, bench->seen))
+				fail_msg("frame %llu, %u bytes, is not the one that was sent",
+					 (unsigned long long)bench->seen, packet.len);
 			assert_true(packet.time >= last);
 			last = packet.time;
 			bench->seen++;

@@ -223,6 +223,7 @@ static inline int tool_teardown(void **state)
 		kill(tool->pid, SIGKILL);
 		waitpid(tool->pid, NULL, 0);
 	}
+	npf_batch_end(tool->far); /* an assertion may have failed amid one */
 	npf_close(tool->far);
 	npf_unload(tool->driver);
 	npf_host_linux_free(tool->host);
