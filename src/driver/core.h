@@ -28,9 +28,9 @@
  * close wait for him. UNBOUND: all that is left is the memory of the instance.
  * An adapter that vanishes does not unbind: what was captured stays readable.
  *
- * Locks, in the order of taking: driver.lock, instance.sending.lock, instance.lock,
- * instance.sending.stats_lock, instance.error_lock. No lock but sending.lock is held while a reader
- * waits or walks a batch, or a writer sends.
+ * Locks, in the order of taking: driver.lock, instance.sending.lock, instance.sending.look_lock,
+ * instance.lock, instance.sending.stats_lock, instance.error_lock. No lock but sending.lock is held
+ * while a reader waits or walks a batch, or a writer sends.
  */
 #ifndef NPF_CORE_H
 #define NPF_CORE_H

@@ -119,7 +119,8 @@ struct npf_nic_ops {
 	void (*await)(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_t value);
 	/* Bytes of frames that went and have not left the adapter's queue yet. */
 	uint64_t (*unsent)(struct npf_nic *nic);
-	/* -ENODEV: gone. May run beside transmit. */
+	/* -ENODEV: gone. Once gone() has said so, what was counted last where that is known; then
+	 * -ENODEV is for good. May run beside transmit. */
 	int (*sent)(struct npf_nic *nic, struct npf_sent_counters *counters);
 	/* npf_check_send_path(). Not beside transmit. */
 	int (*check_path)(struct npf_nic *nic, enum npf_send_path path, char *reason);

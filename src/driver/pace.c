@@ -22,7 +22,7 @@
 /* A wait looks this often whether the adapter is still there. */
 #define LOOK (100 * NPF_NS_PER_MS)
 /* In a wait of this length there is time to ask for the adapter's counters. */
-#define ROOM (200 * NPF_NS_PER_US)
+#define ROOM (20 * NPF_NS_PER_US)
 
 /* ---- when to end ---------------------------------------------------------------------------- */
 
@@ -47,26 +47,26 @@ static void sleep_until(struct npf_instance *instance, uint64_t time)
 	host->system->sleep_until(host, time, &instance->sending.stop, 0);
 }
 
-static int check_adapter(struct npf_instance *instance)
+bool npf_has_gone(struct npf_instance *instance)
 {
 	npf_lock_take(instance->host, &instance->lock);
 	bool gone = instance->host->nic->gone(instance->nic);
 
 	npf_lock_release(instance->host, &instance->lock);
-	return gone ? -ENODEV : 0;
+	return gone;
 }
 
 static int wait_for(struct npf_instance *instance, uint64_t now, uint64_t time)
 {
 	if (time - now >= ROOM)
-		npf_refresh_confirmed(instance, now);
+		npf_refresh_confirmed(instance, now, true);
 	/* The last stretch is never so short that the one before it, late as timers are, meets it. */
 	if (time - now <= 2 * LOOK) {
 		instance->host->nic->await(instance->nic, time, &instance->sending.stop, 0);
 		return 0;
 	}
 	sleep_until(instance, now + LOOK);
-	return check_adapter(instance);
+	return npf_has_gone(instance) ? -ENODEV : 0;
 }
 
 /* ---- one run -------------------------------------------------------------------------------- */
@@ -141,8 +141,7 @@ static int send_run(struct npf_instance *instance, struct npf_job *job, struct n
 		run->time = npf_now(instance);
 	run->n = (size_t)n;
 	npf_count_run(instance, run);
-	if (!run->paced)
-		npf_refresh_confirmed(instance, npf_now(instance));
+	npf_refresh_confirmed(instance, run->paced ? run->time : npf_now(instance), !run->paced);
 	job->sent += run->n;
 	job->stuck = 0;
 	return 0;

@@ -60,6 +60,7 @@ struct npf_sending {
 
 	struct npf_lock look_lock; /* one look at the adapter's counters at a time */
 	uint64_t looked;           /* when the last began, ns; atomic */
+	uint64_t began;            /* when the first of those that count did; atomic */
 	struct npf_lock stats_lock;
 	struct npf_send_counters counters;
 };
@@ -98,6 +99,7 @@ int npf_do_job(struct npf_instance *instance, struct npf_job *job);
  * whole, whose frames were counted as asked before, count what did not go and say so. Returns err. */
 int npf_work_off(struct npf_instance *instance, struct npf_job *job);
 int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int err);
+bool npf_has_gone(struct npf_instance *instance);
 /* Until the adapter's queue holds nothing of ours, at most ns. -ETIMEDOUT, -EINTR, -ECANCELED. */
 int npf_drain(struct npf_instance *instance, uint64_t ns);
 /* The same for who closes and is alone: no stop ends it. */
@@ -122,8 +124,9 @@ struct npf_run {
 };
 void npf_count_asked(struct npf_instance *instance, size_t n);
 void npf_count_run(struct npf_instance *instance, const struct npf_run *run);
-/* Look at the adapter's counters, if that was not done lately: takes the time of many frames. */
-void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now);
+/* Look at the adapter's counters, if that was not done lately: takes some microseconds. Without the time
+ * for it only when it is overdue. */
+void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, bool has_time);
 void npf_count_failed(struct npf_instance *instance, size_t n, int err);
 
 #endif

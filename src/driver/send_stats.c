@@ -7,9 +7,10 @@
 
 #include "driver/core.h"
 
-/* The adapter's counters are looked at so often while a send lasts: what they showed is known when the
- * adapter goes. */
+/* The adapter's counters are looked at so often while sends last, at first oftener: what they showed is
+ * known when the adapter goes. */
 #define LOOK_AGAIN (100 * NPF_NS_PER_MS)
+#define LOOK_SOON  NPF_NS_PER_MS
 
 /* ---- lateness ------------------------------------------------------------------------------- */
 
@@ -96,8 +97,18 @@ static void take_look(struct npf_send_counters *counters, const struct npf_sent_
 	counters->began = true;
 }
 
-/* Asked without the lock of the counting: it takes the time of many frames. An adapter that has
- * gone tells nothing; what was known stays. */
+static int ask_adapter(struct npf_instance *instance, struct npf_sent_counters *now)
+{
+	const struct npf_nic_ops *ops = instance->host->nic;
+	int err = ops->sent(instance->nic, now);
+
+	if (err != -ENODEV || !npf_has_gone(instance))
+		return err;
+	return ops->sent(instance->nic, now);
+}
+
+/* Asked without the lock of the counting: it takes the time of some frames. An adapter that has
+ * gone may tell nothing; what was known stays. */
 static void look_at_adapter(struct npf_instance *instance)
 {
 	struct npf_lock *looking = &instance->sending.look_lock;
@@ -105,7 +116,7 @@ static void look_at_adapter(struct npf_instance *instance)
 
 	npf_lock_take(instance->host, looking);
 	__atomic_store_n(&instance->sending.looked, npf_now(instance), __ATOMIC_RELAXED);
-	if (!instance->host->nic->sent(instance->nic, &now)) {
+	if (!ask_adapter(instance, &now)) {
 		take_look(lock(instance), &now);
 		unlock(instance);
 	}
@@ -120,16 +131,36 @@ static bool has_begun(struct npf_instance *instance)
 	return began;
 }
 
-void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now)
+/* A tenth of a second, or as long as it is that somebody began to look. */
+static uint64_t between_looks(const struct npf_sending *sending, uint64_t looked)
 {
-	if (now - __atomic_load_n(&instance->sending.looked, __ATOMIC_RELAXED) >= LOOK_AGAIN)
+	uint64_t age = looked - __atomic_load_n(&sending->began, __ATOMIC_RELAXED);
+
+	return age < LOOK_SOON ? LOOK_SOON : age < LOOK_AGAIN ? age : LOOK_AGAIN;
+}
+
+void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, bool has_time)
+{
+	const struct npf_sending *sending = &instance->sending;
+	uint64_t looked = __atomic_load_n(&sending->looked, __ATOMIC_RELAXED);
+	uint64_t between = between_looks(sending, looked);
+
+	if (now - looked >= (has_time ? between : 2 * between))
 		look_at_adapter(instance);
+}
+
+static void begin_to_look(struct npf_instance *instance)
+{
+	__atomic_store_n(&instance->sending.began, npf_now(instance), __ATOMIC_RELAXED);
+	look_at_adapter(instance);
 }
 
 void npf_count_asked(struct npf_instance *instance, size_t n)
 {
-	if (!has_begun(instance))
-		look_at_adapter(instance);
+	uint64_t looked = __atomic_load_n(&instance->sending.looked, __ATOMIC_RELAXED);
+
+	if (!has_begun(instance) || npf_now(instance) - looked >= LOOK_AGAIN)
+		begin_to_look(instance);
 	lock(instance)->stats.asked += n;
 	unlock(instance);
 }

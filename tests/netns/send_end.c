@@ -65,6 +65,43 @@ static void item_13_an_adapter_that_goes_half_way(void **state)
 	free(frames);
 }
 
+static void *delete_early(void *arg)
+{
+	struct bench *bench = arg;
+
+	wait_for_frames(bench, 10);
+	net_run(&bench->net, NET_HERE, "ip link del va");
+	return NULL;
+}
+
+/* What arrived was confirmed: an adapter that goes says what it had counted. But that of a peer with gro
+ * is counted there, and known up to the last look. */
+static void an_adapter_that_goes_early(void **state)
+{
+	enum { N = 20000 };
+	struct bench *bench = *state;
+	struct npf_send_frame *frames = calloc(N, sizeof(*frames));
+	uint8_t frame[100];
+	struct npf_send_stats near;
+	struct npf_stats far;
+	pthread_t thread;
+	size_t sent;
+	uint64_t start = npf_send_clock(bench->near);
+
+	set_polling(bench, false);
+	make_frame(1, frame, sizeof(frame));
+	for (uint64_t i = 0; i < N; i++)
+		frames[i] = (struct npf_send_frame){ frame, sizeof(frame), start + i * 10000 };
+	assert_int_equal(pthread_create(&thread, NULL, delete_early, bench), 0);
+	assert_true(is_the_end(npf_send_frames(bench->near, frames, N, &sent)));
+	pthread_join(thread, NULL);
+	assert_int_equal(npf_get_stats(bench->far, &far), 0);
+	near = stats_of(bench->near);
+	assert_int_equal(near.handed, sent);
+	assert_in_range(near.confirmed, far.received, near.handed);
+	free(frames);
+}
+
 /* The adapter's counters are looked at ten times a second. */
 static void *delete_after_a_look(void *arg)
 {
@@ -371,6 +408,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SEND_TEST(item_13_an_adapter_that_goes_half_way),
+		SEND_TEST(an_adapter_that_goes_early),
 		SEND_TEST(an_adapter_that_goes_during_a_repetition),
 		SEND_TEST(an_adapter_that_goes_during_clones),
 		SEND_TEST(an_adapter_that_goes_down_during_a_repetition),

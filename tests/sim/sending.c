@@ -136,6 +136,41 @@ static void what_was_confirmed_is_kept_when_the_adapter_goes(void **state)
 	assert_in_range(stats.confirmed, 41, 56);
 }
 
+/* Frames that follow each other closely; the adapter goes, and does not say what it had counted. */
+static void expect_looks(struct world *world, uint64_t gap, uint64_t end, uint64_t confirmed)
+{
+	enum { N = 5000 };
+	struct npf_send_frame *frames = calloc(N, sizeof(*frames));
+	uint8_t bytes[60] = { 0 };
+	struct npf_send_stats stats;
+	uint64_t start = world_now(world);
+	size_t sent;
+
+	assert_non_null(frames);
+	for (uint64_t i = 0; i < N; i++)
+		frames[i] = (struct npf_send_frame){ bytes, sizeof(bytes), start + i * gap };
+	assert_int_equal(npf_sim_at(world->host, start + end, remove_adapter, world), 0);
+	assert_int_equal(npf_send_frames(world->instance, frames, N, &sent), -ENODEV);
+	stats = send_stats(world);
+	assert_int_equal(stats.handed, sent);
+	assert_int_equal(sent, end / gap + 1);
+	assert_int_equal(stats.confirmed, confirmed);
+	assert_int_equal(stats.late_max, 0);
+	free(frames);
+}
+
+/* Looked at after 1, 2 and 4 ms, while the next frame is waited for. */
+static void short_gaps_have_time_for_a_look(void **state)
+{
+	expect_looks(*state, 100 * US, 5050 * US, 41);
+}
+
+/* When it is overdue: after 2, 6 and 18 ms. */
+static void gaps_without_time_are_looked_into_all_the_same(void **state)
+{
+	expect_looks(*state, 10 * US, 30005 * US, 1801);
+}
+
 /* Between the calls, when each sends at once. */
 static void many_short_sends_are_looked_at(void **state)
 {
@@ -339,6 +374,8 @@ int main(void)
 		IN_WORLD(what_the_adapter_did_not_count_is_not_confirmed),
 		IN_WORLD(what_others_sent_does_not_confirm_what_was_lost),
 		IN_WORLD(what_was_confirmed_is_kept_when_the_adapter_goes),
+		IN_WORLD(short_gaps_have_time_for_a_look),
+		IN_WORLD(gaps_without_time_are_looked_into_all_the_same),
 		IN_WORLD(many_short_sends_are_looked_at),
 		IN_WORLD(an_adapter_may_count_from_zero_again),
 		IN_WORLD(counters_are_reset_amid_a_send),

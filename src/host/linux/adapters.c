@@ -461,10 +461,11 @@ static int list(struct npf_host *base, int (*each)(void *arg, const struct npf_a
 {
 	struct npf_linux_host *host = (struct npf_linux_host *)base;
 	struct collection collection = { 0 };
+	struct npf_last_counters last;
 
 	/* Before asking: what changes from now on is news again. */
 	if (host->monitor >= 0)
-		npf_linux_monitor_deleted(host->monitor, 0);
+		npf_linux_monitor_deleted(host->monitor, 0, &last);
 
 	int err = collect(NULL, 0, &collection);
 
@@ -533,8 +534,24 @@ static bool tells_end(const struct nlmsghdr *message, uint32_t index)
 	       (uint32_t)info->ifi_index == index;
 }
 
+/* What it had counted, which the kernel tells with its end. */
+static void copy_last_counters(const struct nlmsghdr *message, struct npf_last_counters *last)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, message, sizeof(struct ifinfomsg)) {
+		size_t n = mnl_attr_get_payload_len(attr);
+
+		if (mnl_attr_get_type(attr) != IFLA_STATS64)
+			continue;
+		memcpy(&last->stats, mnl_attr_get_payload(attr),
+		       n < sizeof(last->stats) ? n : sizeof(last->stats));
+		last->known = true;
+	}
+}
+
 /* 1: the end of index was among what was read; 0: not; negative errno: nothing was read. */
-static int read_news(int monitor, uint32_t index)
+static int read_news(int monitor, uint32_t index, struct npf_last_counters *last)
 {
 	_Alignas(struct nlmsghdr) char buffer[BUFFER_SIZE];
 	struct sockaddr_nl from = { 0 };
@@ -549,8 +566,10 @@ static int read_news(int monitor, uint32_t index)
 		return 0;
 	for (const struct nlmsghdr *message = (void *)buffer; mnl_nlmsg_ok(message, left);
 	     message = mnl_nlmsg_next(message, &left)) {
-		if (tells_end(message, index))
-			return 1;
+		if (!tells_end(message, index))
+			continue;
+		copy_last_counters(message, last);
+		return 1;
 	}
 	return 0;
 }
@@ -562,13 +581,13 @@ static bool exists(uint32_t index)
 	return npf_linux_adapter(NULL, index, &adapter) != -ENODEV;
 }
 
-bool npf_linux_monitor_deleted(int monitor, uint32_t index)
+bool npf_linux_monitor_deleted(int monitor, uint32_t index, struct npf_last_counters *last)
 {
 	bool deleted = false, overflowed = false;
 	int news = 0;
 
 	while (news >= 0 || news == -EINTR || news == -ENOBUFS) {
-		news = read_news(monitor, index);
+		news = read_news(monitor, index, last);
 		deleted |= news == 1;
 		overflowed |= news == -ENOBUFS;
 	}

@@ -28,6 +28,7 @@
 #ifndef NPF_LINUX_H
 #define NPF_LINUX_H
 
+#include <linux/if_link.h>
 #include <pthread.h>
 
 #include "driver/host.h"
@@ -136,6 +137,12 @@ struct npf_fast {
 	struct npf_obstacle xsk_obstacle;
 };
 
+/* What an adapter had counted when it was deleted. */
+struct npf_last_counters {
+	bool known;
+	struct rtnl_link_stats64 stats;
+};
+
 /* See send_counters.c. */
 struct npf_counting {
 	int netlink;       /* rtnetlink socket in the adapter's network namespace, -1 */
@@ -150,6 +157,7 @@ struct npf_nic {
 	void *hook_state;
 	struct npf_adapter adapter; /* last known */
 	bool gone;
+	struct npf_last_counters last; /* written before gone is */
 	struct npf_event event;
 	struct npf_event *tapped; /* what the hook raises: event, or a worker's; atomic */
 	/* A packet socket that receives nothing: memberships (hardware filter) and own sends. */
@@ -175,7 +183,7 @@ int npf_linux_monitor(void);
 /* Have it hear of the end of this adapter only. */
 int npf_linux_monitor_only(int monitor, uint32_t index);
 /* Read all that is waiting on it; true when adapter index was deleted. */
-bool npf_linux_monitor_deleted(int monitor, uint32_t index);
+bool npf_linux_monitor_deleted(int monitor, uint32_t index, struct npf_last_counters *last);
 /* Speed (bit/s, 0 unknown), driver name into text, permanent address where the driver knows. */
 void npf_linux_ethtool(struct npf_adapter *adapter);
 /* Does the adapter itself cut what the stack sends in one piece (TSO)? */

@@ -174,7 +174,7 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 static bool gone(struct npf_nic *nic)
 {
 	if (!__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) &&
-	    npf_linux_monitor_deleted(nic->monitor, nic->adapter.index)) {
+	    npf_linux_monitor_deleted(nic->monitor, nic->adapter.index, &nic->last)) {
 		nic->ops->lost(nic); /* what the hook still holds is in the ring now */
 		__atomic_store_n(&nic->gone, true, __ATOMIC_RELEASE);
 		npf_event_set(&nic->event);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the adapter counted of what it was given.
+ * What the adapter counted of what it was given. One that has gone told that with its end, unless it
+ * keeps count at its peer (a veth whose peer has gro), which it was parted from before.
  *
  * Loopback says OK whatever becomes of a frame. It leaves it to the backlog of a CPU, of another one
  * with RPS, which drops what it has no room for. That is counted in two places, in both together
@@ -108,10 +109,20 @@ static void bound_losses(struct npf_counting *counting, struct npf_sent_counters
 	counters->lost[1] = counting->lost;
 }
 
+static int find_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
+{
+	int err = ask_stats(nic, stats);
+
+	if (err != -ENODEV || !__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) || !nic->last.known)
+		return err;
+	*stats = nic->last.stats;
+	return 0;
+}
+
 int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 {
 	struct rtnl_link_stats64 stats = { 0 };
-	int err = ask_stats(nic, &stats);
+	int err = find_stats(nic, &stats);
 
 	if (err)
 		return err;
