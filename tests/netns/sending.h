@@ -154,29 +154,37 @@ static inline uint8_t *make_queue(uint64_t first, uint64_t n, uint32_t (*length)
 
 typedef bool (*check_frame)(const struct npf_packet *packet, uint64_t n);
 
-/* Exactly n more frames arrive, each as it should be, none with a time before the last one's. */
-static inline void expect_frames(struct bench *bench, uint64_t n, check_frame is_right)
+/* A capture gets exactly n more frames, each as it should be, none with a time before the last one's;
+ * *seen: those before. */
+static inline void expect_at(struct npf_instance *capture, uint64_t *seen, uint64_t n,
+			     check_frame is_right)
 {
 	int64_t deadline = now_ms() + PATIENCE_MS;
 	struct npf_packet packet;
 	uint64_t got = 0, last = 0;
 
 	while (got < n && now_ms() < deadline) {
-		if (npf_batch_begin(bench->far) <= 0)
+		if (npf_batch_begin(capture) <= 0)
 			continue;
-		while (npf_batch_next(bench->far, &packet)) {
-			if (!is_right(&packet, bench->seen))
+		while (npf_batch_next(capture, &packet)) {
+			if (!is_right(&packet, *seen))
 				fail_msg("frame %llu, %u bytes, is not the one that was sent",
-					 (unsigned long long)bench->seen, packet.len);
+					 (unsigned long long)*seen, packet.len);
 			assert_true(packet.time >= last);
 			last = packet.time;
-			bench->seen++;
+			++*seen;
 			got++;
 		}
-		npf_batch_end(bench->far);
+		npf_batch_end(capture);
 	}
 	assert_int_equal(got, n);
-	assert_int_equal(npf_batch_begin(bench->far), 0); /* and not one more */
+	assert_int_equal(npf_batch_begin(capture), 0); /* and not one more */
+}
+
+/* They arrive. */
+static inline void expect_frames(struct bench *bench, uint64_t n, check_frame is_right)
+{
+	expect_at(bench->far, &bench->seen, n, is_right);
 }
 
 /* The bytes that net_flood_read() does not look at. */
