@@ -88,6 +88,8 @@ struct npf_nic_ops {
 	uint32_t (*cpus)(struct npf_nic *nic);
 	/* The adapter as it is now. -ENODEV: gone, adapter holds the last known state. */
 	int (*info)(struct npf_nic *nic, struct npf_adapter *adapter);
+	/* Its MTU as it is now, cheap; 0: not known. Not beside transmit. */
+	uint32_t (*mtu)(struct npf_nic *nic);
 	/* Cheap, any thread: has the adapter gone? */
 	bool (*gone)(struct npf_nic *nic);
 

@@ -246,6 +246,7 @@ int64_t npf_write_queue(struct npf_instance *instance, const void *data, size_t 
 
 	if (err)
 		return err;
+	npf_renew_limits(instance);
 	err = send_queue(instance, &queue);
 	if (err == -EINTR && queue.at)
 		keep_rest(&instance->sending, &queue, size);

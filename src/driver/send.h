@@ -52,6 +52,7 @@ struct npf_sending {
 	uint64_t late_limit;  /* ns; atomic */
 
 	/* Lengths that the adapter sends, as last asked; lock. */
+	uint32_t mtu;
 	uint32_t max_frame;    /* of a frame with a VLAN tag */
 	uint32_t max_untagged; /* of any other */
 	uint32_t min_frame;
@@ -83,6 +84,9 @@ void npf_end_sending(struct npf_instance *instance);
 
 /* How long frames may be, by what the adapter says. */
 void npf_learn_limits(struct npf_instance *instance, const struct npf_adapter *adapter);
+/* Learn them anew if its MTU has changed: before more than one frame is checked. (A frame alone the
+ * adapter refuses, and nothing has gone.) */
+void npf_renew_limits(struct npf_instance *instance);
 /* 0, -EINVAL or -EMSGSIZE with a sentence that begins with `which`. */
 int npf_check_frame(struct npf_instance *instance, const void *data, size_t size, const char *which);
 

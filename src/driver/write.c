@@ -52,6 +52,7 @@ void npf_learn_limits(struct npf_instance *instance, const struct npf_adapter *a
 {
 	struct npf_sending *sending = &instance->sending;
 
+	sending->mtu = adapter->mtu;
 	sending->max_frame = adapter->max_frame;
 	sending->max_untagged = adapter->max_frame;
 	sending->min_frame = adapter->min_frame;
@@ -68,6 +69,14 @@ static void refresh_limits(struct npf_instance *instance)
 	if (!instance->host->nic->info(instance->nic, &adapter))
 		npf_learn_limits(instance, &adapter);
 	npf_lock_release(instance->host, &instance->lock);
+}
+
+void npf_renew_limits(struct npf_instance *instance)
+{
+	uint32_t mtu = instance->host->nic->mtu(instance->nic);
+
+	if (mtu && mtu != instance->sending.mtu)
+		refresh_limits(instance);
 }
 
 static uint32_t longest(const struct npf_sending *sending, const uint8_t *data, size_t size)
@@ -174,6 +183,8 @@ static int send_frames(struct npf_instance *instance, struct npf_job *job)
 
 	if (err)
 		return err;
+	if (job->n > 1)
+		npf_renew_limits(instance);
 	err = check_frames(instance, job->frames, job->n);
 	if (!err)
 		err = npf_do_job(instance, job);

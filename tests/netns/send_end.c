@@ -309,6 +309,75 @@ static void item_13_a_queue_by_xsk_whose_adapter_goes(void **state)
 	a_queue_whose_adapter_goes(*state, NPF_SEND_XSK);
 }
 
+/* ---- frames become too long ------------------------------------------------------------------ */
+
+#define SHORT_MTU 200u
+
+static uint32_t with_long_ones(uint64_t n)
+{
+	return n % 8 == 7 ? 1000 : small(n);
+}
+
+static bool is_next_of_them(const struct npf_packet *packet, uint64_t n)
+{
+	return is_next(packet, with_long_ones(n), n);
+}
+
+static void *lower_mtu(void *arg)
+{
+	struct bench *bench = arg;
+
+	wait_for_frames(bench, 20000);
+	net_run(&bench->net, NET_HERE, "ip link set va mtu %u", SHORT_MTU);
+	return NULL;
+}
+
+/* What went is the queue's beginning, up to a frame that is too long by then; the rest has failed. */
+static void item_11_a_queue_whose_adapter_sends_less_than_before(void **state)
+{
+	enum { N = 200000 };
+	struct bench *bench = *state;
+	size_t size;
+	uint8_t *queue = make_queue(0, N, with_long_ones, &size);
+	size_t tried = 0;
+
+	for (size_t p = 0; p < N_OF(paths); p++) {
+		struct npf_send_stats near;
+		pthread_t thread;
+		int64_t went;
+		uint64_t n;
+
+		if (!take_path(bench->near, paths[p]))
+			continue;
+		tried++;
+		assert_int_equal(npf_reset_send_stats(bench->near), 0);
+		assert_int_equal(npf_set_buffer(bench->far, 0), 0); /* counts from zero */
+		assert_int_equal(npf_set_buffer(bench->far, far_buffer()), 0);
+		bench->seen = 0;
+		assert_int_equal(pthread_create(&thread, NULL, lower_mtu, bench), 0);
+		went = npf_buffered_write(bench->near, queue, size, false);
+		pthread_join(thread, NULL);
+		assert_in_range(went, 1, size);
+		n = count_records(queue, (size_t)went);
+		near = stats_of(bench->near);
+		printf("%s: %llu of %d went\n", npf_send_path_name(paths[p]), (unsigned long long)n,
+		       N);
+		assert_int_equal(near.handed, n);
+		assert_int_equal(near.failed, N - n);
+		assert_int_equal(near.failed_by[NPF_SEND_FAILED_REFUSED], N - n);
+		if (n < N) {
+			assert_true(with_long_ones(n) > SHORT_MTU);
+			assert_int_equal(npf_buffered_write(bench->near, queue + went,
+							    size - (size_t)went, false),
+					 -EMSGSIZE);
+		}
+		expect_frames(bench, n, is_next_of_them);
+		net_run(&bench->net, NET_HERE, "ip link set va mtu 1500");
+	}
+	free(queue);
+	assert_true(tried >= 2);
+}
+
 /* ---- somebody ends it ------------------------------------------------------------------------ */
 
 static void *stop_it(void *arg)
@@ -415,6 +484,7 @@ int main(void)
 		SEND_TEST(item_13_a_queue_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_by_socket_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_by_xsk_whose_adapter_goes),
+		SEND_TEST(item_11_a_queue_whose_adapter_sends_less_than_before),
 		SEND_TEST(a_repetition_can_be_stopped),
 		SEND_TEST(closing_ends_a_repetition),
 		SEND_TEST(closing_waits_for_what_is_queued),

@@ -201,6 +201,8 @@ static void item_11_the_rest_is_resumed(void **state)
 	}
 	assert_int_equal(calls, 10);
 	expect_in_order(world, 20);
+	for (size_t i = 0; i < 20; i++) /* a call's first at once, its second a second later */
+		assert_int_equal(npf_sim_sent(world->host, i)->time, (i / 2 + i % 2) * S);
 	queue_end(&queue);
 }
 
@@ -282,6 +284,45 @@ static void item_11_frames_the_adapter_cannot_send_are_refused(void **state)
 	refuse_record(world, 13, 13, -EINVAL);
 }
 
+static void set_mtu(struct world *world, uint32_t mtu)
+{
+	npf_sim_adapter(world->host, "eth0")->mtu = mtu;
+	npf_sim_adapter(world->host, "eth0")->max_frame = mtu + 14;
+}
+
+/* What the adapter sends counts at the call, not at open. */
+static void item_11_a_lowered_mtu_refuses_the_whole_queue(void **state)
+{
+	struct world *world = *state;
+	struct npf_send_frame frames[2];
+	struct queue queue;
+	size_t sent;
+
+	queue_begin(&queue);
+	queue_add(&queue, 0, 0, 60);
+	queue_add(&queue, 0, 1, 1015);
+	for (size_t i = 0; i < N_OF(frames); i++)
+		frames[i] = (struct npf_send_frame){ queue.bytes + NPF_SF_PKTHDR_SIZE,
+						     i ? 1015 : 60, 0 };
+	set_mtu(world, 1000);
+	for (int sync = 0; sync < 2; sync++) {
+		assert_fails(world->instance,
+			     npf_buffered_write(world->instance, queue.bytes, queue.size, sync),
+			     -EMSGSIZE);
+		assert_non_null(strstr(npf_error(world->instance), "record 2 at byte 76"));
+		assert_non_null(strstr(npf_error(world->instance), "1014 bytes"));
+	}
+	assert_fails(world->instance, npf_send_frames(world->instance, frames, 2, &sent), -EMSGSIZE);
+	assert_int_equal(sent, 0);
+	assert_int_equal(count_sent(world), 0);
+	assert_int_equal(send_stats(world).asked, 0);
+	set_mtu(world, 1001);
+	assert_int_equal(npf_buffered_write(world->instance, queue.bytes, queue.size, true),
+			 queue.size);
+	expect_in_order(world, 2);
+	queue_end(&queue);
+}
+
 static void only_tagged_frames_may_be_four_bytes_longer(void **state)
 {
 	struct world *world = *state;
@@ -315,6 +356,7 @@ int main(void)
 		IN_WORLD(microseconds_may_be_any_number),
 		IN_WORLD(item_11_malformed_queues_send_nothing),
 		IN_WORLD(item_11_frames_the_adapter_cannot_send_are_refused),
+		IN_WORLD(item_11_a_lowered_mtu_refuses_the_whole_queue),
 		IN_WORLD(only_tagged_frames_may_be_four_bytes_longer),
 	};
 

@@ -21,6 +21,14 @@ static void bring_down(void *arg)
 	npf_sim_adapter(world->host, "eth0")->flags = 0;
 }
 
+static void lower_mtu(void *arg)
+{
+	struct npf_adapter *adapter = npf_sim_adapter(((struct world *)arg)->host, "eth0");
+
+	adapter->mtu = 45;
+	adapter->max_frame = 59;
+}
+
 static void stop(void *arg)
 {
 	npf_stop_sending(((struct world *)arg)->instance);
@@ -63,6 +71,11 @@ static void item_13_a_queue_ends_when_the_adapter_goes(void **state)
 static void a_queue_ends_when_the_adapter_goes_down(void **state)
 {
 	expect_error_for_rest(*state, bring_down, -ENETDOWN, NPF_SEND_FAILED_DOWN);
+}
+
+static void item_11_a_queue_ends_when_the_mtu_is_lowered(void **state)
+{
+	expect_error_for_rest(*state, lower_mtu, -EMSGSIZE, NPF_SEND_FAILED_REFUSED);
 }
 
 /* More frames than are looked up at once, paced or not: all were asked for, and all but those that
@@ -269,6 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_WORLD(item_13_a_queue_ends_when_the_adapter_goes),
 		IN_WORLD(a_queue_ends_when_the_adapter_goes_down),
+		IN_WORLD(item_11_a_queue_ends_when_the_mtu_is_lowered),
 		IN_WORLD(every_record_of_a_queue_is_asked_for),
 		IN_WORLD(a_stop_is_told_once),
 		IN_WORLD(a_stop_waits_for_the_next_send),

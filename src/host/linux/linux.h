@@ -192,6 +192,7 @@ bool npf_linux_segments(const char *name);
 /* ---- send.c, send_socket.c ------------------------------------------------------------------ */
 
 /* These serve as struct npf_nic_ops. */
+uint32_t npf_linux_mtu(struct npf_nic *nic);
 int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what);
 uint64_t npf_linux_unsent(struct npf_nic *nic);
 int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason);

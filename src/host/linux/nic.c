@@ -314,6 +314,7 @@ const struct npf_nic_ops npf_linux_nic = {
 	.hook = hook_of,
 	.cpus = cpus,
 	.info = info,
+	.mtu = npf_linux_mtu,
 	.gone = gone,
 	.set_ring = set_ring,
 	.let_go = let_go,

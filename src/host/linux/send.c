@@ -72,6 +72,15 @@ void npf_linux_link_ahead(struct npf_nic *nic, uint64_t time)
 	(void)npf_linux_link_up(nic); /* a link that is down will be told by who sends */
 }
 
+uint32_t npf_linux_mtu(struct npf_nic *nic)
+{
+	struct ifreq request = { 0 };
+
+	return ask_link(nic, SIOCGIFMTU, &request) || request.ifr_mtu < 0
+		       ? 0
+		       : (uint32_t)request.ifr_mtu;
+}
+
 /* ---- the path ------------------------------------------------------------------------------ */
 
 /* What is worth more than a few system calls; what is worth loading a program for is NPF_SEND_MANY. */

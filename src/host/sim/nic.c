@@ -294,6 +294,16 @@ static int transmit_one(struct npf_nic *nic, const void *data, size_t size)
 	return 0;
 }
 
+static uint32_t nic_mtu(struct npf_nic *nic)
+{
+	pthread_mutex_lock(&nic->sim->lock);
+	const struct npf_sim_adapter *on = npf_sim_find_index(nic->sim, nic->adapter.index);
+	uint32_t mtu = on ? on->adapter.mtu : 0;
+
+	pthread_mutex_unlock(&nic->sim->lock);
+	return mtu;
+}
+
 static int64_t nic_transmit(struct npf_nic *nic, struct npf_transmission *what)
 {
 	size_t n = 0;
@@ -440,6 +450,7 @@ const struct npf_nic_ops npf_sim_nic = {
 	.lost = nic_lost,
 	.transmit = nic_transmit,
 	.await = nic_await,
+	.mtu = nic_mtu,
 	.unsent = nic_unsent,
 	.sent = nic_sent,
 	.check_path = nic_check_path,
