@@ -414,7 +414,7 @@ void npf_close_binding(struct npf_instance *instance)
 	if (!begin_unbinding(instance))
 		return;
 	drain(host, &instance->binding, NPF_UNBINDING);
-	npf_drain_last(instance, NPF_DRAIN_NS);
+	npf_drain_last(instance);
 
 	npf_free_dump(instance);
 	close_nic(instance);

@@ -225,16 +225,20 @@ int npf_do_job(struct npf_instance *instance, struct npf_job *job)
 	return npf_end_job(instance, job, npf_work_off(instance, job));
 }
 
-void npf_drain_last(struct npf_instance *instance, uint64_t ns)
+void npf_drain_last(struct npf_instance *instance)
 {
 	struct npf_host *host = instance->host;
 	uint32_t *word = &instance->sending.stop;
-	uint64_t began = npf_now(instance);
+	uint64_t unsent, least = UINT64_MAX, since = 0;
 
-	while (host->nic->unsent(instance->nic)) {
+	while ((unsent = host->nic->unsent(instance->nic))) {
 		uint64_t now = npf_now(instance);
 
-		if (now - began >= ns)
+		if (unsent < least) {
+			least = unsent;
+			since = now;
+		}
+		if (now - since >= NPF_DRAIN_NS)
 			return;
 		/* The word says "close" already: what it is now ends no sleep. */
 		host->system->sleep_until(host, now + PAUSE, word,

@@ -19,7 +19,8 @@ struct npf_instance;
 #define NPF_STOP_ASKED 0x1u /* npf_stop_sending(): ends one send */
 #define NPF_STOP_CLOSE 0x2u /* cleanup has begun: ends all */
 
-/* What has not left the adapter after so long is not waited for. */
+/* A queue that went does not wait longer for its frames to leave the adapter; and who closes does not
+ * wait for an adapter that nothing has left for so long. */
 #define NPF_DRAIN_NS NPF_NS_PER_S
 
 #define NPF_LATE_LIMIT 100000u /* ns, unless the caller sets another */
@@ -106,8 +107,8 @@ int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int er
 bool npf_has_gone(struct npf_instance *instance);
 /* Until the adapter's queue holds nothing of ours, at most ns. -ETIMEDOUT, -EINTR, -ECANCELED. */
 int npf_drain(struct npf_instance *instance, uint64_t ns);
-/* The same for who closes and is alone: no stop ends it. */
-void npf_drain_last(struct npf_instance *instance, uint64_t ns);
+/* The same for who closes and is alone: as long as something leaves, and no stop ends it. */
+void npf_drain_last(struct npf_instance *instance);
 
 /* Whatever is sent now is not the rest of a queue that was stopped, or he who has it was told. */
 static inline void npf_forget_rest(struct npf_sending *sending)

@@ -265,6 +265,24 @@ static void close_waits_for_frames_that_are_held_back(void **state)
 	assert_true(world_now(world) >= 300 * MS && world_now(world) < 301 * MS);
 }
 
+static void let_half_go(void *arg)
+{
+	npf_sim_hold(((struct world *)arg)->host, "eth0", 50);
+}
+
+static void close_waits_as_long_as_frames_leave(void **state)
+{
+	struct world *world = *state;
+	struct npf_instance *instance;
+
+	assert_int_equal(npf_open(world->driver, "eth0", NULL, &instance, NULL), 0);
+	npf_sim_hold(world->host, "eth0", 100);
+	assert_int_equal(npf_sim_at(world->host, 900 * MS, let_half_go, world), 0);
+	assert_int_equal(npf_sim_at(world->host, 1800 * MS, let_go, world), 0);
+	npf_close(instance);
+	assert_true(world_now(world) >= 1800 * MS && world_now(world) < 1801 * MS);
+}
+
 static void close_does_not_wait_for_ever(void **state)
 {
 	struct world *world = *state;
@@ -292,6 +310,7 @@ int main(void)
 		IN_WORLD(a_queue_that_stays_full_is_an_error),
 		IN_WORLD(frames_that_are_held_back_are_waited_for),
 		IN_WORLD(close_waits_for_frames_that_are_held_back),
+		IN_WORLD(close_waits_as_long_as_frames_leave),
 		IN_WORLD(close_does_not_wait_for_ever),
 	};
 
