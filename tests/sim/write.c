@@ -13,9 +13,12 @@ static void item_10_frames_go_as_often_as_asked(void **state)
 	for (size_t i = 0; i < N_OF(times); i++) {
 		assert_int_equal(control_u32(world->instance, NPF_BIOCSWRITEREP, times[i]), 0);
 		assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
-		sent += times[i];
-		assert_true(frame_is(npf_sim_sent(world->host, sent - 1)->data, 60, 9));
+		for (uint32_t k = 0; k < times[i]; k++, sent++) {
+			assert_true(frame_is(npf_sim_sent(world->host, sent)->data, 60, 9));
+			assert_int_equal(npf_sim_sent(world->host, sent)->time, i * 777);
+		}
 		assert_null(npf_sim_sent(world->host, sent));
+		npf_sim_advance(world->host, 777);
 	}
 	assert_int_equal(control_u32(world->instance, NPF_BIOCSWRITEREP, 0), 0);
 	assert_int_equal(npf_write(world->instance, "frame", 5), 0);
