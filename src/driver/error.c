@@ -49,7 +49,7 @@ static const char *advice(int err)
 {
 	switch (-err) {
 	case ENODEV:
-		return "the adapter is gone; close this instance";
+		return "the adapter is gone; when it is back, open it anew";
 	case ENETDOWN:
 		return "the adapter is down or has no carrier; bring it up first";
 	case ENOMEM:

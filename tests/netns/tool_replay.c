@@ -490,6 +490,25 @@ static void device_vanishes(void **state)
 	trace_free(&trace);
 }
 
+/* Which faster path there might have been is of no interest then, nor can it be asked. */
+static void device_vanishes_at_top_speed(void **state)
+{
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	/* Or the fastest of all would be taken. */
+	net_offload(&tool->net, NET_THERE, "vb", ETHTOOL_SGRO, false);
+	trace_make(&trace, TRACE_MICRO, 5000);
+	tool_start(tool, false, WORDS("replay", "-i", "va", "-t", "-l", "0", trace.path));
+	TOOL_UNTIL(tool_received(tool) >= 100000);
+	net_run(&tool->net, NET_HERE, "ip link delete va");
+	assert_int_equal(tool_wait(tool), 7);
+	tool_assert_complains(tool, "has gone");
+	assert_non_null(strstr(tool->said, "path "));
+	assert_null(strstr(tool->said, "    not "));
+	trace_free(&trace);
+}
+
 /* ---- the command line ---------------------------------------------------------------------- */
 
 static void mistakes(void **state)
@@ -555,6 +574,7 @@ int main(int argc, char **argv)
 		TEST(standard_input),
 		TEST(device_down),
 		TEST(device_vanishes),
+		TEST(device_vanishes_at_top_speed),
 		TEST(mistakes),
 		TEST(summary_for_people),
 	};

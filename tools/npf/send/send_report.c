@@ -51,6 +51,9 @@ static void look_at_paths(struct report *report, struct npf_instance *instance)
 
 		if (report->sending->options.path != NPF_SEND_AUTO || report->account->paced)
 			continue;
+		/* No path leads to an adapter that has gone, or goes. */
+		if (report->sending->err == -ENODEV || report->sending->err == -ENETDOWN)
+			continue;
 		/* Whether it could be taken is not asked: that would prepare it. */
 		if (report->stats.handed < NPF_SEND_MANY)
 			snprintf(why, NPF_ERROR_SIZE, "it does not pay for so few");
