@@ -4,6 +4,8 @@
  * so that differential.sh can compare what libpcap says with what libwpcap says in its place.
  */
 #include <pcap/pcap.h>
+
+#include <pcap/namedb.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -432,6 +434,91 @@ static void tell_savefiles(void)
 	tell_cut(0);
 }
 
+/* ---- files that are written ---------------------------------------------------------------- */
+
+static void tell_dumper(const char *name)
+{
+	struct pcap_pkthdr header = { .caplen = sizeof(frame), .len = sizeof(frame) };
+	pcap_t *p = dead();
+	pcap_dumper_t *dumper = pcap_dump_open(p, name);
+
+	if (!dumper) {
+		printf("%s: %s\n", name, pcap_geterr(p));
+		pcap_close(p);
+		return;
+	}
+	/* More than the stream holds back. */
+	for (int i = 0; i < 100; i++)
+		pcap_dump((u_char *)dumper, &header, frame);
+	printf("written: flushed %d", pcap_dump_flush(dumper));
+	printf(", at %ld and %lld", pcap_dump_ftell(dumper), (long long)pcap_dump_ftell64(dumper));
+	printf(", error %d\n", ferror(pcap_dump_file(dumper)) != 0);
+	pcap_dump_close(dumper);
+	pcap_close(p);
+}
+
+static void tell_dumpers(void)
+{
+	tell_dumper(savefile);
+	tell_dumper("/dev/full");
+	tell_dumper("/dev/null");
+	tell_dumper("/tmp");
+}
+
+/* ---- names --------------------------------------------------------------------------------- */
+
+static const char *const words[] = { "tcp",    "ip6",     "nothing-of-this", "",
+				     "EN10MB", "adapter", "1:2:3:4:5:6",     "80",
+				     "70000",  "1-2",     "300.1.1.1",       "10.1.2.3" };
+static const int numbers[] = { -2000000, -1, 0, 1, 12, 147, 9999 };
+
+static const char *shown(const char *text)
+{
+	return text ? text : "null";
+}
+
+static void tell_word(const char *word)
+{
+	int port = -7, last = -7, protocol = -7, n;
+
+	printf("\"%s\": link type %d", word, pcap_datalink_name_to_val(word));
+	printf(", time stamps %d", pcap_tstamp_type_name_to_val(word));
+	printf(", protocol %d", pcap_nametoproto(word));
+	printf(", ether %d", pcap_nametoeproto(word));
+	printf(", llc %d", pcap_nametollc(word));
+	n = pcap_nametoport(word, &port, &protocol);
+	printf(", port %d %d %d", n, n ? port : 0, n ? protocol : 0);
+	n = pcap_nametoportrange(word, &port, &last, &protocol);
+	printf(", range %d %d %d", n, n ? port : 0, n ? last : 0);
+	printf(", net %x\n", pcap_nametonetaddr(word));
+}
+
+static void tell_number(int n)
+{
+	printf("%d: %s, %s", n, shown(pcap_datalink_val_to_name(n)),
+	       shown(pcap_datalink_val_to_description(n)));
+	printf(", %s", pcap_datalink_val_to_description_or_dlt(n));
+	printf(", %s, %s", shown(pcap_tstamp_type_val_to_name(n)),
+	       shown(pcap_tstamp_type_val_to_description(n)));
+	printf(", %s, %s\n", pcap_statustostr(n), pcap_strerror(n));
+}
+
+static void tell_names(void)
+{
+	struct bpf_program program = { 0 };
+
+	for (size_t i = 0; i < N_OF(words); i++)
+		tell_word(words[i]);
+	for (size_t i = 0; i < N_OF(numbers); i++)
+		tell_number(numbers[i]);
+	printf("init: %d", pcap_init(77, errbuf));
+	printf(" %s\n", errbuf);
+	printf("nopcap: %d", pcap_compile_nopcap(100, DLT_EN10MB, &program, "tcp and", 1, 0));
+	printf(" %d\n", pcap_compile_nopcap(100, 9999, &program, "ip", 1, 0));
+	printf("device: %s\n", shown(pcap_lookupdev(errbuf)));
+	printf("valid: %d %d\n", bpf_validate(by_zero, N_OF(by_zero)), bpf_validate(accept_all, 1));
+}
+
 /* ---- without a right ------------------------------------------------------------------------ */
 
 static void tell_without_rights(void)
@@ -459,6 +546,8 @@ int main(void)
 	tell_options();
 	tell_without_rights();
 	tell_savefiles();
+	tell_dumpers();
+	tell_names();
 	unlink(savefile);
 	return 0;
 }
