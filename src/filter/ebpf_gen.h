@@ -80,6 +80,7 @@ struct npf_ebpf_gen {
 	const struct npf_ir *ir;
 	bool direct, peek;
 	bool joined;
+	bool ended;     /* of a mask: nothing leads behind the program */
 	uint32_t index; /* of the program */
 	uint32_t block;
 	uint32_t window; /* bytes of the packet in it */

@@ -10,9 +10,9 @@
  *	stack    arguments, what the packet holds, values for which no register is left
  *
  * The function begins with the DIRECT or the PEEK part, if any; a packet that it cannot judge starts
- * anew in the COPY part, and one that several programs joined cannot judge meets each of them there. To PEEK the packet's bytes are an array in some structure of the kernel's;
- * the functions that say so are moves to the processor, but end the life of r1 to r5 for the
- * verifier. The kernel refuses code that nothing reaches, so blocks are emitted only when something
+ * anew in the COPY part, and one that a joined form cannot judge meets each program there. To PEEK the
+ * packet's bytes are an array in some structure of the kernel's; the functions that say so are moves
+ * to the processor, but end the life of r1 to r5 for the verifier. The kernel refuses code that nothing reaches, so blocks are emitted only when something
  * before them led there. It also walks through every way that states do not join: so a comparison of
  * a key with many others works on a copy, and the mask looks like any number.
  */
@@ -228,10 +228,8 @@ static void emit_program(struct npf_ebpf_gen *g)
 		if (g->label_used[npf_ebpf_block_label(g->block)])
 			emit_block(g);
 	}
-	/* The kernel refuses what nothing reaches: a form that cannot answer is of no use. */
-	if (g->joined && !g->label_used[LABEL_NEXT])
-		g->err = -E2BIG;
 	emit_failures(g);
+	g->ended = !g->label_used[LABEL_NEXT];
 	npf_ebpf_put_label(g, LABEL_NEXT);
 	npf_ebpf_resolve(g, false);
 	npf_ebpf_forget_labels(g);
@@ -322,15 +320,17 @@ static void emit_programs(struct npf_ebpf_gen *g)
 {
 	uint32_t first = 0;
 
+	g->ended = false;
 	if (g->n_forms > g->n) {
 		g->joined = true;
 		emit_form(g, g->n);
 		g->joined = false;
 		first = NPF_IR_MOST_JOINED;
 	}
-	for (uint32_t i = first; i < g->n; i++)
+	for (uint32_t i = first; i < g->n && !g->ended; i++)
 		emit_form(g, i);
-	npf_ebpf_end_mask(g);
+	if (!g->ended)
+		npf_ebpf_end_mask(g);
 }
 
 static bool any_wire(const struct npf_ebpf_gen *g)

@@ -383,7 +383,8 @@ static int exchange_by(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_ke
 		.ebpf = ebpf,
 		.tap = tap,
 		.filters = filters,
-		.way = { access, filters && filters->n_classes > 1, &ebpf->peek },
+		.way = { access, access != NPF_EBPF_COPY && filters && filters->n_classes > 1,
+			 &ebpf->peek },
 	};
 	int next[NPF_EBPF_SLOTS] = { -1, -1 };
 	int loaded = 0, placed = 0, err;
