@@ -243,6 +243,13 @@ struct crowd {
 	struct series each;
 };
 
+/* Instances of one process that reject all, beside packet sockets (instances.c). */
+enum { THRONG_SOCKETS, THRONG_TCX, THRONG_SOCKET_HOOK, THRONG_EMPTY, N_THRONGS };
+#define N_THRONG_SIZES 4
+#define MOST_THRONG    8
+extern const unsigned int throng_sizes[N_THRONG_SIZES];
+extern const char *const throng_labels[N_THRONGS];
+
 /* Statistics mode, ns a packet. */
 struct monitor {
 	struct series program, test_run;
@@ -305,7 +312,8 @@ struct results {
 	uint64_t cost_delivered[N_COSTS], cost_dropped[N_COSTS]; /* all rounds */
 	struct reader reader[N_READERS][N_SIZES];
 	struct crowd crowd[N_CROWDS];
-	struct monitor monitor[N_MONITORS], empty; /* empty: a program that does nothing */
+	struct series throng[N_THRONGS][N_THRONG_SIZES]; /* added by all of them */
+	struct monitor monitor[N_MONITORS], empty;       /* empty: a program that does nothing */
 	struct injection injection;
 	struct dump dump[N_DUMPS][N_DUMP_LOADS];
 	struct series dd_mb_s;        /* dd oflag=direct */
@@ -330,6 +338,13 @@ void inject_measure(struct injection *injection, const struct world *world, cons
 struct verdict;
 void inject_print(const struct results *results, FILE *out);
 unsigned int inject_judge(const struct results *results, struct verdict *verdicts);
+
+/* ---- instances.c ------------------------------------------------------------------------------ */
+
+/* One round. */
+void throngs_measure(const struct world *world, struct sender *sender, unsigned int ms,
+		     struct series added[N_THRONGS][N_THRONG_SIZES]);
+double throng_further(const struct series added[N_THRONG_SIZES]);
 
 /* ---- dump.c ---------------------------------------------------------------------------------- */
 

@@ -145,6 +145,20 @@ static void put_crowds(FILE *out, const struct results *results)
 	fputs("\n  ],\n", out);
 }
 
+static void put_throngs(FILE *out, const struct results *results)
+{
+	fputs("  \"instances_of_one_process\": [\n", out);
+	for (unsigned int i = 0; i < N_THRONGS * N_THRONG_SIZES; i++) {
+		unsigned int kind = i / N_THRONG_SIZES, s = i % N_THRONG_SIZES;
+
+		fprintf(out, "%s    {\"tap\": \"%s\", \"instances\": %u,\n     ", i ? ",\n" : "",
+			throng_labels[kind], throng_sizes[s]);
+		put_series(out, "added_ns", &results->throng[kind][s]);
+		fputc('}', out);
+	}
+	fputs("\n  ],\n", out);
+}
+
 static void put_rate(FILE *out, const struct injector *injector, const struct series *series)
 {
 	fprintf(out, "    {\"sender\": \"%s\", \"bytes\": %zu,\n     ", injector->key,
@@ -261,6 +275,7 @@ bool report_json(const struct results *results, const char *path)
 	put_readers(out, results);
 	put_monitors(out, results);
 	put_crowds(out, results);
+	put_throngs(out, results);
 	put_injection(out, &results->injection);
 	put_dumps(out, results);
 	put_missing(out, results);

@@ -11,6 +11,7 @@
 #define MOST_RUN_ADDED 0.65 /* of the same program's on libpcap */
 #define MOST_READER    0.35 /* of tcpdump's */
 #define MOST_PROGRAM   15.0 /* ns a packet */
+#define MOST_FURTHER   0.50 /* of a packet socket */
 #define MOST_CPU       1.0  /* ns a packet: nothing that grows with the traffic */
 #define MOST_DUMP_64   0.50 /* of the best peer's CPU */
 #define MOST_DUMP_1514 0.15
@@ -199,6 +200,22 @@ static void print_crowds(const struct results *results, FILE *out)
 		if (!isnan(times))
 			fprintf(out, "%7.2fx", times);
 		fputc('\n', out);
+	}
+}
+
+static void print_throngs(const struct results *results, FILE *out)
+{
+	fputs("\nInstances of one process that reject every packet, 64 B: ns added by all of them\n",
+	      out);
+	fprintf(out, "%-24s", "");
+	for (unsigned int s = 0; s < N_THRONG_SIZES; s++)
+		fprintf(out, "%10u", throng_sizes[s]);
+	fprintf(out, "%14s\n", "one more");
+	for (unsigned int kind = 0; kind < N_THRONGS; kind++) {
+		fprintf(out, "%-24s", throng_labels[kind]);
+		for (unsigned int s = 0; s < N_THRONG_SIZES; s++)
+			fprintf(out, "%+10.1f", series_median(&results->throng[kind][s]));
+		fprintf(out, "%+14.1f\n", throng_further(results->throng[kind]));
 	}
 }
 
@@ -429,6 +446,16 @@ static unsigned int judge_runs(const struct results *results, struct verdict *ve
 	return n + judge_run(results, costs[1], verdicts + n);
 }
 
+static void judge_throng(const struct results *results, unsigned int kind, struct verdict *verdict)
+{
+	snprintf(verdict->what, sizeof(verdict->what), "one more that rejects, 64 B: %s",
+		 throng_labels[kind]);
+	verdict->measured = throng_further(results->throng[kind]) /
+			    throng_further(results->throng[THRONG_SOCKETS]);
+	verdict->limit = MOST_FURTHER;
+	verdict->unit = "x a socket";
+}
+
 unsigned int report_judge(const struct results *results, struct verdict verdicts[MAX_VERDICTS])
 {
 	unsigned int hook = judged_hook(results) - COST_NPF, n = 0;
@@ -441,6 +468,7 @@ unsigned int report_judge(const struct results *results, struct verdict verdicts
 	judge_loss(&results->reader[READER_NPF + hook][0], &verdicts[n++]);
 	for (unsigned int m = MONITOR_ALL; m <= MONITOR_FILTER; m++, n += 2)
 		judge_monitor(results, m, verdicts + n);
+	judge_throng(results, THRONG_TCX, &verdicts[n++]);
 	n += inject_judge(results, verdicts + n);
 	n += judge_runs(results, verdicts + n);
 	judge_same(results, READER_SAME_TCPDUMP, READER_TCPDUMP, verdicts + n);
@@ -490,6 +518,8 @@ void report_print(const struct results *results, FILE *out)
 		print_monitors(results, out);
 	if (strchr(results->phases, 'i'))
 		print_crowds(results, out);
+	if (strchr(results->phases, 'i'))
+		print_throngs(results, out);
 	if (strchr(results->phases, 'j'))
 		inject_print(results, out);
 	if (strchr(results->phases, 'd'))

@@ -347,6 +347,8 @@ static void measure_crowds(struct bench *bench)
 		progress("rejecting instances", round, bench->results.rounds);
 		for (unsigned int i = 0; i < N_CROWDS; i++)
 			measure_crowd(bench, (round + i) % N_CROWDS);
+		throngs_measure(&bench->world, &bench->sender, bench->results.ms,
+				bench->results.throng);
 	}
 }
 
