@@ -8,7 +8,8 @@
  *   optimise.h, opt_*.c       the passes over it, see docs/filter-passes.md
  *   to_ebpf.c, ebpf*          back ends: the kernel's instructions,
  *   x86*                      machine code, for one packet (x86_scalar.c) or for many (x86_vector.c),
- *   to_cbpf.c, to_c.c         classic BPF again, and C
+ *   to_cbpf.c, cbpf_words.c   classic BPF again
+ *   to_c.c                    C
  *   sets.c, match.h           sets of hosts, networks and ports
  */
 #ifndef NPF_FILTER_H

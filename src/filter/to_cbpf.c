@@ -4,9 +4,9 @@
  * constant offsets are cheap, loads behind X are calls, and every load checks its own bounds.
  *
  * Each value is computed into A where it is used. What is used in several places and costs more
- * than one instruction to compute again gets a scratch word; packet loads, constants and
- * 4 * (byte & 15) are simply loaded again. A block's only parameter is handed over in A, several
- * parameters in scratch words.
+ * than one instruction to compute again gets a scratch word (cbpf_words.c); packet loads, constants
+ * and 4 * (byte & 15) are simply loaded again. Where words are too few, more is computed again. A
+ * block's only parameter is handed over in A, several parameters in scratch words.
  *
  * Jumps are written with labels. A conditional jump that proves to be too far for its 8 bits gets
  * an unconditional one directly behind it, until all reach.
@@ -15,13 +15,13 @@
 #include <string.h>
 
 #include "filter/ancillary.h"
+#include "filter/cbpf.h"
 #include "filter/filter.h"
 #include "filter/opcodes.h"
 #include "filter/optimise.h"
 
 #define NONE      NPF_IR_NONE
 #define NO_LABEL  0xFFFFu
-#define NO_SLOT   0xFFu
 #define MAX_DEPTH 64u /* of expressions */
 #define MAX_FAR   255u
 
@@ -43,12 +43,11 @@ struct emitter {
 	uint16_t *labels; /* each block, then others: the draft that follows */
 	uint32_t n_labels;
 	uint32_t max_labels;
-	uint8_t *slots;     /* each value: its scratch word */
-	uint16_t *homes;    /* each value: its block */
+	struct npf_cbpf_words words;
 	uint16_t *a_before; /* each block: the value in A on all ways there, NONE */
 	uint16_t *x_before;
-	bool *seen; /* each block: a way there has been written */
-	uint8_t n_slots;
+	bool *seen;          /* each block: a way there has been written */
+	uint32_t block;      /* being written */
 	uint8_t n_temporary; /* scratch words in use from the top */
 	uint16_t a;          /* the values in A and X, NONE */
 	uint16_t x;
@@ -106,49 +105,35 @@ static const struct npf_ir_insn *insn_of(const struct emitter *e, uint16_t value
 	return &e->ir->insns[value];
 }
 
-/* 4 * (byte k & 15)? */
-static bool is_msh(const struct emitter *e, uint16_t value, uint32_t *k)
-{
-	const struct npf_ir_insn *insn = insn_of(e, value);
-
-	if (insn->op != NPF_IR_LSH || insn->b != NONE || insn->imm != 2)
-		return false;
-	insn = insn_of(e, insn->a);
-	if (insn->op != NPF_IR_AND || insn->b != NONE || insn->imm != 15)
-		return false;
-	insn = insn_of(e, insn->a);
-	*k = insn->imm;
-	return insn->op == NPF_IR_LOAD && insn->size == 1 && insn->a == NONE &&
-	       insn->imm < NPF_LINUX_SPECIAL_OFFSET;
-}
-
 static bool is_length(uint8_t op)
 {
 	return op == NPF_IR_CAPLEN || op == NPF_IR_WIRELEN;
 }
 
-/* Loaded by one instruction that touches nothing but A? */
-static bool is_cheap(const struct emitter *e, uint16_t value)
+static uint8_t word_of(const struct emitter *e, uint16_t value)
 {
-	const struct npf_ir_insn *insn = insn_of(e, value);
-
-	return insn->op == NPF_IR_CONST || insn->op == NPF_IR_FIELD || is_length(insn->op) ||
-	       (insn->op == NPF_IR_LOAD && insn->a == NONE && insn->imm < NPF_LINUX_SPECIAL_OFFSET);
+	return e->words.words[value];
 }
 
-static bool has_slot(const struct emitter *e, uint16_t value)
+static bool has_word(const struct emitter *e, uint16_t value)
 {
-	return e->slots[value] != NO_SLOT;
+	return word_of(e, value) != NPF_CBPF_NO_WORD;
+}
+
+/* Can X load it, whatever A and X hold now, and A stays? */
+static bool loads_into_x(const struct emitter *e, uint16_t value)
+{
+	uint8_t op = insn_of(e, value)->op;
+	uint32_t k;
+
+	return has_word(e, value) || op == NPF_IR_CONST || is_length(op) ||
+	       npf_cbpf_is_msh(e->ir, value, &k);
 }
 
 /* Can X take it without A? */
 static bool fits_x(const struct emitter *e, uint16_t value)
 {
-	uint8_t op = insn_of(e, value)->op;
-	uint32_t k;
-
-	return e->x == value || has_slot(e, value) || op == NPF_IR_CONST || is_length(op) ||
-	       is_msh(e, value, &k);
+	return e->x == value || loads_into_x(e, value);
 }
 
 /* Can A take it, whatever it holds now, without X being written? */
@@ -157,7 +142,7 @@ static bool spares_x(const struct emitter *e, uint16_t value)
 	const struct npf_ir_insn *insn = insn_of(e, value);
 
 	for (uint32_t i = 0; i < MAX_DEPTH; i++) {
-		if (has_slot(e, value) || is_cheap(e, value))
+		if (has_word(e, value) || npf_cbpf_is_load(e->ir, value))
 			return true;
 		if (insn->op < NPF_IR_NEG || insn->b != NONE)
 			return false;
@@ -213,13 +198,13 @@ static void load_x(struct emitter *e, uint16_t value)
 
 	if (e->x == value)
 		return;
-	if (has_slot(e, value))
-		emit(e, NPF_LDX | NPF_MEM, e->slots[value]);
+	if (has_word(e, value))
+		emit(e, NPF_LDX | NPF_MEM, word_of(e, value));
 	else if (insn->op == NPF_IR_CONST)
 		emit(e, NPF_LDX | NPF_IMM, insn->imm);
 	else if (is_length(insn->op))
 		load_length(e, NPF_LDX, insn->op);
-	else if (is_msh(e, value, &k))
+	else if (npf_cbpf_is_msh(e->ir, value, &k))
 		emit(e, NPF_LDX | NPF_MSH | NPF_B, k);
 	e->x = value;
 }
@@ -243,28 +228,55 @@ static uint16_t op_code(uint8_t op)
 	return NPF_ALU | codes[op - NPF_IR_ADD];
 }
 
-/* The first into A, the second into X. */
-static void want_both(struct emitter *e, uint16_t first, uint16_t second)
+/* Hold A in a scratch word while something else is computed. */
+static uint8_t hold_a(struct emitter *e)
 {
-	uint32_t word;
+	uint8_t word = NPF_MEM_WORDS - 1u - e->n_temporary++;
 
-	if (fits_x(e, second) && (e->x != second || e->a == first || spares_x(e, first))) {
+	if (e->n_temporary > NPF_MEM_WORDS || word < e->words.tops[e->block])
+		fail(e, -ENOSPC);
+	emit(e, NPF_ST, word);
+	return word;
+}
+
+/* The first into A, the second into X; or the other way round, where that means the same. */
+static void want_both(struct emitter *e, uint16_t first, uint16_t second, bool commutes)
+{
+	uint8_t word;
+
+	if (loads_into_x(e, second) || (e->x == second && (e->a == first || spares_x(e, first)))) {
 		want_a(e, first);
 		load_x(e, second);
+	} else if (commutes && loads_into_x(e, first)) {
+		want_a(e, second);
+		load_x(e, first);
 	} else if (spares_x(e, first)) {
 		want_x(e, second);
 		want_a(e, first);
-	} else {
-		word = NPF_MEM_WORDS - 1u - e->n_temporary++;
-		if (word < e->n_slots)
-			fail(e, -ENOSPC);
+	} else if (commutes && spares_x(e, second)) {
+		want_x(e, first);
 		want_a(e, second);
-		emit(e, NPF_ST, word);
+	} else if (e->a == second || e->x == second) {
+		want_a(e, second);
+		word = hold_a(e);
 		want_a(e, first);
 		emit(e, NPF_LDX | NPF_MEM, word);
 		e->x = second;
 		e->n_temporary--;
+	} else {
+		want_a(e, first);
+		word = hold_a(e);
+		want_x(e, second);
+		emit(e, NPF_LD | NPF_MEM, word);
+		e->a = first;
+		e->n_temporary--;
 	}
+}
+
+static bool is_commutative(uint8_t op)
+{
+	return op == NPF_IR_ADD || op == NPF_IR_MUL || op == NPF_IR_AND || op == NPF_IR_OR ||
+	       op == NPF_IR_XOR;
 }
 
 static void calculate(struct emitter *e, const struct npf_ir_insn *insn)
@@ -276,7 +288,7 @@ static void calculate(struct emitter *e, const struct npf_ir_insn *insn)
 		want_a(e, insn->a);
 		emit(e, op_code(insn->op) | NPF_K, insn->imm);
 	} else {
-		want_both(e, insn->a, insn->b);
+		want_both(e, insn->a, insn->b, is_commutative(insn->op));
 		emit(e, op_code(insn->op) | NPF_X, 0);
 	}
 }
@@ -302,6 +314,10 @@ static void compute(struct emitter *e, const struct npf_ir_insn *insn)
 	case NPF_IR_FIELD:
 		load_field(e, insn);
 		break;
+	case NPF_IR_PARAM:
+		/* A has been needed for something else. */
+		fail(e, -EAGAIN);
+		break;
 	default:
 		if (insn->op >= NPF_IR_NEG && insn->op <= NPF_IR_RSH)
 			calculate(e, insn);
@@ -317,85 +333,14 @@ static void want_a(struct emitter *e, uint16_t value)
 		return;
 	if (++e->depth > MAX_DEPTH)
 		fail(e, -ENOSPC);
-	else if (has_slot(e, value))
-		emit(e, NPF_LD | NPF_MEM, e->slots[value]);
+	else if (has_word(e, value))
+		emit(e, NPF_LD | NPF_MEM, word_of(e, value));
 	else if (e->x == value)
 		emit(e, NPF_MISC | NPF_TXA, 0);
 	else
 		compute(e, insn_of(e, value));
 	e->depth--;
 	e->a = value;
-}
-
-/* ---- scratch words -------------------------------------------------------------------------- */
-
-static void give_slot(struct emitter *e, uint16_t value)
-{
-	if (has_slot(e, value))
-		return;
-	if (e->n_slots == NPF_MEM_WORDS)
-		fail(e, -ENOSPC);
-	else
-		e->slots[value] = e->n_slots++;
-}
-
-/* One operation on something cheap costs no more than a scratch word that is written and read. */
-static bool is_soon_done(const struct emitter *e, uint16_t value)
-{
-	const struct npf_ir_insn *insn = insn_of(e, value);
-	uint32_t k;
-
-	return is_cheap(e, value) || is_msh(e, value, &k) ||
-	       (insn->op >= NPF_IR_ADD && insn->b == NONE && is_cheap(e, insn->a));
-}
-
-/* Is it worth a scratch word, given that this block reads it? */
-static void note_use(struct emitter *e, uint16_t value, uint32_t block)
-{
-	const struct npf_ir_insn *insn;
-
-	if (value == NONE || is_soon_done(e, value))
-		return;
-	insn = insn_of(e, value);
-	if (insn->uses > 1 || e->homes[value] != block)
-		give_slot(e, value);
-}
-
-static void note_edge(struct emitter *e, const struct npf_ir_edge *edge, uint32_t block)
-{
-	for (uint32_t i = 0; i < e->ir->blocks[edge->block].params; i++)
-		note_use(e, e->ir->args[edge->args + i], block);
-}
-
-static void note_block(struct emitter *e, uint32_t number)
-{
-	const struct npf_ir_block *block = &e->ir->blocks[number];
-
-	for (uint32_t i = 0; i < block->count; i++) {
-		const struct npf_ir_insn *insn = insn_of(e, (uint16_t)(block->first + i));
-
-		note_use(e, insn->a, number);
-		note_use(e, insn->b, number);
-		if (insn->op == NPF_IR_PARAM && block->params > 1)
-			give_slot(e, (uint16_t)(block->first + i));
-	}
-	note_use(e, block->a, number);
-	note_use(e, block->b, number);
-	for (uint32_t side = 0; side < npf_ir_edges(block); side++)
-		note_edge(e, &block->edges[side], number);
-}
-
-static void assign_slots(struct emitter *e)
-{
-	memset(e->slots, NO_SLOT, e->ir->n_insns);
-	for (uint32_t i = 0; i < e->ir->n_blocks; i++) {
-		const struct npf_ir_block *block = &e->ir->blocks[i];
-
-		for (uint32_t n = 0; n < block->count; n++)
-			e->homes[block->first + n] = (uint16_t)i;
-	}
-	for (uint32_t i = 0; i < e->ir->n_blocks; i++)
-		note_block(e, i);
 }
 
 /* ---- instructions --------------------------------------------------------------------------- */
@@ -423,7 +368,7 @@ static uint16_t made_msh(const struct emitter *e, const struct npf_ir_block *blo
 	for (uint32_t n = load + 1u; n < block->first + (uint32_t)block->count; n++) {
 		const struct npf_ir_insn *insn = insn_of(e, (uint16_t)n);
 
-		if (insn->op == NPF_IR_LSH && is_msh(e, (uint16_t)n, &k) &&
+		if (insn->op == NPF_IR_LSH && npf_cbpf_is_msh(e->ir, (uint16_t)n, &k) &&
 		    insn_of(e, insn->a)->a == load && insn_of(e, load)->uses == 1)
 			return (uint16_t)n;
 	}
@@ -438,7 +383,7 @@ static void check_bytes(struct emitter *e, const struct npf_ir_block *block, uin
 	uint16_t load = checking_load(e, block, i);
 	uint16_t msh = load == NONE ? NONE : made_msh(e, block, load);
 
-	if (load != NONE && has_slot(e, load))
+	if (load != NONE && has_word(e, load))
 		return;
 	if (msh != NONE) {
 		e->x = NONE;
@@ -480,13 +425,13 @@ static void emit_insn(struct emitter *e, const struct npf_ir_block *block, uint3
 		check_bytes(e, block, i);
 	} else if (insn->op == NPF_IR_NONZERO) {
 		check_divisor(e, insn->a);
-	} else if (has_slot(e, (uint16_t)i) && insn->op != NPF_IR_PARAM) {
-		uint8_t slot = e->slots[i];
+	} else if (has_word(e, (uint16_t)i) && insn->op != NPF_IR_PARAM) {
+		uint8_t word = word_of(e, (uint16_t)i);
 
-		e->slots[i] = NO_SLOT;
+		e->words.words[i] = NPF_CBPF_NO_WORD;
 		want_a(e, (uint16_t)i);
-		e->slots[i] = slot;
-		emit(e, NPF_ST, slot);
+		e->words.words[i] = word;
+		emit(e, NPF_ST, word);
 	}
 }
 
@@ -520,7 +465,7 @@ static void move_arguments(struct emitter *e, const struct npf_ir_edge *edge)
 	for (uint32_t i = 0; i < to->params; i++) {
 		want_a(e, e->ir->args[edge->args + i]);
 		if (to->params > 1)
-			emit(e, NPF_ST, e->slots[to->first + i]);
+			emit(e, NPF_ST, word_of(e, (uint16_t)(to->first + i)));
 	}
 }
 
@@ -610,7 +555,8 @@ static void emit_branch(struct emitter *e, const struct npf_ir_block *block, uin
 	if (block->b == NONE)
 		want_a(e, block->a);
 	else
-		want_both(e, block->a, block->b);
+		want_both(e, block->a, block->b,
+			  block->end == NPF_IR_IF_EQ || block->end == NPF_IR_IF_SET);
 	a = e->a;
 	x = e->x;
 	for (uint32_t side = 0; side < 2; side++)
@@ -650,13 +596,14 @@ static void emit_block(struct emitter *e, uint32_t number)
 {
 	const struct npf_ir_block *block = &e->ir->blocks[number];
 
+	e->block = number;
 	put_label(e, (uint16_t)number);
 	e->a = number ? e->a_before[number] : NONE;
 	e->x = number ? e->x_before[number] : NONE;
 	if (block->params == 1) {
 		e->a = block->first;
-		if (has_slot(e, block->first))
-			emit(e, NPF_ST, e->slots[block->first]);
+		if (has_word(e, block->first))
+			emit(e, NPF_ST, word_of(e, block->first));
 	}
 	for (uint32_t i = block->params; i < block->count && !e->err; i++)
 		emit_insn(e, block, block->first + i);
@@ -767,8 +714,12 @@ static void divide_work(struct emitter *e)
 	uint8_t *at = ir->work;
 	size_t left;
 
-	e->slots = take(&at, ir->n_insns);
-	e->homes = take(&at, sizeof(*e->homes) * ir->n_insns);
+	e->words.ir = ir;
+	e->words.words = take(&at, ir->n_insns);
+	e->words.costs = take(&at, ir->n_insns);
+	e->words.homes = take(&at, sizeof(*e->words.homes) * ir->n_insns);
+	e->words.last = take(&at, sizeof(*e->words.last) * ir->n_insns);
+	e->words.tops = take(&at, ir->n_blocks);
 	e->a_before = take(&at, sizeof(*e->a_before) * ir->n_blocks);
 	e->x_before = take(&at, sizeof(*e->x_before) * ir->n_blocks);
 	e->seen = take(&at, sizeof(*e->seen) * ir->n_blocks);
@@ -781,16 +732,23 @@ static void divide_work(struct emitter *e)
 	e->labels = (uint16_t *)at;
 }
 
-int npf_ir_to_cbpf(const struct npf_ir *ir, struct npf_insn *insns, uint32_t *length)
+static int attempt(const struct npf_ir *ir, struct npf_insn *insns, uint32_t *length,
+		   uint32_t cheap, bool keeps_params)
 {
-	struct emitter e = { .ir = ir, .reject = NO_LABEL, .a = NONE, .x = NONE };
+	struct emitter e = {
+		.ir = ir,
+		.reject = NO_LABEL,
+		.a = NONE,
+		.x = NONE,
+		.words = { .cheap = cheap, .keeps_params = keeps_params },
+	};
 
 	divide_work(&e);
 	e.n_labels = ir->n_blocks;
 	if (e.n_labels > e.max_labels)
 		return -ENOSPC;
 	memset(e.seen, 0, sizeof(*e.seen) * ir->n_blocks);
-	assign_slots(&e);
+	e.err = npf_cbpf_give_words(&e.words);
 	for (uint32_t i = 0; i < ir->n_blocks && !e.err; i++)
 		emit_block(&e, i);
 	if (e.reject != NO_LABEL) {
@@ -798,4 +756,20 @@ int npf_ir_to_cbpf(const struct npf_ir *ir, struct npf_insn *insns, uint32_t *le
 		emit(&e, NPF_RET | NPF_K, 0);
 	}
 	return e.err ? e.err : finish(&e, insns, length);
+}
+
+int npf_ir_to_cbpf(const struct npf_ir *ir, struct npf_insn *insns, uint32_t *length)
+{
+	static const uint8_t costs[] = { 2, 8, 32, 100 };
+	bool keeps_params = false;
+	int err = -ENOSPC;
+
+	for (size_t i = 0; i < sizeof(costs) && err == -ENOSPC; i++) {
+		err = attempt(ir, insns, length, costs[i], keeps_params);
+		if (err != -EAGAIN)
+			continue;
+		keeps_params = true;
+		err = attempt(ir, insns, length, costs[i], keeps_params);
+	}
+	return err;
 }

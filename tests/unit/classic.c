@@ -13,11 +13,12 @@
 
 #include "filter/filter.h"
 #include "filter/opcodes.h"
-#include "lib/filter_random.h"
+#include "lib/filter_random_long.h"
 #include "npf/npf.h"
 
-#define PROGRAMS 3000
-#define PACKETS  8
+#define PROGRAMS      3000
+#define LONG_PROGRAMS 300
+#define PACKETS       8
 
 static struct npf_host *host;
 static int ends[2]; /* sends, receives with the filter */
@@ -168,6 +169,80 @@ static void means_the_same(void **state)
 	}
 }
 
+/* Scratch words are used again and again, and what there are too few of is computed again. */
+static void hardly_any_long_one_stays(void **state)
+{
+	static struct npf_insn insns[NPF_MAX_INSNS], room[NPF_MAX_INSNS];
+	struct filter_random random = { .state = 44 };
+	uint8_t data[FILTER_RANDOM_BYTES];
+	struct filter_random_long l;
+	uint32_t stay = 0;
+
+	(void)state;
+	for (int i = 0; i < LONG_PROGRAMS; i++) {
+		struct npf_program program, better;
+		struct npf_frame frame, again;
+
+		filter_random_long_program(&random, &l, insns, &program);
+		better = optimise(&program, room);
+		stay += is_same(&program, &better);
+		for (int k = 0; k < PACKETS; k++) {
+			filter_random_long_packet(&l, data, &frame);
+			again = frame;
+			assert_int_equal(npf_filter_run(&program, &frame, data),
+					 npf_filter_run(&better, &again, data));
+		}
+	}
+	print_message("%u of %d stay as they are\n", stay, LONG_PROGRAMS);
+	assert_true(stay < LONG_PROGRAMS / 50);
+}
+
+/* A, X and 16 scratch words arrive by two ways: 18 words would be wanted. */
+static void what_there_is_no_room_for_stays(void **state)
+{
+	struct npf_insn insns[128], room[N_OF(insns)];
+	struct npf_program program = { .insns = insns };
+	uint8_t data[FILTER_RANDOM_BYTES];
+	struct filter_random random = { .state = 18 };
+	struct npf_frame frame, again;
+	uint32_t n = 0;
+
+	(void)state;
+	insns[n++] = (struct npf_insn)INSN_LD_B(0);
+	insns[n++] = (struct npf_insn)INSN_JEQ(0, 0, 2 * NPF_MEM_WORDS + 4);
+	for (uint32_t way = 0; way < 2; way++) {
+		for (uint32_t i = 0; i < NPF_MEM_WORDS; i++) {
+			insns[n++] = (struct npf_insn)INSN_LD_B(2 * i + way);
+			insns[n++] = (struct npf_insn){ .code = NPF_ST, .k = i };
+		}
+		insns[n++] = (struct npf_insn)INSN_LD_B(40 + way);
+		insns[n++] = (struct npf_insn){ .code = NPF_MISC | NPF_TAX };
+		insns[n++] = (struct npf_insn)INSN_LD_B(50 + way);
+		if (!way)
+			insns[n++] = (struct npf_insn){ .code = NPF_JMP | NPF_JA,
+							.k = 2 * NPF_MEM_WORDS + 3 };
+	}
+	for (uint32_t i = 0; i <= NPF_MEM_WORDS; i++) {
+		insns[n++] = (struct npf_insn){ .code = NPF_ALU | NPF_XOR | NPF_X };
+		if (i < NPF_MEM_WORDS)
+			insns[n++] = (struct npf_insn){ .code = NPF_LDX | NPF_MEM, .k = i };
+	}
+	insns[n++] = (struct npf_insn){ .code = NPF_RET | NPF_A };
+	program.length = n;
+	assert_in_range(n, 1, N_OF(insns));
+
+	struct npf_program better = optimise(&program, room);
+
+	assert_true(is_same(&program, &better));
+	for (int k = 0; k < PACKETS; k++) {
+		filter_random_packet(&random, data, &frame);
+		data[0] = k & 1;
+		again = frame;
+		assert_int_equal(npf_filter_run(&program, &frame, data),
+				 npf_filter_run(&better, &again, data));
+	}
+}
+
 /* Asked twice, and stored for nothing; in its own place. */
 static void asks_less(void **state)
 {
@@ -250,6 +325,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_on_sockets),
 		cmocka_unit_test(means_the_same),
+		cmocka_unit_test(hardly_any_long_one_stays),
+		cmocka_unit_test(what_there_is_no_room_for_stays),
 		cmocka_unit_test(asks_less),
 		cmocka_unit_test(what_is_best_stays),
 		cmocka_unit_test(the_longest_comes_back),
