@@ -66,9 +66,26 @@ if command -v cc >/dev/null; then
 	cc -Wall -Werror -c -o filter.o filter.c || complain "c: not C"
 fi
 
+# What libcapstone does not know has operands all the same.
+show vector
+if grep -q '^ *[0-9a-f]\+  vpshufb' stage; then
+	bad=$(grep '^ *[0-9a-f]\+  vpshufb' stage | grep -v ' [xyz]mm[0-9]*, [xyz]mm[0-9]*, [[xyz]' || true)
+	[ -z "$bad" ] || complain "vector: $bad"
+fi
+
+# By default two of them, and how long the others are: no more than a screen or two.
+"$npf" bpf -F "$program" >first
+[ "$(sed -n 's/^\([a-z0-9-]*\): .*, [0-9]* [a-z]* *$/\1/p' first | xargs)" = "cbpf optimised" ] ||
+	complain "not these two: $(cat first)"
+[ "$(wc -l <first)" -le 100 ] || complain "by default $(wc -l <first) lines"
+for name in form cbpf-optimised ebpf ebpf-peek ebpf-copy x86 vector c; do
+	show "$name"
+	grep -q "^  $name  *$n [a-z]*  " first || complain "$name has $n: $(cat first)"
+done
+
 # All of them, in their order.
 names="cbpf form optimised cbpf-optimised ebpf ebpf-peek ebpf-copy x86 vector c"
-"$npf" bpf -F "$program" >shown
+"$npf" bpf -F "$program" --all >shown
 [ "$(sed -n 's/^\([a-z0-9-]*\): .*, [0-9]* [a-z]* *$/\1/p' shown | xargs)" = "$names" ] ||
 	complain "not every stage: $(cat shown)"
 
@@ -149,7 +166,7 @@ fi
 # ---- JSON ------------------------------------------------------------------------------------
 
 "$npf" bpf --json ip >json
-"$npf" bpf ip >text
+"$npf" bpf --all ip >text
 python3 - "$names" <<'END' || complain "JSON: $(cat json)"
 import json, sys
 

@@ -51,13 +51,16 @@ static const struct {
 	[STAGE_C] = { "c", "C" },
 };
 
+#define ALL_STAGES   ((1u << N_STAGES) - 1)
+#define FIRST_STAGES (1u << STAGE_CBPF | 1u << STAGE_OPTIMISED)
+
 struct options {
 	const char *graph, *check, *program;
 	char *expression;
 	uint32_t link_type;
 	uint32_t wanted; /* bit per stage */
 	uint32_t passes_off;
-	bool passes, json;
+	bool passes, json, counts;
 };
 
 struct work {
@@ -268,16 +271,48 @@ static uint32_t list_stage(FILE *out, struct work *work, enum stage stage)
 	}
 }
 
+static const char *unit_of(enum stage stage)
+{
+	if (stage == STAGE_C)
+		return "line";
+	return stage == STAGE_FORM || stage == STAGE_OPTIMISED ? "operation" : "instruction";
+}
+
 static void show_stage(struct work *work, enum stage stage, char *text, uint32_t n)
 {
 	const struct npf_terminal *terminal = &work->terminal;
 
 	printf("%s%s: %s, %u %s%s%s\n%s\n", npf_colour(terminal, NPF_BOLD), stages[stage].name,
-	       stages[stage].title, n,
-	       stage == STAGE_C                                  ? "line"
-	       : stage == STAGE_FORM || stage == STAGE_OPTIMISED ? "operation"
-								 : "instruction",
-	       npf_plural(n), npf_colour(terminal, NPF_PLAIN), text);
+	       stages[stage].title, n, unit_of(stage), npf_plural(n),
+	       npf_colour(terminal, NPF_PLAIN), text);
+}
+
+/* How long the stages are that were not shown. */
+static int show_counts(struct work *work)
+{
+	puts("not shown (--stage NAME, --all):");
+	for (enum stage stage = 0; stage < N_STAGES; stage++) {
+		char *text = NULL;
+		size_t size = 0;
+		FILE *out;
+		uint32_t n;
+
+		if (work->options.wanted >> stage & 1)
+			continue;
+		out = open_memstream(&text, &size);
+		if (!out)
+			return fail("out of memory");
+		n = list_stage(out, work, stage);
+		fclose(out);
+		free(text);
+		printf("  %-15s  %5u %-12s  %s\n", stages[stage].name, n,
+		       n == 1                                            ? unit_of(stage)
+		       : stage == STAGE_C                                ? "lines"
+		       : stage == STAGE_FORM || stage == STAGE_OPTIMISED ? "operations"
+									 : "instructions",
+		       stages[stage].title);
+	}
+	return EXIT_OK;
 }
 
 static int show_stages(struct work *work)
@@ -318,7 +353,7 @@ static int show_stages(struct work *work)
 		npf_json_object_end(&json);
 		npf_json_line(&json);
 	}
-	return EXIT_OK;
+	return work->options.counts ? show_counts(work) : EXIT_OK;
 }
 
 /* ---- passes --------------------------------------------------------------------------------- */
@@ -417,7 +452,7 @@ static int write_graph(const struct work *work)
 
 /* ---- the command line ----------------------------------------------------------------------- */
 
-enum { STAGE = 256, PASSES_OPTION, WITHOUT, GRAPH, CHECK, LINK_TYPE, JSON };
+enum { STAGE = 256, ALL, PASSES_OPTION, WITHOUT, GRAPH, CHECK, LINK_TYPE, JSON };
 
 static int take_stage(struct options *options, const char *name)
 {
@@ -448,6 +483,9 @@ static int take_option(struct options *options, int option)
 	switch (option) {
 	case STAGE:
 		return take_stage(options, optarg);
+	case ALL:
+		options->wanted = ALL_STAGES;
+		return EXIT_OK;
 	case PASSES_OPTION:
 		options->passes = true;
 		return EXIT_OK;
@@ -480,6 +518,7 @@ static int parse(struct options *options, int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{ "stage", required_argument, NULL, STAGE },
+		{ "all", no_argument, NULL, ALL },
 		{ "passes", no_argument, NULL, PASSES_OPTION },
 		{ "without", required_argument, NULL, WITHOUT },
 		{ "graph", required_argument, NULL, GRAPH },
@@ -496,8 +535,11 @@ static int parse(struct options *options, int argc, char **argv)
 		if (code)
 			return code;
 	}
-	if (!options->wanted && !options->passes && !options->graph)
-		options->wanted = (1u << N_STAGES) - 1;
+	if (!options->wanted && !options->passes && !options->graph) {
+		/* What fits on a screen or two; programs have no screen. */
+		options->wanted = options->json ? ALL_STAGES : FIRST_STAGES;
+		options->counts = !options->json;
+	}
 	options->expression = npf_join_words(argv + optind, argc - optind);
 	return options->expression ? EXIT_OK : fail("out of memory");
 }
@@ -551,8 +593,8 @@ const struct npf_command npf_command_bpf = {
 	.codes = NPF_CODES_ALL,
 	.help = "usage: npf bpf [OPTION...] [FILTER]\n"
 		"       npf bpf [--without PASS] --check FILE\n\n"
-		"Compile FILTER (tcpdump's language) and show it at every stage, with the number of "
-		"its\ninstructions.\n\n"
+		"Compile FILTER (tcpdump's language) and show the program, what the optimiser made "
+		"of it,\nand how long the other stages are.\n\n"
 		"      --stage NAME       only this stage; may be given several times:\n"
 		"                         cbpf            what libpcap makes of FILTER\n"
 		"                         form            the form that all back ends share\n"
@@ -564,6 +606,7 @@ const struct npf_command npf_command_bpf = {
 		"                         x86             machine code for one packet\n"
 		"                         vector          ... for many at once\n"
 		"                         c               C\n"
+		"      --all              every stage; with --json the default\n"
 		"      --passes           what each pass of the optimiser did\n"
 		"      --without PASS     leave out a pass, by its name in --passes; may be given\n"
 		"                         several times (not for x86 and vector)\n"
@@ -577,6 +620,7 @@ const struct npf_command npf_command_bpf = {
 		"                         the kernel too (as root) and C (by cc)\n"
 		"      --json             for programs\n\n"
 		"examples:\n"
+		"  npf bpf tcp port 80\n"
 		"  npf bpf --stage ebpf tcp port 80\n"
 		"  npf bpf --passes 'tcp port 80 or 443 or 8080'\n"
 		"  npf bpf --graph web.svg tcp port 80\n"
