@@ -8,6 +8,8 @@
  * the include, these primitives over it:
  *
  *   struct npf_cpu *npf_env_cpu(env)              this CPU's half, NULL: not ours
+ *   uint32_t npf_env_cpus(env)                    how many there are
+ *   struct npf_cpu *npf_env_cpu_of(env, n)        that of another
  *   struct npf_control *npf_env_control(env)      NULL: no tap
  *   struct npf_chunk *npf_env_chunk(env, id)      NULL: no such chunk
  *   uint32_t npf_env_chunk_size(env)              bytes of a chunk, 0: there is no buffer
@@ -45,10 +47,12 @@ enum { TAP_DROP_NO_BUFFER, TAP_DROP_FULL, TAP_DROP_COPY, TAP_DROP_REENTRY };
 /* Attempts to take a chunk while other CPUs take theirs. More would be a livelock guard only. */
 #define TAP_POOL_TRIES 8
 
-/* Attempts to tell the others what this CPU stored. Whoever makes one fail has told an eighth of the
- * wish: before the ninth it is fulfilled. (But for a CPU that was stopped with an older wish: then the
- * next packet tells.) */
-#define TAP_TELL_TRIES 9
+/* Attempts to be the one who looks at what all CPUs stored. Each that fails was another's look. */
+#define TAP_LOOK_TRIES 32
+
+/* What a CPU stored just now others may not see yet: the fifty or so stores that its buffer holds, and
+ * the record before them. */
+#define TAP_UNSEEN 8192u
 
 /* After a wake-up that failed, the next attempt; a packet that comes first makes it sooner. */
 #define TAP_WAKE_RETRY 1000000ull /* ns */
@@ -117,10 +121,54 @@ NPF_TAP_INLINE void npf_fulfil(struct npf_tap_env *env, struct npf_control *cont
 		npf_env_start_timer(env, TAP_WAKE_RETRY);
 }
 
+/* How much each of the CPUs that store may still store unseen, when so much is missing: together less
+ * than that. */
+NPF_TAP_INLINE uint64_t npf_share(uint64_t missing, uint32_t n_cpus)
+{
+	uint64_t unseen = n_cpus > 1 ? (uint64_t)n_cpus * TAP_UNSEEN : 0;
+	uint64_t units = missing > unseen ? (missing - unseen) / n_cpus / NPF_SHARE_UNIT : 0;
+
+	return units < NPF_SHARE_MOST ? units : NPF_SHARE_MOST;
+}
+
+/* Have all CPUs together stored what is needed? If not, publish the share after which one must look
+ * again. From its first exchange to its second a look lets everybody else look as well; who does makes
+ * the second one fail, and has seen all that this one did. */
+NPF_TAP_INLINE int npf_look(struct npf_tap_env *env, struct npf_control *control,
+			    struct npf_cpu *cpu, uint32_t arm, uint32_t need)
+{
+	uint64_t begun = 0, sum = 0;
+	uint32_t n = 0;
+	int is_mine = 0;
+
+	for (int i = 0; i < TAP_LOOK_TRIES && !is_mine; i++) {
+		uint64_t seen = NPF_LOAD(&control->signal.share);
+
+		begun = (uint64_t)arm << 32 | ((seen + NPF_SHARE_SERIAL) & NPF_SHARE_SERIALS);
+		is_mine = NPF_CAS(&control->signal.share, seen, begun);
+	}
+	if (!is_mine)
+		return 1; /* rather too early than never */
+	for (uint32_t i = 0; i < npf_env_cpus(env); i++) {
+		struct npf_cpu *other = npf_env_cpu_of(env, i);
+
+		if (!other || NPF_LOAD_FIRST(&other->armed) != arm)
+			continue;
+		sum += NPF_LOAD(&other->since);
+		n++;
+	}
+	if (sum >= need)
+		return 1;
+	cpu->seen = cpu->since;
+	cpu->need = need;
+	(void)NPF_CAS(&control->signal.share, begun, begun | npf_share(need - sum, n));
+	return 0;
+}
+
 /*
- * Wake the reader when it waits and enough is there (MinToCopy). A CPU counts its own bytes and
- * tells them to the others in eighths of the wish: exact when one CPU is busy, late by less than
- * an eighth per further CPU, and no line is shared per packet.
+ * Wake the reader when it waits and enough is there (MinToCopy): with the very packet, whatever CPU it
+ * comes to. Each counts its own bytes, and looks at what all have when it has stored its share of what
+ * was missing at its last look: a few times per wish, and no line is shared per packet.
  */
 NPF_TAP_INLINE void npf_signal(struct npf_tap_env *env, struct npf_control *control,
 			       struct npf_cpu *cpu, uint32_t size)
@@ -129,31 +177,22 @@ NPF_TAP_INLINE void npf_signal(struct npf_tap_env *env, struct npf_control *cont
 
 	if (arm == NPF_LOAD(&control->signal.fired))
 		return;
-	if (cpu->armed != arm) {
-		NPF_STORE(&cpu->armed, arm); /* the reader looks at both */
-		NPF_STORE(&cpu->since, 0);
-		cpu->flushed = 0;
-	}
-	NPF_COUNT(&cpu->since, size);
 
 	uint32_t need = NPF_LOAD(&control->waiter.need);
-	uint64_t mine = cpu->since - cpu->flushed;
+	uint64_t share = NPF_LOAD(&control->signal.share);
+	int looks = (uint32_t)(share >> 32) != arm || cpu->armed != arm || cpu->need != need;
 
-	for (int i = 0; i < TAP_TELL_TRIES; i++) {
-		uint64_t pending = NPF_LOAD(&control->signal.pending);
-		uint64_t others = (uint32_t)(pending >> 32) == arm ? (uint32_t)pending : 0;
-
-		if (others + mine >= need) {
-			npf_fulfil(env, control, arm);
-			return;
-		}
-		if (mine < need >> 3)
-			break;
-		if (NPF_CAS(&control->signal.pending, pending,
-			    (uint64_t)arm << 32 | (uint32_t)(others + mine))) {
-			cpu->flushed = cpu->since;
-			break;
-		}
+	if (cpu->armed != arm) {
+		NPF_STORE(&cpu->since, 0); /* others, and the reader, look at both */
+		NPF_STORE_RELEASE(&cpu->armed, arm);
+		cpu->seen = 0;
+	}
+	NPF_COUNT(&cpu->since, size);
+	if (cpu->since - cpu->seen >= (share & NPF_SHARE_MOST) * NPF_SHARE_UNIT)
+		looks = 1;
+	if (cpu->since >= need || (looks && npf_look(env, control, cpu, arm, need))) {
+		npf_fulfil(env, control, arm);
+		return;
 	}
 
 	uint64_t timeout = NPF_LOAD(&control->waiter.timeout);

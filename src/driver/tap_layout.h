@@ -74,9 +74,9 @@ struct npf_cpu {
 	uint32_t first;     /* head of the chain: where a reader starts */
 	uint32_t armed;     /* npf_waiter.arm that the two fields below belong to */
 	uint64_t since;     /* bytes published since then */
-	uint64_t flushed;   /* of these, already told to npf_signal.pending */
+	uint64_t seen;      /* of these, when this CPU looked at all of them last, */
+	uint64_t need;      /* and npf_waiter.need then */
 	uint64_t second;    /* dump: the one that the last stamp fell into */
-	uint64_t unused;
 	struct npf_class_counters classes[NPF_TAP_CLASSES];
 	uint8_t window[NPF_TAP_WINDOW]; /* of the filter, while it looks at a packet */
 };
@@ -102,10 +102,16 @@ struct npf_waiter {
 
 /* What the tap did about it. */
 struct npf_signal {
-	uint64_t pending; /* arm << 32 | bytes told by CPUs that are not alone */
-	uint32_t fired;   /* last arm that was fulfilled */
-	uint32_t timed;   /* last arm whose flush timer was started */
+	/* arm << 32 | a number that makes each value new << 27 | what a CPU may store until it looks
+	 * at what all have, in units */
+	uint64_t share;
+	uint32_t fired; /* last arm that was fulfilled */
+	uint32_t timed; /* last arm whose flush timer was started */
 };
+#define NPF_SHARE_UNIT    8u
+#define NPF_SHARE_MOST    0x07FFFFFFu
+#define NPF_SHARE_SERIAL  0x08000000u
+#define NPF_SHARE_SERIALS 0xF8000000u
 
 struct npf_control {
 	_Alignas(NPF_LINE) struct npf_config config;

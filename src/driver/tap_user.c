@@ -37,6 +37,16 @@ static inline struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)
 	return env->cpu < env->tap->geometry.n_cpus ? &env->tap->cpus[env->cpu] : NULL;
 }
 
+static inline uint32_t npf_env_cpus(struct npf_tap_env *env)
+{
+	return env->tap->geometry.n_cpus;
+}
+
+static inline struct npf_cpu *npf_env_cpu_of(struct npf_tap_env *env, uint32_t n)
+{
+	return &env->tap->cpus[n];
+}
+
 static inline struct npf_control *npf_env_control(struct npf_tap_env *env)
 {
 	return env->tap->control;

@@ -14,14 +14,17 @@
 #define SIZE     60u
 #define RECORD   88u /* bytes that such a frame takes in the circular buffer */
 #define DELAYS   61u /* different moments; a prime, so that they meet everything else */
+#define FRAMES   600u
 #define FLUSH_MS 1
 
-/* A frame of each sender per round. The round is what reader and senders tell each other by. */
+/* A frame of each sender per round, or so many of all. The round is what reader and senders tell each
+ * other by. */
 struct contest {
 	struct wire *wire;
 	uint32_t rounds;
 	uint32_t round; /* begun by the reader */
 	uint32_t senders;
+	uint32_t frames; /* of a round, of both senders; 0: one each */
 };
 
 struct sender {
@@ -45,6 +48,21 @@ static void dawdle(uint32_t round)
 		;
 }
 
+/* Shared out differently each time. */
+static uint32_t frames_of(const struct sender *sender, uint32_t round)
+{
+	uint32_t all = sender->contest->frames, first = round * 37 % (all + 1);
+
+	if (!all)
+		return 1;
+	return sender->number ? all - first : first;
+}
+
+static uint32_t frames_of_all(const struct contest *contest)
+{
+	return contest->frames ? contest->frames : contest->senders;
+}
+
 static void *send_in_each_round(void *arg)
 {
 	struct sender *sender = arg;
@@ -56,7 +74,8 @@ static void *send_in_each_round(void *arg)
 			sched_yield();
 		dawdle(round + sender->number * 7);
 		wire_frame(round, frame, SIZE);
-		net_send(sender->fd, frame, SIZE);
+		for (uint32_t i = frames_of(sender, round); i > 0; i--)
+			net_send(sender->fd, frame, SIZE);
 	}
 	return NULL;
 }
@@ -101,7 +120,7 @@ static void read_in_each_round(struct contest *contest, bool polls)
 			wire_assert_plain(packet.data, packet.caplen, round, SIZE);
 			got++;
 		}
-		if (got == contest->senders) {
+		if (got == frames_of_all(contest)) {
 			got = 0;
 			__atomic_store_n(&contest->round, ++round, __ATOMIC_RELEASE);
 		}
@@ -135,7 +154,7 @@ static void run_contest(struct contest *contest, bool polls)
 	}
 	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 	assert_int_equal(wire_stats(contest->wire->instance).captured,
-			 contest->senders * contest->rounds);
+			 frames_of_all(contest) * contest->rounds);
 }
 
 /* A reader for whom `bytes` are enough, and `ms` long enough. */
@@ -175,6 +194,19 @@ static void two_cpus_wake_together(void **state)
 	run_contest(&contest, false);
 }
 
+/* Nobody knows who sends the last of them, and nothing comes behind it. */
+static void the_last_byte_wakes(void **state)
+{
+	struct contest contest = {
+		.wire = reading(state, FRAMES * RECORD, 0),
+		.rounds = rounds() / 20,
+		.senders = 2,
+		.frames = FRAMES,
+	};
+
+	run_contest(&contest, false);
+}
+
 /* Never enough: the flush timer wakes, whoever started it. */
 static void the_flush_timer_wakes(void **state)
 {
@@ -193,6 +225,7 @@ int main(void)
 		{ "each frame wakes a read", each_frame_wakes_a_read },
 		{ "each frame wakes a poll", each_frame_wakes_a_poll },
 		{ "two CPUs wake together", two_cpus_wake_together },
+		{ "the last byte wakes", the_last_byte_wakes },
 		{ "the flush timer wakes", the_flush_timer_wakes },
 	};
 

@@ -101,6 +101,7 @@ static int prepare(struct npf_nic *nic, struct npf_kernel_tap *tap,
 	int err;
 
 	*(struct npf_tap_geometry *)&skel->rodata->geometry = (struct npf_tap_geometry){
+		.n_cpus = geometry->n_cpus,
 		.n_chunks = geometry->n_chunks,
 		.chunk_shift = log2_of(geometry->chunk_size),
 		.region_shift = log2_of(per_region),

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 struct npf_tap_geometry {
+	uint32_t n_cpus;
 	uint32_t n_chunks;     /* 0: no buffer */
 	uint32_t chunk_shift;  /* log2 of a chunk's bytes */
 	uint32_t region_shift; /* log2 of the chunks of a region */

@@ -205,6 +205,16 @@ env_function struct npf_cpu *npf_env_cpu(struct npf_tap_env *env)
 	return env->cpu;
 }
 
+env_function uint32_t npf_env_cpus(struct npf_tap_env *env)
+{
+	return geometry.n_cpus;
+}
+
+env_function struct npf_cpu *npf_env_cpu_of(struct npf_tap_env *env, uint32_t n)
+{
+	return bpf_map_lookup_elem(&cpus, &n);
+}
+
 env_function struct npf_control *npf_env_control(struct npf_tap_env *env)
 {
 	return &control;
