@@ -106,6 +106,19 @@ kill -INT $filter
 wait $filter
 [ $? = 10 ] || complain "an interrupt: exit status"
 grep -q interrupted message || complain "an interrupt: $(cat message)"
+# Before there is anything, once SIGINT is taken care of: nothing is written, and for capture, which an interrupt ends, nothing wrong.
+for words in "filter pipe nothing udp" "filter --count pipe udp" "capture -r pipe"; do
+	# shellcheck disable=SC2086 # words
+	"$npf" $words >message 2>&1 &
+	filter=$!
+	until [ "$(sed -n 's/^Name:\t//p; s/^SigCgt:.*[2367abef]$/caught/p' /proc/$filter/status |
+		tr '\n' ' ')" = "npf caught " ]; do sleep 0.01; done
+	kill -INT $filter
+	wait $filter
+	code=$?
+	[ $code = 10 ] || [[ $code = 0 && $words = capture* ]] || complain "$words, an interrupt: $code"
+	[ ! -e nothing ] || complain "$words: a file was left"
+done
 "$npf" filter -q pipe stopped udp 2>/dev/null &
 filter=$!
 cat long.pcap >&3 # more than the pipe holds: when all is in it, the filter has begun

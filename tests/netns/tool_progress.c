@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The progress line of npf send and npf replay, as a terminal gets it: what it says, that it says more
+ * The progress line of npf send, npf replay and npf filter, as a terminal gets it: what it says, that it says more
  * as more goes, and that it is taken away; and nothing of it where nobody watches.
  */
 #include "netns/tool.h"
@@ -208,6 +208,28 @@ static void copies_are_counted_while_they_go(void **state)
 	}
 }
 
+/* What npf filter has to say does not stand behind the line. */
+static void an_interrupted_filter_takes_it_away(void **state)
+{
+	static const uint32_t header[] = { 0xA1B2C3D4, 2 | 4u << 16, 0, 0, 65535, 1 };
+	static const uint32_t record[] = { 1, 1, 0, 60 };
+	struct tool *tool = of(state);
+	struct screen screen;
+
+	setenv("TERM", "xterm", 1);
+	setenv("LC_ALL", "C", 1);
+	open_screen(&screen, tool);
+	tool_start(tool, true, WORDS("filter", "--count", "-"));
+	assert_int_equal(write(tool->in, header, sizeof(header)), sizeof(header));
+	do
+		assert_int_equal(write(tool->in, record, sizeof(record)), sizeof(record));
+	while (!strstr(look_at(&screen), "pps"));
+	kill(tool->pid, SIGINT);
+	assert_int_equal(tool_wait(tool), 10);
+	assert_non_null(strstr(look_at(&screen), CLEAR "npf filter: interrupted\r\n"));
+	close_screen(&screen, tool);
+}
+
 static void nobody_watches(void **state)
 {
 	struct tool *tool = of(state);
@@ -234,6 +256,7 @@ int main(int argc, char **argv)
 		TEST(a_replay_shows_how_far_it_is),
 		TEST(a_send_shows_how_far_it_is),
 		TEST(copies_are_counted_while_they_go),
+		TEST(an_interrupted_filter_takes_it_away),
 		TEST(nobody_watches),
 	};
 

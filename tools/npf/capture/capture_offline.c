@@ -93,6 +93,8 @@ int npf_capture_offline(const struct npf_command *command, const struct npf_capt
 				     "%s: that is the input: choose another file",
 				     options->output.file);
 	err = npf_trace_open(&trace, options->read, options->expression, error);
+	if (err == -EINTR) /* ended as asked, before the first packet */
+		return EXIT_OK;
 	if (err)
 		return npf_tool_fail(command, npf_tool_read_code(err), "%s", error);
 	code = copy(command, options, &trace, &output);

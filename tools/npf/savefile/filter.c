@@ -77,6 +77,7 @@ static int fail_out(struct work *work, int err)
 {
 	const char *out = work->options.out;
 
+	npf_progress_end(&work->progress);
 	work->unread = err == -EPIPE;
 	if (work->unread)
 		return EXIT_DISK;
@@ -87,8 +88,15 @@ static int fail_out(struct work *work, int err)
 			     strcmp(out, "-") ? out : "standard output", work->sink.error);
 }
 
+/* -EINTR: a signal came; nothing is wrong with the input. */
 static int fail_in(struct work *work, int err, const char *why)
 {
+	npf_progress_end(&work->progress);
+	if (err == -EINTR)
+		return npf_tool_fail(&npf_command_filter, EXIT_STOPPED, "interrupted%s",
+				     work->trace.begun && work->options.out
+					     ? "; what was kept until then is there"
+					     : "");
 	return npf_tool_fail(&npf_command_filter, npf_tool_read_code(err), "%s: %s",
 			     display(work->options.in), why);
 }
@@ -301,10 +309,7 @@ static int take_all(struct work *work)
 		}
 		code = take_pieces(work, &need);
 	}
-	if (!code && npf_signals_stopped())
-		code = npf_tool_fail(&npf_command_filter, EXIT_STOPPED,
-				     "interrupted; what was kept until then is there");
-	return code;
+	return !code && npf_signals_stopped() ? fail_in(work, -EINTR, NULL) : code;
 }
 
 /* What the other format has no place for. */

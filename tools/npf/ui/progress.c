@@ -74,12 +74,14 @@ void npf_progress_show(struct npf_progress *progress, double share, uint64_t pac
 	if (share > 0.001)
 		show_left(share, elapsed);
 	fflush(stderr);
+	progress->drawn = true;
 	progress->shown = time;
 	progress->packets = packets;
 }
 
 void npf_progress_end(struct npf_progress *progress)
 {
-	if (progress->terminal.tty)
+	if (progress->drawn)
 		fputs("\r\033[K", stderr);
+	progress->drawn = false;
 }

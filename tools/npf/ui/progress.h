@@ -14,6 +14,7 @@ struct npf_progress {
 	struct npf_terminal terminal;
 	uint64_t begun, shown; /* ns, monotonic */
 	uint64_t packets;      /* when it was shown */
+	bool drawn;            /* it stands there */
 };
 
 void npf_progress_init(struct npf_progress *progress);
