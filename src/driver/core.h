@@ -102,8 +102,8 @@ struct npf_instance {
 
 	uint32_t use;     /* see NPF_CLOSING */
 	uint32_t binding; /* see NPF_UNBINDING */
-	uint32_t reading; /* 1: a reader is inside; its owner may touch the fields of the reader */
-	uint32_t stop;    /* 1: npf_stop_waiting() was called and no reader has seen it */
+	uint32_t reading; /* a reader is inside, of this mark (lock.h); it may touch the reader's fields */
+	uint32_t stop; /* 1: npf_stop_waiting() was called and no reader has seen it */
 
 	struct npf_lock lock; /* everything below that has no other owner */
 

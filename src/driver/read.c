@@ -412,7 +412,7 @@ static int enter_reader(struct npf_instance *instance)
 
 	if (err)
 		return err;
-	if (__atomic_exchange_n(&instance->reading, 1, __ATOMIC_ACQUIRE)) {
+	if (__atomic_exchange_n(&instance->reading, npf_lock_mark(), __ATOMIC_ACQUIRE)) {
 		npf_stop_using_open_instance(instance);
 		return npf_fail(instance, -EBUSY,
 				"another read is going on; end it, or its batch, first");

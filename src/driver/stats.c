@@ -64,17 +64,31 @@ void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats)
 					       : minus(now.bytes, instance->released);
 }
 
+/* A signal handler finds the lock held by what it interrupted. A read does nothing that counting would
+ * mind; control calls may be exchanging the buffer. */
+static int locked_stats(struct npf_instance *instance, struct npf_stats *stats)
+{
+	bool interrupts = npf_lock_is_mine(&instance->lock);
+
+	if (interrupts && __atomic_load_n(&instance->reading, __ATOMIC_RELAXED) != npf_lock_mark())
+		return -EBUSY;
+	if (!interrupts)
+		npf_lock_take(instance->host, &instance->lock);
+	npf_count_stats(instance, stats);
+	if (!interrupts)
+		npf_lock_release(instance->host, &instance->lock);
+	return 0;
+}
+
 int npf_get_stats(struct npf_instance *instance, struct npf_stats *stats)
 {
 	int err = npf_enter(instance);
 
 	if (err)
 		return err;
-	npf_lock_take(instance->host, &instance->lock);
-	npf_count_stats(instance, stats);
-	npf_lock_release(instance->host, &instance->lock);
+	err = locked_stats(instance, stats);
 	npf_stop_using_open_instance(instance);
-	return 0;
+	return err;
 }
 
 const char *npf_drop_name(enum npf_drop reason)

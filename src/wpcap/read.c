@@ -4,10 +4,12 @@
  * from the first packet of it until all were handed out, and for pcap_next() until the next call.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "wpcap/wpcap.h"
 
@@ -424,19 +426,19 @@ struct counters wpcap_count(const pcap_t *p)
 /* rx_dropped would not do: there the kernel counts packets that no protocol wanted, too. */
 uint64_t wpcap_adapter_missed(const pcap_t *p)
 {
-	unsigned long long missed = 0;
-	char path[128];
-	FILE *file;
+	char path[128], text[32];
+	ssize_t n;
+	int fd;
 
 	snprintf(path, sizeof(path), "/sys/class/net/%.32s/statistics/rx_missed_errors",
 		 p->adapter->Name);
-	file = fopen(path, "re");
-	if (!file)
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
 		return 0;
-	if (fscanf(file, "%llu", &missed) != 1)
-		missed = 0;
-	fclose(file);
-	return missed;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return strtoull(text, NULL, 10);
 }
 
 static uint64_t adapter_dropped(const pcap_t *p)
@@ -446,6 +448,7 @@ static uint64_t adapter_dropped(const pcap_t *p)
 	return now > p->adapter_dropped ? now - p->adapter_dropped : 0;
 }
 
+/* tcpdump calls it in a signal handler: no memory is taken, nor a lock that this thread may have. */
 WPCAP_EXPORT int pcap_stats(pcap_t *p, struct pcap_stat *stats)
 {
 	struct counters counters;
