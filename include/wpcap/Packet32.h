@@ -216,7 +216,7 @@ HANDLE PacketGetReadEvent(LPADAPTER adapter);
 /* In PACKET_MODE_DUMP. length: bytes of a wide name; a narrow one ends at its NUL. */
 BOOLEAN PacketSetDumpName(LPADAPTER adapter, void *name, int length);
 BOOLEAN PacketSetDumpLimits(LPADAPTER adapter, UINT max_bytes, UINT max_packets); /* 0: none */
-/* sync: wait for the end. TRUE also when the driver cannot tell. */
+/* sync: wait for the end. TRUE also when the driver cannot tell; FALSE where no dump was started. */
 BOOLEAN PacketIsDumpEnded(LPADAPTER adapter, BOOLEAN sync);
 
 #ifdef __cplusplus

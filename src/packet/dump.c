@@ -150,8 +150,12 @@ PACKET_EXPORT BOOLEAN PacketSetDumpLimits(LPADAPTER adapter, UINT max_bytes, UIN
 PACKET_EXPORT BOOLEAN PacketIsDumpEnded(LPADAPTER adapter, BOOLEAN sync)
 {
 	struct pollfd event = { .fd = NPF_HANDLE_DESCRIPTOR(adapter->ReadEvent), .events = POLLIN };
+	struct npf_dump_status status;
 	uint32_t ended;
 
+	/* Its end would never come, and packets would wake who waits for it. */
+	if (npf_dump_get_status(packet_instance(adapter), &status) == -EINVAL)
+		return packet_fail(adapter, EINVAL, "no dump was started; give its file a name");
 	do {
 		if (npf_io_control(packet_instance(adapter), NPF_BIOCISDUMPENDED, NULL, 0, &ended,
 				   sizeof(ended), NULL))

@@ -325,6 +325,7 @@ static void dumps_are_refused(void **in)
 {
 	struct state *state = *in;
 
+	FAILS(PacketIsDumpEnded(state->adapter, TRUE), EINVAL, ERROR_INVALID_PARAMETER, "no dump");
 	FAILS(dump_name(state, "/tmp/x", 6), EINVAL, ERROR_INVALID_PARAMETER, "dump mode");
 	FAILS(dump_name(state, "", 1), EINVAL, ERROR_INVALID_PARAMETER, "empty");
 	FAILS(dump_name(state, "x", 0), EINVAL, ERROR_INVALID_PARAMETER, "empty");

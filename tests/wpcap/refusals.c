@@ -127,6 +127,10 @@ static void dumps_are_refused(void **in)
 	pcap_t *p = state->p;
 	char empty[] = "", nowhere[] = "/nonexistent/x", folder[] = "/tmp";
 
+	/* Not for ever, though packets wake it. */
+	send_far(state, 0, 1);
+	assert_int_equal(pcap_live_dump_ended(p, 1), 0);
+	assert_frames(state, 0, 1);
 	FAILS(p, pcap_live_dump(p, nowhere, -1, 0), -1, "not negative");
 	FAILS(p, pcap_live_dump(p, nowhere, 0, -1), -1, "not negative");
 	FAILS(p, pcap_live_dump(p, empty, 0, 0), -1, "empty");
