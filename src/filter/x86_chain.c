@@ -12,8 +12,9 @@
  */
 #include "filter/x86_scalar.h"
 
-#define MOST_INSNS  40u
-#define LEAST_STEPS 2u
+#define MOST_INSNS      40u
+#define LEAST_STEPS     2u
+#define MOST_STEPS_RARE 3u /* behind a link type that is not the usual one */
 
 #define AND_BYTE  (NPF_X86_BYTE | 0x22u)
 #define OR_BYTE   (NPF_X86_BYTE | 0x0Au)
@@ -151,7 +152,8 @@ static bool is_plain(const struct npf_x86_gen *g, const struct npf_ir_block *blo
 	return true;
 }
 
-/* A link type that is not the usual one is guessed right nearly always. */
+/* A link type that is not the usual one is mostly guessed right: that is worth a few conditions, but
+ * not many. */
 static bool is_rare(const struct npf_x86_gen *g, const struct npf_ir_block *block)
 {
 	const struct npf_ir_insn *insn = npf_x86_insn(g, block->a);
@@ -167,11 +169,12 @@ static uint32_t find_blocks(const struct npf_x86_gen *g, uint32_t first, uint32_
 			    uint16_t blocks[NPF_X86_CHAIN_BLOCKS])
 {
 	struct walk walk = { .block = first, .join = NPF_IR_NONE };
-	uint32_t insns = 0;
+	uint32_t insns = 0, most;
 
-	if (!is_branch(&g->ir->blocks[first]) || is_rare(g, &g->ir->blocks[first]))
+	if (!is_branch(&g->ir->blocks[first]))
 		return 0;
-	for (uint32_t n = 1; n <= NPF_X86_CHAIN_BLOCKS; n++) {
+	most = is_rare(g, &g->ir->blocks[first]) ? MOST_STEPS_RARE : NPF_X86_CHAIN_BLOCKS;
+	for (uint32_t n = 1; n <= most; n++) {
 		const struct npf_ir_block *block = &g->ir->blocks[walk.block];
 		uint32_t next;
 		bool holds;

@@ -59,6 +59,13 @@ for name in x86 vector; do
 	! grep -q '^ *[0-9a-f]\+  ?' stage || complain "$name: instructions that nobody knows"
 done
 
+# Two networks of an unusual link type: only the length is a branch.
+"$npf" bpf --stage x86 ip6 net fe80::/10 >shown
+sed '1d;$d' shown >stage
+if ! grep -q '^not possible: ' stage; then
+	[ "$(sed '/ret/,$d' stage | grep -c '^ *[0-9a-f]\+  j')" -eq 1 ] || complain "x86: $(cat shown)"
+fi
+
 show c
 [ "$(wc -l <stage)" -eq "$n" ] || complain "c: $n lines"
 cp stage filter.c
