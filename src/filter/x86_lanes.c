@@ -32,6 +32,7 @@
 #define VEXTRACT256   (V66(NPF_X86_0F3A, 0x3Bu) | NPF_X86_W)
 #define VPCMPUD       V66(NPF_X86_0F3A, 0x1Eu)
 #define VPTESTMD      V66(NPF_X86_0F38, 0x27u)
+#define VPERMI2D      V66(NPF_X86_0F38, 0x76u)
 #define SHIFT_GROUP   V66(NPF_X86_0F, 0x72u)
 
 #define KMOVW     (NPF_X86_0F | 0x90u) /* from k or memory */
@@ -520,6 +521,27 @@ static void look_in_hash(struct npf_x86_lanes *g, const struct npf_x86_set *set,
 	npf_x86_lanes_compare(g, NPF_IR_IF_EQ, V_T1, npf_x86_reg(a));
 }
 
+/* The 64 words of a table by 5 bits of the index each half, of which the sixth bit chooses one. */
+static void look_in_registers(struct npf_x86_lanes *g, const struct npf_x86_set *set, int a)
+{
+	static const int indices[] = { V_T1, V_T0 };
+	uint32_t flags = 0;
+	struct npf_x86_operand upper = constant(g, 32, &flags);
+
+	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
+	npf_x86_lanes_shift(g, false, V_T0, V_T0, set->shift);
+	npf_x86_evex(g->as, VPTESTMD | NPF_X86_L512 | flags, K_SECOND, V_T0, upper, 0, false, -1);
+	npf_x86_lanes_move(g, V_T1, npf_x86_reg(V_T0));
+	for (int half = 0; half < 2; half++) {
+		npf_x86_lanes_move(g, V_T2, npf_x86_data(set->label, 128 * half));
+		npf_x86_lanes_op(g, VPERMI2D, indices[half], V_T2,
+				 npf_x86_data(set->label, 128 * half + 64));
+	}
+	npf_x86_evex(g->as, VMOVDQU_LOAD | NPF_X86_L512, V_T1, NPF_X86_NONE, npf_x86_reg(V_T0),
+		     K_SECOND, false, -1);
+	npf_x86_lanes_compare(g, NPF_IR_IF_EQ, V_T1, npf_x86_reg(a));
+}
+
 /* T0: index of the last range that is known to begin at or below a. */
 static void look_by_halving(struct npf_x86_lanes *g, const struct npf_x86_set *set, int a)
 {
@@ -540,7 +562,7 @@ static void look_by_halving(struct npf_x86_lanes *g, const struct npf_x86_set *s
 
 void npf_x86_lanes_look_up(struct npf_x86_lanes *g, const struct npf_x86_set *set, int a)
 {
-	if (set->form != NPF_X86_CHAIN)
+	if (set->form != NPF_X86_CHAIN && set->form != NPF_X86_PERMUTE)
 		npf_x86_op(g->as, NPF_X86_W | 0x8D, NPF_RDX, npf_x86_data(set->label, 0));
 	switch (set->form) {
 	case NPF_X86_CHAIN:
@@ -551,6 +573,9 @@ void npf_x86_lanes_look_up(struct npf_x86_lanes *g, const struct npf_x86_set *se
 		break;
 	case NPF_X86_SEARCH:
 		look_by_halving(g, set, a);
+		break;
+	case NPF_X86_PERMUTE:
+		look_in_registers(g, set, a);
 		break;
 	default:
 		look_in_hash(g, set, a);

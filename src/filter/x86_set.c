@@ -121,6 +121,38 @@ static bool build_hash(struct npf_x86_asm *as, const uint32_t *keys, uint32_t n,
 	return false;
 }
 
+#define PERMUTED_MAX   24u /* keys */
+#define PERMUTED_SLOTS 64u
+
+bool npf_x86_set_build_permuted(struct npf_x86_asm *as, const struct npf_ir *ir, uint32_t number,
+				struct npf_x86_set *out)
+{
+	const struct npf_ir_set *set = &ir->sets[number];
+	const uint32_t *keys = ir->keys + set->first;
+	uint32_t table[PERMUTED_SLOTS], taken[PERMUTED_SLOTS / 32] = { 0 };
+	uint32_t state = 0x9E3779B9, multiplier = 0;
+	const unsigned int shift = 32 - 6;
+	bool is_found = false;
+	uint8_t *data;
+
+	if (set->is_range || set->n <= NPF_X86_CHAIN_MAX || set->n > PERMUTED_MAX)
+		return false;
+	for (int i = 0; i < TRIES && !is_found; i++) {
+		multiplier = next_multiplier(&state);
+		is_found = settle(keys, set->n, multiplier, shift, table, taken);
+	}
+	if (!is_found)
+		return false;
+	fill_gaps(table, taken, PERMUTED_SLOTS, keys[0]);
+	*out = (struct npf_x86_set){
+		.built = true, .form = NPF_X86_PERMUTE, .multiplier = multiplier, .shift = shift
+	};
+	data = npf_x86_add_data(as, sizeof(table), 64, &out->label);
+	if (data)
+		memcpy(data, table, sizeof(table));
+	return true;
+}
+
 /* What sorting the keys into buckets takes. */
 struct buckets {
 	uint32_t *start; /* of bucket i in keys; one more than buckets */

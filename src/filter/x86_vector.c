@@ -151,7 +151,9 @@ static const struct npf_x86_set *set_of(struct npf_x86_lanes *g, uint16_t value,
 
 	if (bound <= 0xFFFF)
 		bound = 0xFFFF;
-	if (!set->built || (set->form == NPF_X86_BITMAP && bound > 0xFFFF))
+	if (set->built && (set->form != NPF_X86_BITMAP || bound <= 0xFFFF))
+		return set;
+	if (!g->wide || !npf_x86_set_build_permuted(g->as, g->ir, number, set))
 		npf_x86_set_build(g->as, g->ir, number, bound, 0, g->set_work, set);
 	return set;
 }
