@@ -209,8 +209,7 @@ static void make_moves(struct npf_ebpf_gen *g, uint32_t n)
 
 static void take_edge(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge, bool falls)
 {
-	if (!npf_ebpf_take_mask(g, edge))
-		return;
+	npf_ebpf_take_mask(g, edge);
 	make_moves(g, find_moves(g, edge));
 	if (!falls)
 		npf_ebpf_go_to(g, npf_ebpf_block_label(edge->block));

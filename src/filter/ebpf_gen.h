@@ -196,8 +196,6 @@ bool npf_ebpf_look_up(struct npf_ebpf_gen *g, uint16_t value, uint32_t set, uint
 /* These do nothing where there is no mask. */
 void npf_ebpf_begin_mask(struct npf_ebpf_gen *g);
 void npf_ebpf_end_mask(struct npf_ebpf_gen *g);
-/* Destroys r1. */
-void npf_ebpf_clear_mask(struct npf_ebpf_gen *g);
 /* Bits that are not set, so that to the verifier the mask is any number before and after. Destroys
  * r0. */
 void npf_ebpf_flip(struct npf_ebpf_gen *g, uint64_t bits);
@@ -205,8 +203,8 @@ void npf_ebpf_flip(struct npf_ebpf_gen *g, uint64_t bits);
 /* Of the joined form at hand. False: its masks are not used as one in r9 can be. */
 bool npf_ebpf_find_masks(struct npf_ebpf_gen *g);
 bool npf_ebpf_edge_changes_mask(const struct npf_ebpf_gen *g, const struct npf_ir_edge *edge);
-/* Make r9 what the edge brings. False: nothing may follow. */
-bool npf_ebpf_take_mask(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge);
+/* Make r9 what the edge brings. Destroys r0. */
+void npf_ebpf_take_mask(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge);
 void npf_ebpf_return_mask(struct npf_ebpf_gen *g, const struct npf_ir_block *block);
 
 /* ---- ebpf_flow.c ---------------------------------------------------------------------------- */

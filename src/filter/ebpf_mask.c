@@ -25,11 +25,6 @@ void npf_ebpf_begin_mask(struct npf_ebpf_gen *g)
 	npf_ebpf_read(CODE, NPF_W, R9, R1, FIELD(length));
 	npf_ebpf_k(CODE, E_ALU64 | NPF_LSH, R9, 32);
 	npf_ebpf_x(CODE, E_ALU64 | NPF_OR, R9, R0);
-	npf_ebpf_clear_mask(g);
-}
-
-void npf_ebpf_clear_mask(struct npf_ebpf_gen *g)
-{
 	npf_ebpf_move_pointer(CODE, R1, R9);
 	npf_ebpf_x(CODE, E_ALU64 | NPF_XOR, R9, R1);
 }
@@ -178,11 +173,14 @@ static bool is_sound(const struct npf_ebpf_gen *g, const struct npf_ir_block *bl
 	       (!is_mask(g, block->a) && !is_mask(g, block->b));
 }
 
-/* Can r9 become this mask where it holds that parameter? A bit must not be flipped back. */
+/* Can r9 become this mask where it holds that? A bit must not be flipped back, and a form that does not
+ * know is not said to by any. */
 static bool can_become(const struct npf_ebpf_gen *g, struct mask mask, uint16_t holds)
 {
-	return mask.root == NONE ? holds != MIXED
-				 : mask.root == holds && !(mask.bits & g->mask_bits[mask.root]);
+	if (mask.root != holds)
+		return false;
+	return mask.root == NONE ? mask.bits & NPF_IR_JOINED
+				 : !(mask.bits & g->mask_bits[mask.root]);
 }
 
 /* What r9 holds where each block begins, from the blocks before it. */
@@ -237,41 +235,31 @@ bool npf_ebpf_find_masks(struct npf_ebpf_gen *g)
 
 /* ---- code ----------------------------------------------------------------------------------- */
 
-/* False: nothing may follow. */
-static bool become(struct npf_ebpf_gen *g, struct mask mask)
+static void add_bits(struct npf_ebpf_gen *g, struct mask mask)
 {
 	uint32_t bits = mask.bits & ~NPF_IR_JOINED;
 
-	if (mask.root == NONE && !(mask.bits & NPF_IR_JOINED)) {
-		npf_ebpf_go_to(g, LABEL_COPY);
-		return false;
-	}
-	if (mask.root != g->mask_held[g->block])
-		npf_ebpf_clear_mask(g);
 	if (bits)
 		npf_ebpf_flip(g, bits);
-	return true;
 }
 
 bool npf_ebpf_edge_changes_mask(const struct npf_ebpf_gen *g, const struct npf_ir_edge *edge)
 {
 	struct mask mask;
 
-	if (!g->joined || !brought(g, edge, &mask))
-		return false;
-	return mask.root != g->mask_held[g->block] ||
-	       mask.bits != (mask.root == NONE ? NPF_IR_JOINED : 0);
+	return g->joined && brought(g, edge, &mask) && (mask.bits & ~NPF_IR_JOINED);
 }
 
-bool npf_ebpf_take_mask(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge)
+void npf_ebpf_take_mask(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge)
 {
 	struct mask mask;
 
-	return !g->joined || !brought(g, edge, &mask) || become(g, mask);
+	if (g->joined && brought(g, edge, &mask))
+		add_bits(g, mask);
 }
 
 void npf_ebpf_return_mask(struct npf_ebpf_gen *g, const struct npf_ir_block *block)
 {
-	if (become(g, returned(g, block)))
-		npf_ebpf_go_to(g, LABEL_NEXT);
+	add_bits(g, returned(g, block));
+	npf_ebpf_go_to(g, LABEL_NEXT);
 }
