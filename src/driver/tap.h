@@ -50,9 +50,9 @@ enum { TAP_DROP_NO_BUFFER, TAP_DROP_FULL, TAP_DROP_COPY, TAP_DROP_REENTRY };
 /* Attempts to be the one who looks at what all CPUs stored. Each that fails was another's look. */
 #define TAP_LOOK_TRIES 32
 
-/* What a CPU stored just now others may not see yet: the fifty or so stores that its buffer holds, and
- * the record before them. */
-#define TAP_UNSEEN 8192u
+/* What a CPU stored just now others may not see yet: one record. Before the next one comes, the kernel
+ * stores more than a CPU's buffer holds. */
+#define TAP_UNSEEN 2048u
 
 /* After a wake-up that failed, the next attempt; a packet that comes first makes it sooner. */
 #define TAP_WAKE_RETRY 1000000ull /* ns */

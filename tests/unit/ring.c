@@ -644,8 +644,8 @@ static void looks_at_other_cpus_are_rare(void **state)
 		looks += ring.tap.control->signal.share != share;
 		share = ring.tap.control->signal.share;
 	}
-	/* Of 12,000 packets; the last 16 KiB are looked at one by one. */
-	assert_in_range(looks, 1, 2 * 8192 / NPF_RECORD_SIZE(60) + 60);
+	/* Of 12,000 packets; the last 4 KiB are looked at one by one. */
+	assert_in_range(looks, 1, 2 * 2048 / NPF_RECORD_SIZE(60) + 60);
 	ring_fini(&ring);
 }
 
