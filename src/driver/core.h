@@ -2,7 +2,8 @@
 /*
  * The driver, private: its structures and what its files ask of each other.
  *   driver.c    the driver object, devices, the time base
- *   instance.c  lifetime of an instance, its ring
+ *   instance.c  lifetime of an instance; doors.c who is inside; setup.c its ring, the tap's
+ *               configuration
  *   error.c     the sentence about its last failure
  *   read.c      readiness, reading, batches
  *   write.c     one frame, or several; who may send and when to stop
@@ -183,18 +184,29 @@ int npf_fail_hex(struct npf_instance *instance, int err, const char *before, uin
 		 const char *after);
 int npf_fail_host(struct npf_instance *instance, int err, const char *doing);
 
-/* ---- instance.c ---------------------------------------------------------------------------- */
+/* ---- doors.c ------------------------------------------------------------------------------- */
 
 bool npf_start_using_open_instance(struct npf_instance *instance);
 void npf_stop_using_open_instance(struct npf_instance *instance);
-bool npf_start_using_binding(struct npf_instance *instance);
-void npf_stop_using_binding(struct npf_instance *instance);
-void npf_close_open_instance(struct npf_instance *instance);
-void npf_close_binding(struct npf_instance *instance);
-bool npf_closing(const struct npf_instance *instance);
-
 /* Refuse a call that came after cleanup began: -ECANCELED with its sentence. */
 int npf_enter(struct npf_instance *instance);
+/* From now on, and until the last of those inside has left. */
+void npf_refuse_calls(struct npf_instance *instance);
+void npf_await_calls(struct npf_instance *instance);
+bool npf_closing(const struct npf_instance *instance);
+
+bool npf_start_using_binding(struct npf_instance *instance);
+void npf_stop_using_binding(struct npf_instance *instance);
+/* True: it is the caller's to unbind, and nobody uses it any more. False: it is unbound. */
+bool npf_begin_unbinding(struct npf_instance *instance);
+void npf_end_unbinding(struct npf_instance *instance);
+
+/* ---- instance.c ---------------------------------------------------------------------------- */
+
+void npf_close_open_instance(struct npf_instance *instance);
+void npf_close_binding(struct npf_instance *instance);
+
+/* ---- setup.c ------------------------------------------------------------------------------- */
 
 /* With the lock: a new ring of bytes, empty, counters zero; the tap's configuration. */
 int npf_replace_ring(struct npf_instance *instance, uint32_t bytes);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The life of an instance: open, the counting of calls and of users of the binding, cleanup, close
- * (manual: NPF_Open, NPF_Cleanup, NPF_Close and the Start/StopUsing pairs); its ring and the tap's
- * configuration. The rules are told at the head of core.h.
+ * The life of an instance: open, cleanup, close (manual: NPF_Open, NPF_Cleanup, NPF_Close). The rules
+ * are told at the head of core.h.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,169 +9,6 @@
 #include "base/text.h"
 #include "driver/core.h"
 #include "driver/trace.h"
-#include "filter/frame.h"
-
-/* ---- reference counting -------------------------------------------------------------------- */
-
-/* Count in unless one of the bits `closed` is set. */
-static bool count_in(uint32_t *word, uint32_t closed)
-{
-	uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
-
-	do {
-		if (seen & closed)
-			return false;
-	} while (!__atomic_compare_exchange_n(word, &seen, seen + 1, true, __ATOMIC_ACQUIRE,
-					      __ATOMIC_RELAXED));
-	return true;
-}
-
-/* Count out; the last one out wakes who waits to close. The word may be gone behind the counting,
- * which is why only its address is used then. */
-static void count_out(struct npf_host *host, uint32_t *word, uint32_t closing)
-{
-	if (__atomic_sub_fetch(word, 1, __ATOMIC_RELEASE) == closing)
-		host->system->unpark(host, word);
-}
-
-/* Park until everybody counted out. */
-static void drain(struct npf_host *host, uint32_t *word, uint32_t closing)
-{
-	uint32_t seen;
-
-	while ((seen = __atomic_load_n(word, __ATOMIC_ACQUIRE)) != closing)
-		host->system->park(host, word, seen);
-}
-
-bool npf_start_using_open_instance(struct npf_instance *instance)
-{
-	return count_in(&instance->use, NPF_CLOSING);
-}
-
-void npf_stop_using_open_instance(struct npf_instance *instance)
-{
-	count_out(instance->host, &instance->use, NPF_CLOSING);
-}
-
-bool npf_start_using_binding(struct npf_instance *instance)
-{
-	return count_in(&instance->binding, NPF_UNBINDING | NPF_UNBOUND);
-}
-
-void npf_stop_using_binding(struct npf_instance *instance)
-{
-	count_out(instance->host, &instance->binding, NPF_UNBINDING);
-}
-
-bool npf_closing(const struct npf_instance *instance)
-{
-	return __atomic_load_n(&instance->use, __ATOMIC_ACQUIRE) & NPF_CLOSING;
-}
-
-int npf_enter(struct npf_instance *instance)
-{
-	if (npf_start_using_open_instance(instance))
-		return 0;
-	return npf_fail(instance, -ECANCELED,
-			"the instance is being closed; open the adapter again");
-}
-
-/* ---- ring and configuration ---------------------------------------------------------------- */
-
-/* Bytes of records that fit even when every one leaves the most unused behind it. One chunk per
- * CPU may be held without holding anything. */
-static uint32_t surely_held(const struct npf_ring_geometry *geometry, uint32_t bytes,
-			    uint32_t max_frame)
-{
-	if (!geometry->n_chunks)
-		return 0;
-
-	uint32_t usable = geometry->chunk_size - NPF_CHUNK_HEADER - NPF_RECORD_SIZE(max_frame) + 8;
-	uint64_t held = (uint64_t)(geometry->n_chunks - geometry->n_cpus) * usable;
-
-	return held < bytes ? (uint32_t)held : bytes;
-}
-
-int npf_replace_ring(struct npf_instance *instance, uint32_t bytes)
-{
-	struct npf_adapter adapter;
-	struct npf_ring_geometry geometry;
-	struct npf_ring_view view;
-	char error[NPF_ERROR_SIZE] = "";
-
-	/* Somebody may have allowed longer frames meanwhile. */
-	if (!instance->host->nic->info(instance->nic, &adapter))
-		instance->max_receive = adapter.max_receive;
-	if (instance->dumping && bytes
-		    ? !npf_stream_cut(&geometry, bytes, instance->n_cpus, instance->max_receive,
-				      instance->stream_format)
-		    : !npf_ring_cut(&geometry, bytes, instance->n_cpus, instance->max_receive))
-		return npf_fail_value(instance, -EINVAL, "a buffer of ", bytes,
-				      " bytes cannot be cut into chunks; ask for less");
-
-	int err = instance->host->nic->set_ring(instance->nic, &geometry, &view, error);
-
-	if (err)
-		return error[0] ? npf_fail(instance, err, error)
-				: npf_fail_host(instance, err, "making the buffer failed");
-	if (!instance->left)
-		instance->host->nic->let_go(instance->nic);
-	instance->view = view;
-	npf_ring_reader_init(&instance->reader, &instance->view, instance->cursors);
-	instance->buffer_size = bytes;
-	instance->surely_held = surely_held(&geometry, bytes, instance->max_receive);
-	instance->walked = 0;
-	instance->released = 0;
-	instance->armed = false;
-	npf_reset(instance);
-	npf_apply_config(instance);
-	return 0;
-}
-
-void npf_apply_config(struct npf_instance *instance)
-{
-	const struct npf_config *from = &instance->config;
-	struct npf_config *to = &instance->view.control->config;
-
-	__atomic_store_n(&to->statistics, from->statistics, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->n_classes, from->n_classes, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->coarse_clock, from->coarse_clock, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->hidden, from->hidden, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->unfiltered, from->unfiltered, __ATOMIC_RELAXED);
-	/* Last: on a new ring it is what opens the tap. */
-	__atomic_store_n(&to->accept_types, from->accept_types, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-/* Which packet types each bit of the hardware filter lets through. */
-static const struct {
-	uint32_t bit;
-	uint32_t types;
-} accepted[] = {
-	{ NPF_FILTER_DIRECTED, 1u << NPF_TO_HOST },
-	{ NPF_FILTER_MULTICAST, 1u << NPF_TO_MULTICAST },
-	{ NPF_FILTER_ALL_MULTICAST, 1u << NPF_TO_MULTICAST },
-	{ NPF_FILTER_BROADCAST, 1u << NPF_TO_BROADCAST },
-	{ NPF_FILTER_PROMISCUOUS, 1u << NPF_TO_HOST | 1u << NPF_TO_BROADCAST |
-					  1u << NPF_TO_MULTICAST | 1u << NPF_TO_OTHER |
-					  1u << NPF_FROM_HOST },
-	{ NPF_FILTER_ALL_LOCAL, 1u << NPF_TO_HOST | 1u << NPF_TO_BROADCAST |
-					1u << NPF_TO_MULTICAST | 1u << NPF_FROM_HOST },
-};
-
-void npf_accept(struct npf_instance *instance, uint32_t hw_filter)
-{
-	uint32_t types = 0;
-
-	for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++) {
-		if (hw_filter & accepted[i].bit)
-			types |= accepted[i].types;
-	}
-	if (instance->loopback)
-		types &= ~(1u << NPF_FROM_HOST);
-	instance->hw_filter = hw_filter;
-	instance->config.accept_types = types;
-}
 
 /* ---- open ---------------------------------------------------------------------------------- */
 
@@ -371,28 +207,10 @@ void npf_close_open_instance(struct npf_instance *instance)
 {
 	NPF_TRACED(instance->host, NULL);
 
-	__atomic_fetch_or(&instance->use, NPF_CLOSING, __ATOMIC_SEQ_CST);
+	npf_refuse_calls(instance);
 	npf_end_sending(instance);
 	wake_reader(instance);
-	drain(instance->host, &instance->use, NPF_CLOSING);
-}
-
-/* Make the step from BOUND to UNBINDING, or wait until who made it is through. */
-static bool begin_unbinding(struct npf_instance *instance)
-{
-	uint32_t *word = &instance->binding;
-	uint32_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-
-	while (!(seen & NPF_UNBOUND)) {
-		if (seen & NPF_UNBINDING) {
-			instance->host->system->park(instance->host, word, seen);
-			seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-		} else if (__atomic_compare_exchange_n(word, &seen, seen | NPF_UNBINDING, false,
-						       __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
-			return true;
-		}
-	}
-	return false;
+	npf_await_calls(instance);
 }
 
 /* What npf_open() made and nobody can reach without a binding. */
@@ -408,21 +226,16 @@ static void npf_release_open_instance_resources(struct npf_instance *instance)
 
 void npf_close_binding(struct npf_instance *instance)
 {
-	struct npf_host *host = instance->host;
-
-	NPF_TRACED(host, NULL);
-	if (!begin_unbinding(instance))
+	NPF_TRACED(instance->host, NULL);
+	if (!npf_begin_unbinding(instance))
 		return;
-	drain(host, &instance->binding, NPF_UNBINDING);
 	npf_drain_last(instance);
 
 	npf_free_dump(instance);
 	close_nic(instance);
 	npf_release_open_instance_resources(instance);
 	npf_driver_unbind(instance);
-
-	__atomic_store_n(&instance->binding, NPF_UNBOUND, __ATOMIC_RELEASE);
-	host->system->unpark(host, &instance->binding);
+	npf_end_unbinding(instance);
 }
 
 void npf_cleanup(struct npf_instance *instance)
