@@ -6,7 +6,8 @@
  *   nic.c           a binding: picks the hook, hardware filter, departure
  *   send.c          transmission: which path frames take
  *   send_socket.c   ... a packet socket
- *   send_clone.c    ... copies that the kernel makes of one frame
+ *   send_clone.c    ... clones of a packet in the kernel
+ *   send_queue.c    what the programs of the fast ways send
  *   send_xsk.c      ... AF_XDP
  *   send_xdp.c      ... live frames of an XDP program
  *   send_counters.c what the adapter counted of them
@@ -236,6 +237,21 @@ int npf_send_rule_clones(struct npf_nic *nic, char *reason);
 /* Is the calling thread in another network namespace than the one that opened? */
 bool npf_send_rule_elsewhere(const struct npf_nic *nic);
 
+/* ---- send_queue.c -------------------------------------------------------------------------- */
+
+struct bpf_map;
+
+struct npf_send_queue {
+	uint8_t *bytes; /* the map's; NULL: not open */
+	size_t size;
+};
+
+int npf_send_queue_open(struct npf_send_queue *queue, const struct bpf_map *map);
+void npf_send_queue_close(struct npf_send_queue *queue);
+/* From its beginning, as many of *n frames as there is room for; the length of the longest. */
+uint32_t npf_send_queue_fill(struct npf_send_queue *queue, const struct npf_send_frame *frames,
+			     uint32_t *n);
+
 /* ---- send_xdp.c ---------------------------------------------------------------------------- */
 
 /* Load what it takes. -ENOTSUP, -EPERM with a sentence: this adapter or process cannot. */
@@ -255,11 +271,13 @@ int64_t npf_send_by_xsk(struct npf_nic *nic, const struct npf_transmission *what
 /* Bytes, about. Not beside transmit. */
 uint64_t npf_send_xsk_unsent(struct npf_nic *nic);
 
-/* ---- send_clone.c: the same; other than copies of one frame it sends one at a time ------------ */
+/* ---- send_clone.c: the same ------------------------------------------------------------------ */
 
 int npf_send_clone_prepare(struct npf_nic *nic, char *reason);
 void npf_send_clone_close(struct npf_nic *nic);
 size_t npf_send_clone_fits(const struct npf_transmission *what);
+/* Is it quicker than a packet socket with these, which fit? */
+bool npf_send_clone_pays(const struct npf_transmission *what);
 int64_t npf_send_by_clone(struct npf_nic *nic, const struct npf_transmission *what);
 
 /* ---- nic.c --------------------------------------------------------------------------------- */

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,20 +38,12 @@
 
 struct npf_xdp_sender {
 	struct send_bpf *skel;
-	uint8_t *queue;
-	size_t queue_size;
+	struct npf_send_queue queue;
 	int garage, parked; /* see park(); -1 */
 	bool proved;        /* a frame has left this way */
 };
 
 /* ---- loading -------------------------------------------------------------------------------- */
-
-static size_t whole_pages(size_t size)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	return (size + page - 1) & ~(page - 1);
-}
 
 /*
  * For every BPF_PROG_RUN the kernel enters the program into its dispatcher and takes it out again,
@@ -153,18 +144,14 @@ static int load(struct npf_nic *nic, struct npf_xdp_sender *xdp)
 	err = bpf_map_update_elem(bpf_map__fd(xdp->skel->maps.device), &key, &index, BPF_ANY);
 	if (err)
 		return err;
-	xdp->queue_size = whole_pages(bpf_map__value_size(xdp->skel->maps.queue));
-	xdp->queue = mmap(NULL, xdp->queue_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-			  bpf_map__fd(xdp->skel->maps.queue), 0);
-	return xdp->queue == MAP_FAILED ? -errno : 0;
+	return npf_send_queue_open(&xdp->queue, xdp->skel->maps.queue);
 }
 
 static void destroy(struct npf_xdp_sender *xdp)
 {
 	if (!xdp)
 		return;
-	if (xdp->queue && xdp->queue != MAP_FAILED)
-		munmap(xdp->queue, xdp->queue_size);
+	npf_send_queue_close(&xdp->queue);
 	if (xdp->parked >= 0)
 		close(xdp->parked);
 	if (xdp->garage >= 0)
@@ -254,33 +241,6 @@ size_t npf_send_xdp_fits(const struct npf_transmission *what)
 	return n;
 }
 
-static void put(uint8_t *to, const struct npf_send_frame *frame)
-{
-	struct npf_send_record *record = (void *)to;
-
-	record->size = (uint32_t)frame->size;
-	memcpy(record->data, frame->data, frame->size);
-}
-
-/* As many as there is room for; the length of the longest. */
-static uint32_t fill(struct npf_xdp_sender *xdp, const struct npf_transmission *what, uint32_t *n)
-{
-	uint32_t at = 0, longest = 0, i = 0;
-
-	for (; i < *n; i++) {
-		const struct npf_send_frame *frame = &what->frames[i];
-		uint32_t size = (uint32_t)frame->size;
-
-		if (at + NPF_SEND_RECORD(size) > NPF_SEND_QUEUE)
-			break;
-		put(xdp->queue + at, frame);
-		at += NPF_SEND_RECORD(size);
-		longest = size > longest ? size : longest;
-	}
-	*n = i;
-	return longest;
-}
-
 /* n frames of a length that the program then changes. */
 static int run(struct npf_xdp_sender *xdp, uint32_t length, uint32_t n, uint32_t batch)
 {
@@ -340,7 +300,7 @@ int64_t npf_send_by_xdp(struct npf_nic *nic, const struct npf_transmission *what
 	struct npf_send_state *state = &xdp->skel->data_state->state;
 	uint32_t n = xdp->proved ? (uint32_t)what->n : 1; /* one frame shows whether it works */
 	uint32_t records = what->repeat ? 1 : n;
-	uint32_t length = fill(xdp, what, &records);
+	uint32_t length = npf_send_queue_fill(&xdp->queue, what->frames, &records);
 	int err;
 
 	if (!what->repeat)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
 /*
- * What send.bpf.c and its loader share: the queue, a run of records {size, data, padding to 8}, and
- * the state of one run of the program over it.
+ * What send.bpf.c and its loader share: the queue, a run of records {size, data, padding to 8}, which
+ * clone.bpf.c has as well, and the state of one run of the program over it.
  */
 #ifndef NPF_SEND_STATE_H
 #define NPF_SEND_STATE_H
