@@ -456,7 +456,7 @@ enum npf_send_path {
 	/* Packet socket, sendmmsg: every capture on the adapter sees the frames. */
 	NPF_SEND_SOCKET = 1,
 	NPF_SEND_XSK = 2,      /* AF_XDP: past the queueing discipline; no capture here sees them */
-	NPF_SEND_CLONE = 3,    /* copies that the kernel makes of one frame; captures see them */
+	NPF_SEND_CLONE = 3,    /* made in the kernel from one packet; captures see them */
 	NPF_SEND_XDP = 4,      /* XDP live frames: as AF_XDP, fastest; Ethernet drivers that can */
 	NPF_SEND_FASTEST = 16, /* to be set only: as AUTO, but whoever captures */
 };

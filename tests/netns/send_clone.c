@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Copies that the kernel makes: nobody can tell them from frames of a packet socket, at either end,
+ * Clones that the kernel makes, of one frame or of each of a queue: nobody can tell them from frames of a packet socket, at either end,
  * and they are not sent where something could hold them back or lose them without a word.
  */
 #include "netns/sending.h"
@@ -421,6 +421,176 @@ static void what_loopback_loses_is_not_confirmed(void **state)
 		skip();
 }
 
+/* ---- queues of different frames -------------------------------------------------------------- */
+
+/* Frame i of a queue of one type: of every size that the kind allows, by turns, and each with other
+ * bytes. */
+static uint32_t make_member(size_t k, uint32_t i, uint8_t *frame)
+{
+	uint32_t least = kinds[k].type == ETH_P_IP ? 34 : kinds[k].type == ETH_P_IPV6 ? 54 : 22;
+	uint32_t most = kinds[k].inner ? 1518 : 1514;
+	uint32_t size = least + i * 733 % (most - least + 1);
+
+	make_kind(k, frame);
+	for (uint32_t at = 22; at < size; at++)
+		frame[at] = (uint8_t)(at * 5 + i * 11 + (i >> 8));
+	return size;
+}
+
+/* COPIES frames of each of these kinds, so many of one kind together. */
+static struct npf_send_frame *make_mixture(const size_t *which, size_t n, uint32_t together)
+{
+	struct npf_send_frame *frames = calloc(n * COPIES, sizeof(*frames));
+
+	assert_non_null(frames);
+	for (uint32_t i = 0; i < n * COPIES; i++) {
+		size_t k = which[i / together % n];
+		uint8_t *bytes = malloc(1600);
+
+		assert_non_null(bytes);
+		frames[i].data = bytes;
+		frames[i].size = make_member(k, i, bytes);
+	}
+	return frames;
+}
+
+static void free_mixture(struct npf_send_frame *frames, size_t n)
+{
+	for (size_t i = 0; i < n * COPIES; i++)
+		free((void *)(uintptr_t)frames[i].data);
+	free(frames);
+}
+
+static void send_mixture(struct npf_instance *sender, const struct npf_send_frame *frames, size_t n,
+			 enum npf_send_path path)
+{
+	size_t sent;
+
+	assert_int_equal(npf_reset_send_stats(sender), 0);
+	assert_int_equal(npf_set_send_path(sender, path), 0);
+	if (npf_send_frames(sender, frames, n, &sent))
+		fail_msg("%s", npf_error(sender));
+	assert_int_equal(sent, n);
+	assert_int_equal(stats_of(sender).by_path[path], n);
+	assert_int_equal(stats_of(sender).confirmed, n);
+}
+
+/* Each at both ends as those of a packet socket, in the same order. */
+static void compare_mixture(struct npf_instance *sender, const int fds[2], const size_t *which,
+			    size_t n, uint32_t together)
+{
+	struct npf_send_frame *frames = make_mixture(which, n, together);
+	struct sight *wanted = calloc(n * COPIES, sizeof(*wanted)), got;
+
+	assert_non_null(wanted);
+	for (int end = 0; end < 2; end++) {
+		while (look(fds[0], &got) || look(fds[1], &got))
+			continue;
+		send_mixture(sender, frames, n * COPIES, NPF_SEND_SOCKET);
+		for (size_t i = 0; i < n * COPIES; i++)
+			assert_true(look(fds[end], &wanted[i]));
+		while (look(fds[0], &got) || look(fds[1], &got))
+			continue;
+		send_mixture(sender, frames, n * COPIES, NPF_SEND_CLONE);
+		for (size_t i = 0; i < n * COPIES; i++) {
+			assert_true(look(fds[end], &got));
+			assert_memory_equal(&got, &wanted[i], sizeof(got));
+		}
+		assert_false(look(fds[end], &got));
+	}
+	free(wanted);
+	free_mixture(frames, n);
+}
+
+static void a_queue_of_clones_looks_like_one_of_a_socket(void **state)
+{
+	static const size_t all[] = { 0, 1, 2, 3, 4, 5, 6 };
+	struct bench *bench = *state;
+	int fds[2];
+
+	need_clones(bench->near);
+	fds[0] = listen_on(bench, NET_HERE, "va");
+	fds[1] = listen_on(bench, NET_THERE, "vb");
+	for (size_t k = 0; k < N_OF(all); k++)
+		compare_mixture(bench->near, fds, &all[k], 1, 1);
+	compare_mixture(bench->near, fds, all, N_OF(all), 50);
+	compare_mixture(bench->near, fds, all, N_OF(all), 1);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Beside a capture, what is of few types, however many sizes it has, is cloned; the rest is not. */
+static void queues_are_cloned_where_that_pays(void **state)
+{
+	static const size_t two[] = { 0, 4 };
+	static const uint32_t together[] = { 100, 1 };
+	struct bench *bench = *state;
+	size_t n = N_OF(two) * COPIES, sent;
+	int listener;
+
+	need_clones(bench->near);
+	listener = listen_on(bench, NET_HERE, "va");
+	assert_int_equal(npf_set_send_path(bench->near, NPF_SEND_AUTO), 0);
+	for (size_t i = 0; i < N_OF(together); i++) {
+		struct npf_send_frame *frames = make_mixture(two, N_OF(two), together[i]);
+		uint64_t cloned;
+
+		assert_int_equal(npf_reset_send_stats(bench->near), 0);
+		for (int again = 0; again < 5; again++) /* few prepare nothing */
+			assert_int_equal(npf_send_frames(bench->near, frames, n, &sent), 0);
+		cloned = stats_of(bench->near).by_path[NPF_SEND_CLONE];
+		assert_int_equal(stats_of(bench->near).confirmed, 5 * n);
+		assert_int_equal(cloned + stats_of(bench->near).by_path[NPF_SEND_SOCKET], 5 * n);
+		assert_true(i ? !cloned : cloned >= 3 * n);
+		free_mixture(frames, N_OF(two));
+	}
+	close(listener);
+}
+
+/* Frames that no clone is made for stand between those that fit: all go, in order. */
+static void queues_with_frames_that_do_not_fit_go_in_order(void **state)
+{
+	enum { N = 30000 };
+	struct bench *bench = *state;
+	struct npf_send_frame *frames = calloc(N, sizeof(*frames));
+	struct sight got;
+	uint8_t *bytes = calloc(N, 64);
+	int fds[2];
+	size_t sent;
+
+	assert_true(frames && bytes);
+	need_clones(bench->near);
+	fds[0] = listen_on(bench, NET_HERE, "va");
+	fds[1] = listen_on(bench, NET_THERE, "vb");
+	for (uint32_t i = 0; i < N; i++) {
+		uint8_t *frame = bytes + (size_t)i * 64;
+
+		make_kind(0, frame);
+		if (i % 3000 == 1000) { /* a length instead of a type */
+			frame[12] = 0;
+			frame[13] = 46;
+		}
+		memcpy(frame + 20, &i, sizeof(i));
+		frames[i] = (struct npf_send_frame){ frame, 60, 0 };
+	}
+	assert_int_equal(npf_set_send_path(bench->near, NPF_SEND_AUTO), 0);
+	assert_int_equal(npf_send_frames(bench->near, frames, N, &sent), 0);
+	assert_int_equal(sent, N);
+	assert_in_range(stats_of(bench->near).by_path[NPF_SEND_CLONE], N / 2, N - N / 3000);
+	expect_counted(bench, 0, N);
+	for (int end = 0; end < 2; end++) {
+		for (uint32_t i = 0; i < N; i++) {
+			assert_true(look(fds[end], &got));
+			assert_int_equal(got.size, 60);
+			assert_memory_equal(got.bytes, frames[i].data, 60);
+		}
+		assert_false(look(fds[end], &got));
+		close(fds[end]);
+	}
+	free(frames);
+	free(bytes);
+}
+
 /* ---- where it is not for --------------------------------------------------------------------- */
 
 static void frames_that_do_not_fit_are_refused(void **state)
@@ -647,6 +817,9 @@ int main(void)
 		SEND_TEST(a_clone_on_loopback_looks_like_a_frame_of_a_socket),
 		SEND_TEST(captures_beside_the_sender_get_them),
 		SEND_TEST(what_loopback_loses_is_not_confirmed),
+		SEND_TEST(a_queue_of_clones_looks_like_one_of_a_socket),
+		SEND_TEST(queues_are_cloned_where_that_pays),
+		SEND_TEST(queues_with_frames_that_do_not_fit_go_in_order),
 		SEND_TEST(frames_that_do_not_fit_are_refused),
 		SEND_TEST(a_frame_that_became_too_long_is_refused),
 		SEND_TEST(nothing_that_queues_is_overrun),

@@ -308,6 +308,11 @@ static void item_13_a_queue_by_socket_whose_adapter_goes(void **state)
 	a_queue_whose_adapter_goes(*state, NPF_SEND_SOCKET);
 }
 
+static void item_13_a_queue_of_clones_whose_adapter_goes(void **state)
+{
+	a_queue_whose_adapter_goes(*state, NPF_SEND_CLONE);
+}
+
 static void item_13_a_queue_by_xsk_whose_adapter_goes(void **state)
 {
 	a_queue_whose_adapter_goes(*state, NPF_SEND_XSK);
@@ -487,6 +492,7 @@ int main(void)
 		SEND_TEST(an_adapter_that_goes_down_during_a_repetition),
 		SEND_TEST(item_13_a_queue_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_by_socket_whose_adapter_goes),
+		SEND_TEST(item_13_a_queue_of_clones_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_by_xsk_whose_adapter_goes),
 		SEND_TEST(item_11_a_queue_whose_adapter_sends_less_than_before),
 		SEND_TEST(a_repetition_can_be_stopped),

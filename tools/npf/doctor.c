@@ -259,7 +259,7 @@ static void tell_sending(const struct npf_terminal *terminal, const struct findi
 	static const char *const descriptions[NPF_SEND_PATHS] = {
 		[NPF_SEND_SOCKET] = "packet socket, for every adapter",
 		[NPF_SEND_XSK] = "AF_XDP, unseen by captures",
-		[NPF_SEND_CLONE] = "copies that the kernel makes of one frame, seen by captures",
+		[NPF_SEND_CLONE] = "made in the kernel from one packet, seen by captures",
 		[NPF_SEND_XDP] = "XDP live frames, unseen by captures, the fastest",
 	};
 

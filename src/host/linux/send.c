@@ -89,16 +89,16 @@ uint32_t npf_linux_mtu(struct npf_nic *nic)
 /* The fast ways, fastest first. */
 static const struct way {
 	enum npf_send_path path;
-	bool unseen;    /* goes past captures, tc and queueing discipline */
-	bool repeating; /* pays for copies of one frame only */
+	bool unseen; /* goes past captures, tc and queueing discipline */
 	int (*prepare)(struct npf_nic *nic, char *reason);
 	size_t (*fits)(const struct npf_transmission *what);
+	bool (*pays)(const struct npf_transmission *what); /* NULL: always */
 	int64_t (*send)(struct npf_nic *nic, const struct npf_transmission *what);
 } ways[] = {
-	{ NPF_SEND_XDP, true, false, npf_send_xdp_prepare, npf_send_xdp_fits, npf_send_by_xdp },
-	{ NPF_SEND_CLONE, false, true, npf_send_clone_prepare, npf_send_clone_fits,
+	{ NPF_SEND_XDP, true, npf_send_xdp_prepare, npf_send_xdp_fits, NULL, npf_send_by_xdp },
+	{ NPF_SEND_CLONE, false, npf_send_clone_prepare, npf_send_clone_fits, npf_send_clone_pays,
 	  npf_send_by_clone },
-	{ NPF_SEND_XSK, true, false, npf_send_xsk_prepare, npf_send_xsk_fits, npf_send_by_xsk },
+	{ NPF_SEND_XSK, true, npf_send_xsk_prepare, npf_send_xsk_fits, NULL, npf_send_by_xsk },
 };
 #define N_WAYS (sizeof(ways) / sizeof(ways[0]))
 
@@ -139,17 +139,24 @@ static int64_t send_by_socket(struct npf_nic *nic, struct npf_transmission *what
 	return npf_send_by_socket(nic, what);
 }
 
-/* The frames in front that it takes, if they are so many. -EOPNOTSUPP: none went. */
-static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_transmission *what,
-		       size_t least)
+/* The frames in front that it takes. -EOPNOTSUPP: none went. */
+static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_transmission *what)
 {
 	struct npf_transmission part = *what;
 
 	part.n = way->fits(what);
-	if (part.n < least || way->prepare(nic, NULL))
+	if (!part.n || way->prepare(nic, NULL))
 		return -EOPNOTSUPP;
 	what->used = way->path;
 	return way->send(nic, &part);
+}
+
+static bool pays(const struct way *way, const struct npf_transmission *what)
+{
+	struct npf_transmission part = *what;
+
+	part.n = way->fits(what);
+	return part.n >= FAST_LEAST && (!way->pays || way->pays(&part));
 }
 
 static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what)
@@ -162,7 +169,7 @@ static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what
 
 /* What no fast way takes goes by socket: all of it, or up to where enough frames follow each other
  * that are short enough for one. */
-static size_t count_slow(const struct npf_transmission *what)
+static size_t count_slow(const struct npf_transmission *what, const struct way *way)
 {
 	size_t fitting = 0;
 
@@ -171,7 +178,7 @@ static size_t count_slow(const struct npf_transmission *what)
 	for (size_t i = 0; i < what->n; i++) {
 		const struct npf_transmission one = { .frames = &what->frames[i], .n = 1 };
 
-		fitting = npf_send_xdp_fits(&one) ? fitting + 1 : 0;
+		fitting = way->fits(&one) ? fitting + 1 : 0;
 		if (fitting == FAST_LEAST && i >= FAST_LEAST)
 			return i + 1 - FAST_LEAST;
 	}
@@ -188,13 +195,12 @@ static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *
 		return send_by_socket(nic, what);
 	unseen = what->path == NPF_SEND_FASTEST || !npf_send_rule_ask(nic, NULL);
 	for (size_t i = 0; i < N_WAYS && sent == -EOPNOTSUPP; i++) {
-		if ((unseen || !ways[i].unseen) && (what->repeat || !ways[i].repeating))
-			sent = send_by(nic, &ways[i], what, FAST_LEAST);
+		if ((unseen || !ways[i].unseen) && pays(&ways[i], what))
+			sent = send_by(nic, &ways[i], what);
 	}
 	if (sent != -EOPNOTSUPP)
 		return sent;
-	if (unseen)
-		part.n = count_slow(what);
+	part.n = count_slow(what, way_of(unseen ? NPF_SEND_XDP : NPF_SEND_CLONE));
 	sent = send_by_socket(nic, &part);
 	what->used = part.used;
 	return sent;
@@ -212,7 +218,7 @@ static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
 	way = way_of(what->path);
 	if (!way->fits(what))
 		return -EMSGSIZE;
-	sent = send_by(nic, way, what, 1);
+	sent = send_by(nic, way, what);
 	if (sent != -EOPNOTSUPP)
 		return sent;
 	/* An adapter that went meanwhile cannot do anything any more. */

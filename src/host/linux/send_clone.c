@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Copies of one frame by few system calls, seen by every capture: bpf/clone.bpf.c makes them in the
- * kernel and sends them the way that packet sockets do, twice as fast.
+ * Many frames by few system calls, seen by every capture: bpf/clone.bpf.c makes them in the kernel, of
+ * one packet, and sends them the way that packet sockets do, twice as fast.
+ *
+ * The kernel says what a packet is when it makes it, by its type; a clone is the same. So what a call
+ * sends is of one type.
  *
  * But not on a packet socket's account: nobody waits for room in a queue, and a queueing discipline
  * that is full may drop an earlier copy than the one it tells of. So this is for adapters that hand
@@ -20,15 +23,20 @@
 #include <stdlib.h>
 
 #include "host/linux/bpf/clone_state.h"
+#include "host/linux/bpf/send_state.h"
 #include "host/linux/ebpf.h"
 #include "clone.skel.h"
 
-#define LONGEST  3072u /* bytes: the packet, its room and its book-keeping fit into a page */
-#define CALL     2048u /* copies of one system call: about a millisecond */
+/* The packet, its room and its book-keeping fit into a page. */
+#define LONGEST NPF_SEND_LONGEST
+
+#define CALL     2048u /* clones of one system call: about a millisecond */
+#define ALIKE    8u    /* frames of one type, on average, that are worth a system call */
 #define TAG_SIZE 4
 
 struct npf_clone_sender {
 	struct clone_bpf *skel;
+	struct npf_send_queue queue;
 };
 
 /* ---- loading -------------------------------------------------------------------------------- */
@@ -47,6 +55,7 @@ static void destroy(struct npf_clone_sender *clone)
 {
 	if (!clone)
 		return;
+	npf_send_queue_close(&clone->queue);
 	clone_bpf__destroy(clone->skel);
 	free(clone);
 }
@@ -57,7 +66,7 @@ static int load(struct npf_nic *nic, struct npf_clone_sender *clone)
 	int err;
 
 	clone->skel = clone_bpf__open_and_load();
-	err = clone->skel ? 0 : -errno;
+	err = clone->skel ? npf_send_queue_open(&clone->queue, clone->skel->maps.queue) : -errno;
 	npf_linux_unhush(printer);
 	if (err == -EPERM || err == -EACCES)
 		return give_up(nic, -EPERM, "clones need CAP_BPF and CAP_NET_ADMIN (run as root)");
@@ -148,23 +157,54 @@ static bool is_called_otherwise(const struct npf_nic *nic, const struct npf_send
 	       (type_of(frame) == ETH_P_8021Q || type_of(frame) == ETH_P_8021AD);
 }
 
-/* How many of n copies went; *err: what the call, or else the program, met. */
-static size_t run(struct npf_clone_sender *clone, const struct npf_send_frame *frame, size_t n,
-		  int *err)
+bool npf_send_clone_pays(const struct npf_transmission *what)
+{
+	size_t changes = 0;
+
+	for (size_t i = 1; !what->repeat && i < what->n; i++)
+		changes += type_of(&what->frames[i]) != type_of(&what->frames[i - 1]);
+	return changes <= what->n / ALIKE;
+}
+
+/* How many of n clones of a packet went; *err: what the call, or else the program, met. */
+static size_t run(struct npf_clone_sender *clone, const struct bpf_program *program,
+		  const struct npf_send_frame *packet, size_t n, int *err)
 {
 	struct npf_clone_state *state = &clone->skel->data_state->state;
 	LIBBPF_OPTS(bpf_test_run_opts, options);
 
-	state->tag = type_of(frame) == ETH_P_8021Q ? -TAG_SIZE : 0;
+	state->tag = type_of(packet) == ETH_P_8021Q ? -TAG_SIZE : 0;
 	state->left = n;
+	state->next = 0;
 	state->error = 0;
-	options.data_in = frame->data;
-	options.data_size_in = (uint32_t)frame->size;
+	options.data_in = packet->data;
+	options.data_size_in = (uint32_t)packet->size;
 	options.repeat = (int)((n + NPF_CLONE_RUN - 1) / NPF_CLONE_RUN);
-	*err = bpf_prog_test_run_opts(bpf_program__fd(clone->skel->progs.npf_clone), &options);
+	*err = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
 	if (state->error)
 		*err = state->error;
 	return n - state->left;
+}
+
+static size_t run_copies(struct npf_clone_sender *clone, const struct npf_send_frame *frame,
+			 size_t n, int *err)
+{
+	return run(clone, clone->skel->progs.npf_clone, frame, n < CALL ? n : CALL, err);
+}
+
+/* The frames in front, as far as they are of the first's type and there is room. The packet is of that
+ * type and has room for the longest; its other bytes are of no matter. */
+static size_t run_queue(struct npf_clone_sender *clone, const struct npf_send_frame *frames,
+			size_t n, int *err)
+{
+	const struct npf_send_record *first = (const void *)clone->queue.bytes;
+	struct npf_send_frame packet = { .data = first->data };
+	uint32_t alike = 1;
+
+	while (alike < n && alike < CALL && type_of(&frames[alike]) == type_of(frames))
+		alike++;
+	packet.size = npf_send_queue_fill(&clone->queue, frames, &alike);
+	return run(clone, clone->skel->progs.npf_clone_queue, &packet, alike, err);
 }
 
 /* Nothing went. */
@@ -198,10 +238,10 @@ int64_t npf_send_by_clone(struct npf_nic *nic, const struct npf_transmission *wh
 			return -EOPNOTSUPP;
 	}
 	while (sent < what->n && !err && host->system->now(host) - began < NPF_SLICE_NS) {
-		size_t left = what->repeat ? what->n - sent : 1;
+		size_t left = what->n - sent;
 
-		sent += run(nic->fast.clone, &what->frames[what->repeat ? 0 : sent],
-			    left < CALL ? left : CALL, &err);
+		sent += what->repeat ? run_copies(nic->fast.clone, what->frames, left, &err)
+				     : run_queue(nic->fast.clone, what->frames + sent, left, &err);
 	}
 	return sent ? (int64_t)sent : judge(nic, err);
 }

@@ -56,7 +56,7 @@ enum { NPF_SENDING_PATH = 512, NPF_SENDING_NO_LOOPBACK, NPF_SENDING_LATE, NPF_SE
 #define NPF_SENDING_HELP                                                                             \
 	"how they leave:\n"                                                                          \
 	"      --path PATH        auto (default), or what the adapter must be able to do: socket,\n" \
-	"                         xsk (AF_XDP), clone (copies of one packet) or xdp (live frames,\n" \
+	"                         xsk (AF_XDP), clone (made in the kernel) or xdp (live frames,\n"   \
 	"                         fastest). clone needs CAP_BPF and CAP_NET_ADMIN. Captures on\n"    \
 	"                         this adapter see packets of socket and clone only, so auto\n"      \
 	"                         takes the others while nobody captures, and for timed packets\n"   \

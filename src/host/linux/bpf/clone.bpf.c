@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
 /*
- * Copies of one frame, seen by everybody: the kernel is told to run npf_clone on a packet of ours
- * (BPF_PROG_RUN), and each run hands NPF_CLONE_RUN copies of it to the adapter, where they go as
- * those of a packet socket do. The kernel says of each what became of it.
+ * Frames that everybody sees: the kernel is told to run a program on a packet of ours (BPF_PROG_RUN),
+ * and each run hands NPF_CLONE_RUN clones of it to the adapter, where they go as those of a packet
+ * socket do. The kernel says of each what became of it. npf_clone sends copies of that packet;
+ * npf_clone_queue makes it the next record of a mapped queue before each clone, whose bytes the kernel
+ * has parted from it by then.
  */
 #include <linux/bpf.h>
 #include <linux/errno.h>
@@ -12,10 +14,19 @@
 #include <bpf/bpf_helpers.h>
 
 #include "host/linux/bpf/clone_state.h"
+#include "host/linux/bpf/send_state.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 struct npf_clone_state state SEC(".data.state");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, NPF_SEND_QUEUE + NPF_SEND_RECORD(NPF_SEND_LONGEST));
+} queue SEC(".maps");
 
 SEC("tc")
 int npf_clone(struct __sk_buff *skb)
@@ -33,5 +44,44 @@ int npf_clone(struct __sk_buff *skb)
 		if (!state.error)
 			state.left--;
 	}
+	return 0;
+}
+
+/* The packet becomes the next record, and a clone of it goes. */
+static inline __attribute__((always_inline)) int send_record(struct __sk_buff *skb,
+							     const uint8_t *records)
+{
+	uint32_t at = state.next & (NPF_SEND_QUEUE - 1), mtu = 0;
+	const struct npf_send_record *record = (const void *)(records + at);
+	uint32_t size = record->size;
+	long err;
+
+	if (size < NPF_SEND_SHORTEST || size > NPF_SEND_LONGEST)
+		return -EINVAL;
+	if (skb->len != size && (err = bpf_skb_change_tail(skb, size, 0)))
+		return (int)err;
+	if (bpf_check_mtu(skb, state.index, &mtu, state.tag, 0))
+		return -EMSGSIZE;
+	err = bpf_skb_store_bytes(skb, 0, record->data, size, 0);
+	if (!err)
+		err = bpf_clone_redirect(skb, state.index, 0);
+	if (err)
+		return (int)err;
+	state.next = at + NPF_SEND_RECORD(size);
+	state.left--;
+	return 0;
+}
+
+SEC("tc")
+int npf_clone_queue(struct __sk_buff *skb)
+{
+	uint32_t key = 0;
+	const uint8_t *records = bpf_map_lookup_elem(&queue, &key);
+
+	if (state.error)
+		return 0;
+	state.error = records ? (int32_t)bpf_skb_change_type(skb, PACKET_HOST) : -EINVAL;
+	for (int i = 0; i < NPF_CLONE_RUN && state.left && !state.error && records; i++)
+		state.error = send_record(skb, records);
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* Copies of one run, during which no receiver works on this CPU: fewer than any of the queues they
+/* Clones of one run, during which no receiver works on this CPU: fewer than any of the queues they
  * wait in then holds (256, a veth's). */
 #define NPF_CLONE_RUN 32
 
@@ -16,7 +16,8 @@ struct npf_clone_state {
 	uint32_t index; /* of the adapter */
 	int32_t tag;    /* what a VLAN tag adds to the length that is allowed, negated */
 	/* The runs'. */
-	uint64_t left; /* copies that have not gone */
+	uint64_t left; /* clones that have not gone */
+	uint32_t next; /* of different frames: where in the queue the next record begins */
 	int32_t error; /* why not: negative, or the queueing layer's answer (NET_XMIT_*) */
 };
 
