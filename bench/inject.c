@@ -69,9 +69,13 @@ static const char *const tcpreplay_1514[] = { TCPREPLAY, "-t", "--loop=0", "MANY
 static const char *const replay_64[] = { REPLAY, "-t", "-l", "0", "MANY-64", NULL };
 static const char *const replay_64_socket[] = { REPLAY,    "-t",     "-l",     "0",
 						"MANY-64", "--path", "socket", NULL };
+static const char *const replay_64_clone[] = { REPLAY,    "-t",     "-l",    "0",
+					       "MANY-64", "--path", "clone", NULL };
 static const char *const replay_1514[] = { REPLAY, "-t", "-l", "0", "MANY-1514", NULL };
 static const char *const replay_1514_socket[] = { REPLAY,      "-t",     "-l",     "0",
 						  "MANY-1514", "--path", "socket", NULL };
+static const char *const replay_1514_clone[] = { REPLAY,      "-t",     "-l",    "0",
+						 "MANY-1514", "--path", "clone", NULL };
 static const char *const tcpreplay_gaps[] = { TCPREPLAY, "GAPS", NULL };
 static const char *const replay_gaps[] = { REPLAY, "GAPS", NULL };
 
@@ -88,11 +92,15 @@ const struct injector rate_injectors[N_RATES] = {
 	[RATE_REPLAY_64] = { "npf replay -t -K", "npf_replay_64", 64, replay_64 },
 	[RATE_REPLAY_64_SOCKET] = { "npf replay -t -K, by socket", "npf_replay_64_socket", 64,
 				    replay_64_socket },
+	[RATE_REPLAY_64_CLONE] = { "npf replay -t -K, as clones", "npf_replay_64_clone", 64,
+				   replay_64_clone },
 	[RATE_TCPREPLAY_1514] = { "tcpreplay --topspeed -K", "tcpreplay_1514", 1514,
 				  tcpreplay_1514 },
 	[RATE_REPLAY_1514] = { "npf replay -t -K", "npf_replay_1514", 1514, replay_1514 },
 	[RATE_REPLAY_1514_SOCKET] = { "npf replay -t -K, by socket", "npf_replay_1514_socket", 1514,
 				      replay_1514_socket },
+	[RATE_REPLAY_1514_CLONE] = { "npf replay -t -K, as clones", "npf_replay_1514_clone", 1514,
+				     replay_1514_clone },
 	[RATE_SEND_DROPPED] = { "npf send", "npf_send_dropped", 64, send_one },
 	[RATE_TRAFGEN_DROPPED] = { "trafgen", "trafgen_dropped", 64, trafgen },
 	[RATE_TCPREPLAY_DROPPED] = { "tcpreplay --topspeed", "tcpreplay_64_from_file_dropped", 64,
