@@ -50,6 +50,12 @@ for name in ebpf ebpf-peek ebpf-copy; do
 	! grep -q 'call ?' stage || complain "$name: an unknown call"
 done
 
+# A long list is a table there, as it is in the kernel.
+list=$(seq -s ' or ' 100 7 240)
+"$npf" bpf --stage ebpf tcp port "$list" >shown
+grep -q ') r[0-9] = tables + [0-9]' shown || complain "ebpf: no table for a list: $(cat shown)"
+grep -q '^and [1-9][0-9]* bytes of tables$' shown || complain "ebpf: how long is the table?"
+
 for name in x86 vector; do
 	show "$name"
 	is_possible || continue

@@ -178,11 +178,21 @@ static uint32_t list_classic(FILE *out, struct work *work)
 	return n;
 }
 
+static void tell_tables(FILE *out, uint32_t size)
+{
+	if (size)
+		fprintf(out, "and %u byte%s of tables\n", size, npf_plural(size));
+}
+
 static uint32_t list_ebpf(FILE *out, const struct npf_ir *ir, enum npf_ebpf_access access)
 {
 	size_t size = npf_ebpf_space(&ir, 1);
 	struct npf_ebpf_peek peek;
-	struct npf_ebpf_code code = { .capacity = npf_ebpf_capacity(&ir, 1), .peek = &peek };
+	struct npf_ebpf_code code = {
+		.capacity = npf_ebpf_capacity(&ir, 1),
+		.tables_capacity = npf_ebpf_tables(&ir, 1),
+		.peek = &peek,
+	};
 	uint32_t n = 0;
 	void *space;
 
@@ -192,12 +202,15 @@ static uint32_t list_ebpf(FILE *out, const struct npf_ir *ir, enum npf_ebpf_acce
 	}
 	space = malloc(size);
 	code.insns = malloc(code.capacity * sizeof(*code.insns));
-	if (space && code.insns && !npf_ir_to_ebpf(ir, access, &code, space, size)) {
+	code.tables = calloc(1, code.tables_capacity + 1);
+	if (space && code.insns && code.tables && !npf_ir_to_ebpf(ir, access, &code, space, size)) {
 		npf_list_ebpf(out, code.insns, code.length);
+		tell_tables(out, code.tables_length);
 		n = code.length;
 	} else {
 		fputs("not possible: too long for eBPF\n", out);
 	}
+	free(code.tables);
 	free(code.insns);
 	free(space);
 	return n;
@@ -217,9 +230,7 @@ static uint32_t list_machine(FILE *out, const struct npf_program *program, uint3
 		n = npf_list_x86(out, code, code_size);
 	else
 		fprintf(out, "not possible: %s\n", error);
-	if (size > code_size)
-		fprintf(out, "and %u byte%s of tables\n", (uint32_t)size - code_size,
-			npf_plural((uint32_t)size - code_size));
+	tell_tables(out, size > code_size ? (uint32_t)size - code_size : 0);
 	free(code);
 	npf_host_linux_free(host);
 	return n;

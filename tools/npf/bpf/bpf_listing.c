@@ -15,6 +15,7 @@
 #define BPF_EXIT       0x90
 #define BPF_END        0xd0
 #define SKB_LOAD_BYTES 26
+#define MAP_VALUE      2 /* src of a number of 64 bits: where in a map's value */
 #define KERNEL_CALL    2 /* src of a call: of a function by its number in the type information */
 
 void npf_list_cbpf(FILE *out, const struct npf_insn *insns, uint32_t n)
@@ -108,6 +109,12 @@ static void list_one(FILE *out, const struct npf_ebpf_insn *insn, uint32_t at)
 		fprintf(out, "*(%s *)(r%u %+d) = r%u", size_name(insn->code), insn->dst, insn->off,
 			insn->src);
 		break;
+	case BPF_LD:
+		if (insn->src == MAP_VALUE) {
+			fprintf(out, "r%u = tables + %u", insn->dst, (uint32_t)insn[1].imm);
+			break;
+		}
+		/* fallthrough */
 	default:
 		fprintf(out, "r%u = 0x%08x%08x", insn->dst, (uint32_t)insn[1].imm,
 			(uint32_t)insn->imm);
