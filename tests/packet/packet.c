@@ -232,8 +232,10 @@ static void what_cannot_be_opened_is_neither_listed(void **in)
 	char names[256];
 	ULONG size = sizeof(names);
 
-	if (!net_try(&state->net, NET_HERE, "ip link add vcan7 type vcan"))
+	if (!net_try(&state->net, NET_HERE, "ip link add vcan7 type vcan")) {
+		print_message("this kernel makes no CAN adapters\n");
 		skip();
+	}
 	assert_true(PacketGetAdapterNames(names, &size));
 	assert_int_equal(size, 31);
 	assert_refused(PacketOpenAdapter((PCHAR) "vcan7"), ENODEV);
