@@ -291,7 +291,7 @@ static void item_10_writers_follow_each_other(void **state)
 	expect_at(beside, &seen, WRITERS * ROUNDS * TOGETHER, is_of_a_call);
 	expect_frames(bench, WRITERS * ROUNDS * TOGETHER, is_of_the_writers);
 	expect_counted(bench, 0, WRITERS * ROUNDS * TOGETHER);
-	npf_close(beside);
+	close_on(bench, beside);
 }
 
 /* ---- what the adapter can and cannot -------------------------------------------------------- */
@@ -359,12 +359,12 @@ static void what_keeps_a_way_closed_may_pass(void **state)
 	if (xsk) {
 		assert_int_equal(npf_check_send_path(other, NPF_SEND_XSK, reason), -ENOTSUP);
 		assert_non_null(strstr(reason, "another program"));
-		npf_close(bench->near);
+		close_on(bench, bench->near);
 		bench->near = open_on(bench, NET_HERE, "va", NPF_OPEN_SEND_ONLY);
 		while (npf_check_send_path(other, NPF_SEND_XSK, reason))
 			continue; /* the kernel lets go later, and the answer holds a second */
 	}
-	npf_close(other);
+	close_on(bench, other);
 
 	need_path(bench->near, NPF_SEND_XDP);
 	set_polling(bench, false);
@@ -568,7 +568,7 @@ static void another_instance_is_not_bypassed(void **state)
 	expect_busy(bench, "", NPF_SEND_CLONE);
 	assert_int_equal(npf_get_stats(other, &stats), 0);
 	assert_int_equal(stats.received, MANY);
-	npf_close(other);
+	close_on(bench, other);
 	expect_path(bench, NPF_SEND_XDP);
 }
 
@@ -589,6 +589,7 @@ static void item_12_own_sends_are_seen_unless_hidden(void **state)
 
 		if (npf_open(bench->drivers[NET_HERE], "va", &options, &own, NULL))
 			continue;
+		keep(bench, own);
 		send_many(bench, own, cloned ? NPF_SEND_CLONE : NPF_SEND_SOCKET);
 		assert_int_equal(npf_get_stats(own, &stats), 0);
 		assert_int_equal(stats.received, MANY);
@@ -610,8 +611,8 @@ static void item_12_own_sends_are_seen_unless_hidden(void **state)
 		assert_int_equal(stats.received, 0);
 		assert_int_equal(npf_get_stats(other, &stats), 0);
 		assert_int_equal(stats.received, MANY);
-		npf_close(other);
-		npf_close(own);
+		close_on(bench, other);
+		close_on(bench, own);
 	}
 }
 
@@ -665,8 +666,8 @@ static void loopback_sees_itself(void **state)
 	assert_true(npf_check_send_path(sender, NPF_SEND_XDP, NULL) < 0);
 	if (!npf_check_send_path(sender, NPF_SEND_CLONE, NULL))
 		assert_true(stats_of(sender).by_path[NPF_SEND_CLONE] > 0);
-	npf_close(lo);
-	npf_close(sender);
+	close_on(bench, lo);
+	close_on(bench, sender);
 }
 
 /* Frames without a link header, read back from the device's other end; the order is all of them. */
@@ -689,7 +690,7 @@ static void tun_sends_raw_packets(void **state)
 		assert_int_equal(got[20], i);
 	}
 	assert_int_equal(stats_of(tun).confirmed, 100);
-	npf_close(tun);
+	close_on(bench, tun);
 	close(fd);
 }
 
@@ -723,22 +724,35 @@ static void tap_that_nobody_reads_confirms_what_it_took(void **state)
 	assert_in_range(arrived, 1, 2999);
 	assert_int_equal(stats.confirmed, arrived);
 	assert_int_equal(stats.handed - stats.confirmed, stats.device_dropped);
-	npf_close(tap);
+	close_on(bench, tap);
 	close(fd);
 }
 
 struct reader {
+	struct npf_instance *sender;
 	int fd;
 	uint64_t n; /* to read */
 	bool wrong;
 };
 
-/* Slower than any sender: the device's queue is full most of the time. */
+/* However slow the sender is: nobody reads before the device's queue is full. */
+static void await_drop(struct npf_instance *sender)
+{
+	struct npf_send_stats stats = { 0 };
+
+	for (int i = 0; i < PATIENCE_MS && !stats.device_dropped; i++) {
+		usleep(1000);
+		npf_get_send_stats(sender, &stats);
+	}
+}
+
+/* Slower than most senders: later, too, the queue is full most of the time. */
 static void *read_slowly(void *arg)
 {
 	struct reader *reader = arg;
 	uint8_t frame[2048];
 
+	await_drop(reader->sender);
 	for (uint64_t i = 0; i < reader->n && !reader->wrong; i++) {
 		struct pollfd readable = { .fd = reader->fd, .events = POLLIN };
 		ssize_t size = poll(&readable, 1, PATIENCE_MS) == 1
@@ -775,15 +789,19 @@ static void a_slow_receiver_gets_all_in_order(void **state)
 		tap = open_on(bench, NET_HERE, "t2", NPF_OPEN_SEND_ONLY);
 		if (take_path(tap, exact[i])) {
 			tried++;
+			reader.sender = tap;
 			assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
-			assert_int_equal(npf_buffered_write(tap, queue, size, false), size);
+
+			int64_t written = npf_buffered_write(tap, queue, size, false);
+
 			pthread_join(thread, NULL);
+			assert_int_equal(written, size);
 			assert_false(reader.wrong);
 			assert_int_equal(stats_of(tap).confirmed, n);
 			assert_int_equal(stats_of(tap).by_path[exact[i]], n);
 			assert_true(stats_of(tap).device_dropped > 0);
 		}
-		npf_close(tap);
+		close_on(bench, tap);
 		close(reader.fd);
 	}
 	free(queue);
@@ -816,7 +834,7 @@ static void nobody_reads_and_nothing_more_is_claimed(void **state)
 			assert_int_equal(stats_of(tap).handed, arrived);
 			assert_int_equal(stats_of(tap).confirmed, arrived);
 		}
-		npf_close(tap);
+		close_on(bench, tap);
 		close(fd);
 	}
 	if (tried < N_OF(exact))
@@ -855,7 +873,7 @@ static void vlan_devices_send_tagged(void **state)
 		expect_frames(bench, 20000, is_tagged);
 		assert_int_equal(stats_of(vlan).confirmed, 20000);
 	}
-	npf_close(vlan);
+	close_on(bench, vlan);
 }
 
 int main(void)

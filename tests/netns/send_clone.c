@@ -217,7 +217,7 @@ static void a_clone_of_a_vlan_gets_its_tag(void **state)
 	}
 	close(fds[0]);
 	close(fds[1]);
-	npf_close(vlan);
+	close_on(bench, vlan);
 }
 
 /* One socket sees a frame go and, once the kernel has received it, come. */
@@ -255,7 +255,7 @@ static void a_clone_on_loopback_looks_like_a_frame_of_a_socket(void **state)
 		assert_int_equal(seen[1], COPIES);
 	}
 	close(fd);
-	npf_close(lo);
+	close_on(bench, lo);
 }
 
 static bool is_this_frame(const struct npf_packet *packet)
@@ -280,6 +280,7 @@ static void captures_beside_the_sender_get_them(void **state)
 
 		if (npf_open(bench->drivers[NET_HERE], "va", &options, &beside, NULL))
 			continue;
+		keep(bench, beside);
 		assert_int_equal(npf_set_buffer(beside, 16 << 20), 0);
 		assert_int_equal(npf_set_timeout(beside, 50), 0);
 		assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
@@ -293,7 +294,7 @@ static void captures_beside_the_sender_get_them(void **state)
 			npf_batch_end(beside);
 		}
 		assert_int_equal(got, COPIES);
-		npf_close(beside);
+		close_on(bench, beside);
 	}
 }
 
@@ -416,7 +417,7 @@ static void what_loopback_loses_is_not_confirmed(void **state)
 	assert_in_range(stats.confirmed, 0, arrived);
 	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
 	close(counter);
-	npf_close(lo);
+	close_on(bench, lo);
 	if (arrived == stats.handed)
 		skip();
 }
@@ -673,7 +674,7 @@ static void nothing_that_queues_is_overrun(void **state)
 	expect_socket(vlan, 20000);
 	net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
 	assert_true(can_clone(vlan));
-	npf_close(vlan);
+	close_on(bench, vlan);
 	close(listener);
 }
 
@@ -687,7 +688,7 @@ static void bridges_are_left_alone(void **state)
 	net_run(&bench->net, NET_HERE, "ip link set br0 up");
 	other = open_on(bench, NET_HERE, "br0", NPF_OPEN_SEND_ONLY);
 	expect_refused(other, "clones are for loopback, veth");
-	npf_close(other);
+	close_on(bench, other);
 }
 
 static void tun_and_tap_are_left_alone(void **state)
@@ -703,10 +704,10 @@ static void tun_and_tap_are_left_alone(void **state)
 	tun = net_tun(&bench->net, NET_HERE, "t1", IFF_TUN | IFF_NO_PI);
 	other = open_on(bench, NET_HERE, "t0", NPF_OPEN_SEND_ONLY);
 	expect_refused(other, "queue (");
-	npf_close(other);
+	close_on(bench, other);
 	other = open_on(bench, NET_HERE, "t1", NPF_OPEN_SEND_ONLY);
 	expect_refused(other, "Ethernet");
-	npf_close(other);
+	close_on(bench, other);
 	close(tap);
 	close(tun);
 }
@@ -726,7 +727,7 @@ static void dummies_take_clones(void **state)
 	assert_int_equal(npf_set_write_repeat(other, COPIES), 0);
 	assert_int_equal(npf_write(other, frame, sizeof(frame)), sizeof(frame));
 	assert_int_equal(stats_of(other).confirmed, COPIES);
-	npf_close(other);
+	close_on(bench, other);
 }
 
 /* A program that lets everything pass, until the descriptor is closed. */
@@ -768,7 +769,7 @@ static void no_receiver_is_bypassed(void **state)
 		expect_socket(sender, 20000);
 		close(program);
 		assert_true(can_clone(sender));
-		npf_close(sender);
+		close_on(bench, sender);
 	}
 	expect_frames(bench, 20000, is_the_same);
 	close(listener);

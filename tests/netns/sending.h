@@ -30,8 +30,28 @@ struct bench {
 	struct npf_host *hosts[NET_SIDES];
 	struct npf_driver *drivers[NET_SIDES];
 	struct npf_instance *near, *far; /* near only sends */
+	struct npf_instance *open[8];    /* these and others */
 	uint64_t seen;                   /* frames that far has read */
 };
+
+/* Have the teardown close it if the test does not come to that. */
+static inline void keep(struct bench *bench, struct npf_instance *instance)
+{
+	size_t i = 0;
+
+	while (bench->open[i])
+		assert_in_range(++i, 0, N_OF(bench->open) - 1);
+	bench->open[i] = instance;
+}
+
+static inline void close_on(struct bench *bench, struct npf_instance *instance)
+{
+	for (size_t i = 0; i < N_OF(bench->open); i++) {
+		if (bench->open[i] == instance)
+			bench->open[i] = NULL;
+	}
+	npf_close(instance);
+}
 
 static inline struct npf_instance *open_on(struct bench *bench, enum net_side side,
 					   const char *name, uint32_t flags)
@@ -49,6 +69,7 @@ static inline struct npf_instance *open_on(struct bench *bench, enum net_side si
 	if (npf_open(bench->drivers[side], name, &options, &instance, error))
 		fail_msg("%s", error);
 	net_enter(&bench->net, NET_HERE);
+	keep(bench, instance);
 	return instance;
 }
 
@@ -78,8 +99,8 @@ static inline int teardown(void **state)
 	struct bench *bench = *state;
 
 	npf_batch_end(bench->far); /* an assertion may have failed amid one */
-	npf_close(bench->near);
-	npf_close(bench->far);
+	for (size_t i = 0; i < N_OF(bench->open); i++)
+		npf_close(bench->open[i]);
 	for (int i = 0; i < NET_SIDES; i++) {
 		if (bench->drivers[i])
 			assert_int_equal(npf_unload(bench->drivers[i]), 0);
