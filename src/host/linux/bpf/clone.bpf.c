@@ -28,17 +28,24 @@ struct {
 	__uint(value_size, NPF_SEND_QUEUE + NPF_SEND_RECORD(NPF_SEND_LONGEST));
 } queue SEC(".maps");
 
+/* The kernel answers above 0 when the frame is too long, below when there is no such adapter any more. */
+static inline __attribute__((always_inline)) long check_mtu(struct __sk_buff *skb)
+{
+	uint32_t mtu = 0;
+	long err = bpf_check_mtu(skb, state.index, &mtu, state.tag, 0);
+
+	return err > 0 ? -EMSGSIZE : err;
+}
+
 SEC("tc")
 int npf_clone(struct __sk_buff *skb)
 {
-	uint32_t mtu = 0;
-
 	if (state.error)
 		return 0;
 	/* The kernel took the packet for one that it received. */
 	state.error = (int32_t)bpf_skb_change_type(skb, PACKET_HOST);
-	if (!state.error && bpf_check_mtu(skb, state.index, &mtu, state.tag, 0))
-		state.error = -EMSGSIZE;
+	if (!state.error)
+		state.error = (int32_t)check_mtu(skb);
 	for (int i = 0; i < NPF_CLONE_RUN && state.left && !state.error; i++) {
 		state.error = (int32_t)bpf_clone_redirect(skb, state.index, 0);
 		if (!state.error)
@@ -51,7 +58,7 @@ int npf_clone(struct __sk_buff *skb)
 static inline __attribute__((always_inline)) int send_record(struct __sk_buff *skb,
 							     const uint8_t *records)
 {
-	uint32_t at = state.next & (NPF_SEND_QUEUE - 1), mtu = 0;
+	uint32_t at = state.next & (NPF_SEND_QUEUE - 1);
 	const struct npf_send_record *record = (const void *)(records + at);
 	uint32_t size = record->size;
 	long err;
@@ -60,8 +67,9 @@ static inline __attribute__((always_inline)) int send_record(struct __sk_buff *s
 		return -EINVAL;
 	if (skb->len != size && (err = bpf_skb_change_tail(skb, size, 0)))
 		return (int)err;
-	if (bpf_check_mtu(skb, state.index, &mtu, state.tag, 0))
-		return -EMSGSIZE;
+	err = check_mtu(skb);
+	if (err)
+		return (int)err;
 	err = bpf_skb_store_bytes(skb, 0, record->data, size, 0);
 	if (!err)
 		err = bpf_clone_redirect(skb, state.index, 0);
