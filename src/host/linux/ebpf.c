@@ -72,8 +72,9 @@ static uint32_t log2_of(uint32_t power)
 
 static int explain(const struct npf_ebpf *ebpf, char *error, int err)
 {
-	/* EACCES is the verifier's word; without CAP_PERFMON it refuses what it accepts with it. */
-	if (err == -EPERM || (err == -EACCES && npf_linux_missing(ebpf->rights)))
+	/* EACCES is the verifier's word, or EFAULT where the kernel takes the program for a fault of the
+	 * verifier's; without CAP_PERFMON it refuses what it accepts with it. */
+	if (err == -EPERM || ((err == -EACCES || err == -EFAULT) && npf_linux_missing(ebpf->rights)))
 		return npf_linux_not_permitted(error, "loading the eBPF tap", ebpf->rights);
 	if (err == -ENOMEM || err == -E2BIG)
 		return npf_linux_error(
