@@ -409,10 +409,13 @@ static void forget_left(struct npf_instance *instance)
 static int enter_reader(struct npf_instance *instance)
 {
 	int err = npf_enter(instance);
+	uint32_t nobody = 0;
 
 	if (err)
 		return err;
-	if (__atomic_exchange_n(&instance->reading, npf_lock_mark(), __ATOMIC_ACQUIRE)) {
+	/* Who is refused leaves the mark of him who reads. */
+	if (!__atomic_compare_exchange_n(&instance->reading, &nobody, npf_lock_mark(), false,
+					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		npf_stop_using_open_instance(instance);
 		return npf_fail(instance, -EBUSY,
 				"another read is going on; end it, or its batch, first");
