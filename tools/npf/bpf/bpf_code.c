@@ -116,7 +116,7 @@ static void list_operand(FILE *out, const uint8_t *code, int operand, char kind)
 	else
 		fputs(general[number & 15], out);
 	if (!operand && code[0] == EVEX && code[3] & 7)
-		fprintf(out, " {k%u}%s", code[3] & 7, code[3] & 0x80 ? " {z}" : "");
+		fprintf(out, " {k%d}%s", code[3] & 7, code[3] & 0x80 ? " {z}" : "");
 }
 
 /* Tables behind the code; whatever else is memory is shown by its bytes. */
