@@ -126,7 +126,20 @@ for words in "capture -i vb -U -w -" "dump -i vb -w -"; do
 done
 says bg.err "ended: who read the output has gone"
 
-# Also where nothing is written meanwhile; and what is closed is no place for what opens next.
+# A program that reads lines gets each at once.
+mkfifo pipe
+"$npf" capture -i vb -Q in --timeout 0 >pipe 2>bg.err &
+pid=$!
+exec 5<pipe
+wait_for "a capture" grep -q listening bg.err
+flood 1
+IFS= read -r -t 100 line <&5 || complain "capture into a pipe: nothing came"
+kill -INT $pid
+ended 0
+exec 5<&-
+rm pipe
+
+# Who reads goes away where nothing is written meanwhile, too; and what is closed is no place for what opens next.
 timeout 60 "$npf" list --follow 2>bg.err | head -n 1 >out
 [ "${PIPESTATUS[0]}" -eq 0 ] || complain "list --follow does not see that its reader has gone"
 for words in list "stat -i vb --once --interval 10ms" "capture -r three.pcap"; do
@@ -194,6 +207,11 @@ says out "only the first network namespace has"
 "$npf" doctor -i va >out 2>err || [ $? -eq 1 ] || complain "doctor -i va: $(cat out err)"
 says out "hooks, tried on va"
 ! grep -q 'another' out || complain "doctor -i: $(cat out)"
+ends 4 doctor -i nope
+[ "$(cat out err)" = "npf doctor: there is no adapter nope (npf list shows all)" ] ||
+	complain "doctor -i nope: $(cat out err)"
+ends 4 doctor -i nope --json
+says out '"verdict":4'
 as_nobody() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
 }
@@ -206,6 +224,8 @@ if as_nobody ./npf-plain --version >/dev/null 2>&1; then
 	says out "no   tpacket         CAP_NET_RAW is missing"
 	says out "?    direct I/O      not known: no file can be made here: Permission denied"
 	! grep -q 'see npf doctor' out || complain "doctor sends to doctor: $(cat out)"
+	! as_nobody ./npf-plain stat -i va 2>err
+	says err "npf stat: opening an adapter is not permitted: CAP_NET_RAW is missing"
 	as_nobody ./npf-plain doctor --json >out 2>err
 	says out '"direct_io":null'
 	if setcap cap_net_raw+ep npf-lent 2>/dev/null; then

@@ -285,7 +285,7 @@ static void tell_jit(const struct npf_terminal *terminal, const struct findings 
 				  : "not known: " JIT_FILE " cannot be read");
 	else
 		tell(terminal, findings->jit, "BPF JIT",
-		     findings->jit ? "on" : "off: sudo sysctl net.core.bpf_jit_enable=1");
+		     findings->jit ? "on" : "off: as root: echo 1 >" JIT_FILE);
 }
 
 static void tell_kernel(const struct npf_terminal *terminal, const struct findings *findings)
@@ -327,11 +327,11 @@ static void tell_cure(const struct findings *findings)
 
 	if (is_capable(findings))
 		return;
-	printf("to get what is missing, once:\n  sudo setcap ");
+	printf("to get what is missing, once, as root:\n  setcap ");
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
 		printf("%s%s", i ? "," : "", capabilities[i].name);
-	printf("+ep '%s'\nor run it as root:\n  sudo '%s' doctor\n", program, program);
-	puts("npf run hands nothing of this on: it has to be started as root");
+	printf("+ep '%s'\nor run npf as root (npf run hands nothing of this on: it has to be)\n",
+	       program);
 }
 
 static void tell_capabilities(const struct npf_terminal *terminal, const struct findings *findings)
@@ -347,7 +347,6 @@ static void tell_verdict(int code)
 		[EXIT_OK] = "All is well.",
 		[EXIT_FAILED] = "Capturing works, but not by the best hook.",
 		[EXIT_PRIVILEGE] = "Capturing does not work here.",
-		[EXIT_NO_ADAPTER] = "There is no such adapter: see npf list.",
 	};
 
 	puts(sentences[code]);
@@ -473,6 +472,8 @@ static int run(int argc, char **argv)
 	try_sending(&findings, session.driver);
 	npf_session_end(&session);
 	code = verdict(&findings);
+	if (code == EXIT_NO_ADAPTER && !json) /* which every hook and way of sending would repeat */
+		return npf_tool_fail(&npf_command_doctor, code, "%s", findings.trials[0].error);
 	if (json)
 		print_json(&findings, code);
 	else

@@ -38,7 +38,7 @@ static int open_sender(struct npf_nic *nic, char *error)
 	/* Protocol 0: it never receives. */
 	nic->sender = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (nic->sender < 0 && errno == EPERM)
-		return npf_linux_not_permitted(error, "sending raw packets", NPF_RIGHT(CAP_NET_RAW));
+		return npf_linux_not_permitted(error, "opening an adapter", NPF_RIGHT(CAP_NET_RAW));
 	if (nic->sender < 0)
 		return npf_linux_error(error, -errno, "opening a packet socket failed: %s",
 				       strerror(errno));

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -179,11 +180,19 @@ static int take_option(struct parser *parser, int option)
 	}
 }
 
+/* A terminal, or a pipe to a program that reads lines. */
+static bool is_watched(int fd)
+{
+	struct stat status;
+
+	return isatty(fd) || (!fstat(fd, &status) && S_ISFIFO(status.st_mode));
+}
+
 /* Somebody who watches wants each packet at once; a file wants few, large batches. */
 static void settle(struct parser *parser)
 {
 	struct npf_capture_options *options = &parser->options;
-	bool watched = !options->output.file && !options->output.quiet && isatty(STDOUT_FILENO);
+	bool watched = !options->output.file && !options->output.quiet && is_watched(STDOUT_FILENO);
 	uint32_t share = options->buffer / 8;
 
 	if (parser->immediate || (watched && !parser->min_to_copy_given))
