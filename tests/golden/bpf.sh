@@ -16,4 +16,22 @@ for program in *.ddd; do
 	[ -z "${NPF_GOLDEN_UPDATE:-}" ] || "${show[@]}" >"$text"
 	diff -u "$text" <("${show[@]}") || status=1
 done
+
+# JSON is one object, whatever is asked for.
+said=$("$npf" bpf -F tcp-port-80.ddd --json --passes --stage cbpf)
+[[ $said == '{"expression":"","before":{'*'"passes":{"fold":'*'"stages":[{"stage":"cbpf",'*'}]}' ]] || {
+	echo "bpf: no object: $said"
+	status=1
+}
+# What would be ignored is refused.
+for words in "--json --graph -" "--check http-get.txt --json" "--check http-get.txt tcp" \
+	"-F tcp-port-80.ddd tcp"; do
+	code=0
+	# shellcheck disable=SC2086 # words
+	"$npf" bpf $words >/dev/null 2>&1 || code=$?
+	[ $code -eq 2 ] || {
+		echo "bpf: bpf $words: exit code $code"
+		status=1
+	}
+done
 exit $status

@@ -158,6 +158,24 @@ says bg.err "3 packets written"
 grep -qE '^[0-9]+ packets? came after the last that was asked for$' bg.err ||
 	! grep -q 'not written' bg.err || complain "dump -c 3: $(cat bg.err)"
 
+# A terminal that goes away ends a capture in order, but under nohup.
+start capture -i vb -Q in -w hup.pcap
+wait_for "a capture" grep -q listening bg.err
+flood 5
+kill -HUP $pid
+ended 0
+[ "$("$npf" filter --count hup.pcap)" = 5 ] || complain "capture, hung up: $(cat bg.err)"
+trap '' HUP
+start capture -i vb -Q in -w hup.pcap
+trap - HUP
+wait_for "a capture" grep -q listening bg.err
+flood 5
+kill -HUP $pid
+flood 5
+kill -INT $pid
+ended 0
+[ "$("$npf" filter --count hup.pcap)" = 10 ] || complain "capture, nohup: $(cat bg.err)"
+
 # A file that may not grow: what does not fit is told, to the packet.
 for words in "capture -i vb -Q in -w" "dump -i vb -Q in -w"; do
 	: >bg.out

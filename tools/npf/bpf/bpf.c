@@ -289,7 +289,21 @@ static const char *unit_of(enum stage stage)
 	return stage == STAGE_FORM || stage == STAGE_OPTIMISED ? "operation" : "instruction";
 }
 
-static void show_stage(struct work *work, enum stage stage, char *text, uint32_t n)
+/* A stage as text that the caller frees; NULL: out of memory. */
+static char *stage_text(struct work *work, enum stage stage, uint32_t *n)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	*n = list_stage(out, work, stage);
+	fclose(out);
+	return text;
+}
+
+static void show_stage(struct work *work, enum stage stage, const char *text, uint32_t n)
 {
 	const struct npf_terminal *terminal = &work->terminal;
 
@@ -298,73 +312,62 @@ static void show_stage(struct work *work, enum stage stage, char *text, uint32_t
 	       npf_colour(terminal, NPF_PLAIN), text);
 }
 
-/* How long the stages are that were not shown. */
-static int show_counts(struct work *work)
+/* Only how long it is. */
+static void count_stage(enum stage stage, uint32_t n)
 {
-	puts("not shown (--stage NAME, --all):");
-	for (enum stage stage = 0; stage < N_STAGES; stage++) {
-		char *text = NULL;
-		size_t size = 0;
-		FILE *out;
-		uint32_t n;
+	char unit[16];
 
-		if (work->options.wanted >> stage & 1)
+	snprintf(unit, sizeof(unit), "%s%s", unit_of(stage), npf_plural(n));
+	printf("  %-15s  %5u %-12s  %s\n", stages[stage].name, n, unit, stages[stage].title);
+}
+
+static void json_stage(struct npf_json *json, enum stage stage, const char *text, uint32_t n)
+{
+	npf_json_object(json, NULL);
+	npf_json_string(json, "stage", stages[stage].name);
+	npf_json_unsigned(json, "length", n);
+	npf_json_string(json, "text", text);
+	npf_json_object_end(json);
+}
+
+/* The stages that are wanted; into json, where there is one. */
+static int show_stages(struct work *work, struct npf_json *json)
+{
+	for (enum stage stage = 0; stage < N_STAGES; stage++) {
+		uint32_t n;
+		char *text;
+
+		if (!(work->options.wanted >> stage & 1))
 			continue;
-		out = open_memstream(&text, &size);
-		if (!out)
+		text = stage_text(work, stage, &n);
+		if (!text)
 			return fail("out of memory");
-		n = list_stage(out, work, stage);
-		fclose(out);
+		if (json)
+			json_stage(json, stage, text, n);
+		else
+			show_stage(work, stage, text, n);
 		free(text);
-		printf("  %-15s  %5u %-12s  %s\n", stages[stage].name, n,
-		       n == 1                                            ? unit_of(stage)
-		       : stage == STAGE_C                                ? "lines"
-		       : stage == STAGE_FORM || stage == STAGE_OPTIMISED ? "operations"
-									 : "instructions",
-		       stages[stage].title);
 	}
 	return EXIT_OK;
 }
 
-static int show_stages(struct work *work)
+/* How long the others are. */
+static int show_counts(struct work *work)
 {
-	struct npf_json json = { .out = stdout };
-
-	if (work->options.json) {
-		npf_json_object(&json, NULL);
-		npf_json_string(&json, "expression", work->options.expression);
-		npf_json_array(&json, "stages");
-	}
+	puts("not shown (--stage NAME, --all):");
 	for (enum stage stage = 0; stage < N_STAGES; stage++) {
-		char *text = NULL;
-		size_t size = 0;
-		FILE *out;
 		uint32_t n;
+		char *text;
 
-		if (!(work->options.wanted >> stage & 1))
+		if (work->options.wanted >> stage & 1)
 			continue;
-		out = open_memstream(&text, &size);
-		if (!out)
+		text = stage_text(work, stage, &n);
+		if (!text)
 			return fail("out of memory");
-		n = list_stage(out, work, stage);
-		fclose(out);
-		if (work->options.json) {
-			npf_json_object(&json, NULL);
-			npf_json_string(&json, "stage", stages[stage].name);
-			npf_json_unsigned(&json, "length", n);
-			npf_json_string(&json, "text", text);
-			npf_json_object_end(&json);
-		} else {
-			show_stage(work, stage, text, n);
-		}
 		free(text);
+		count_stage(stage, n);
 	}
-	if (work->options.json) {
-		npf_json_array_end(&json);
-		npf_json_object_end(&json);
-		npf_json_line(&json);
-	}
-	return work->options.counts ? show_counts(work) : EXIT_OK;
+	return EXIT_OK;
 }
 
 /* ---- passes --------------------------------------------------------------------------------- */
@@ -399,15 +402,40 @@ static void tell_size(const struct npf_ir *ir, const char *when)
 	       ir->n_blocks, npf_plural(ir->n_blocks), when);
 }
 
+static bool is_on(const struct work *work, uint32_t pass)
+{
+	return (PASSES & ~work->options.passes_off) >> pass & 1;
+}
+
 static void show_passes(const struct work *work)
 {
 	tell_size(&work->plain, "before");
 	for (uint32_t i = 0; npf_ir_pass_name(i); i++) {
-		if ((PASSES & ~work->options.passes_off) >> i & 1)
+		if (is_on(work, i))
 			printf("%5u  %-8s %s\n", work->report.changed[i], npf_ir_pass_name(i),
 			       explain(npf_ir_pass_name(i)));
 	}
 	tell_size(&work->optimised, "after");
+}
+
+static void json_size(struct npf_json *json, const struct npf_ir *ir, const char *when)
+{
+	npf_json_object(json, when);
+	npf_json_unsigned(json, "operations", ir->n_insns);
+	npf_json_unsigned(json, "blocks", ir->n_blocks);
+	npf_json_object_end(json);
+}
+
+static void json_passes(struct npf_json *json, const struct work *work)
+{
+	json_size(json, &work->plain, "before");
+	npf_json_object(json, "passes");
+	for (uint32_t i = 0; npf_ir_pass_name(i); i++) {
+		if (is_on(work, i))
+			npf_json_unsigned(json, npf_ir_pass_name(i), work->report.changed[i]);
+	}
+	npf_json_object_end(json);
+	json_size(json, &work->optimised, "after");
 }
 
 /* ---- the graph ------------------------------------------------------------------------------ */
@@ -459,6 +487,37 @@ static int write_graph(const struct work *work)
 	}
 	free(dot);
 	return code;
+}
+
+/* ---- all of it -------------------------------------------------------------------------------- */
+
+static int show_json(struct work *work)
+{
+	struct npf_json json = { .out = stdout };
+	int code;
+
+	npf_json_object(&json, NULL);
+	npf_json_string(&json, "expression", work->options.expression);
+	if (work->options.passes)
+		json_passes(&json, work);
+	npf_json_array(&json, "stages");
+	code = show_stages(work, &json);
+	npf_json_array_end(&json);
+	npf_json_object_end(&json);
+	npf_json_line(&json);
+	return code;
+}
+
+static int show(struct work *work)
+{
+	int code;
+
+	if (work->options.json)
+		return show_json(work);
+	if (work->options.passes)
+		show_passes(work);
+	code = show_stages(work, NULL);
+	return code || !work->options.counts ? code : show_counts(work);
 }
 
 /* ---- the command line ----------------------------------------------------------------------- */
@@ -546,6 +605,17 @@ static int parse(struct options *options, int argc, char **argv)
 		if (code)
 			return code;
 	}
+	if (options->check && (options->wanted || options->passes || options->graph ||
+			       options->program || options->json || optind < argc))
+		return npf_tool_usage(&npf_command_bpf,
+				      "--check takes its programs from a file: but --without "
+				      "nothing goes with it");
+	if (options->program && optind < argc)
+		return npf_tool_usage(&npf_command_bpf, "'%s': -F stands in the place of a filter",
+				      argv[optind]);
+	if (options->json && options->graph && !strcmp(options->graph, "-"))
+		return npf_tool_usage(&npf_command_bpf,
+				      "--graph - and --json both want standard output");
 	if (!options->wanted && !options->passes && !options->graph) {
 		/* What fits on a screen or two; programs have no screen. */
 		options->wanted = options->json ? ALL_STAGES : FIRST_STAGES;
@@ -566,13 +636,9 @@ static int run_work(struct work *work)
 	code = make_program(work);
 	if (!code)
 		code = make_forms(work);
-	if (!code && work->options.passes)
-		show_passes(work);
 	if (!code && work->options.graph)
 		code = write_graph(work);
-	if (!code && work->options.wanted)
-		code = show_stages(work);
-	return code;
+	return code ? code : show(work);
 }
 
 static int run(int argc, char **argv)

@@ -41,7 +41,7 @@ static void on_signal(int number)
 static int watch(int flags)
 {
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
 
 	event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event < 0)
@@ -50,6 +50,9 @@ static int watch(int flags)
 	sigemptyset(&ignore.sa_mask);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	/* The terminal goes away; nohup(1) has that ignored, and so it stays. */
+	if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGXFSZ, &ignore, NULL); /* a file that may not be larger: the write says so */
 	return 0;
@@ -62,14 +65,7 @@ int npf_signals_init(void)
 
 int npf_signals_init_patient(void)
 {
-	struct sigaction action = { .sa_handler = on_signal }, before;
-	int err = watch(0);
-
-	/* nohup(1) has it ignored, and so it stays. */
-	sigemptyset(&action.sa_mask);
-	if (!err && !sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN)
-		sigaction(SIGHUP, &action, NULL);
-	return err;
+	return watch(0);
 }
 
 void npf_signals_watch(struct npf_instance *instance)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * SIGINT and SIGTERM: the first asks for an orderly end, the second kills. SIGPIPE is ignored, so
- * that a reader who leaves is an error of the write and nothing is left half done.
+ * SIGINT, SIGTERM, and SIGHUP of a terminal that goes away: the first asks for an orderly end, the
+ * second kills. SIGPIPE is ignored, so that a reader who leaves is an error of the write and nothing is
+ * left half done.
  */
 #ifndef NPF_SIGNALS_H
 #define NPF_SIGNALS_H
@@ -13,8 +14,7 @@
 
 /* 0 or a negative errno value. */
 int npf_signals_init(void);
-/* The same where an end takes its time: further signals count and kill nobody, and a terminal that
- * goes away (SIGHUP) asks for the end too. */
+/* The same where an end takes its time: further signals count and kill nobody. */
 int npf_signals_init_patient(void);
 /* The instance whose reader and sender shall be woken; NULL before it is closed. */
 void npf_signals_watch(struct npf_instance *instance);
