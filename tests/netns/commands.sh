@@ -133,7 +133,7 @@ pid=$!
 exec 5<pipe
 wait_for "a capture" grep -q listening bg.err
 flood 1
-IFS= read -r -t 100 line <&5 || complain "capture into a pipe: nothing came"
+read -r -t 100 _ <&5 || complain "capture into a pipe: nothing came"
 kill -INT $pid
 ended 0
 exec 5<&-

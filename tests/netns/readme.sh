@@ -9,7 +9,7 @@ source=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work" /var/tmp/npf-readme.pcap' EXIT
 [ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 77; }
-for tool in tcpdump ip nsenter zstd; do
+for tool in tcpdump ip nsenter; do
 	command -v $tool >/dev/null || { echo "skipped: there is no $tool"; exit 77; }
 done
 unshare --net true 2>/dev/null || { echo "skipped: no network namespace"; exit 77; }
