@@ -11,8 +11,10 @@
 
 #include "bpf_parts.h"
 #include "expression/expression.h"
+#include "filter/ancillary.h"
 #include "filter/ebpf.h"
 #include "filter/filter.h"
+#include "filter/opcodes.h"
 #include "host/linux/peek.h"
 #include "ui/filter_text.h"
 #include "ui/json.h"
@@ -79,6 +81,19 @@ static int fail(const char *text)
 
 /* ---- the program ---------------------------------------------------------------------------- */
 
+/* Does it ask for what only Linux knows of a packet, as a VLAN tag that lies beside it? */
+static bool is_for_linux(const struct npf_program *program)
+{
+	for (uint32_t i = 0; i < program->length; i++) {
+		const struct npf_insn *insn = &program->insns[i];
+
+		if (NPF_CLASS(insn->code) == NPF_LD && NPF_MODE(insn->code) == NPF_ABS &&
+		    npf_ancillary_find(insn->k))
+			return true;
+	}
+	return false;
+}
+
 /* As tcpdump -ddd writes it: the number of instructions, then each as four numbers. */
 static int read_program(struct work *work)
 {
@@ -103,8 +118,11 @@ static int read_program(struct work *work)
 		fclose(file);
 	work->compiled.insns = insns;
 	work->compiled.program = (struct npf_program){ .length = n, .insns = insns };
-	if (insns && i == n)
+	if (insns && i == n) {
+		if (is_for_linux(&work->compiled.program))
+			work->compiled.program.dialect = NPF_DIALECT_LINUX;
 		return EXIT_OK;
+	}
 	return npf_tool_fail(&npf_command_bpf, EXIT_USAGE,
 			     "%s: instruction %u is not there: the number of instructions, then "
 			     "four numbers for each, as tcpdump -ddd writes them",
