@@ -2,7 +2,8 @@
 /*
  * The intermediate form on arbitrary programs, packets and choices of passes: it keeps its rules,
  * gives the interpreter's answers, on packets cut anywhere too, and the classic BPF written from it
- * is valid and gives them again. Twice in one form it accepts twice.
+ * is valid, gives them again and is taken by Linux if the program is. Twice in one form it accepts
+ * twice.
  *
  * Input: flags (1 the dialect, 2 tagged), number of instructions, the passes, the tag, instructions,
  * packet.
@@ -11,6 +12,7 @@
 #include "filter/filter.h"
 #include "filter/ir.h"
 #include "fuzz.h"
+#include "lib/linux_check.h"
 
 #define HEADER 8
 
@@ -47,6 +49,7 @@ static void write_classic(const struct npf_ir *ir, const struct npf_program *pro
 	written.insns = insns;
 	if (!npf_ir_to_cbpf(ir, insns, &written.length)) {
 		check(!npf_filter_validate(&written, NULL, 0));
+		check(!linux_takes(program) || linux_takes(&written));
 		check(npf_filter_run(program, &first, packet) ==
 		      npf_filter_run(&written, &second, packet));
 	}

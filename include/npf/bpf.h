@@ -51,9 +51,9 @@ struct npf_host; /* npf/npf.h */
 /*
  * An equivalent program (by docs/filter-semantics.md) that is no longer and asks less, for who
  * attaches it himself: one of NPF_DIALECT_LINUX to a socket by SO_ATTACH_FILTER, whose limit is
- * NPF_MAX_INSNS too. Where that cannot be had it is the program itself. insns: room for
- * program->length instructions, may be the program's own; *length of them are written. -EINVAL names
- * the instruction, -ENOMEM; error holds NPF_ERROR_SIZE bytes, may be NULL.
+ * NPF_MAX_INSNS too. Linux takes what it would have taken. Where that cannot be had it is the program
+ * itself. insns: room for program->length instructions, may be the program's own; *length of them are
+ * written. -EINVAL names the instruction, -ENOMEM; error holds NPF_ERROR_SIZE bytes, may be NULL.
  */
 int npf_bpf_optimise(struct npf_host *host, const struct npf_program *program,
 		     struct npf_insn *insns, uint32_t *length, char *error);

@@ -227,8 +227,8 @@ void npf_ir_to_dot(const struct npf_ir *ir, char *buffer, size_t size);
 /*
  * An equivalent program of classic BPF, for plain socket attachment; best from the passes
  * NPF_PASS_CBPF. length: of insns, then of the program. Uses ir's work. -ENOSPC: it does not fit
- * (the length, 4096 instructions, or 16 scratch words); -EOPNOTSUPP: the form has operations that
- * classic BPF has not. Then the program that the form was made from is to be taken.
+ * (the length, 4096 instructions, or 16 scratch words as Linux follows them); -EOPNOTSUPP: the form
+ * has operations that classic BPF has not. Then the program it was made from is to be taken.
  */
 #define NPF_PASS_CBPF ((NPF_PASS_DEFAULT | NPF_PASS_HEADER) & ~NPF_PASS_HOIST)
 int npf_ir_to_cbpf(const struct npf_ir *ir, struct npf_insn *insns, uint32_t *length);

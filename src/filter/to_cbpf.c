@@ -40,7 +40,8 @@ struct emitter {
 	struct draft *drafts;
 	uint32_t n;
 	uint32_t capacity;
-	uint16_t *labels; /* each block, then others: the draft that follows */
+	uint16_t *written; /* each draft: scratch words that Linux knows to be written before it */
+	uint16_t *labels;  /* each block, then others: the draft that follows */
 	uint32_t n_labels;
 	uint32_t max_labels;
 	struct npf_cbpf_words words;
@@ -159,17 +160,14 @@ static uint16_t size_code(uint8_t size)
 	return size == 1 ? NPF_B : size == 2 ? NPF_H : NPF_W;
 }
 
-/* The packet's bytes at a constant offset. Linux takes the largest for something else; it gets them
- * as what they are here, places that no packet has, through X. */
+/* The packet's bytes at a constant offset. Linux takes the largest for something else, or refuses
+ * the program for them; here they are places that no packet has. */
 static void load_bytes(struct emitter *e, uint16_t size, uint32_t k)
 {
-	if (e->ir->dialect == NPF_DIALECT_LINUX && k >= NPF_LINUX_SPECIAL_OFFSET) {
-		emit(e, NPF_LDX | NPF_IMM, k);
-		emit(e, NPF_LD | NPF_IND | size, 0);
-		e->x = NONE;
-	} else {
+	if (k >= NPF_LINUX_SPECIAL_OFFSET)
+		emit(e, NPF_RET | NPF_K, 0);
+	else
 		emit(e, NPF_LD | NPF_ABS | size, k);
-	}
 }
 
 static void load_field(struct emitter *e, const struct npf_ir_insn *insn)
@@ -685,10 +683,42 @@ static void write_draft(const struct emitter *e, const struct draft *draft, stru
 	insns[at] = insn;
 }
 
+/*
+ * Linux reads a program from its first instruction to its last, and takes it only if every scratch
+ * word that is read has been written on all ways there. What follows a return it believes to be
+ * reached from there, too: so it may refuse what is right.
+ */
+static bool linux_follows(struct emitter *e)
+{
+	uint16_t now = 0;
+
+	memset(e->written, 0xFF, sizeof(*e->written) * e->n);
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct draft *draft = &e->drafts[i];
+		uint16_t code = draft->insn.code;
+
+		now &= e->written[i];
+		if (code == NPF_ST || code == NPF_STX)
+			now |= 1u << draft->insn.k;
+		else if ((code == (NPF_LD | NPF_MEM) || code == (NPF_LDX | NPF_MEM)) &&
+			 !(now >> draft->insn.k & 1))
+			return false;
+		if (draft->yes == NO_LABEL)
+			continue;
+		e->written[e->labels[draft->yes]] &= now;
+		if (is_conditional(draft))
+			e->written[e->labels[draft->no]] &= now;
+		now = 0xFFFF;
+	}
+	return true;
+}
+
 static int finish(struct emitter *e, struct npf_insn *insns, uint32_t *length)
 {
 	uint32_t n = place(e);
 
+	if (!linux_follows(e))
+		return -ENOSPC;
 	while (n <= NPF_MAX_INSNS && stretch(e))
 		n = place(e);
 	if (n > NPF_MAX_INSNS || n > *length)
@@ -723,12 +753,14 @@ static void divide_work(struct emitter *e)
 	e->a_before = take(&at, sizeof(*e->a_before) * ir->n_blocks);
 	e->x_before = take(&at, sizeof(*e->x_before) * ir->n_blocks);
 	e->seen = take(&at, sizeof(*e->seen) * ir->n_blocks);
-	left = ir->work_size - (size_t)(at - ir->work) - 16;
-	e->capacity = (uint32_t)(left / (sizeof(*e->drafts) + sizeof(*e->labels) * 2));
+	left = ir->work_size - (size_t)(at - ir->work) - 24;
+	e->capacity = (uint32_t)(left / (sizeof(*e->drafts) + sizeof(*e->written) +
+					 sizeof(*e->labels) * 2));
 	if (e->capacity > NPF_MAX_INSNS)
 		e->capacity = NPF_MAX_INSNS;
 	e->max_labels = 2 * e->capacity;
 	e->drafts = take(&at, sizeof(*e->drafts) * e->capacity);
+	e->written = take(&at, sizeof(*e->written) * e->capacity);
 	e->labels = (uint16_t *)at;
 }
 

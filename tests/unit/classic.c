@@ -14,10 +14,12 @@
 #include "filter/filter.h"
 #include "filter/opcodes.h"
 #include "lib/filter_random_long.h"
+#include "lib/linux_check.h"
 #include "npf/npf.h"
 
 #define PROGRAMS      3000
 #define LONG_PROGRAMS 300
+#define MANY_PROGRAMS 200000
 #define PACKETS       8
 
 static struct npf_host *host;
@@ -127,7 +129,9 @@ static void answers_on_sockets(void **state)
 		if (npf_filter_validate(&program, NULL, 0) || !means_the_same_to_linux(&program))
 			continue;
 		better = optimise(&program, room);
-		if (!attach(&better)) {
+		assert_int_equal(attach(&program), linux_takes(&program));
+		assert_int_equal(attach(&better), linux_takes(&better));
+		if (!linux_takes(&better)) {
 			/* Such as scratch words that are read and were never written. */
 			assert_true(is_same(&program, &better));
 			continue;
@@ -143,6 +147,73 @@ static void answers_on_sockets(void **state)
 	}
 	print_message("%u attached, %u shorter, %u packets passed\n", attached, shorter, passed);
 	assert_true(attached > PROGRAMS / 10 && shorter > attached / 2 && passed > attached);
+}
+
+/* What Linux takes it still takes when it has been made better. */
+static void linux_takes_what_it_took(void **state)
+{
+	struct filter_random random = { .state = 7 * UINT64_C(0x9E3779B97F4A7C15) };
+	struct npf_insn insns[FILTER_RANDOM_INSNS], room[FILTER_RANDOM_INSNS];
+	uint32_t taken = 0;
+
+	(void)state;
+	for (int i = 0; i < MANY_PROGRAMS; i++) {
+		struct npf_program program, better;
+
+		filter_random_program(&random, insns, &program);
+		if (!linux_takes(&program))
+			continue;
+		taken++;
+		better = optimise(&program, room);
+		if (!linux_takes(&better))
+			fail_msg("program %d is refused", i);
+	}
+	assert_true(taken > MANY_PROGRAMS / 10);
+}
+
+/* Word 1 is always written before it is read, but not where the return stands before that. */
+static void looks_as_linux_does(void **state)
+{
+	static const struct npf_insn insns[] = {
+		INSN_LD_B(0),
+		INSN_JEQ(1, 0, 2),
+		{ .code = NPF_ST, .k = 1 },
+		{ .code = NPF_JMP | NPF_JA, .k = 1 },
+		INSN_RET(1),
+		{ .code = NPF_LD | NPF_MEM, .k = 1 },
+		{ .code = NPF_RET | NPF_A },
+	};
+	const struct npf_program program = PROGRAM(insns);
+
+	(void)state;
+	assert_int_equal(npf_filter_validate(&program, NULL, 0), 0);
+	assert_false(linux_takes(&program));
+	assert_false(attach(&program));
+}
+
+/* Linux takes some offsets beyond all packets for something else, and refuses others. */
+static void far_offsets_reject(void **state)
+{
+	static const uint32_t offsets[] = { 0xFFE00000, 0xFFEFFFFF, 0xFFF00000, 0xFFFFF000,
+					    0xFFFFF014, 0xFFFFF041, 0xFFFFFFFF };
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(offsets); i++) {
+		const struct npf_insn insns[] = { INSN_LD_B(0), INSN_JEQ(1, 0, 2),
+						  INSN_LD_B(offsets[i]), INSN_RET(60),
+						  INSN_RET(30) };
+		const struct npf_program program = PROGRAM(insns);
+		struct npf_insn room[N_OF(insns)];
+		struct npf_program better = optimise(&program, room);
+
+		assert_true(attach(&better));
+		for (uint8_t first = 0; first < 2; first++) {
+			uint8_t packet[60] = { first };
+
+			equal_on_the_socket(&program, packet, sizeof(packet));
+			assert_int_equal(pass(packet, sizeof(packet)), first ? 0 : 30);
+		}
+	}
 }
 
 /* ---- alone ----------------------------------------------------------------------------------- */
@@ -324,6 +395,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_on_sockets),
+		cmocka_unit_test(linux_takes_what_it_took),
+		cmocka_unit_test(looks_as_linux_does),
+		cmocka_unit_test(far_offsets_reject),
 		cmocka_unit_test(means_the_same),
 		cmocka_unit_test(hardly_any_long_one_stays),
 		cmocka_unit_test(what_there_is_no_room_for_stays),
