@@ -89,7 +89,7 @@ bytes "$(pcap 0xa1b2c3d4 1 65535)$(pair 0 999999)" >micro.pcap
 bytes "$(pcap 0xa1b23c4d 1 0)$(pair 1 999999999)" >nano.pcap
 expect 0 "2 of 2 packets kept" micro.pcap micro.pcapng
 micro=$((1700000001 * 1000000 + 999999))
-holds micro.pcapng "$(section)$(interface 1 65535 "$(resolution 06)")" \
+holds micro.pcapng "$(section)$(interface 1 262144 "$(resolution 06)")" \
 	"$(packet 0 $((1700000000000000 >> 32)) $((1700000000000000 & 0xffffffff)) 42 42 "${one}0000")" \
 	"$(packet 0 $((micro >> 32)) $((micro & 0xffffffff)) 42 60 "${two}0000")"
 expect 0 "1 of 2 packets kept" nano.pcap nano.pcapng udp dst port 2
@@ -103,7 +103,7 @@ expect 0 "" swapped.pcap swapped.pcapng
 cmp micro.pcapng swapped.pcapng || complain "the other byte order makes another file"
 # Every length that padding can have.
 {
-	bytes "$(pcap 0xa1b2c3d4 101 65535)"
+	bytes "$(pcap 0xa1b2c3d4 101 262144)"
 	for size in 0 1 2 3 4 5 6 7 8; do bytes "$(record 1 $size $size 20 "$(zeros $size | head -c $((2 * size)))")"; done
 } >sizes.pcap
 expect 0 "9 of 9 packets kept" sizes.pcap sizes.pcapng
@@ -119,7 +119,7 @@ expect 2 "link.pcapng: pcapng has no link type 65537" link.pcap link.pcapng
 for name in micro nano swapped; do
 	expect 0 "" $name.pcapng $name.back.pcap
 done
-holds micro.back.pcap "$(pcap 0xa1b2c3d4 1 65535)$(pair 0 999999)"
+holds micro.back.pcap "$(pcap 0xa1b2c3d4 1 262144)$(pair 0 999999)"
 cmp micro.back.pcap swapped.back.pcap || complain "swapped.back.pcap"
 holds nano.back.pcap "$(pcap 0xa1b23c4d 1 262144)$(record 1700000001 999999999 42 60 "$two")"
 
@@ -136,7 +136,7 @@ two_interfaces() {
 }
 bytes "$(two_interfaces)" >two.pcapng
 expect 0 "1 packet without a time, of 1970 now" two.pcapng two.pcap
-holds two.pcap "$(pcap 0xa1b23c4d 1 4096)$(record 1 1000 42 42 "$one")" \
+holds two.pcap "$(pcap 0xa1b23c4d 1 262144)$(record 1 1000 42 42 "$one")" \
 	"$(record 4 294967301 42 42 "$two")$(record 0 0 42 42 "$one")"
 expect 0 "2 of 3 packets kept" two.pcapng two.pcap udp dst port 1
 
@@ -152,7 +152,7 @@ expect 0 "2 of 3 packets kept" two.pcapng two.pcap udp dst port 1
 	big=
 } >sections.pcapng
 expect 0 "1 time stamp cut to nanoseconds" sections.pcapng sections.pcap
-holds sections.pcap "$(pcap 0xa1b23c4d 1 200)$(record 101 500000000 42 42 "$one")" \
+holds sections.pcap "$(pcap 0xa1b23c4d 1 262144)$(record 101 500000000 42 42 "$one")" \
 	"$(record 0 1 42 42 "$two")$(record 0 2 42 43 "$one")"
 
 # Microseconds, because all that is known then says so; what comes later loses digits, and that is told.
@@ -171,12 +171,12 @@ holds later.pcap "$(pcap 0xa1b2c3d4 1 262144)$(record 0 7 42 42 "$one")$(record 
 
 # No packets, no interfaces: a header all the same.
 expect 0 "0 of 2 packets kept" micro.pcapng none.pcap arp
-holds none.pcap "$(pcap 0xa1b2c3d4 1 65535)"
+holds none.pcap "$(pcap 0xa1b2c3d4 1 262144)"
 bytes "$(section)" >nothing.pcapng
 expect 0 "0 of 0 packets kept" nothing.pcapng nothing.pcap
 holds nothing.pcap "$(pcap 0xa1b2c3d4 1 262144)"
 expect 0 "0 of 2 packets kept" micro.pcap none.pcapng arp
-holds none.pcapng "$(section)$(interface 1 65535 "$(resolution 06)")"
+holds none.pcapng "$(section)$(interface 1 262144 "$(resolution 06)")"
 
 # ---- what pcap cannot say ------------------------------------------------------------------------
 
@@ -191,9 +191,57 @@ expect 0 "1 of 2 packets kept" links.pcapng links.pcap udp dst port 2
 holds links.pcap "$(pcap 0xa1b2c3d4 101 262144)$(record 0 8 28 28 "${two:28}")"
 bytes "$(section)$(interface 1 0)$(packet 0 $((1 << 24)) 0 42 42 "${one}0000")" >time.pcapng
 expect 2 "time.pcap: packet 1 is of a time that pcap cannot tell" time.pcapng time.pcap
-bytes "$(section)$(interface 1 40)$(packet 0 0 0 42 42 "${one}0000")" >size.pcapng
-expect 2 "packet 1 has 42 bytes, and pcap's header has told that none is longer than 40" \
+bytes "$(section)$(interface 1 0)$(packet 0 0 0 262145 262145 "$(zeros 262148)")" >size.pcapng
+expect 2 "packet 1 has 262145 bytes, and readers of pcap take none of more than 262144" \
 	size.pcapng size.pcap
+
+# ---- longer than the file says -------------------------------------------------------------------
+
+# Readers cut what is longer than the snap length, or refuse the file: OUT's is large enough.
+bytes "$(pcap 0xa1b2c3d4 1 40)$(pair 0 0)" >short.pcap
+expect 0 "2 of 2 packets kept" short.pcap short.pcapng
+holds short.pcapng "$(section)$(interface 1 262144 "$(resolution 06)")" \
+	"$(packet 0 $((1700000000000000 >> 32)) $((1700000000000000 & 0xffffffff)) 42 42 "${one}0000")" \
+	"$(packet 0 $((1700000001000000 >> 32)) $((1700000001000000 & 0xffffffff)) 42 60 "${two}0000")"
+# An interface that allows more than those before it, behind their packets, in a section of its own.
+{
+	bytes "$(section)$(interface 1 40)$(packet 0 0 7 42 42 "${one}0000")"
+	bytes "$(section)$(interface 1 300000)$(packet 0 0 8 50000 50000 "$(zeros 50000)")"
+} >grows.pcapng
+expect 0 "2 of 2 packets kept" grows.pcapng grows.pcap
+holds grows.pcap "$(pcap 0xa1b2c3d4 1 262144)$(record 0 7 42 42 "$one")" \
+	"$(record 0 8 50000 50000 "$(zeros 50000)")"
+# Link types whose packets may be as long as that (USBPcap).
+bytes "$(section)$(interface 249 0)$(packet 0 0 7 300000 300000 "$(zeros 300000)")" >usb.pcapng
+expect 0 "1 of 1 packet kept" usb.pcapng usb.pcap
+holds usb.pcap "$(pcap 0xa1b2c3d4 249 $((128 << 20)))$(record 0 7 300000 300000 "$(zeros 300000)")"
+
+# ---- check sequences (FCS) -----------------------------------------------------------------------
+
+# BITS: an interface's option.
+fcs() { w16 13 1; printf '%02x000000' "$1"; }
+none=$(w32 0)
+bytes "$(pcap 0xa1b2c3d4 0x24000001 65535)$(pair 0 0)" >fcs.pcap
+expect 0 "2 of 2 packets kept" fcs.pcap fcs.pcapng
+holds fcs.pcapng "$(section)$(interface 1 262144 "$(w16 9 1)06000000$(fcs 32)$none")" \
+	"$(packet 0 $((1700000000000000 >> 32)) $((1700000000000000 & 0xffffffff)) 42 42 "${one}0000")" \
+	"$(packet 0 $((1700000001000000 >> 32)) $((1700000001000000 & 0xffffffff)) 42 60 "${two}0000")"
+expect 0 "2 of 2 packets kept" fcs.pcapng fcs.back.pcap
+holds fcs.back.pcap "$(pcap 0xa1b2c3d4 0x24000001 262144)$(pair 0 0)"
+! grep -q FCS err || complain "an FCS is said to be lost: $(cat err)"
+# None at all is something that is known, too.
+bytes "$(section)$(interface 1 0 "$(fcs 0)$none")$(packet 0 0 7 42 42 "${one}0000")" >fcs.pcapng
+expect 0 "1 of 1 packet kept" fcs.pcapng fcs.pcap
+holds fcs.pcap "$(pcap 0xa1b2c3d4 0x04000001 262144)$(record 0 7 42 42 "$one")"
+# What pcap cannot say, and interfaces that differ.
+{
+	bytes "$(section)$(interface 1 0)$(interface 1 0 "$(fcs 32)$none")"
+	bytes "$(packet 0 0 7 42 42 "${one}0000")$(packet 1 0 8 42 42 "${one}0000")"
+} >fcs.pcapng
+expect 0 "1 packet whose check sequence (FCS) has not the length that the file says" fcs.pcapng fcs.pcap
+bytes "$(section)$(interface 1 0 "$(fcs 8)$none")$(packet 0 0 7 42 42 "${one}0000")" >fcs.pcapng
+expect 0 "1 packet whose check sequence (FCS) has not the length that the file says" fcs.pcapng fcs.pcap
+holds fcs.pcap "$(pcap 0xa1b2c3d4 1 262144)$(record 0 7 42 42 "$one")"
 
 # ---- packed, through pipes, damaged --------------------------------------------------------------
 
@@ -225,6 +273,10 @@ if command -v tcpdump >/dev/null; then
 		sizes.pcap:sizes.pcapng; do
 		[ -n "$(show "${pair%:*}")" ] || complain "tcpdump does not read ${pair%:*}"
 		cmp <(show "${pair%:*}") <(show "${pair#*:}") || complain "tcpdump: $pair differ"
+	done
+	for file in short.pcapng grows.pcap; do
+		[ "$(tcpdump -nn -r $file 2>/dev/null | wc -l)" = 2 ] ||
+			complain "tcpdump does not read $file: $(tcpdump -nn -r $file 2>&1)"
 	done
 fi
 if command -v capinfos >/dev/null; then

@@ -11,7 +11,6 @@
 
 #define LINK_ETHERNET 1u
 #define MOST_NG_LINKS UINT16_MAX
-#define NO_LIMIT      262144u /* the snap length of files that have none */
 #define NS_PER_S      UINT64_C(1000000000)
 #define US_PER_S      1000000u
 #define NS_PER_US     1000u
@@ -29,21 +28,26 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct convert *convert,
 
 /* ---- the file's header ---------------------------------------------------------------------- */
 
-/* The longest that any interface allows, and whether one of them counts finer than microseconds. */
+/* The longest that any interface allows, and whether one of them counts finer than microseconds.
+ * Readers cut packets that are longer than the snap length, or refuse the file, and interfaces that
+ * allow more may follow: so it is no less than what readers allow. */
 static void ask_interfaces(const struct trace *trace, struct savefile_form *form)
 {
+	form->snaplen = trace_longest(form->link_type);
 	for (uint32_t i = 0; i < trace->n_interfaces; i++) {
 		const struct trace_interface *interface = &trace->interfaces[i];
-		uint32_t snaplen = interface->snaplen ? interface->snaplen : NO_LIMIT;
 
-		form->snaplen = snaplen > form->snaplen ? snaplen : form->snaplen;
+		if (interface->snaplen > form->snaplen)
+			form->snaplen = interface->snaplen;
 		form->nano |= !interface->stamps.units || US_PER_S % interface->stamps.units;
 	}
 }
 
-static int begin(struct convert *convert, const struct trace *trace, uint32_t link_type,
-		 struct sink *sink)
+/* interface NULL: of a file without any. */
+static int begin(struct convert *convert, const struct trace *trace,
+		 const struct trace_interface *interface, struct sink *sink)
 {
+	uint32_t link_type = interface ? interface->link_type : LINK_ETHERNET;
 	struct savefile_form *form = &convert->form;
 	uint8_t head[SAVEFILE_HEAD];
 
@@ -51,16 +55,17 @@ static int begin(struct convert *convert, const struct trace *trace, uint32_t li
 		return refuse(convert, "pcapng has no link type %u; let OUT be .pcap", link_type);
 	*form = (struct savefile_form){ .link_type = link_type, .ng = convert->ng };
 	ask_interfaces(trace, form);
-	form->snaplen = form->snaplen ? form->snaplen : NO_LIMIT;
+	if (interface && savefile_has_fcs(form, &interface->fcs))
+		form->fcs = interface->fcs;
 	convert->begun = true;
 	return sink_add(sink, head, savefile_put_head(form, head));
 }
 
 int convert_end(struct convert *convert, const struct trace *trace, struct sink *sink)
 {
-	uint32_t link_type = trace->n_interfaces ? trace->interfaces[0].link_type : LINK_ETHERNET;
+	const struct trace_interface *first = trace->n_interfaces ? trace->interfaces : NULL;
 
-	return convert->begun ? 0 : begin(convert, trace, link_type, sink);
+	return convert->begun ? 0 : begin(convert, trace, first, sink);
 }
 
 /* ---- packets -------------------------------------------------------------------------------- */
@@ -114,7 +119,7 @@ static int check_time(struct convert *convert, const struct trace *trace,
 		      number_of(trace, batch, i));
 }
 
-/* Readers of pcap cut what is longer than the header says. */
+/* Nothing but packets that no reader of pcap believes in. */
 static int check_size(struct convert *convert, const struct trace *trace,
 		      const struct trace_batch *batch, uint32_t i)
 {
@@ -122,9 +127,16 @@ static int check_size(struct convert *convert, const struct trace *trace,
 		return 0;
 	return refuse(convert,
 		      "packet %" PRIu64
-		      " has %u bytes, and pcap's header has told that none is longer "
-		      "than %u: let OUT be .pcapng",
+		      " has %u bytes, and readers of pcap take none of more than %u: let OUT "
+		      "be .pcapng",
 		      number_of(trace, batch, i), batch->caplen[i], convert->form.snaplen);
+}
+
+static bool has_other_fcs(const struct convert *convert, const struct trace_interface *interface)
+{
+	const struct npf_fcs *told = &convert->form.fcs, *fcs = &interface->fcs;
+
+	return fcs->known != told->known || fcs->bits != told->bits;
 }
 
 static int add_packet(struct convert *convert, const struct trace *trace,
@@ -137,6 +149,7 @@ static int add_packet(struct convert *convert, const struct trace *trace,
 	int err = check_link(convert, trace, batch, i);
 
 	convert->timeless += !trace_look(trace, batch, i, &stamp);
+	convert->fcs_lost += has_other_fcs(convert, trace_interface_of(trace, batch, i));
 	if (!err)
 		err = check_time(convert, trace, batch, i, &stamp);
 	if (!err)
@@ -157,7 +170,7 @@ int convert_add(struct convert *convert, const struct trace *trace, const struct
 		if (!batch->packet[i])
 			continue;
 		if (!convert->begun)
-			err = begin(convert, trace, batch->link_type, sink);
+			err = begin(convert, trace, trace_interface_of(trace, batch, i), sink);
 		if (!err)
 			err = add_packet(convert, trace, batch, i, sink);
 	}

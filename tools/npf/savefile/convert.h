@@ -20,6 +20,7 @@ struct convert {
 	struct savefile_form form;
 	uint64_t shortened; /* stamps that lost digits */
 	uint64_t timeless;  /* packets without a time, which are of 1970 now */
+	uint64_t fcs_lost;  /* packets whose check sequence has another length than the file says */
 	char error[320];    /* why a packet does not fit into the file */
 };
 

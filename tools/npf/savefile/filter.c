@@ -324,6 +324,11 @@ static void tell_loss(const struct work *work)
 	if (convert->timeless)
 		fprintf(stderr, "%" PRIu64 " packet%s without a time, of 1970 now\n",
 			convert->timeless, npf_plural(convert->timeless));
+	if (convert->fcs_lost)
+		fprintf(stderr,
+			"%" PRIu64 " packet%s whose check sequence (FCS) has not the length that "
+			"the file says\n",
+			convert->fcs_lost, npf_plural(convert->fcs_lost));
 }
 
 static int tell(const struct work *work)

@@ -11,6 +11,9 @@
 
 #define NPF_KIND_BYTES 6u /* that are enough for all but text */
 
+/* pcap's link type; what stands above it says how long the check sequence behind each packet is. */
+#define NPF_KIND_LINK_TYPE 0x03FFFFFFu
+
 enum npf_kind {
 	NPF_KIND_OTHER,
 	NPF_KIND_EMPTY,

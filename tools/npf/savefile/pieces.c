@@ -16,10 +16,12 @@
 #define MAGIC_MODIFIED 0xA1B2CD34u /* eight more bytes in every record's header */
 #define FILE_HEADER    24u
 #define RECORD_HEADER  16u
-#define GUESSES        2048u       /* places that are tried for a header */
-#define LINK_TYPE_MASK 0x03FFFFFFu /* above it: how long the checksum is */
+#define GUESSES        2048u /* places that are tried for a header */
 #define MOST_USUALLY   262144u
 #define MOST_EVER      (128u << 20)
+#define FCS_KNOWN      0x04000000u /* beside pcap's link type */
+#define FCS_SHIFT      28
+#define FCS_UNIT       16u /* bits */
 
 #define SECTION_BLOCK    0x0A0D0D0Au
 #define INTERFACE_BLOCK  1u
@@ -29,6 +31,7 @@
 #define BYTE_ORDER_MAGIC 0x1A2B3C4Du
 #define BLOCK_LEAST      12u
 #define MOST_INTERFACES  65536u
+#define OPTION_FCSLEN    13u
 
 void trace_init(struct trace *trace)
 {
@@ -108,7 +111,7 @@ static void put_other(struct trace_batch *batch, const uint8_t *at, uint32_t siz
 /* ---- pcap ----------------------------------------------------------------------------------- */
 
 /* A few link types carry what is no packet of a network and may be long. */
-static uint32_t longest(uint32_t link_type)
+uint32_t trace_longest(uint32_t link_type)
 {
 	static const uint16_t long_ones[] = { 189, 220, 231, 249, 279 };
 
@@ -137,6 +140,7 @@ static int begin_pcap(struct trace *trace, const uint8_t *at, size_t n, struct t
 		      size_t *need)
 {
 	struct trace_interface interface = { .stamps.units = 1000000 };
+	uint32_t link;
 	int err;
 
 	*need = FILE_HEADER;
@@ -145,14 +149,18 @@ static int begin_pcap(struct trace *trace, const uint8_t *at, size_t n, struct t
 	if (get16(trace, at + 4) != 2 || get16(trace, at + 6) != 4)
 		return fail(trace, "pcap format %u.%u: only 2.4 is read", get16(trace, at + 4),
 			    get16(trace, at + 6));
-	interface.link_type = get32(trace, at + 20) & LINK_TYPE_MASK;
+	link = get32(trace, at + 20);
+	interface.link_type = link & NPF_KIND_LINK_TYPE;
+	interface.fcs.known = link & FCS_KNOWN;
+	if (interface.fcs.known)
+		interface.fcs.bits = (uint8_t)((link >> FCS_SHIFT) * FCS_UNIT);
 	interface.snaplen = get32(trace, at + 16);
 	if (get32(trace, at) == MAGIC_NANO)
 		interface.stamps.units = 1000000000;
 	err = add_interface(trace, &interface);
 	if (err)
 		return err;
-	trace->most = longest(interface.link_type);
+	trace->most = trace_longest(interface.link_type);
 	trace->begun = true;
 	put_other(batch, at, FILE_HEADER);
 	return 0;
@@ -428,12 +436,15 @@ static bool fill_packet(const struct trace *trace, struct block *block)
 static int take_interface(struct trace *trace, const struct block *block)
 {
 	struct trace_interface interface;
+	const uint8_t *fcs;
 
 	if (block->size < 20)
 		return fail(trace, "the interface at byte %" PRIu64 " is cut short", trace->at);
 	interface.link_type = get16(trace, block->at + 8);
 	interface.snaplen = get32(trace, block->at + 12);
 	npf_stamps_read(&interface.stamps, block->at + 16, block->size - 20, trace->swapped);
+	fcs = npf_option_find(block->at + 16, block->size - 20, trace->swapped, OPTION_FCSLEN, 1);
+	interface.fcs = (struct npf_fcs){ .known = fcs, .bits = fcs ? *fcs : 0 };
 	return add_interface(trace, &interface);
 }
 
@@ -566,24 +577,29 @@ int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trac
 	return err ? err : (int64_t)taken;
 }
 
+const struct trace_interface *trace_interface_of(const struct trace *trace,
+						 const struct trace_batch *batch, uint32_t i)
+{
+	const uint8_t *at = batch->at[i];
+	uint32_t type = trace->ng ? get32(trace, at) : SIMPLE_BLOCK;
+
+	if (type == SIMPLE_BLOCK)
+		return &trace->interfaces[0];
+	return &trace->interfaces[type == PACKET_BLOCK ? get32(trace, at + 8) : get16(trace, at + 8)];
+}
+
 bool trace_look(const struct trace *trace, const struct trace_batch *batch, uint32_t i,
 		struct npf_stamp *stamp)
 {
+	const struct npf_stamps *stamps = &trace_interface_of(trace, batch, i)->stamps;
 	const uint8_t *at = batch->at[i];
-	const struct npf_stamps *stamps;
-	uint32_t type, interface;
 
 	if (!trace->ng) {
-		*stamp = npf_stamps_time(&trace->interfaces[0].stamps, get32(trace, at + 4));
+		*stamp = npf_stamps_time(stamps, get32(trace, at + 4));
 		stamp->seconds += get32(trace, at);
 		return true;
 	}
-	type = get32(trace, at);
-	if (type == SIMPLE_BLOCK)
-		return false;
-	interface = type == PACKET_BLOCK ? get32(trace, at + 8) : get16(trace, at + 8);
-	stamps = &trace->interfaces[interface].stamps;
-	if (!stamps->units)
+	if (get32(trace, at) == SIMPLE_BLOCK || !stamps->units)
 		return false;
 	*stamp = npf_stamps_time(stamps,
 				 (uint64_t)get32(trace, at + 12) << 32 | get32(trace, at + 16));

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "savefile.h"
 #include "stamps.h"
 
 #define TRACE_PIECES    256u         /* most that are found at once */
@@ -18,9 +19,9 @@
 #define TRACE_MAX_PIECE (129u << 20) /* bytes; longer ones are taken for damage */
 
 /*
- * Pieces of one link type and one section, one behind the other: piece i is the bytes from at[i] to at[i + 1], what a
- * copy of the file takes over. Packets as the engine takes them; a piece that is none (a header, or
- * a block that goes along) looks like a packet without bytes.
+ * Pieces of one link type and one section, one behind the other: piece i is the bytes from at[i] to
+ * at[i + 1], what a copy of the file takes over. Packets as the engine takes them; a piece that is
+ * none (a header, or a block that goes along) looks like a packet without bytes.
  */
 struct trace_batch {
 	uint32_t n;
@@ -36,6 +37,7 @@ struct trace_interface {
 	uint32_t link_type;
 	uint32_t snaplen;
 	struct npf_stamps stamps;
+	struct npf_fcs fcs;
 };
 
 struct trace {
@@ -72,6 +74,13 @@ int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trac
  */
 uint32_t trace_take_several(struct trace *trace, const uint8_t *at, size_t n,
 			    struct trace_batch batches[TRACE_BATCHES]);
+
+/* The longest packet that readers of pcap believe in. */
+uint32_t trace_longest(uint32_t link_type);
+
+/* Of a packet of the batch that was taken last. */
+const struct trace_interface *trace_interface_of(const struct trace *trace,
+						 const struct trace_batch *batch, uint32_t i);
 
 /* When a packet of the batch that was taken last was captured; false: the file does not say. */
 bool trace_look(const struct trace *trace, const struct trace_batch *batch, uint32_t i,

@@ -14,7 +14,11 @@
 #define BLOCK_INTERFACE  1u
 #define BLOCK_PACKET     6u
 #define BYTE_ORDER_MAGIC 0x1A2B3C4Du
-#define RESOLUTION       9u   /* if_tsresol, an option of an interface: a power of ten */
+#define RESOLUTION       9u          /* if_tsresol, an option of an interface: a power of ten */
+#define FCS_LENGTH       13u         /* if_fcslen, another: in bits */
+#define FCS_KNOWN        0x04000000u /* pcap, beside the link type */
+#define FCS_SHIFT        28
+#define FCS_UNIT         16u
 #define SHORT            256u /* bytes up to which copying costs less than a part of its own */
 #define NS_PER_S         1000000000ull
 
@@ -31,6 +35,11 @@ struct packet_header {
 	uint32_t caplen, len;
 };
 
+struct byte_option {
+	uint16_t code, length;
+	uint8_t value, padding[3];
+};
+
 /* pcapng: a section and its one interface. */
 struct section_header {
 	uint32_t type, length;
@@ -41,12 +50,18 @@ struct section_header {
 	uint32_t interface_type, interface_length;
 	uint16_t link_type, reserved;
 	uint32_t snaplen;
-	uint16_t option, option_length;
-	uint8_t resolution, padding[3];
+	struct byte_option resolution;
+};
+
+/* Behind its options. */
+struct section_end {
 	uint32_t end_of_options;
 	uint32_t interface_length_again;
 };
-_Static_assert(sizeof(struct section_header) == SAVEFILE_HEAD, "blocks have no gaps");
+_Static_assert(sizeof(struct section_header) + sizeof(struct byte_option) +
+			       sizeof(struct section_end) ==
+		       SAVEFILE_HEAD,
+	       "blocks have no gaps");
 
 struct block_header {
 	uint32_t type, length;
@@ -89,7 +104,12 @@ static size_t parts_size(const struct savefile *file)
 	return size;
 }
 
-size_t savefile_put_head(const struct savefile_form *form, uint8_t *to)
+bool savefile_has_fcs(const struct savefile_form *form, const struct npf_fcs *fcs)
+{
+	return form->ng || !fcs->known || fcs->bits % FCS_UNIT == 0;
+}
+
+static size_t put_file_header(const struct savefile_form *form, uint8_t *to)
 {
 	struct file_header header = {
 		.magic = form->nano ? MAGIC_NANO : MAGIC_MICRO,
@@ -98,6 +118,17 @@ size_t savefile_put_head(const struct savefile_form *form, uint8_t *to)
 		.snaplen = form->snaplen,
 		.link_type = form->link_type,
 	};
+
+	if (form->fcs.known)
+		header.link_type |= FCS_KNOWN | form->fcs.bits / FCS_UNIT << FCS_SHIFT;
+	memcpy(to, &header, sizeof(header));
+	return sizeof(header);
+}
+
+static size_t put_section(const struct savefile_form *form, uint8_t *to)
+{
+	const struct byte_option fcs = { .code = FCS_LENGTH, .length = 1, .value = form->fcs.bits };
+	struct section_end end = { .interface_length_again = 32 + (form->fcs.known ? 8 : 0) };
 	struct section_header section = {
 		.type = BLOCK_SECTION,
 		.length = 28,
@@ -106,20 +137,26 @@ size_t savefile_put_head(const struct savefile_form *form, uint8_t *to)
 		.section_length = { UINT32_MAX, UINT32_MAX }, /* not known */
 		.length_again = 28,
 		.interface_type = BLOCK_INTERFACE,
-		.interface_length = 32,
+		.interface_length = end.interface_length_again,
 		.link_type = (uint16_t)form->link_type,
 		.snaplen = form->snaplen,
-		.option = RESOLUTION,
-		.option_length = 1,
-		.resolution = form->nano ? 9 : 6,
-		.interface_length_again = 32,
+		.resolution = { .code = RESOLUTION, .length = 1, .value = form->nano ? 9 : 6 },
 	};
+	uint8_t *at = to;
 
-	if (form->ng)
-		memcpy(to, &section, sizeof(section));
-	else
-		memcpy(to, &header, sizeof(header));
-	return form->ng ? sizeof(section) : sizeof(header);
+	memcpy(at, &section, sizeof(section));
+	at += sizeof(section);
+	if (form->fcs.known) {
+		memcpy(at, &fcs, sizeof(fcs));
+		at += sizeof(fcs);
+	}
+	memcpy(at, &end, sizeof(end));
+	return (size_t)(at - to) + sizeof(end);
+}
+
+size_t savefile_put_head(const struct savefile_form *form, uint8_t *to)
+{
+	return form->ng ? put_section(form, to) : put_file_header(form, to);
 }
 
 static int write_file_header(int fd, const struct savefile_form *form)

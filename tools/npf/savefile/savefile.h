@@ -17,15 +17,25 @@
 #define SAVEFILE_PARTS   1000         /* of one write; below IOV_MAX */
 #define SAVEFILE_GATHERS (256u << 10) /* bytes of headers and short packets per write */
 
+/* The check sequence behind each packet, which is a part of its bytes. */
+struct npf_fcs {
+	bool known;
+	uint8_t bits;
+};
+
 struct savefile_form {
 	uint32_t link_type, snaplen;
-	bool nano; /* time stamps in ns, not us */
-	bool ng;   /* pcapng, not pcap */
+	bool nano;          /* time stamps in ns, not us */
+	bool ng;            /* pcapng, not pcap */
+	struct npf_fcs fcs; /* one that savefile_has_fcs() */
 };
+
+/* Can such a file tell that? pcap counts in 16 bits, up to 15 of them. */
+bool savefile_has_fcs(const struct savefile_form *form, const struct npf_fcs *fcs);
 
 /* The bytes of such a file, of this machine's order: its header, and what stands in front of a packet's
  * data and behind. Each returns how many it put. */
-#define SAVEFILE_HEAD        60u
+#define SAVEFILE_HEAD        68u
 #define SAVEFILE_PACKET_HEAD 28u
 #define SAVEFILE_PACKET_END  7u
 size_t savefile_put_head(const struct savefile_form *form, uint8_t *to);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kind.h"
 #include "stamps.h"
 
 #define WINDOW        (1u << 20)
@@ -103,7 +104,7 @@ static bool read_pcap_header(struct walk *walk)
 	if ((magic != MAGIC_MICRO && magic != MAGIC_NANO) || get16(walk, header + 4) != 2)
 		return false;
 	walk->scan->format = magic == MAGIC_NANO ? NPF_SCAN_PCAP_NS : NPF_SCAN_PCAP;
-	walk->scan->link_type = get32(walk, header + 20) & 0xFFFF; /* above: length of the FCS */
+	walk->scan->link_type = get32(walk, header + 20) & NPF_KIND_LINK_TYPE;
 	walk->most_captured = MOST_CAPTURED;
 	if (snaplen > MOST_CAPTURED && snaplen <= MOST_SNAPLEN)
 		walk->most_captured = snaplen;

@@ -39,22 +39,32 @@ static uint64_t units_of(uint8_t resolution)
 	return units;
 }
 
-void npf_stamps_read(struct npf_stamps *stamps, const uint8_t *options, size_t size, bool swapped)
+const uint8_t *npf_option_find(const uint8_t *options, size_t size, bool swapped, uint16_t code,
+			       uint16_t length)
 {
-	*stamps = (struct npf_stamps){ .units = MICROSECONDS };
 	while (size >= 4) {
-		uint16_t code = get16(options, swapped), length = get16(options + 2, swapped);
-		size_t padded = 4 + ((length + 3u) & ~3u);
+		uint16_t here = get16(options, swapped), bytes = get16(options + 2, swapped);
+		size_t padded = 4 + ((bytes + 3u) & ~3u);
 
-		if (code == OPTION_END || padded > size)
-			return;
-		if (code == OPTION_TSRESOL && length == 1)
-			stamps->units = units_of(options[4]);
-		if (code == OPTION_TSOFFSET && length == 8)
-			stamps->offset = get64(options + 4, swapped);
+		if (here == OPTION_END || padded > size)
+			return NULL;
+		if (here == code && bytes == length)
+			return options + 4;
 		options += padded;
 		size -= padded;
 	}
+	return NULL;
+}
+
+void npf_stamps_read(struct npf_stamps *stamps, const uint8_t *options, size_t size, bool swapped)
+{
+	const uint8_t *resolution = npf_option_find(options, size, swapped, OPTION_TSRESOL, 1);
+	const uint8_t *offset = npf_option_find(options, size, swapped, OPTION_TSOFFSET, 8);
+
+	*stamps = (struct npf_stamps){
+		.units = resolution ? units_of(*resolution) : MICROSECONDS,
+		.offset = offset ? get64(offset, swapped) : 0,
+	};
 }
 
 struct npf_stamp npf_stamps_time(const struct npf_stamps *stamps, uint64_t value)

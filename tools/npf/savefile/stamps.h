@@ -20,6 +20,10 @@ struct npf_stamp {
 	bool exact; /* nothing finer was left out */
 };
 
+/* The value of an option of a pcapng block, which has that length; NULL: there is none. */
+const uint8_t *npf_option_find(const uint8_t *options, size_t size, bool swapped, uint16_t code,
+			       uint16_t length);
+
 /* What the options of a pcapng interface say; microseconds where they say nothing. */
 void npf_stamps_read(struct npf_stamps *stamps, const uint8_t *options, size_t size, bool swapped);
 
