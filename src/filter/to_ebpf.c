@@ -10,11 +10,12 @@
  *	stack    arguments, what the packet holds, values for which no register is left
  *
  * The function begins with the DIRECT or the PEEK part, if any; a packet that it cannot judge starts
- * anew in the COPY part, and one that a joined form cannot judge meets each program there. To PEEK the
- * packet's bytes are an array in some structure of the kernel's; the functions that say so are moves
- * to the processor, but end the life of r1 to r5 for the verifier. The kernel refuses code that nothing reaches, so blocks are emitted only when something
- * before them led there. It also walks through every way that states do not join: so a comparison of
- * a key with many others works on a copy, and the mask looks like any number.
+ * anew in the COPY part, and one that a joined form cannot judge meets each program there. To PEEK
+ * the packet's bytes are an array in some structure of the kernel's; the functions that say so are
+ * moves to the processor, but end the life of r1 to r5 for the verifier. The kernel refuses code
+ * that nothing reaches, so blocks are emitted only when something before them led there. It also
+ * walks through every way that states do not join: so a comparison of a key with many others works
+ * on a copy, and the mask looks like any number.
  */
 #include <errno.h>
 #include <string.h>

@@ -150,7 +150,8 @@ size_t npf_send_clone_fits(const struct npf_transmission *what)
 	return n;
 }
 
-/* Frames with a tag of their own a socket of a VLAN calls by the type behind it; clones keep the tag's. */
+/* Frames with a tag of their own a socket of a VLAN calls by the type behind it; clones keep the
+ * tag's. */
 static bool is_called_otherwise(const struct npf_nic *nic, const struct npf_send_frame *frame)
 {
 	return nic->fast.retags &&
