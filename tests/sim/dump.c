@@ -546,6 +546,22 @@ static void item_14_same_name_fails_and_changes_nothing(void **state)
 	second_name_with_every_fault(state, "a");
 }
 
+/* The dump before has written nothing and takes its name away, while the new one has the file open. */
+static void item_14_same_name_on_a_full_disk(void **state)
+{
+	struct world *world = *state;
+
+	npf_sim_set_disk(world->host, 0);
+	begin(world, "a");
+	assert_fails(world->instance, set_name(world, "a"), -ENOSPC);
+	assert_null(npf_sim_file(world->host, "a"));
+	npf_sim_set_disk(world->host, 1 << 20);
+	assert_int_equal(set_name(world, "a"), 0);
+	send_mixed(world, 0, 4);
+	npf_cleanup(world->instance);
+	assert_int_equal(check_file(world, "a", 0), 4);
+}
+
 /* A file that exists is emptied by its first byte, not by a call that fails. */
 static void item_14_name_that_fails_empties_nothing(void **state)
 {
@@ -789,6 +805,7 @@ int main(void)
 		CAPTURING(item_14_second_name_fails_and_changes_nothing),
 		CAPTURING(what_the_disk_refuses_in_the_end_is_told),
 		CAPTURING(item_14_same_name_fails_and_changes_nothing),
+		CAPTURING(item_14_same_name_on_a_full_disk),
 		CAPTURING(item_14_name_that_fails_empties_nothing),
 		CAPTURING(item_14_name_wants_dump_mode_and_a_buffer),
 		CAPTURING(item_14_name_is_terminated),

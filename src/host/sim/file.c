@@ -76,6 +76,16 @@ static void shrink(struct npf_sim *sim, struct npf_sim_file *file, uint64_t size
 	file->size = size;
 }
 
+static void free_unused(struct npf_sim *sim, struct npf_sim_file *file)
+{
+	if (!file->removed || file->opens)
+		return;
+	shrink(sim, file, 0);
+	free(file->data);
+	free(file);
+}
+
+/* The name goes at once, the file when nobody has it open. */
 static void remove_file(struct npf_sim *sim, struct npf_sim_file *file)
 {
 	struct npf_sim_file **at = &sim->files;
@@ -83,8 +93,7 @@ static void remove_file(struct npf_sim *sim, struct npf_sim_file *file)
 	while (*at != file)
 		at = &(*at)->next;
 	*at = file->next;
-	free(file->data);
-	free(file);
+	file->removed = true;
 }
 
 static int create_locked(struct npf_sim *sim, const char *path, bool direct, struct npf_file **out)
@@ -102,8 +111,10 @@ static int create_locked(struct npf_sim *sim, const char *path, bool direct, str
 	err = open_file(sim, file, direct, out);
 	if (err && is_new)
 		remove_file(sim, file);
-	if (err)
+	if (err) {
+		free_unused(sim, file);
 		return err;
+	}
 	(*out)->to_empty = true;
 	(*out)->by_path = true;
 	(*out)->is_new = is_new;
@@ -159,8 +170,9 @@ static int close_file(struct npf_file *handle)
 	int err = handle->by_path && handle->written ? npf_sim_operation(sim) : 0;
 
 	handle->file->opens--;
-	if (handle->is_new && !handle->file->size)
+	if (handle->is_new && !handle->file->size && !handle->file->removed)
 		remove_file(sim, handle->file);
+	free_unused(sim, handle->file);
 	sim->base.system->free(&sim->base, handle, sizeof(*handle));
 	pthread_mutex_unlock(&sim->lock);
 	return err;

@@ -96,6 +96,7 @@ struct npf_sim_file {
 	char path[64];
 	int number; /* what a provider of files gives for a descriptor */
 	int opens;
+	bool removed; /* has no name any more */
 	uint8_t *data;
 	size_t size, capacity;
 	uint32_t writes, direct_writes; /* of these, by alignment: past the cache */
