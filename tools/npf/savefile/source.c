@@ -16,9 +16,7 @@
 #include "ui/signals.h"
 
 /* Of reading. Larger ones leave the caches next to the processor, smaller ones cost calls; twice as
- * much on a huge page makes no difference. Nothing is mapped instead: every header would wait for
- * the memory. Of 2 GiB, packets of 514 bytes, walking alone took 78 to 190 ms with 16 cursors, by how
- * large the pieces are in which the page cache holds the file; reading and all else take 93. */
+ * much on a huge page makes no difference. */
 #define BLOCK        (256u << 10)
 #define PAGE         4096u
 #define GZIP_OR_ZLIB 47 /* inflateInit2(): recognise the header, largest window */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The bytes of a file, one after the other: read into a buffer that the processor's cache holds,
- * unpacked when they turn out to be gzip's or zstd's. Not mapped: whoever looks at every packet of
- * a mapping waits for the memory at each, while the kernel's copy streams through all of it, and a
- * file that becomes shorter meanwhile is a short read instead of a signal.
+ * unpacked when they turn out to be gzip's or zstd's. Not mapped: to map pages costs the kernel as
+ * much as to copy them, or twice as much where the page cache holds the file in small pieces
+ * (CAVEATS.md, "npf filter beside tcpdump"); whoever looks at every packet of a mapping waits for the
+ * memory at each, while the copy streams through all of it; and a file that becomes shorter meanwhile
+ * is a short read instead of a signal.
  */
 #ifndef NPF_TOOL_SOURCE_H
 #define NPF_TOOL_SOURCE_H
