@@ -149,6 +149,17 @@ for words in list "stat -i vb --once --interval 10ms" "capture -r three.pcap"; d
 	says err "standard output: Bad file descriptor"
 done
 
+# What a dump tells finds no place: it goes on, and says so; a reader that went is no failure.
+"$npf" dump -i vb -w told.pcap --json --duration 10ms >/dev/full 2>err
+[ $? -eq 5 ] || complain "dump --json on a full disk: $(cat err)"
+says err "standard output: No space left on device"
+"$npf" dump -i vb -w told.pcap --json --interval 10ms --duration 300ms 2>err | head -n 1 >out
+[ "${PIPESTATUS[0]}" -eq 0 ] || complain "dump --json, not read to its end: $(cat err)"
+[ -s told.pcap ] && [ ! -s err ] || complain "dump --json, not read to its end: $(cat err)"
+
+ends 6 repair -o nowhere/x.pcap three.pcap
+says err "npf repair: nowhere/x.pcap: No such file or directory"
+
 # A limit: what came after it is no loss.
 start dump -i vb -Q in -w limit.pcap -c 3
 wait_for "a dump" grep -q dumping bg.err

@@ -252,5 +252,5 @@ int npf_dump_live(const struct npf_command *command, const struct npf_dump_setti
 	npf_session_end(&dump.session);
 	if (dump.files)
 		npf_dump_files_free(dump.files, NULL);
-	return npf_tool_flushed(command, npf_flush(stdout), code);
+	return npf_tool_flushed(command, atomic_load(&dump.view.told), code);
 }

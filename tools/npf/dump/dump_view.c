@@ -79,13 +79,17 @@ static FILE *begin_json(struct npf_json *json, char **text, size_t *size)
 	return json->out;
 }
 
-static void end_json(struct npf_json *json, char **text, size_t *size)
+/* Who reads them may be gone, or the disk full that they go to: the dump goes on. */
+static void end_json(struct npf_dump_view *view, struct npf_json *json, char **text, size_t *size)
 {
+	int err, none = 0;
+
 	npf_json_line(json);
 	if (!fclose(json->out))
 		fwrite(*text, 1, *size, stdout);
 	free(*text);
-	fflush(stdout);
+	err = npf_flush(stdout);
+	atomic_compare_exchange_strong(&view->told, &none, err);
 }
 
 static void put_counters(struct npf_json *json, const struct npf_dump_sample *sample)
@@ -113,7 +117,7 @@ static void put_disk(struct npf_json *json, const struct npf_dump_status *status
 }
 
 /* Packets are taken from here on. */
-static void json_start(const struct npf_dump_view *view)
+static void json_start(struct npf_dump_view *view)
 {
 	const struct npf_session *session = view->session;
 	struct npf_json json;
@@ -130,10 +134,10 @@ static void json_start(const struct npf_dump_view *view)
 	npf_json_unsigned(&json, "buffer_size", view->start.status.buffer_size);
 	npf_json_bool(&json, "direct", view->start.status.direct);
 	npf_json_object_end(&json);
-	end_json(&json, &text, &size);
+	end_json(view, &json, &text, &size);
 }
 
-static void json_line(const struct npf_dump_view *view, const struct npf_dump_sample *now)
+static void json_line(struct npf_dump_view *view, const struct npf_dump_sample *now)
 {
 	uint64_t ns = now->time - view->before.time;
 	struct npf_json json;
@@ -153,7 +157,7 @@ static void json_line(const struct npf_dump_view *view, const struct npf_dump_sa
 	put_disk(&json, &now->status);
 	npf_json_unsigned(&json, "compress_waiting", now->files.compress.waiting);
 	npf_json_object_end(&json);
-	end_json(&json, &text, &size);
+	end_json(view, &json, &text, &size);
 }
 
 static void put_drops(struct npf_json *json, const struct npf_stats *stats)
@@ -177,7 +181,7 @@ static void put_compression(struct npf_json *json, const struct npf_compress_rep
 	npf_json_object_end(json);
 }
 
-static void json_end(const struct npf_dump_view *view, const struct npf_dump_sample *end, int code)
+static void json_end(struct npf_dump_view *view, const struct npf_dump_sample *end, int code)
 {
 	const struct npf_dump_status *status = &end->status;
 	struct npf_json json;
@@ -210,12 +214,12 @@ static void json_end(const struct npf_dump_view *view, const struct npf_dump_sam
 	if (view->settings->files.compress)
 		put_compression(&json, &end->files.compress);
 	npf_json_object_end(&json);
-	end_json(&json, &text, &size);
+	end_json(view, &json, &text, &size);
 }
 
 void npf_dump_view_file(void *argument, const char *name, const struct npf_dump_file *file)
 {
-	const struct npf_dump_view *view = argument;
+	struct npf_dump_view *view = argument;
 	struct npf_json json;
 	char *text;
 	size_t size;
@@ -234,7 +238,7 @@ void npf_dump_view_file(void *argument, const char *name, const struct npf_dump_
 	npf_json_unsigned(&json, "ended_ns", file->ended);
 	npf_json_string(&json, "end", npf_dump_end_name(file->end));
 	npf_json_object_end(&json);
-	end_json(&json, &text, &size);
+	end_json(view, &json, &text, &size);
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */

@@ -6,6 +6,8 @@
 #ifndef NPF_DUMP_VIEW_H
 #define NPF_DUMP_VIEW_H
 
+#include <stdatomic.h>
+
 #include "dump.h"
 #include "ui/terminal.h"
 
@@ -23,7 +25,8 @@ struct npf_dump_view {
 	const struct npf_session *session;
 	struct npf_terminal terminal; /* standard error */
 	struct npf_dump_sample start, before;
-	bool line; /* one stands on the terminal */
+	bool line;       /* one stands on the terminal */
+	atomic_int told; /* 0, or why an object did not get to standard output: negative errno */
 };
 
 void npf_dump_view_start(struct npf_dump_view *view, const struct npf_dump_sample *start);

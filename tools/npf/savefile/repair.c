@@ -46,10 +46,13 @@ static int fail(const struct job *job, int code, const char *text)
 
 static int fail_errno(const struct job *job)
 {
-	int err = errno;
+	return fail(job, EXIT_FAILED, strerror(errno));
+}
 
-	return fail(job, err == ENOSPC || err == EDQUOT ? EXIT_DISK_FULL : EXIT_FAILED,
-		    strerror(err));
+static int fail_write(const char *name, int err)
+{
+	return npf_tool_fail(&npf_command_repair, npf_tool_write_code(-err), "%s: %s", name,
+			     strerror(err));
 }
 
 /* ---- looking --------------------------------------------------------------------------------- */
@@ -83,6 +86,8 @@ static int open_file(struct job *job)
 
 	job->fd = open(job->name,
 		       (changes ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (job->fd < 0 && errno == EROFS)
+		return fail_write(job->name, errno);
 	if (job->fd < 0)
 		return errno == ELOOP
 			       ? fail(job, EXIT_FAILED, "a symbolic link; name the file itself")
@@ -149,17 +154,17 @@ static int write_out(struct job *job)
 	int to = open(out, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int err;
 
+	if (to < 0 && errno == EEXIST)
+		return npf_tool_fail(&npf_command_repair, EXIT_FAILED,
+				     "%s: exists already; it is not replaced", out);
 	if (to < 0)
-		return npf_tool_fail(&npf_command_repair, EXIT_FAILED, "%s: %s", out,
-				     errno == EEXIST ? "exists already; it is not replaced"
-						     : strerror(errno));
+		return fail_write(out, errno);
 	err = copy_part(job, to);
 	if (close(to) && !err)
 		err = -errno;
 	if (err) {
 		unlink(out);
-		errno = -err;
-		return fail_errno(job);
+		return fail_write(out, -err);
 	}
 	job->done = "written to another file";
 	return EXIT_OK;
@@ -168,7 +173,7 @@ static int write_out(struct job *job)
 static int cut(struct job *job)
 {
 	if (ftruncate(job->fd, (off_t)job->scan.end) || fsync(job->fd))
-		return fail_errno(job);
+		return fail_write(job->name, errno);
 	job->done = "cut";
 	return EXIT_OK;
 }
@@ -188,8 +193,7 @@ static int sync_directory(struct job *job)
 		return fail_errno(job);
 	err = fsync(fd) ? errno : 0;
 	close(fd);
-	errno = err;
-	return err ? fail_errno(job) : EXIT_OK;
+	return err ? fail_write(directory, err) : EXIT_OK;
 }
 
 static int give_name(struct job *job)
