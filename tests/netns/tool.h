@@ -88,6 +88,7 @@ enum trace_format { TRACE_MICRO, TRACE_NANO, TRACE_SWAPPED, TRACE_NG };
 struct trace {
 	enum trace_format format;
 	uint32_t link_type;
+	uint32_t interface; /* TRACE_NG: of the packets that are put */
 	FILE *file;
 	char path[40];
 };
@@ -127,6 +128,7 @@ static inline void trace_begin(struct trace *trace, enum trace_format format, ui
 	assert_true(fd >= 0);
 	trace->format = format;
 	trace->link_type = link_type;
+	trace->interface = 0;
 	snprintf(trace->path, sizeof(trace->path), "/proc/%d/fd/%d", (int)getpid(), fd);
 	trace->file = fdopen(fd, "w+");
 	assert_non_null(trace->file);
@@ -145,7 +147,9 @@ static inline void trace_put(struct trace *trace, uint64_t ns, const uint8_t *fr
 	const uint32_t header[] = { (uint32_t)(ns / 1000000000u),
 				    (uint32_t)(ns % 1000000000u / unit), caplen, len };
 	const uint32_t padded = (caplen + 3) & ~3u, whole = 32 + padded;
-	const uint32_t block[] = { 6, whole, 0, (uint32_t)(ns >> 32), (uint32_t)ns, caplen, len };
+	const uint32_t block[] = {
+		6, whole, trace->interface, (uint32_t)(ns >> 32), (uint32_t)ns, caplen, len
+	};
 	static const uint8_t zeros[4];
 
 	if (trace->format == TRACE_NG)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # convert.sh NPF: npf filter from pcap to pcapng and back, byte for byte: resolutions of time, byte
-# orders, sections, several interfaces, packed files and pipes, and what one of the two cannot say.
-# tcpdump and capinfos look too where they are.
+# orders, sections, several interfaces, packed files and pipes, and what one of the two cannot say; what
+# npf capture -r makes of such files. tcpdump and capinfos look too where they are.
 set -u
 npf=$(realpath "$1")
 work=$(mktemp -d)
@@ -242,6 +242,40 @@ expect 0 "1 packet whose check sequence (FCS) has not the length that the file s
 bytes "$(section)$(interface 1 0 "$(fcs 8)$none")$(packet 0 0 7 42 42 "${one}0000")" >fcs.pcapng
 expect 0 "1 packet whose check sequence (FCS) has not the length that the file says" fcs.pcapng fcs.pcap
 holds fcs.pcap "$(pcap 0xa1b2c3d4 1 262144)$(record 0 7 42 42 "$one")"
+
+# ---- npf capture -r ------------------------------------------------------------------------------
+
+# CODE TEXT WORD...: npf capture -r ends so, and says this.
+capture() {
+	local wanted=$1 text=$2 code
+	shift 2
+	"$npf" capture -r "$@" >out 2>err </dev/null
+	code=$?
+	[ $code -eq "$wanted" ] || complain "capture -r $*: exit code $code, not $wanted: $(cat err)"
+	cat out err | grep -qF -- "$text" || complain "capture -r $*: '$text' is not in: $(cat out err)"
+}
+
+# Snap lengths, link types and stamps that differ, in one section or in several: all are shown.
+for file in two.pcapng sections.pcapng grows.pcapng links.pcapng later.pcapng; do
+	n=$("$npf" filter --count $file)
+	capture 0 "$n packets read" $file
+	[ "$(wc -l <out)" = "$n" ] || complain "capture -r $file: not $n lines"
+	[ "$(grep -c '10.0.0.2.12345 > 10.0.0.1' out)" -ge $((n - 1)) ] || complain "capture -r $file: $(cat out)"
+done
+capture 0 "10.0.0.1.2" links.pcapng udp dst port 2
+[ "$(wc -l <out)" = 1 ] || complain "capture -r links.pcapng: not one line"
+echo 2 >ports
+capture 0 "10.0.0.1.2" links.pcapng --ports dst:ports
+[ "$(wc -l <out)" = 1 ] || complain "capture -r links.pcapng --ports: not one line"
+capture 0 "2 packets accepted" grows.pcapng -w grows.out
+cmp <(tail -c +25 grows.out) <("$npf" filter -q grows.pcapng grows.ns.pcap; tail -c +25 grows.ns.pcap) ||
+	complain "capture -r grows.pcapng -w: other packets"
+# What is written has one link type.
+capture 2 "a packet of link type 101 (raw IP) does not go into a file of type 1 (Ethernet): let the filter keep one kind" \
+	links.pcapng -w links.out
+capture 0 "1 packet accepted" links.pcapng -w links.out udp dst port 1
+# A filter that means nothing for one of them.
+capture 2 "packets of link type 101 (raw IP)" links.pcapng ether host 02:00:00:00:00:01
 
 # ---- packed, through pipes, damaged --------------------------------------------------------------
 

@@ -8,6 +8,7 @@
 #include "feed.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -117,9 +118,9 @@ static double share_done(const struct npf_feed *feed)
 		return (double)feed->taken / (double)options->limit;
 	if (options->loops == UINT64_MAX)
 		return -1;
-	if (feed->trace.handle && !feed->trace.source.size)
+	if (feed->trace.open && !feed->trace.source.size)
 		return -1;
-	if (feed->trace.handle)
+	if (feed->trace.open)
 		files += (double)feed->trace.source.done / (double)feed->trace.source.size;
 	return ((double)feed->pass + files / (double)options->n_files) / (double)options->loops;
 }
@@ -160,13 +161,23 @@ static int make_room(struct npf_feed *feed, uint32_t size)
 	return 0;
 }
 
+static bool belongs(const struct npf_feed_options *options, uint32_t link_type)
+{
+	if (options->adapter->link_type == link_type || options->force)
+		return true;
+	return options->adapter->link_type == RAW_IP &&
+	       (link_type == RAW_IPV4 || link_type == RAW_IPV6);
+}
+
 /* Shall it be sent? The counts say why not. */
 static bool is_wanted(struct npf_feed *feed, const struct npf_packet *packet)
 {
 	const struct npf_feed_options *options = &feed->options;
 	uint64_t *reason = NULL;
 
-	if (packet->caplen < packet->len && !options->cut)
+	if (!belongs(options, feed->trace.of_packet))
+		reason = &feed->counts.other_link;
+	else if (packet->caplen < packet->len && !options->cut)
 		reason = &feed->counts.cut;
 	else if (packet->caplen > npf_longest_frame(options->adapter, packet->data, packet->caplen))
 		reason = &feed->counts.longer;
@@ -215,14 +226,6 @@ static int read_packets(struct npf_feed *feed)
 			break;
 	}
 	return result;
-}
-
-static bool belongs(const struct npf_feed_options *options, uint32_t link_type)
-{
-	if (options->adapter->link_type == link_type || options->force)
-		return true;
-	return options->adapter->link_type == RAW_IP &&
-	       (link_type == RAW_IPV4 || link_type == RAW_IPV6);
 }
 
 static int open_file(struct npf_feed *feed)

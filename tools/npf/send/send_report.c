@@ -13,7 +13,7 @@
 #include "ui/terminal.h"
 
 #define SECOND 1e9
-#define N_SKIP 4
+#define N_SKIP 5
 
 struct report {
 	const struct npf_sending *sending;
@@ -82,6 +82,9 @@ static void look_at_skipped(struct report *report)
 	report->skipped[3].key = "shorter";
 	report->skipped[3].text = "shorter than a link header";
 	report->skipped[3].n = counts->shorter;
+	report->skipped[4].key = "other_link";
+	report->skipped[4].text = "of another link type; --force sends them all the same";
+	report->skipped[4].n = counts->other_link;
 }
 
 /* Why what was not sent was not. */
