@@ -53,16 +53,21 @@ static int silent(enum libbpf_print_level level, const char *format, va_list arg
  * to say comes back as a code; the application's own printer is in place again afterwards. */
 static pthread_mutex_t printer_lock = PTHREAD_MUTEX_INITIALIZER;
 
-libbpf_print_fn_t npf_linux_hush(void)
+void npf_linux_hush(struct npf_hush *before)
 {
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before->signals);
 	pthread_mutex_lock(&printer_lock);
-	return libbpf_set_print(silent);
+	before->printer = libbpf_set_print(silent);
 }
 
-void npf_linux_unhush(libbpf_print_fn_t printer)
+void npf_linux_unhush(const struct npf_hush *before)
 {
-	libbpf_set_print(printer);
+	libbpf_set_print(before->printer);
 	pthread_mutex_unlock(&printer_lock);
+	pthread_sigmask(SIG_SETMASK, &before->signals, NULL);
 }
 
 static uint32_t log2_of(uint32_t power)
@@ -222,13 +227,13 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 		  char *error)
 {
 	struct npf_kernel_tap *tap = calloc(1, sizeof(*tap));
+	struct npf_hush before;
 	int err;
 
 	if (!tap)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 
-	libbpf_print_fn_t printer = npf_linux_hush();
-
+	npf_linux_hush(&before);
 	tap->skel = npf_bpf__open();
 	if (!tap->skel) {
 		err = -errno;
@@ -238,7 +243,7 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 		    !(err = map_all(tap)))
 			err = start(tap);
 	}
-	npf_linux_unhush(printer);
+	npf_linux_unhush(&before);
 	if (err) {
 		destroy(tap);
 		return explain(ebpf, error, err);
@@ -292,6 +297,7 @@ static int load_spliced(const struct recipe *recipe, struct bpf_program *program
 	int empty[NPF_SET_MAPS];
 	LIBBPF_OPTS(bpf_prog_load_opts, options);
 	struct npf_spliced spliced;
+	struct npf_hush before;
 	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program),
 			     recipe->filters, &recipe->way, &spliced);
 
@@ -304,11 +310,12 @@ static int load_spliced(const struct recipe *recipe, struct bpf_program *program
 	empty_maps(recipe->tap, empty);
 	npf_set_maps_patch(spliced.insns, spliced.n, empty, &recipe->sets);
 
-	libbpf_print_fn_t printer = npf_linux_hush();
+	npf_linux_hush(&before);
+
 	int fd = bpf_prog_load(bpf_program__type(program), bpf_program__name(program),
 			       "Dual BSD/GPL", spliced.insns, spliced.n, &options);
 
-	npf_linux_unhush(printer);
+	npf_linux_unhush(&before);
 	npf_spliced_free(&spliced);
 	return fd;
 }

@@ -8,6 +8,7 @@
 
 #include <bpf/libbpf.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include "host/linux/linux.h"
 #include "host/linux/translate.h"
@@ -38,9 +39,14 @@ struct npf_ebpf {
 	enum { NPF_PEEK_UNKNOWN, NPF_PEEK_KNOWN, NPF_PEEK_IMPOSSIBLE } peek_state;
 };
 
-/* Around calls of libbpf that may fail: it prints nothing between the two. */
-libbpf_print_fn_t npf_linux_hush(void);
-void npf_linux_unhush(libbpf_print_fn_t printer);
+/* Around calls of libbpf that may fail: it prints nothing between the two, and no signal comes to this
+ * thread, for which the kernel would stop looking at a program. */
+struct npf_hush {
+	libbpf_print_fn_t printer;
+	sigset_t signals;
+};
+void npf_linux_hush(struct npf_hush *before);
+void npf_linux_unhush(const struct npf_hush *before);
 
 /* Load the tap with the smallest buffer and attach it: the proof that this hook works here. (One
  * without a buffer needs less privilege, and would prove less.) */

@@ -74,16 +74,18 @@ static bool find_bytes(const struct btf *types, struct npf_ebpf_peek *peek)
 
 int npf_peek_find(struct npf_ebpf_peek *peek)
 {
-	libbpf_print_fn_t printer = npf_linux_hush();
-	struct btf *types = btf__parse_raw(TYPES);
+	struct npf_hush before;
+	struct btf *types;
 	bool found = false;
 
+	npf_linux_hush(&before);
+	types = btf__parse_raw(TYPES);
 	if (types)
 		found = find_number(types, "bpf_cast_to_kern_ctx", BTF_KIND_FUNC,
 				    &peek->cast_context) &&
 			find_number(types, "bpf_rdonly_cast", BTF_KIND_FUNC, &peek->cast_memory) &&
 			find_packet(types, peek) && find_bytes(types, peek);
 	btf__free(types);
-	npf_linux_unhush(printer);
+	npf_linux_unhush(&before);
 	return found ? 0 : -ENOTSUP;
 }

@@ -62,12 +62,13 @@ static void destroy(struct npf_clone_sender *clone)
 
 static int load(struct npf_nic *nic, struct npf_clone_sender *clone)
 {
-	libbpf_print_fn_t printer = npf_linux_hush();
+	struct npf_hush before;
 	int err;
 
+	npf_linux_hush(&before);
 	clone->skel = clone_bpf__open_and_load();
 	err = clone->skel ? npf_send_queue_open(&clone->queue, clone->skel->maps.queue) : -errno;
-	npf_linux_unhush(printer);
+	npf_linux_unhush(&before);
 	if (err == -EPERM || err == -EACCES)
 		return give_up(nic, -EPERM, "clones need CAP_BPF and CAP_NET_ADMIN (run as root)");
 	if (err == -ENOMEM)

@@ -183,7 +183,7 @@ static int explain(struct npf_nic *nic, int err)
 static int prepare(struct npf_nic *nic)
 {
 	struct npf_xdp_sender *xdp;
-	libbpf_print_fn_t printer;
+	struct npf_hush before;
 	int err;
 
 	if (nic->adapter.hatype != ARPHRD_ETHER)
@@ -196,9 +196,9 @@ static int prepare(struct npf_nic *nic)
 		return put_off(nic, -ENOTSUP, "out of memory");
 	xdp->garage = -1;
 	xdp->parked = -1;
-	printer = npf_linux_hush();
+	npf_linux_hush(&before);
 	err = load(nic, xdp);
-	npf_linux_unhush(printer);
+	npf_linux_unhush(&before);
 	if (err) {
 		destroy(xdp);
 		return explain(nic, err);
