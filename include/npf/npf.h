@@ -281,7 +281,7 @@ struct npf_stats {
 	uint64_t buffer_size; /* bytes of the circular buffer, as asked */
 	uint64_t buffer_used; /* bytes not read yet, record headers included */
 };
-/* In a signal handler, too: -EBUSY where it interrupts a control call. */
+/* In a signal handler, too: amid a control call it tells what was counted when that began. */
 int npf_get_stats(struct npf_instance *instance, struct npf_stats *stats);
 
 /* Statistics mode. One filter, or several named ones counted in one pass over the traffic. */

@@ -239,16 +239,13 @@ static uint32_t saturate(uint64_t value)
 
 static int get_stats(struct npf_instance *instance, struct request *request)
 {
-	struct npf_stats stats;
-
-	npf_count_stats(instance, &stats);
-
-	uint64_t before = stats.dropped_by[NPF_DROP_BACKLOG];
+	const struct npf_stats *stats = npf_known_stats(instance);
+	uint64_t before = stats->dropped_by[NPF_DROP_BACKLOG];
 	struct npf_bpf_stat old = {
-		.bs_recv = saturate(stats.received),
-		.bs_drop = saturate(stats.dropped - before),
+		.bs_recv = saturate(stats->received),
+		.bs_drop = saturate(stats->dropped - before),
 		.ps_ifdrop = saturate(before),
-		.bs_capt = saturate(stats.captured),
+		.bs_capt = saturate(stats->captured),
 	};
 
 	answer(request, &old, sizeof(old));
@@ -435,12 +432,12 @@ static int dispatch(struct npf_instance *instance, uint32_t code, struct request
 	if (control && control->flags & LONG)
 		return handle(instance, control, request);
 
-	npf_lock_take(instance->host, &instance->lock);
+	npf_begin_control(instance);
 	int err = control ? handle(instance, control, request)
 			  : npf_fail_value(instance, -ENOTTY, "control code ", code,
 					   " does not exist; include/npf/ioctl.h lists them");
 
-	npf_lock_release(instance->host, &instance->lock);
+	npf_end_control(instance);
 	return err;
 }
 

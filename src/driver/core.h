@@ -103,8 +103,8 @@ struct npf_instance {
 
 	uint32_t use;     /* see NPF_CLOSING */
 	uint32_t binding; /* see NPF_UNBINDING */
-	uint32_t reading; /* a reader is inside, of this mark (lock.h); it may touch the reader's fields */
-	uint32_t stop; /* 1: npf_stop_waiting() was called and no reader has seen it */
+	uint32_t reading; /* a reader is inside, and may touch the reader's fields */
+	uint32_t stop;    /* 1: npf_stop_waiting() was called and no reader has seen it */
 
 	struct npf_lock lock; /* everything below that has no other owner */
 
@@ -140,6 +140,9 @@ struct npf_instance {
 
 	/* Counting. */
 	struct npf_baseline baseline;
+	struct npf_stats known[2]; /* the last that was counted is known[known_at] */
+	uint32_t known_at;
+	uint32_t known_holds; /* signal handlers are told that one */
 	struct npf_monitor_state monitor;
 
 	/* Dump mode. */
@@ -257,7 +260,12 @@ int64_t npf_monitor_record(struct npf_instance *instance, uint8_t *buffer);
 
 /* Empty the ring and let all statistics begin anew, at the same packet. */
 void npf_reset(struct npf_instance *instance);
-void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats);
+/* What npf_begin_control() counted. */
+const struct npf_stats *npf_known_stats(const struct npf_instance *instance);
+/* Take and release the lock, for who changes something that counting looks at: a signal handler of this
+ * thread is told what was known before, or after a reset. */
+void npf_begin_control(struct npf_instance *instance);
+void npf_end_control(struct npf_instance *instance);
 
 /* ---- dump.c: with the lock ----------------------------------------------------------------- */
 

@@ -563,7 +563,7 @@ int npf_dump_prepare(struct npf_instance *instance, enum npf_dump_format format)
 
 	if (err)
 		return err;
-	npf_lock_take(instance->host, &instance->lock);
+	npf_begin_control(instance);
 	err = check_format(instance, format);
 	if (!err)
 		err = check_state(instance);
@@ -571,7 +571,7 @@ int npf_dump_prepare(struct npf_instance *instance, enum npf_dump_format format)
 		join(instance);
 		err = npf_enter_dump_mode(instance, (uint32_t)format);
 	}
-	npf_lock_release(instance->host, &instance->lock);
+	npf_end_control(instance);
 	npf_stop_using_open_instance(instance);
 	return err;
 }
@@ -608,9 +608,9 @@ int npf_dump_start(struct npf_instance *instance, const struct npf_dump_options 
 
 	if (err)
 		return err;
-	npf_lock_take(instance->host, &instance->lock);
+	npf_begin_control(instance);
 	err = start_locked(instance, options);
-	npf_lock_release(instance->host, &instance->lock);
+	npf_end_control(instance);
 	npf_stop_using_open_instance(instance);
 	return err;
 }
@@ -648,9 +648,9 @@ int npf_dump_stop(struct npf_instance *instance)
 
 	if (err)
 		return err;
-	npf_lock_take(instance->host, &instance->lock);
+	npf_begin_control(instance);
 	err = stop_locked(instance);
-	npf_lock_release(instance->host, &instance->lock);
+	npf_end_control(instance);
 	npf_stop_using_open_instance(instance);
 	return err;
 }

@@ -11,6 +11,8 @@ int npf_fail(struct npf_instance *instance, int err, const char *sentence)
 {
 	struct npf_text text;
 
+	if (npf_lock_is_mine(&instance->error_lock)) /* a signal handler amid another sentence */
+		return err;
 	npf_lock_take(instance->host, &instance->error_lock);
 	npf_text_init(&text, instance->error, sizeof(instance->error));
 	npf_text_add(&text, sentence);

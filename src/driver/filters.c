@@ -196,11 +196,11 @@ int npf_exchange_filter(struct npf_instance *instance, const struct npf_program 
 
 	if (err)
 		return err;
-	npf_lock_take(instance->host, &instance->lock);
+	npf_begin_control(instance);
 	err = exchange(instance, program);
 	if (!err && earlier)
 		*earlier = not_given(instance);
-	npf_lock_release(instance->host, &instance->lock);
+	npf_end_control(instance);
 	npf_stop_using_open_instance(instance);
 	return err;
 }
@@ -211,11 +211,11 @@ int npf_pass_unfiltered(struct npf_instance *instance, uint32_t keep, uint64_t *
 
 	if (err)
 		return err;
-	npf_lock_take(instance->host, &instance->lock);
+	npf_begin_control(instance);
 	set_unfiltered(instance, keep);
 	if (earlier)
 		*earlier = not_given(instance);
-	npf_lock_release(instance->host, &instance->lock);
+	npf_end_control(instance);
 	npf_stop_using_open_instance(instance);
 	return 0;
 }
@@ -226,9 +226,9 @@ int npf_set_filter(struct npf_instance *instance, const struct npf_program *prog
 
 	if (err)
 		return err;
-	npf_lock_take(instance->host, &instance->lock);
+	npf_begin_control(instance);
 	err = npf_install_filter(instance, program);
-	npf_lock_release(instance->host, &instance->lock);
+	npf_end_control(instance);
 	npf_stop_using_open_instance(instance);
 	return err;
 }
@@ -359,9 +359,9 @@ int npf_set_classes(struct npf_instance *instance, const struct npf_class *class
 
 	if (err)
 		return err;
-	npf_lock_take(instance->host, &instance->lock);
+	npf_begin_control(instance);
 	err = install_classes(instance, classes, n);
-	npf_lock_release(instance->host, &instance->lock);
+	npf_end_control(instance);
 	npf_stop_using_open_instance(instance);
 	return err;
 }

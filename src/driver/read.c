@@ -409,13 +409,10 @@ static void forget_left(struct npf_instance *instance)
 static int enter_reader(struct npf_instance *instance)
 {
 	int err = npf_enter(instance);
-	uint32_t nobody = 0;
 
 	if (err)
 		return err;
-	/* Who is refused leaves the mark of him who reads. */
-	if (!__atomic_compare_exchange_n(&instance->reading, &nobody, npf_lock_mark(), false,
-					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+	if (__atomic_exchange_n(&instance->reading, 1, __ATOMIC_ACQUIRE)) {
 		npf_stop_using_open_instance(instance);
 		return npf_fail(instance, -EBUSY,
 				"another read is going on; end it, or its batch, first");

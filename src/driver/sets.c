@@ -119,9 +119,9 @@ int npf_set_sets(struct npf_instance *instance, const struct npf_set *sets, uint
 
 	if (err)
 		return err;
-	npf_lock_take(instance->host, &instance->lock);
+	npf_begin_control(instance);
 	err = install(instance, sets, n);
-	npf_lock_release(instance->host, &instance->lock);
+	npf_end_control(instance);
 	npf_stop_using_open_instance(instance);
 	return err;
 }

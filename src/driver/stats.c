@@ -14,6 +14,19 @@ static uint64_t minus(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
+/* Who is interrupted while the next is written, or after, has a whole one to give. */
+static struct npf_stats *next_known(struct npf_instance *instance)
+{
+	return &instance->known[1 - instance->known_at];
+}
+
+static void publish_known(struct npf_instance *instance)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&instance->known_at, 1 - instance->known_at, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 void npf_reset(struct npf_instance *instance)
 {
 	struct npf_baseline *baseline = &instance->baseline;
@@ -23,6 +36,8 @@ void npf_reset(struct npf_instance *instance)
 	npf_ring_class_totals(&instance->view, &baseline->matched, 1);
 	npf_discard(instance, baseline->totals.captured);
 	npf_monitor_restart(instance);
+	*next_known(instance) = (struct npf_stats){ .buffer_size = instance->buffer_size };
+	publish_known(instance);
 }
 
 static void count_drops(struct npf_stats *stats, const struct npf_ring_totals *now,
@@ -33,7 +48,7 @@ static void count_drops(struct npf_stats *stats, const struct npf_ring_totals *n
 	stats->dropped_by[NPF_DROP_REENTRY] += now->reentered - base->reentered;
 }
 
-void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats)
+static void count(struct npf_instance *instance, struct npf_stats *stats)
 {
 	const struct npf_baseline *base = &instance->baseline;
 	struct npf_ring_totals now;
@@ -64,20 +79,50 @@ void npf_count_stats(struct npf_instance *instance, struct npf_stats *stats)
 					       : minus(now.bytes, instance->released);
 }
 
-/* A signal handler finds the lock held by what it interrupted. A read does nothing that counting would
- * mind; control calls may be exchanging the buffer. */
-static int locked_stats(struct npf_instance *instance, struct npf_stats *stats)
+/* From now on a signal handler is told what is known: nothing it could look at is whole. */
+static void hold_known(struct npf_instance *instance, uint32_t hold)
 {
-	bool interrupts = npf_lock_is_mine(&instance->lock);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&instance->known_holds, hold, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
-	if (interrupts && __atomic_load_n(&instance->reading, __ATOMIC_RELAXED) != npf_lock_mark())
-		return -EBUSY;
-	if (!interrupts)
-		npf_lock_take(instance->host, &instance->lock);
-	npf_count_stats(instance, stats);
-	if (!interrupts)
-		npf_lock_release(instance->host, &instance->lock);
-	return 0;
+static void renew_known(struct npf_instance *instance)
+{
+	count(instance, next_known(instance));
+	publish_known(instance);
+}
+
+void npf_begin_control(struct npf_instance *instance)
+{
+	npf_lock_take(instance->host, &instance->lock);
+	hold_known(instance, 1);
+	renew_known(instance);
+}
+
+void npf_end_control(struct npf_instance *instance)
+{
+	hold_known(instance, 0);
+	npf_lock_release(instance->host, &instance->lock);
+}
+
+const struct npf_stats *npf_known_stats(const struct npf_instance *instance)
+{
+	return &instance->known[instance->known_at];
+}
+
+/* With the lock, or in a handler that interrupts who has it: a read, and whoever takes it without
+ * npf_begin_control(), does nothing that counting would mind. */
+static void tell_stats(struct npf_instance *instance, struct npf_stats *stats)
+{
+	if (__atomic_load_n(&instance->known_holds, __ATOMIC_RELAXED)) {
+		*stats = *npf_known_stats(instance);
+		return;
+	}
+	hold_known(instance, 1);
+	renew_known(instance);
+	*stats = *npf_known_stats(instance);
+	hold_known(instance, 0);
 }
 
 int npf_get_stats(struct npf_instance *instance, struct npf_stats *stats)
@@ -86,9 +131,16 @@ int npf_get_stats(struct npf_instance *instance, struct npf_stats *stats)
 
 	if (err)
 		return err;
-	err = locked_stats(instance, stats);
+
+	bool interrupts = npf_lock_is_mine(&instance->lock);
+
+	if (!interrupts)
+		npf_lock_take(instance->host, &instance->lock);
+	tell_stats(instance, stats);
+	if (!interrupts)
+		npf_lock_release(instance->host, &instance->lock);
 	npf_stop_using_open_instance(instance);
-	return err;
+	return 0;
 }
 
 const char *npf_drop_name(enum npf_drop reason)

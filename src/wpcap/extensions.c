@@ -28,15 +28,17 @@ static int check_size(pcap_t *p, int bytes, const char *what)
 
 WPCAP_EXPORT int pcap_setbuff(pcap_t *p, int bytes)
 {
-	struct counters before;
+	BOOLEAN done;
 
 	if (check_live(p, "pcap_setbuff") || check_size(p, bytes, "the size of the buffer"))
 		return -1;
 	wpcap_leave_batch(p);
-	before = wpcap_count(p);
-	if (answer(p, PacketSetBuff(p->adapter, bytes), "setting the buffer failed"))
+	if (wpcap_hold_counters(p))
 		return -1;
-	p->counted = before;
+	done = PacketSetBuff(p->adapter, bytes);
+	wpcap_let_counters_go(p, done);
+	if (answer(p, done, "setting the buffer failed"))
+		return -1;
 	p->options.buffer_size = bytes;
 	return answer(p, p->min_to_copy_set || wpcap_set_min_to_copy(p), "setting MinToCopy failed");
 }

@@ -408,37 +408,70 @@ WPCAP_EXPORT const u_char *pcap_next(pcap_t *p, struct pcap_pkthdr *header)
 
 /* ---- counting ------------------------------------------------------------------------------ */
 
-struct counters wpcap_count(const pcap_t *p)
+/* 0, or a negative errno: the handle is being closed. */
+static int count(const pcap_t *p, struct counters *counters)
 {
-	struct npf_stats now = { 0 };
+	struct npf_stats now;
+	int err;
 
-	npf_get_stats(p->instance, &now);
+	if (__atomic_load_n(&p->holds, __ATOMIC_SEQ_CST)) {
+		*counters = p->held;
+		return 0;
+	}
+	err = npf_get_stats(p->instance, &now);
+	if (err)
+		return err;
 
 	uint64_t lost = now.dropped_by[NPF_DROP_BACKLOG];
 
-	return (struct counters){
+	*counters = (struct counters){
 		.received = p->counted.received + now.received - now.filtered,
 		.dropped = p->counted.dropped + now.dropped - lost,
 		.lost = p->counted.lost + lost,
 	};
+	return 0;
+}
+
+static int fail_count(pcap_t *p)
+{
+	return wpcap_fail_adapter(p, PCAP_ERROR, "asking for the statistics failed");
+}
+
+int wpcap_hold_counters(pcap_t *p)
+{
+	if (count(p, &p->held))
+		return fail_count(p);
+	__atomic_store_n(&p->holds, 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+void wpcap_let_counters_go(pcap_t *p, bool restarted)
+{
+	if (restarted)
+		p->counted = p->held;
+	__atomic_store_n(&p->holds, 0, __ATOMIC_SEQ_CST);
 }
 
 /* rx_dropped would not do: there the kernel counts packets that no protocol wanted, too. */
 uint64_t wpcap_adapter_missed(const pcap_t *p)
 {
 	char path[128], text[32];
-	ssize_t n;
+	int saved = errno; /* a signal handler may be the caller */
+	uint64_t missed;
+	ssize_t n = 0;
 	int fd;
 
 	snprintf(path, sizeof(path), "/sys/class/net/%.32s/statistics/rx_missed_errors",
 		 p->adapter->Name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
 	text[n > 0 ? n : 0] = '\0';
-	return strtoull(text, NULL, 10);
+	missed = strtoull(text, NULL, 10);
+	errno = saved;
+	return missed;
 }
 
 static uint64_t adapter_dropped(const pcap_t *p)
@@ -457,7 +490,8 @@ WPCAP_EXPORT int pcap_stats(pcap_t *p, struct pcap_stat *stats)
 		return REAL(pcap_stats)(p->real, stats);
 	if (p->mode == MODE_STAT)
 		return wpcap_fail(p, PCAP_ERROR, "pcap_stats is not supported in statistics mode");
-	counters = wpcap_count(p);
+	if (count(p, &counters))
+		return fail_count(p);
 	/* Three fields: a libpcap program's structure has no more. */
 	stats->ps_recv = (u_int)counters.received;
 	stats->ps_drop = (u_int)counters.dropped;

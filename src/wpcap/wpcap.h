@@ -108,6 +108,8 @@ struct pcap {
 
 	/* Counting. */
 	struct counters counted;  /* before the last restart of the driver's counters */
+	struct counters held;     /* of while they restart: */
+	uint32_t holds;           /* pcap_stats() in a signal handler tells these; atomic */
 	uint64_t adapter_dropped; /* by the adapter when it was opened */
 	struct pcap_stat stats;   /* of pcap_stats_ex() */
 
@@ -194,7 +196,9 @@ const u_char *wpcap_real_next(pcap_t *p, struct pcap_pkthdr *header);
 void wpcap_leave_batch(pcap_t *p);
 /* What the adapter had no room for, since it exists. */
 uint64_t wpcap_adapter_missed(const pcap_t *p);
-/* What was counted so far. Who lets the driver's counters restart keeps it in p->counted. */
-struct counters wpcap_count(const pcap_t *p);
+/* Around what may let the driver's counters restart: those of pcap_stats() go on, also in a signal
+ * handler meanwhile. 0, or -1 with a text. */
+int wpcap_hold_counters(pcap_t *p);
+void wpcap_let_counters_go(pcap_t *p, bool restarted);
 
 #endif

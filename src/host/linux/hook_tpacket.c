@@ -403,9 +403,21 @@ static void ring_bell(const struct tpacket *tpacket)
 	eventfd_write(tpacket->bell, 1);
 }
 
-/* Have the thread carry out an order and wait for it. */
+static void block_signals(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+}
+
+/* Have the thread carry out an order and wait for it. A signal handler may ask for what was lost: it
+ * shall not find this thread amid another order. */
 static int give_order(struct tpacket *tpacket, struct order *order)
 {
+	sigset_t old;
+
+	block_signals(&old);
 	pthread_mutex_lock(&tpacket->lock);
 	while (tpacket->order)
 		pthread_cond_wait(&tpacket->changed, &tpacket->lock);
@@ -414,16 +426,16 @@ static int give_order(struct tpacket *tpacket, struct order *order)
 	while (!order->done)
 		pthread_cond_wait(&tpacket->changed, &tpacket->lock);
 	pthread_mutex_unlock(&tpacket->lock);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return order->err;
 }
 
 /* Signals are the program's; none shall find this thread. */
 static int start_thread(struct tpacket *tpacket, char *error)
 {
-	sigset_t all, old;
+	sigset_t old;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	block_signals(&old);
 
 	int err = pthread_create(&tpacket->thread, NULL, receive, tpacket);
 

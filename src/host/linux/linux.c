@@ -84,16 +84,23 @@ static uint64_t wall(struct npf_host *host)
 	return read_clock(CLOCK_REALTIME);
 }
 
+/* A signal handler may be the caller of these two. */
 static void park(struct npf_host *host, uint32_t *word, uint32_t value)
 {
+	int saved = errno;
+
 	(void)host;
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+	errno = saved;
 }
 
 static void unpark(struct npf_host *host, uint32_t *word)
 {
+	int saved = errno;
+
 	(void)host;
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	errno = saved;
 }
 
 /* The kernel may delay a timer by the thread's slack, 50 us unless told otherwise. It is told for

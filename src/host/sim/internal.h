@@ -51,6 +51,8 @@ struct npf_sim {
 	uint64_t operations;
 	uint64_t fail_at; /* value of operations that fails, 0 none */
 	int fail_with;
+	void (*interrupt)(void *arg); /* in every operation; NULL: nothing */
+	void *interrupt_arg;
 	size_t memory;
 	uint32_t idle; /* steps of workers since anything else happened */
 	struct npf_sim_file *files;

@@ -15,6 +15,8 @@
 int npf_sim_operation(struct npf_sim *sim)
 {
 	sim->operations++;
+	if (sim->interrupt)
+		sim->interrupt(sim->interrupt_arg);
 	return sim->operations == sim->fail_at ? sim->fail_with : 0;
 }
 
@@ -79,19 +81,25 @@ void npf_sim_futex_wake(uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+/* A signal handler may be the caller of these two. */
 static void sim_park(struct npf_host *host, uint32_t *word, uint32_t value)
 {
+	int saved = errno;
+
 	(void)host;
 	npf_sim_futex_wait(word, value);
+	errno = saved;
 }
 
 static void sim_unpark(struct npf_host *host, uint32_t *word)
 {
 	struct npf_sim *sim = npf_sim_of(host);
+	int saved = errno;
 
 	npf_sim_futex_wake(word);
 	__atomic_fetch_add(&sim->changes, 1, __ATOMIC_SEQ_CST);
 	npf_sim_futex_wake(&sim->changes);
+	errno = saved;
 }
 
 /* One step: what is due happens and may end the sleep, or the clock reaches the time. */
@@ -348,6 +356,14 @@ void npf_sim_fail(struct npf_host *host, uint64_t nth, int err)
 
 	sim->fail_at = nth ? sim->operations + nth : 0;
 	sim->fail_with = err;
+}
+
+void npf_sim_interrupt(struct npf_host *host, void (*handler)(void *arg), void *arg)
+{
+	struct npf_sim *sim = npf_sim_of(host);
+
+	sim->interrupt = handler;
+	sim->interrupt_arg = arg;
 }
 
 size_t npf_sim_memory(struct npf_host *host)

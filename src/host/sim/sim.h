@@ -119,6 +119,8 @@ void npf_sim_set_direct(struct npf_host *host, bool possible);
 uint64_t npf_sim_operations(struct npf_host *host);
 /* Fail the nth from now (1: the next) with err, once. 0: none. alloc() fails with NULL. */
 void npf_sim_fail(struct npf_host *host, uint64_t nth, int err);
+/* Call handler in every operation from now on, where a signal handler might be. NULL: no more. */
+void npf_sim_interrupt(struct npf_host *host, void (*handler)(void *arg), void *arg);
 /* Bytes allocated and not freed, bindings included. */
 size_t npf_sim_memory(struct npf_host *host);
 /* Bindings open. */
