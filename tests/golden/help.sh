@@ -11,4 +11,12 @@ for text in "$(dirname "$0")"/help/*.txt; do
 	diff -u "$text" <("$npf" help "$command") || status=1
 	diff -u "$text" <("$npf" "$command" --help) || status=1
 done
+
+# Each fits a terminal of 80 columns.
+for command in help $("$npf" help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+	! "$npf" help "$command" | grep -nE '.{81}' || {
+		echo "help: lines of npf help $command are too long"
+		status=1
+	}
+done
 exit $status

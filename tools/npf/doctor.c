@@ -486,13 +486,13 @@ const struct npf_command npf_command_doctor = {
 	.run = run,
 	.summary = "tell whether capturing and sending work here, and what is missing",
 	.help = "usage: npf doctor [-i NAME] [-j]\n\n"
-		"Try every hook and every way of sending on an adapter, and show capabilities and "
-		"what\nmatters of the kernel, with the command that gets what is missing. Also tells "
-		"whether npf\ndump can write past the page cache in this directory.\n\n"
+		"Try every hook and every way of sending on an adapter, and show capabilities\n"
+		"and what matters of the kernel, with the command that gets what is missing.\n"
+		"Also tells whether npf dump can write past the page cache in this directory.\n\n"
 		"  -i, --interface NAME   adapter to try (default lo)\n"
 		"  -j, --json             as one JSON object\n\n"
-		"exit code: 0 tcx, the best hook, works, 1 only a lesser one, 3 none, 4 no such "
-		"adapter,\n5 or 6 the answer could not be written\n\n"
+		"exit code: 0 tcx, the best hook, works, 1 only a lesser one, 3 none, 4 no such\n"
+		"adapter, 5 or 6 the answer could not be written\n\n"
 		"examples:\n"
 		"  npf doctor\n"
 		"  npf doctor -i eth0 --json | jq .auto\n",

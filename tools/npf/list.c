@@ -321,8 +321,8 @@ const struct npf_command npf_command_list = {
 	.summary = "show the adapters",
 	.codes = NPF_CODES_ALL,
 	.help = "usage: npf list [-j] [-f]\n\n"
-		"Show every network adapter: name, state, kind of link, speed, hardware address, "
-		"MTU,\naddresses and what drives it. Needs no privilege.\n\n"
+		"Show every network adapter: name, state, kind of link, speed, hardware address,\n"
+		"MTU, addresses and what drives it. Needs no privilege.\n\n"
 		"  -j, --json    as JSON: one array, or with --follow one object per line\n"
 		"  -f, --follow  go on and tell which adapters arrive, depart or change\n\n"
 		"examples:\n"

@@ -53,17 +53,18 @@ enum { NPF_SENDING_PATH = 512, NPF_SENDING_NO_LOOPBACK, NPF_SENDING_LATE, NPF_SE
 	{                                                                                          \
 		"json", no_argument, NULL, NPF_SENDING_JSON                                        \
 	}
-#define NPF_SENDING_HELP                                                                             \
-	"how they leave:\n"                                                                          \
-	"      --path PATH        auto (default), or what the adapter must be able to do: socket,\n" \
-	"                         xsk (AF_XDP), clone (made in the kernel) or xdp (live frames,\n"   \
-	"                         fastest). clone needs CAP_BPF and CAP_NET_ADMIN. Captures on\n"    \
-	"                         this adapter see packets of socket and clone only, so auto\n"      \
-	"                         takes the others while nobody captures, and for timed packets\n"   \
-	"                         always socket\n"                                                   \
-	"      --no-loopback      captures on this adapter need not see the packets: take the\n"     \
-	"                         fastest path whoever captures\n"                                   \
-	"      --late TIME        from when a timed packet counts as late (default 100us)\n"         \
+#define NPF_SENDING_HELP                                                                           \
+	"how they leave:\n"                                                                        \
+	"      --path PATH        auto (default), or what the adapter must be able to do:\n"       \
+	"                         socket, xsk (AF_XDP), clone (made in the kernel) or\n"           \
+	"                         xdp (live frames, fastest). clone needs CAP_BPF and\n"           \
+	"                         CAP_NET_ADMIN, xdp CAP_SYS_ADMIN. Captures on this\n"            \
+	"                         adapter see packets of socket and clone only, so auto\n"         \
+	"                         takes the others while nobody captures, and for timed\n"         \
+	"                         packets always socket\n"                                         \
+	"      --no-loopback      captures on this adapter need not see the packets:\n"            \
+	"                         take the fastest path whoever captures\n"                        \
+	"      --late TIME        from when a timed packet counts as late (default 100us)\n"       \
 	"      --json             the summary as one JSON object\n"
 
 void npf_sending_defaults(struct npf_sending_options *options);

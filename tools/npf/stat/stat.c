@@ -340,10 +340,10 @@ const struct npf_command npf_command_stat = {
 	.summary = "count traffic by class, live",
 	.codes = NPF_CODES_ADAPTER,
 	.help = "usage: npf stat [OPTION...] [NAME=FILTER...]\n\n"
-		"Count packets and bytes in the kernel and show rates, totals and the last minute "
-		"as a\nplot, for each class (up to 64). A class is a name and a filter in "
-		"tcpdump's language;\nwithout any, a standard set is counted. Packets are not "
-		"copied. Ctrl-C ends, and shows what\nthe last interval has until then.\n\n"
+		"Count packets and bytes in the kernel and show rates, totals and the last\n"
+		"minute as a plot, for each class (up to 64). A class is a name and a filter in\n"
+		"tcpdump's language; without any, a standard set is counted. Packets are not\n"
+		"copied. Ctrl-C ends, and shows what the last interval has until then.\n\n"
 		"  -i, --interface NAME   adapter; else the first that is up and carries traffic\n"
 		"  -p, --no-promiscuous   only what the host itself sees\n"
 		"      --interval TIME    between two lines, such as 250ms (default 1s)\n"
@@ -353,7 +353,6 @@ const struct npf_command npf_command_stat = {
 		"      --hook HOOK        auto (default), tcx, socket or tpacket\n\n"
 		"examples:\n"
 		"  npf stat -i eth0\n"
-		"  npf stat -i eth0 web='tcp port 80 or 443' dns='port 53' rest='not tcp and not "
-		"udp'\n"
+		"  npf stat -i eth0 web='tcp port 80 or 443' dns='port 53' rest='not ip'\n"
 		"  npf stat -i eth0 --interval 250ms -c 40 --json > load.json\n",
 };

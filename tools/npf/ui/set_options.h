@@ -20,10 +20,9 @@ enum { OPTION_HOSTS = 512, OPTION_NETS, OPTION_PORTS };
 	}
 
 #define NPF_SET_HELP                                                                               \
-	"  --hosts, --nets, --ports [src:|dst:]FILE   only packets with a host, network or port "  \
-	"of\n"                                                                                     \
-	"                         FILE, one a line, any number of them; all sets and FILTER "      \
-	"must\n"                                                                                   \
+	"  --hosts, --nets, --ports [src:|dst:]FILE\n"                                             \
+	"                         only packets with a host, network or port of FILE, one\n"        \
+	"                         a line, any number of them; all sets and FILTER must\n"          \
 	"                         accept\n"
 
 /* All zero: none. */
