@@ -188,5 +188,8 @@ WPCAP_EXPORT int pcap_live_dump_ended(pcap_t *p, int sync)
 {
 	if (check_live(p, "pcap_live_dump_ended"))
 		return -1;
+
+	WPCAP_IN_DRIVER(p);
+
 	return PacketIsDumpEnded(p->adapter, (BOOLEAN) !!sync);
 }

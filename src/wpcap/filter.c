@@ -192,6 +192,8 @@ static bool is_refusal(int err)
 
 int wpcap_install(pcap_t *p, const struct bpf_program *filter)
 {
+	WPCAP_IN_DRIVER(p);
+
 	int err = give_to_driver(p, filter);
 
 	if (!err)
@@ -242,6 +244,9 @@ static void install_early(pcap_t *p, const struct bpf_program *filter)
 {
 	if (p->reading || p->filter.bf_len || !may_give_up_root())
 		return;
+
+	WPCAP_IN_DRIVER(p);
+
 	if (hold_back(p))
 		return;
 	give_to_driver(p, filter);

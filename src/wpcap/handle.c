@@ -323,8 +323,8 @@ WPCAP_EXPORT void pcap_close(pcap_t *p)
 
 	if (p->real)
 		REAL(pcap_close)(p->real);
-	else
-		pcap_cleanup_win32(p);
+	else if (!wpcap_end(p))
+		return;
 	free(p->device);
 	free(p);
 }
@@ -488,6 +488,8 @@ static bool is_unplugged(const pcap_t *p)
 /* In libpcap's words: programs show them. */
 static int inject(pcap_t *p, const void *frame, size_t size)
 {
+	WPCAP_IN_DRIVER(p);
+
 	int64_t sent = npf_write(p->instance, frame, size);
 
 	if (sent == -ENETDOWN && is_unplugged(p))

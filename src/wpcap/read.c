@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "wpcap/wpcap.h"
@@ -44,6 +45,9 @@ static void end_batch(pcap_t *p)
 {
 	if (!p->batch)
 		return;
+
+	WPCAP_IN_DRIVER(p);
+
 	npf_batch_end(p->instance);
 	forget_batch(p);
 }
@@ -52,6 +56,9 @@ void wpcap_leave_batch(pcap_t *p)
 {
 	if (!p->batch)
 		return;
+
+	WPCAP_IN_DRIVER(p);
+
 	npf_batch_leave(p->instance);
 	forget_batch(p);
 }
@@ -64,7 +71,7 @@ static bool readable(pcap_t *p)
 }
 
 /* Asked for every packet: a look costs less than an exchange. */
-static bool was_broken(pcap_t *p)
+bool wpcap_was_broken(pcap_t *p)
 {
 	return __atomic_load_n(&p->broken, __ATOMIC_RELAXED) &&
 	       __atomic_exchange_n(&p->broken, 0, __ATOMIC_ACQ_REL);
@@ -77,37 +84,52 @@ static int fail_read(pcap_t *p, int64_t err)
 	return wpcap_fail_adapter(p, PCAP_ERROR, "reading failed");
 }
 
-/* Is there something to wait for? A negative timeout is no wait, as WinPcap has it. */
+/* A negative timeout is no wait, as WinPcap has it. */
 static bool waits(const pcap_t *p)
 {
 	return !p->nonblocking && p->options.timeout >= 0;
 }
 
-/* Without a timeout the driver's is only that of pending packets: when it has passed in vain, let
- * nothing but packets, a break or the adapter's end wake us. */
-static bool goes_on(pcap_t *p)
+static int64_t now_ms(void)
 {
-	struct pollfd event = { .fd = pcap_get_selectable_fd(p), .events = POLLIN };
+	struct timespec now;
 
-	if (p->options.timeout || p->nonblocking)
-		return false;
-	poll(&event, 1, -1);
-	return true;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* When to wait no longer; -1: never. Without a timeout nothing but packets, a break or the adapter's end
+ * wakes us. */
+static int64_t deadline_of(const pcap_t *p)
+{
+	if (!waits(p))
+		return 0;
+	return p->options.timeout ? now_ms() + p->options.timeout : -1;
+}
+
+static int left_until(int64_t deadline)
+{
+	int64_t left = deadline <= 0 ? deadline : deadline - now_ms();
+
+	return deadline > 0 && left < 0 ? 0 : (int)left;
 }
 
 /* 1: a batch is open; 0: time has passed; PCAP_ERROR, PCAP_ERROR_BREAK. */
 static int begin_batch(pcap_t *p)
 {
-	int64_t pending;
+	int64_t deadline = deadline_of(p), pending;
 
 	p->reading = true;
 	do {
-		if (was_broken(p))
-			return PCAP_ERROR_BREAK;
-		if (!waits(p) && !readable(p))
-			return 0;
+		int ready = wpcap_await(p, left_until(deadline));
+
+		if (ready <= 0)
+			return ready;
+
+		WPCAP_IN_DRIVER(p);
+
 		pending = npf_batch_begin(p->instance);
-	} while (pending == -EINTR || (!pending && goes_on(p)));
+	} while (pending == -EINTR || (!pending && waits(p)));
 	if (pending < 0)
 		return fail_read(p, pending);
 	p->batch = pending > 0;
@@ -194,10 +216,13 @@ static int read_record(pcap_t *p)
 
 	end_batch(p);
 	for (;;) {
-		if (was_broken(p))
-			return PCAP_ERROR_BREAK;
-		if (p->nonblocking && !readable(p))
-			return 0;
+		int ready = wpcap_await(p, p->nonblocking ? 0 : -1);
+
+		if (ready <= 0)
+			return ready;
+
+		WPCAP_IN_DRIVER(p);
+
 		PacketInitPacket(p->packet, p->record, sizeof(p->record));
 		if (PacketReceivePacket(p->adapter, p->packet, TRUE))
 			break;
@@ -249,7 +274,7 @@ static int walk(pcap_t *p, int count, pcap_handler callback, u_char *user)
 		callback(user, &p->header, p->data);
 		n++;
 		/* As on libpcap's interfaces: at once, whatever was handed out. */
-		if (was_broken(p))
+		if (wpcap_was_broken(p))
 			n = PCAP_ERROR_BREAK;
 		if (n < 0 || n == count) {
 			if (lasts(p))
@@ -268,14 +293,14 @@ static int dispatch(pcap_t *p, int count, pcap_handler callback, u_char *user)
 
 	if (p->mode == MODE_STAT)
 		return dispatch_record(p, callback, user);
-	if (was_broken(p))
+	if (wpcap_was_broken(p))
 		return PCAP_ERROR_BREAK;
 	for (;;) {
 		n = p->batch ? walk(p, count, callback, user) : 0;
 		if (n)
 			return n;
 		if (begun)
-			return was_broken(p) ? PCAP_ERROR_BREAK : 0;
+			return wpcap_was_broken(p) ? PCAP_ERROR_BREAK : 0;
 		n = begin_batch(p);
 		if (n <= 0)
 			return n;
@@ -358,7 +383,7 @@ static int find_next(pcap_t *p)
 
 	if (p->mode == MODE_STAT)
 		return read_record(p);
-	if (was_broken(p))
+	if (wpcap_was_broken(p))
 		return PCAP_ERROR_BREAK;
 	tell_at_hand(p, false);
 	if (p->batch && next_packet(p))
@@ -488,6 +513,9 @@ WPCAP_EXPORT int pcap_stats(pcap_t *p, struct pcap_stat *stats)
 
 	if (p->real)
 		return REAL(pcap_stats)(p->real, stats);
+
+	WPCAP_IN_DRIVER(p);
+
 	if (p->mode == MODE_STAT)
 		return wpcap_fail(p, PCAP_ERROR, "pcap_stats is not supported in statistics mode");
 	if (count(p, &counters))

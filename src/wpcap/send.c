@@ -56,6 +56,9 @@ WPCAP_EXPORT u_int pcap_sendqueue_transmit(pcap_t *p, pcap_send_queue *queue, in
 		wpcap_fail(p, 0, "pcap_sendqueue_transmit works on live captures only");
 		return 0;
 	}
+
+	WPCAP_IN_DRIVER(p);
+
 	sent = PacketSendPackets(p->adapter, queue->buffer, queue->len, (BOOLEAN) !!sync);
 	if ((u_int)sent < queue->len)
 		wpcap_fail_adapter(p, 0, "sending the queue failed");

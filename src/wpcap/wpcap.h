@@ -13,6 +13,7 @@
  *   real.c        libpcap, loaded privately
  *   forward.c     what needs no handle
  *   handle.c      handles: create, options, close, and what both kinds answer
+ *   place.c       waiting for packets, and closing meanwhile
  *   activate.c    opening on NPF, in the steps of the original
  *   read.c        packets: loop, dispatch, next; sampling.c some of them only
  *   filter.c      compiling and installing; filter_here.c filtering what was read; engine.c
@@ -70,7 +71,9 @@ struct pcap {
 	bool nonblocking;
 	bool min_to_copy_set; /* by pcap_setmintocopy() */
 	pcap_direction_t direction;
-	uint32_t broken; /* pcap_breakloop() was called; atomic */
+	uint32_t broken;  /* pcap_breakloop() was called; atomic */
+	uint32_t waiting; /* threads that wait for packets; atomic */
+	bool closed;      /* by a signal handler amid such a wait, which looks at it */
 	/* Who reads, once it is activated, for pcap_breakloop(); one at most, atomic. */
 	pcap_t *real_reader;
 	struct npf_instance *reader;
@@ -129,6 +132,28 @@ static inline const char *wpcap_traced_begin(const char *function, const char *w
 #define WPCAP_TRACED(what)                                                                         \
 	const char *wpcap_traced_ __attribute__((cleanup(wpcap_traced_end), unused)) =             \
 		wpcap_traced_begin(__func__, what)
+
+/* ---- place.c ------------------------------------------------------------------------------- */
+
+/* Which handle this thread is about, for signal handlers: they interrupt it anywhere. */
+struct wpcap_place {
+	const pcap_t *p;
+	bool in_driver; /* else it waits for packets */
+	int cancels;    /* of pthread_setcancelstate() */
+};
+struct wpcap_place wpcap_go(const pcap_t *p, bool in_driver);
+void wpcap_go_back(const struct wpcap_place *before);
+/* A scope that calls the driver: neither is the thread cancelled there, nor will pcap_close() in a signal
+ * handler wait for what it interrupts. */
+#define WPCAP_IN_DRIVER(p)                                                                         \
+	const struct wpcap_place wpcap_before_                                                     \
+		__attribute__((cleanup(wpcap_go_back), unused)) = wpcap_go((p), true)
+/* Wait for packets. A program may end this wait for good: by pthread_cancel(), by a jump out of a signal
+ * handler, by pcap_close() in one. Nothing of the driver is held meanwhile. 1: there are some, or a
+ * signal came; 0: time has passed; PCAP_ERROR_BREAK, and the handle may be gone. */
+int wpcap_await(pcap_t *p, int ms);
+/* End a live capture; false: the handle is still looked at. */
+bool wpcap_end(pcap_t *p);
 
 /* ---- handle.c ------------------------------------------------------------------------------ */
 
@@ -190,6 +215,9 @@ int wpcap_real_next_ex(pcap_t *p, struct pcap_pkthdr **header, const u_char **da
 const u_char *wpcap_real_next(pcap_t *p, struct pcap_pkthdr *header);
 
 /* ---- read.c -------------------------------------------------------------------------------- */
+
+/* Was it broken? Not any more then. */
+bool wpcap_was_broken(pcap_t *p);
 
 /* Before anything that changes the buffer: nothing more is handed out of this batch. What was can be
  * looked at until the next read. */
