@@ -31,7 +31,6 @@
 #define SENDS       250u /* of one turn */
 #define TURNS       12u  /* of each socket: twice their kinds */
 #define SOCKETS     48u  /* of each kind */
-#define RELOAD      12u  /* sets of sockets for which a filter is loaded once */
 #define HOSTS       10000u
 #define LISTED      1000u
 #define MOST_PEEKED 2560u /* instructions, as in src/host/linux/ebpf.c */
@@ -278,9 +277,8 @@ enum stand { OURS, HARNESS, HARNESS_AGAIN, CLASSIC, NOTHING, NOTHING_AGAIN, N_ST
 
 struct contest {
 	const struct npf_program *program;
-	struct npf_kernel_filter ours, harness;
-	bool loaded;               /* both */
-	struct series ns[N_FORMS]; /* a value for each set of sockets */
+	struct npf_kernel_filter ours[CLASSIC]; /* by stand */
+	struct series ns[N_FORMS];              /* a value for each set of sockets */
 };
 
 static bool open_stand(const struct contest *contest, enum stand stand, int pair[2])
@@ -291,8 +289,7 @@ static bool open_stand(const struct contest *contest, enum stand stand, int pair
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair))
 		err(1, "socketpair");
 	if (stand < CLASSIC)
-		return contest->loaded &&
-		       attach_ours(pair[1], stand == OURS ? &contest->ours : &contest->harness);
+		return attach_ours(pair[1], &contest->ours[stand]);
 	attach_classic(pair[1], stand == CLASSIC ? contest->program : &nothing);
 	return true;
 }
@@ -309,8 +306,9 @@ static void add_values(struct series ns[N_FORMS], const double least[N_STANDS])
 		   least[HARNESS_AGAIN] - least[HARNESS] - (least[NOTHING_AGAIN] - least[NOTHING]));
 }
 
-/* Where a socket lies in memory makes a difference of some ns, and so does which was used before:
- * many sets of sockets, opened and used in every order. The least of a socket's turns counts. */
+/* Where a socket lies in memory makes a difference of some ns, where the kernel puts a program's code
+ * does, and so does which was used before: many sets of sockets, each with programs of its own, opened
+ * and used in every order. The least of a socket's turns counts. */
 static void attach_and_send(struct contest *contest, unsigned int first)
 {
 	int pairs[N_STANDS][2];
@@ -339,24 +337,22 @@ static void attach_and_send(struct contest *contest, unsigned int first)
 	add_values(contest->ns, least);
 }
 
-static void unload(struct contest *contest)
+/* In every order, too, for the kernel puts one behind the other. */
+static bool load_all(struct contest *contest, unsigned int first)
 {
-	if (!contest->loaded)
-		return;
-	npf_kernel_filter_close(&contest->ours);
-	npf_kernel_filter_close(&contest->harness);
-	contest->loaded = false;
-}
+	unsigned int loaded = 0;
 
-/* Where the kernel puts a program's code makes a difference as well. */
-static void load_anew(struct contest *contest)
-{
-	unload(contest);
-	if (!load_ours(contest->program, &contest->ours))
-		return;
-	contest->loaded = load_ours(NULL, &contest->harness);
-	if (!contest->loaded)
-		npf_kernel_filter_close(&contest->ours);
+	for (; loaded < CLASSIC; loaded++) {
+		unsigned int stand = (first + loaded) % CLASSIC;
+
+		if (!load_ours(stand == OURS ? contest->program : NULL, &contest->ours[stand]))
+			break;
+	}
+	if (loaded == CLASSIC)
+		return true;
+	while (loaded-- > 0)
+		npf_kernel_filter_close(&contest->ours[(first + loaded) % CLASSIC]);
+	return false;
 }
 
 static void compare_attached(const struct npf_program *program, struct series ns[N_FORMS])
@@ -364,13 +360,14 @@ static void compare_attached(const struct npf_program *program, struct series ns
 	struct contest contest = { .program = program };
 
 	for (unsigned int i = 0; i < SOCKETS; i++) {
-		if (i % RELOAD == 0)
-			load_anew(&contest);
+		if (!load_all(&contest, i))
+			break;
 		attach_and_send(&contest, i);
+		for (unsigned int stand = 0; stand < CLASSIC; stand++)
+			npf_kernel_filter_close(&contest.ours[stand]);
 	}
 	for (enum form form = BY_SOCKET; form < N_FORMS; form++)
 		series_add(&ns[form], series_median(&contest.ns[form]));
-	unload(&contest);
 }
 
 /* Its instructions are the caller's, by free(). */

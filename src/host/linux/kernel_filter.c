@@ -77,10 +77,14 @@ static void add_frame(struct npf_ebpf_code *code, int map)
 	alu(code, BPF_ADD, 2, -FRAME_SIZE);
 }
 
+/* The registers that are saved for the caller are used here as in the tap: a filter that wants them
+ * must not be charged for that either. */
 static void add_main(struct npf_ebpf_code *code, int map, int word)
 {
 	add_frame(code, map);
 	map_address(code, 3, map, WINDOW_AT);
+	for (uint8_t saved = 6; saved <= 9; saved++)
+		add(code, BPF_ALU64 | BPF_MOV | BPF_X, saved, 10, 0, 0);
 	alu(code, BPF_MOV, 0, word >= 0 ? NPF_CLASSIFY_MARK : NPF_FILTER_MARK);
 	alu(code, BPF_MOV, 0, -1);
 	if (word >= 0)
