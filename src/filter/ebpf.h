@@ -13,8 +13,8 @@
  *                  of the same function.
  * NPF_EBPF_PEEK    Where the hook gives no pointers, but the kernel shows its own structures (6.2
  *                  and later, to who may read them): the packet's linear part is the window, and
- *                  nothing is copied. A packet that is not linear as far as the window reaches, or
- *                  whose tag was stripped, goes to COPY as above.
+ *                  nothing is copied. A packet whose bytes are not all in its linear part where they
+ *                  are wanted, or whose tag was stripped, goes to COPY as above.
  */
 #ifndef NPF_EBPF_CODE_H
 #define NPF_EBPF_CODE_H

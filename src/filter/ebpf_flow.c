@@ -207,6 +207,17 @@ static void make_moves(struct npf_ebpf_gen *g, uint32_t n)
 	}
 }
 
+/* The block whose code comes next: of those behind, the first to which something leads. */
+static uint32_t find_follower(const struct npf_ebpf_gen *g, const struct npf_ir_block *block)
+{
+	uint32_t follower = g->block + 1;
+
+	while (follower != block->edges[0].block && follower != block->edges[1].block &&
+	       follower < g->ir->n_blocks && !g->label_used[npf_ebpf_block_label(follower)])
+		follower++;
+	return follower;
+}
+
 static void take_edge(struct npf_ebpf_gen *g, const struct npf_ir_edge *edge, bool falls)
 {
 	npf_ebpf_take_mask(g, edge);
@@ -227,7 +238,7 @@ static void emit_branch(struct npf_ebpf_gen *g, const struct npf_ir_block *block
 	const struct condition c = condition_of(block->end, block->a, block->b, block->imm);
 	const struct npf_ir_edge *edges = block->edges;
 	bool moves[2] = { has_code(g, &edges[0]), has_code(g, &edges[1]) };
-	uint32_t next = npf_ebpf_block_label(g->block + 1);
+	uint32_t follower = find_follower(g, block), next = npf_ebpf_block_label(follower);
 	uint32_t yes = moves[0] ? npf_ebpf_local_label(g) : npf_ebpf_block_label(edges[0].block);
 	uint32_t no = moves[1] ? npf_ebpf_local_label(g) : npf_ebpf_block_label(edges[1].block);
 
@@ -239,11 +250,11 @@ static void emit_branch(struct npf_ebpf_gen *g, const struct npf_ir_block *block
 	g->label_used[next] |= next == yes || next == no;
 	if (moves[1]) {
 		npf_ebpf_put_label(g, no);
-		take_edge(g, &edges[1], !moves[0] && edges[1].block == g->block + 1);
+		take_edge(g, &edges[1], !moves[0] && edges[1].block == follower);
 	}
 	if (moves[0]) {
 		npf_ebpf_put_label(g, yes);
-		take_edge(g, &edges[0], edges[0].block == g->block + 1);
+		take_edge(g, &edges[0], edges[0].block == follower);
 	}
 }
 
@@ -277,7 +288,7 @@ void npf_ebpf_emit_end(struct npf_ebpf_gen *g, const struct npf_ir_block *block)
 	if (block->end == NPF_IR_RETURN)
 		emit_return(g, block);
 	else if (block->end == NPF_IR_GOTO)
-		take_edge(g, &block->edges[0], block->edges[0].block == g->block + 1);
+		take_edge(g, &block->edges[0], block->edges[0].block == find_follower(g, block));
 	else
 		emit_branch(g, block);
 }

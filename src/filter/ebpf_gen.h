@@ -21,7 +21,8 @@
 #define AT_CONTEXT (-8)
 #define AT_FRAME   (-16)
 #define AT_WINDOW  (-24)
-#define AT_LENGTH  (-28) /* bytes that loads can reach, the tag included */
+#define AT_LENGTH                                                                                  \
+	(-28) /* bytes that loads can reach: COPY the tag included, PEEK the linear part */
 #define AT_SHIFT   (-32) /* NPF_TAG_SIZE while the tag stands in the window but not in the packet */
 #define AT_DATA    (-40) /* PEEK: address of the packet */
 #define AT_LOOKUP  (-44) /* what is looked up in a set */
@@ -50,6 +51,7 @@ struct npf_ebpf_wide {
 	const struct npf_ir *from;
 	struct npf_ir to;
 	uint16_t *above; /* the next block that every way to this one passes */
+	uint16_t *ways;  /* edges that lead to the block, of the copy */
 	uint16_t *home;  /* block */
 	uint16_t *group; /* the first load of those that come together, NPF_IR_NONE: comes alone */
 	uint16_t *wide;  /* of the first: the load in their place */
@@ -84,7 +86,7 @@ struct npf_ebpf_gen {
 	uint32_t index; /* of the program */
 	uint32_t block;
 	uint32_t window; /* bytes of the packet in it */
-	uint32_t proven; /* DIRECT: bytes that the first comparison has shown */
+	uint32_t proven; /* DIRECT, PEEK: bytes that the first comparison has shown */
 	uint32_t n_local;
 	struct npf_ebpf_places places;
 	bool *raw; /* values kept in the order of the packet's bytes */
@@ -176,7 +178,7 @@ void npf_ebpf_make_readable(struct npf_ebpf_gen *g);
 void npf_ebpf_make_pointer(struct npf_ebpf_gen *g, uint16_t base);
 /* Bounds checks. False: no packet passes here, nothing may follow. */
 bool npf_ebpf_need_direct(struct npf_ebpf_gen *g, const struct npf_ir_insn *insn);
-bool npf_ebpf_need_copy(struct npf_ebpf_gen *g, const struct npf_ir_insn *insn);
+bool npf_ebpf_need_length(struct npf_ebpf_gen *g, const struct npf_ir_insn *insn);
 
 /* ---- ebpf_widen.c --------------------------------------------------------------------------- */
 

@@ -171,19 +171,23 @@ bool npf_ebpf_need_direct(struct npf_ebpf_gen *g, const struct npf_ir_insn *insn
 	return true;
 }
 
-bool npf_ebpf_need_copy(struct npf_ebpf_gen *g, const struct npf_ir_insn *insn)
+bool npf_ebpf_need_length(struct npf_ebpf_gen *g, const struct npf_ir_insn *insn)
 {
+	uint32_t otherwise = g->peek ? LABEL_UNJUDGED : LABEL_FAIL;
+
 	if (insn->imm > INT32_MAX) {
 		npf_ebpf_go_to(g, LABEL_FAIL);
 		return false;
 	}
+	if (g->peek && insn->a == NPF_IR_NONE && insn->imm <= g->proven)
+		return true;
 	npf_ebpf_read(CODE, NPF_W, R0, R10, (uint32_t)AT_LENGTH);
 	if (insn->a == NPF_IR_NONE) {
-		npf_ebpf_jump_k(g, E_JLT, R0, insn->imm, LABEL_FAIL);
+		npf_ebpf_jump_k(g, E_JLT, R0, insn->imm, otherwise);
 		return true;
 	}
 	npf_ebpf_move(CODE, R1, npf_ebpf_use(g, insn->a, R1));
 	npf_ebpf_k(CODE, E_ALU64 | NPF_ADD, R1, insn->imm);
-	npf_ebpf_jump_x(g, NPF_JMP | NPF_JGT, R1, R0, LABEL_FAIL);
+	npf_ebpf_jump_x(g, NPF_JMP | NPF_JGT, R1, R0, otherwise);
 	return true;
 }

@@ -78,7 +78,7 @@ void npf_ebpf_compute_cheap(struct npf_ebpf_gen *g, uint8_t reg, uint16_t value)
 		npf_ebpf_move_k(CODE, reg, insn->imm);
 		break;
 	case NPF_IR_CAPLEN:
-		if (g->direct)
+		if (g->direct || g->peek)
 			npf_ebpf_read_frame(g, NPF_W, reg, FIELD(length));
 		else
 			npf_ebpf_read(CODE, NPF_W, reg, R10, (uint32_t)AT_LENGTH);

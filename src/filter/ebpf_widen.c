@@ -10,7 +10,7 @@
  *	... b == 6 ...                  ... w & 0xff == 6 ...
  *
  * Where a field is only compared with constants it stays where it is in the number, and the constants
- * move. The wide load ends where the last of its fields does, so that it is in the window if they are;
+ * move; tests of one number that follow each other and agree on where to go otherwise become one. The wide load ends where the last of its fields does, so that it is in the window if they are;
  * but it may end behind the packet, which only PEEK can bear: the form is a copy that nobody else sees.
  */
 #include <string.h>
@@ -244,6 +244,10 @@ static void copy_insn(struct npf_ebpf_wide *w, uint32_t i)
 		insn.imm <<= moved(w, insn.a);
 	insn.a = renamed(w, insn.a);
 	insn.b = renamed(w, insn.b);
+	if (is_mask(&insn) && is_mask(&w->to.insns[insn.a])) {
+		insn.imm &= w->to.insns[insn.a].imm;
+		insn.a = w->to.insns[insn.a].a;
+	}
 	w->to.insns[w->to.n_insns] = insn;
 	w->map[i] = (uint16_t)w->to.n_insns++;
 }
@@ -264,6 +268,107 @@ static void copy_block(struct npf_ebpf_wide *w, uint32_t b)
 		to->a = renamed(w, from->a);
 	if (from->end != NPF_IR_GOTO && from->end != NPF_IR_RETURN)
 		to->b = renamed(w, from->b);
+}
+
+/* ---- tests that come together ---------------------------------------------------------------- */
+
+static void use(struct npf_ebpf_wide *w, uint16_t value)
+{
+	if (value != NONE)
+		w->to.insns[value].uses++;
+}
+
+static void count_uses(struct npf_ebpf_wide *w)
+{
+	const struct npf_ir *to = &w->to;
+
+	for (uint32_t i = 0; i < to->n_insns; i++)
+		to->insns[i].uses = 0;
+	for (uint32_t i = 0; i < to->n_insns; i++) {
+		use(w, to->insns[i].a);
+		use(w, to->insns[i].b);
+	}
+	for (uint32_t i = 0; i < to->n_args; i++)
+		use(w, to->args[i]);
+	memset(w->ways, 0, to->n_blocks * sizeof(*w->ways));
+	for (uint32_t b = 0; b < to->n_blocks; b++) {
+		const struct npf_ir_block *block = &to->blocks[b];
+
+		for (uint32_t e = 0; e < npf_ir_edges(block); e++)
+			w->ways[block->edges[e].block]++;
+		if (block->end != NPF_IR_GOTO)
+			use(w, block->a);
+		if (block->end != NPF_IR_GOTO && block->end != NPF_IR_RETURN)
+			use(w, block->b);
+	}
+}
+
+/* The end of a block as: on by edges[on] when value & mask is that, else by the other. */
+struct test {
+	uint16_t value;
+	uint8_t on;
+	uint32_t mask, that;
+};
+
+static bool find_test(const struct npf_ebpf_wide *w, const struct npf_ir_block *block,
+		      struct test *test)
+{
+	const struct npf_ir_insn *insn;
+
+	if ((block->end != NPF_IR_IF_EQ && block->end != NPF_IR_IF_SET) || block->b != NONE)
+		return false;
+	insn = &w->to.insns[block->a];
+	if (!is_mask(insn) || insn->uses != 1)
+		return false;
+	if (block->end == NPF_IR_IF_SET)
+		*test = (struct test){ insn->a, 1, insn->imm & block->imm, 0 };
+	else
+		*test = (struct test){ insn->a, 0, insn->imm, block->imm };
+	return !(test->that & ~test->mask);
+}
+
+/* Nothing but its test, of which nothing is left once that is made elsewhere. */
+static bool only_tests(const struct npf_ebpf_wide *w, const struct npf_ir_block *block)
+{
+	for (uint32_t i = block->first; i < block->first + (uint32_t)block->count; i++) {
+		if (!is_mask(&w->to.insns[i]) || (w->to.insns[i].uses && i != block->a))
+			return false;
+	}
+	return true;
+}
+
+/* Make the test of the block behind in this one; false: it cannot be. The block behind is then left
+ * out, for nothing leads there. */
+static bool join_next(struct npf_ebpf_wide *w, struct npf_ir_block *block)
+{
+	const struct npf_ir_block *next;
+	struct test first, second;
+	struct npf_ir_edge otherwise;
+
+	if (!find_test(w, block, &first))
+		return false;
+	otherwise = block->edges[!first.on];
+	next = &w->to.blocks[block->edges[first.on].block];
+	if (w->ways[block->edges[first.on].block] != 1 || next->params || !only_tests(w, next) ||
+	    !find_test(w, next, &second) || second.value != first.value ||
+	    (first.mask & second.mask) || next->edges[!second.on].block != otherwise.block ||
+	    w->to.blocks[otherwise.block].params)
+		return false;
+	w->to.insns[block->a].imm = first.mask | second.mask;
+	block->end = NPF_IR_IF_EQ;
+	block->imm = first.that | second.that;
+	block->edges[0] = next->edges[second.on];
+	block->edges[1] = otherwise;
+	return true;
+}
+
+static void join_tests(struct npf_ebpf_wide *w)
+{
+	count_uses(w);
+	for (uint32_t b = 0; b < w->to.n_blocks; b++) {
+		while (join_next(w, &w->to.blocks[b]))
+			;
+	}
 }
 
 const struct npf_ir *npf_ebpf_widen(struct npf_ebpf_gen *g, const struct npf_ir *ir)
@@ -288,5 +393,6 @@ const struct npf_ir *npf_ebpf_widen(struct npf_ebpf_gen *g, const struct npf_ir 
 		copy_block(w, b);
 	for (uint32_t i = 0; i < ir->n_args; i++)
 		w->to.args[i] = renamed(w, ir->args[i]);
+	join_tests(w);
 	return &w->to;
 }

@@ -41,7 +41,7 @@ static bool emit_insn(struct npf_ebpf_gen *g, uint16_t i)
 	bool wanted = g->places.place[i] != NPF_PLACE_NONE;
 
 	if (insn->op == NPF_IR_NEED)
-		return g->direct ? npf_ebpf_need_direct(g, insn) : npf_ebpf_need_copy(g, insn);
+		return g->direct ? npf_ebpf_need_direct(g, insn) : npf_ebpf_need_length(g, insn);
 	if (insn->op == NPF_IR_NONZERO) {
 		npf_ebpf_jump_k(g, NPF_JEQ, npf_ebpf_use(g, insn->a, R0), 0, LABEL_FAIL);
 		return true;
@@ -179,11 +179,15 @@ static void emit_fail(struct npf_ebpf_gen *g)
 	npf_ebpf_exit(CODE);
 }
 
-/* DIRECT: the bytes are not there. When the linear part is the whole packet, that is final. */
+/* DIRECT, PEEK: the bytes are not there. When the linear part is the whole packet, that is final. */
 static void emit_unjudged(struct npf_ebpf_gen *g)
 {
-	npf_ebpf_move_pointer(CODE, R0, R3);
-	npf_ebpf_x(CODE, E_ALU64 | NPF_SUB, R0, R2);
+	if (g->direct) {
+		npf_ebpf_move_pointer(CODE, R0, R3);
+		npf_ebpf_x(CODE, E_ALU64 | NPF_SUB, R0, R2);
+	} else {
+		npf_ebpf_read(CODE, NPF_W, R0, R10, (uint32_t)AT_LENGTH);
+	}
 	npf_ebpf_read_frame(g, NPF_W, R1, FIELD(length));
 	npf_ebpf_jump_x(g, E_JMP32 | E_JNE, R0, R1, LABEL_COPY);
 }
@@ -259,7 +263,7 @@ static bool any_looks(const struct npf_ebpf_gen *g)
 	return false;
 }
 
-/* The most that a first comparison may ask for without turning short frames away. */
+/* DIRECT, PEEK: the most that a first comparison may ask for without turning short frames away. */
 static uint32_t first_need(const struct npf_ebpf_gen *g)
 {
 	uint32_t most = 0;
@@ -368,26 +372,43 @@ static void emit_direct(struct npf_ebpf_gen *g)
 	emit_programs(g);
 }
 
-/* r1: the context. The window is the packet itself, when all of it or enough is linear. */
+/* Is there a load, or a check, that the part with wide loads makes with what the stack keeps? */
+static void find_kept(struct npf_ebpf_gen *g, bool *head, bool *data)
+{
+	*head = *data = false;
+	for (uint32_t p = 0; p < g->n_forms; p++) {
+		for (uint32_t i = 0; i < g->programs[p]->n_insns; i++) {
+			const struct npf_ir_insn *insn = &g->programs[p]->insns[i];
+
+			*head |= insn->op == NPF_IR_NEED &&
+				 (insn->a != NPF_IR_NONE || insn->imm > g->proven);
+			*data |= insn->op == NPF_IR_LOAD && insn->a != NPF_IR_NONE;
+		}
+	}
+}
+
+/* r1: the context. The window is the packet's linear part itself. */
 static void emit_peek(struct npf_ebpf_gen *g)
 {
 	const struct npf_ebpf_peek *peek = CODE->peek;
+	bool keeps_head, keeps_data;
 
 	g->peek = true;
+	g->proven = first_need(g);
 	g->window = window_size(g);
 	leave_tagged(g);
 	npf_ebpf_call_kernel(CODE, peek->cast_context);
 	npf_ebpf_read(CODE, NPF_W, R4, R0, peek->length_at);
 	npf_ebpf_read(CODE, NPF_W, R5, R0, peek->beyond_at);
 	npf_ebpf_read(CODE, E_DW, R1, R0, peek->data_at);
-	npf_ebpf_write(CODE, NPF_W, R10, (uint32_t)AT_LENGTH, R4);
-	npf_ebpf_write(CODE, E_DW, R10, (uint32_t)AT_DATA, R1);
 	npf_ebpf_x(CODE, NPF_ALU | NPF_SUB, R4, R5);
-	npf_ebpf_emit(CODE, (struct npf_ebpf_insn){ .code = E_JMP32 | NPF_JGE | NPF_K,
-						    .dst = R4,
-						    .off = 1,
-						    .imm = (int32_t)g->window });
-	npf_ebpf_jump_k(g, E_JNE, R5, 0, LABEL_COPY);
+	if (g->proven)
+		npf_ebpf_jump_k(g, E_JLT, R4, g->proven, LABEL_COPY);
+	find_kept(g, &keeps_head, &keeps_data);
+	if (keeps_head)
+		npf_ebpf_write(CODE, NPF_W, R10, (uint32_t)AT_LENGTH, R4);
+	if (keeps_data)
+		npf_ebpf_write(CODE, E_DW, R10, (uint32_t)AT_DATA, R1);
 	npf_ebpf_make_readable(g);
 	npf_ebpf_move_pointer(CODE, R6, R0);
 	npf_ebpf_begin_mask(g);
@@ -599,6 +620,7 @@ static size_t furnish(struct npf_ebpf_gen *g, void *space)
 	wide->to.blocks = take(space, &used, sizes.blocks * sizeof(struct npf_ir_block));
 	wide->to.args = take(space, &used, (sizes.args + 1) * sizeof(uint16_t));
 	wide->above = take(space, &used, sizes.blocks * sizeof(uint16_t));
+	wide->ways = take(space, &used, sizes.blocks * sizeof(uint16_t));
 	wide->home = take(space, &used, sizes.insns * sizeof(uint16_t));
 	wide->group = take(space, &used, sizes.insns * sizeof(uint16_t));
 	wide->wide = take(space, &used, sizes.insns * sizeof(uint16_t));

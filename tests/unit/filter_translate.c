@@ -224,7 +224,23 @@ static uint32_t count_peeks(const struct npf_ebpf_code *code, bool *all_wide)
 	return n;
 }
 
-/* EtherType and header length, fragment and protocol, both ports. */
+/* Conditions before the part that copies, which begins with the window's address in r6. */
+static uint32_t count_conditions(const struct npf_ebpf_code *code)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < code->length; i++) {
+		const struct npf_ebpf_insn *insn = &code->insns[i];
+
+		if (insn->code == (NPF_LDX | NPF_MEM | 0x18) && insn->dst == 6 && insn->src == 10)
+			break;
+		n += (insn->code & 0x07) == 0x06;
+	}
+	return n;
+}
+
+/* EtherType and header length, fragment and protocol, both ports; and fragment and protocol are one
+ * condition of those: a tag, the length, EtherType, that, header length, two ports. */
 static void neighbours_come_together(void **state)
 {
 	static const struct npf_insn insns[] = {
@@ -254,6 +270,7 @@ static void neighbours_come_together(void **state)
 	assert_int_equal(generate(&form, NPF_EBPF_PEEK, &code), 0);
 	assert_int_equal(count_peeks(&code, &all_wide), 3);
 	assert_true(all_wide);
+	assert_int_equal(count_conditions(&code), 7);
 	free(code.insns);
 	free_form(&form);
 }
