@@ -157,6 +157,10 @@ says err "standard output: No space left on device"
 [ "${PIPESTATUS[0]}" -eq 0 ] || complain "dump --json, not read to its end: $(cat err)"
 [ -s told.pcap ] && [ ! -s err ] || complain "dump --json, not read to its end: $(cat err)"
 
+for file in three.gz three.zst; do
+	ends 9 repair -c $file
+	says err "compressed; decompress it first: "
+done
 ends 6 repair -o nowhere/x.pcap three.pcap
 says err "npf repair: nowhere/x.pcap: No such file or directory"
 
@@ -203,6 +207,8 @@ for words in "capture -i vb -Q in -w" "dump -i vb -Q in -w"; do
 	lost=$(sed -n 's/^\([0-9]*\) packets* captured and not written$/\1/p' bg.err)
 	received=$(sed -n 's/^\([0-9]*\) packets* received$/\1/p' bg.err)
 	[ "$written" = "$("$npf" filter --count limited.pcap)" ] || complain "$words: $(cat bg.err)"
+	# All that have room do stay: 16 + 60 bytes each, behind 24.
+	[ "$written" -eq $(((4096 - 24) / 76)) ] || complain "$words: $written written"
 	[ $((written + lost)) -eq "$received" ] || complain "$words: unaccounted: $(cat bg.err)"
 	rm limited.pcap
 done

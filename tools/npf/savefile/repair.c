@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "ui/json.h"
+#include "kind.h"
 #include "scan.h"
 #include "ui/terminal.h"
 #include "tool.h"
@@ -104,6 +105,24 @@ static int open_file(struct job *job)
 	return EXIT_OK;
 }
 
+static const char *why_none(struct job *job)
+{
+	uint8_t head[NPF_KIND_BYTES];
+	int64_t n = read_at(job, head, sizeof(head), 0);
+
+	switch (npf_kind_of(head, n > 0 ? (size_t)n : 0)) {
+	case NPF_KIND_EMPTY:
+		return "empty; there is nothing to save";
+	case NPF_KIND_GZIP:
+		return "compressed; decompress it first: gzip -d";
+	case NPF_KIND_ZSTD:
+		return "compressed; decompress it first: zstd -d";
+	default:
+		return "no pcap or pcapng file, or its header is not whole; there is nothing to "
+		       "save";
+	}
+}
+
 static int look(struct job *job)
 {
 	const struct npf_scan_source source = { read_at, job, job->size };
@@ -115,11 +134,7 @@ static int look(struct job *job)
 	}
 	if (job->scan.format != NPF_SCAN_NONE)
 		return EXIT_OK;
-	return fail(job, EXIT_NO_SAVEFILE,
-		    job->scan.compressed ? "compressed; decompress it first: zstd -d"
-		    : !job->size         ? "empty; there is nothing to save"
-				 : "no pcap or pcapng file, or its header is not whole; there "
-				   "is nothing to save");
+	return fail(job, EXIT_NO_SAVEFILE, why_none(job));
 }
 
 /* ---- doing ----------------------------------------------------------------------------------- */

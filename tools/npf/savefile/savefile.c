@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,9 +76,10 @@ struct block_header {
 /* Of one packet, at most. */
 #define MOST_GATHERED BLOCK_BYTES(SHORT)
 
-/* Write all parts, whatever the kernel takes at a time. */
-static int write_parts(int fd, struct iovec *parts, int n)
+/* Write all parts, whatever the kernel takes at a time. *done: bytes that it took. */
+static int write_parts(int fd, struct iovec *parts, int n, uint64_t *done)
 {
+	*done = 0;
 	while (n) {
 		ssize_t written = writev(fd, parts, n);
 
@@ -85,6 +87,7 @@ static int write_parts(int fd, struct iovec *parts, int n)
 			continue;
 		if (written < 0)
 			return -errno;
+		*done += (uint64_t)written;
 		for (; n && (size_t)written >= parts->iov_len; parts++, n--)
 			written -= (ssize_t)parts->iov_len;
 		if (n) {
@@ -93,15 +96,6 @@ static int write_parts(int fd, struct iovec *parts, int n)
 		}
 	}
 	return 0;
-}
-
-static size_t parts_size(const struct savefile *file)
-{
-	size_t size = 0;
-
-	for (int i = 0; i < file->n_parts; i++)
-		size += file->parts[i].iov_len;
-	return size;
 }
 
 bool savefile_has_fcs(const struct savefile_form *form, const struct npf_fcs *fcs)
@@ -163,8 +157,9 @@ static int write_file_header(int fd, const struct savefile_form *form)
 {
 	uint8_t header[SAVEFILE_HEAD];
 	struct iovec part = { .iov_base = header, .iov_len = savefile_put_head(form, header) };
+	uint64_t done;
 
-	return write_parts(fd, &part, 1);
+	return write_parts(fd, &part, 1, &done);
 }
 
 int savefile_open(struct savefile *file, const char *name, const struct savefile_form *form)
@@ -272,24 +267,50 @@ int savefile_add(struct savefile *file, const struct npf_packet *packet)
 	return 0;
 }
 
-/* After a failed write: only whole packets stay. Best effort, the write's error is what counts. */
-static void cut_back(struct savefile *file)
+/* Of the packets that are gathered, count those that the first bytes hold to their ends. */
+static void count_whole(struct savefile *file, uint64_t bytes)
 {
-	if (!file->regular || ftruncate(file->fd, (off_t)file->bytes))
+	bool ng = file->form.ng;
+	uint32_t header = ng ? sizeof(struct block_header) : sizeof(struct packet_header);
+	const uint8_t *at = file->gather;
+
+	for (uint64_t i = 0; i < file->waiting; i++) {
+		uint32_t caplen, size;
+
+		memcpy(&caplen,
+		       at + (ng ? offsetof(struct block_header, caplen)
+				: offsetof(struct packet_header, caplen)),
+		       sizeof(caplen));
+		size = ng ? BLOCK_BYTES(caplen) : header + caplen;
+		if (size > bytes)
+			return;
+		bytes -= size;
+		file->bytes += size;
+		file->packets++;
+		at += caplen <= SHORT ? size : size - caplen;
+	}
+}
+
+/* After a failed write: only whole packets stay. Best effort, the write's error is what counts. */
+static void cut_back(struct savefile *file, uint64_t written)
+{
+	if (!file->regular)
 		return;
-	lseek(file->fd, (off_t)file->bytes, SEEK_SET);
+	count_whole(file, written);
+	if (!ftruncate(file->fd, (off_t)file->bytes))
+		lseek(file->fd, (off_t)file->bytes, SEEK_SET);
 }
 
 int savefile_flush(struct savefile *file)
 {
-	size_t size = parts_size(file);
-	int err = write_parts(file->fd, file->parts, file->n_parts);
+	uint64_t written;
+	int err = write_parts(file->fd, file->parts, file->n_parts, &written);
 
 	if (err) {
-		cut_back(file);
+		cut_back(file, written);
 	} else {
 		file->packets += file->waiting;
-		file->bytes += size;
+		file->bytes += written;
 	}
 	file->waiting = 0;
 	file->n_parts = 0;

@@ -13,7 +13,6 @@
 #define WINDOW        (1u << 20)
 #define MAGIC_MICRO   0xA1B2C3D4u
 #define MAGIC_NANO    0xA1B23C4Du
-#define MAGIC_ZSTD    0xFD2FB528u
 #define FILE_HEADER   24u
 #define PACKET_HEADER 16u
 #define MOST_CAPTURED 262144u      /* what readers allow whatever a file's snap length says */
@@ -260,7 +259,6 @@ static bool begins(struct walk *walk, enum step (**step)(struct walk *))
 	if (!at)
 		return false;
 	memcpy(&magic, at, sizeof(magic));
-	walk->scan->compressed = magic == MAGIC_ZSTD;
 	if (magic != BLOCK_SECTION) {
 		*step = step_pcap;
 		return read_pcap_header(walk);

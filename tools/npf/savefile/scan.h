@@ -31,7 +31,6 @@ struct npf_scan_source {
 
 struct npf_scan {
 	enum npf_scan_format format; /* NPF_SCAN_NONE: no savefile, or its header is not whole */
-	bool compressed;             /* no savefile because it is zstd's */
 	uint32_t link_type;          /* of the first interface */
 	uint64_t end;                /* bytes up to the end of the last whole record */
 	uint64_t packets;            /* in them */
