@@ -300,6 +300,16 @@ kill -INT $pid
 ended 0
 ! grep -q 'nothing comes' bg.err || complain "a hint in spite of -q: $(cat bg.err)"
 
+# ---- the list of adapters -----------------------------------------------------------------------------
+
+script -qec "stty rows 50 cols 60; '$npf' list" /dev/null >out </dev/null
+says out NAME
+! grep -q DESCRIPTION out || complain "list on a narrow terminal: $(cat out)"
+script -qec "stty rows 50 cols 200; '$npf' list" /dev/null >out </dev/null
+says out DESCRIPTION
+ends 0 list
+says out DESCRIPTION
+
 # ---- stat, as lines and as a table ------------------------------------------------------------------
 
 ends 0 stat -i vb --once --interval 20ms 'all of it=' ip=ip

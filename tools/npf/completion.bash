@@ -84,7 +84,7 @@ _npf()
 		mapfile -t COMPREPLY < <(compgen -W "$values" -- "$word")
 	elif [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_npf_options "${COMP_WORDS[1]}")" -- "$word")
-	elif [[ ${COMP_WORDS[1]} == replay ]]; then
+	elif [[ ${COMP_WORDS[1]} == @(replay|filter) ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	fi
 }

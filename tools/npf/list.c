@@ -112,67 +112,108 @@ static void print_json(const struct adapters *adapters)
 
 /* ---- table ----------------------------------------------------------------------------------- */
 
-#define ROW "%-*s  %s%-10s%s  %-14s  %-11s  %-17s  %5s  %-*s  %s\n"
+enum column { NAME, STATE, LINK, SPEED, MAC, MTU, ADDRESSES, DESCRIPTION, N_COLUMNS };
 
-static int longest_name(const struct adapters *adapters)
+/* One row; of several addresses the first. */
+struct row {
+	char cells[N_COLUMNS][NPF_TEXT_SIZE];
+};
+
+static const struct row titles = {
+	{ "NAME", "STATE", "LINK", "SPEED", "MAC", "MTU", "ADDRESSES", "DESCRIPTION" },
+};
+
+static void fill(struct row *row, const struct npf_adapter *adapter)
 {
-	size_t longest = strlen("NAME");
-
-	for (size_t i = 0; i < adapters->n; i++) {
-		size_t length = strlen(adapters->list[i].name);
-
-		longest = length > longest ? length : longest;
-	}
-	return (int)longest;
+	for (int i = 0; i < N_COLUMNS; i++)
+		strcpy(row->cells[i], "-");
+	npf_clean_text(row->cells[NAME], NPF_TEXT_SIZE, adapter->name);
+	strcpy(row->cells[STATE], state(adapter));
+	strcpy(row->cells[LINK], npf_link_name(adapter->link_type));
+	if (adapter->speed)
+		npf_format_si(row->cells[SPEED], NPF_TEXT_SIZE, (double)adapter->speed, "bit/s");
+	if (adapter->address_length)
+		format_mac(row->cells[MAC], adapter->address, adapter->address_length);
+	snprintf(row->cells[MTU], NPF_TEXT_SIZE, "%u", adapter->mtu);
+	if (adapter->n_addresses)
+		format_address(row->cells[ADDRESSES], &adapter->addresses[0]);
+	npf_clean_text(row->cells[DESCRIPTION], NPF_TEXT_SIZE, adapter->description);
 }
 
-static int longest_address(const struct adapters *adapters)
+static void widen(int widths[N_COLUMNS], const struct row *row)
 {
-	size_t longest = strlen("ADDRESSES");
-	char text[ADDRESS_TEXT];
+	for (int i = 0; i < N_COLUMNS; i++) {
+		int length = (int)strlen(row->cells[i]);
 
+		widths[i] = length > widths[i] ? length : widths[i];
+	}
+}
+
+/* Each column is as wide as what stands in it. */
+static void measure(int widths[N_COLUMNS], const struct adapters *adapters)
+{
+	struct row row;
+
+	widen(widths, &titles);
 	for (size_t i = 0; i < adapters->n; i++) {
-		for (uint8_t k = 0; k < adapters->list[i].n_addresses; k++) {
-			format_address(text, &adapters->list[i].addresses[k]);
-			longest = strlen(text) > longest ? strlen(text) : longest;
+		fill(&row, &adapters->list[i]);
+		widen(widths, &row);
+		for (uint8_t k = 1; k < adapters->list[i].n_addresses; k++) {
+			format_address(row.cells[ADDRESSES], &adapters->list[i].addresses[k]);
+			widen(widths, &row);
 		}
 	}
-	return (int)longest;
 }
 
-static void print_row(const struct npf_terminal *terminal, const struct npf_adapter *adapter,
-		      int name_width, int address_width)
+static int start_of(const int widths[N_COLUMNS], enum column column)
 {
-	char name[NPF_NAME_SIZE], description[NPF_TEXT_SIZE], mac[24], mtu[16], speed[24] = "-";
-	char text[ADDRESS_TEXT] = "-";
+	int start = 0;
 
-	npf_clean_text(name, sizeof(name), adapter->name);
-	npf_clean_text(description, sizeof(description), adapter->description);
-	format_mac(mac, adapter->address, adapter->address_length);
-	snprintf(mtu, sizeof(mtu), "%u", adapter->mtu);
-	if (adapter->speed)
-		npf_format_si(speed, sizeof(speed), (double)adapter->speed, "bit/s");
-	if (adapter->n_addresses)
-		format_address(text, &adapter->addresses[0]);
-	printf(ROW, name_width, name, npf_colour(terminal, state_colour(adapter)), state(adapter),
-	       npf_colour(terminal, NPF_PLAIN), npf_link_name(adapter->link_type), speed,
-	       *mac ? mac : "-", mtu, address_width, text, description);
-	for (uint8_t i = 1; i < adapter->n_addresses; i++) {
-		format_address(text, &adapter->addresses[i]);
-		printf("%*s%s\n", name_width + 69, "", text);
-	}
+	for (int i = 0; i < (int)column; i++)
+		start += widths[i] + 2;
+	return start;
 }
 
+/* What stands in a row last needs no blanks behind it. */
+static void print_row(const struct npf_terminal *terminal, const int widths[N_COLUMNS], int n,
+		      const struct row *row, enum npf_colour colour)
+{
+	for (int i = 0; i < n; i++) {
+		bool coloured = i == STATE && colour != NPF_PLAIN;
+		int width = i + 1 < n ? widths[i] : 0;
+
+		printf("%s%s%*s%s", i ? "  " : "", coloured ? npf_colour(terminal, colour) : "",
+		       i == MTU ? width : -width, row->cells[i],
+		       coloured ? npf_colour(terminal, NPF_PLAIN) : "");
+	}
+	putchar('\n');
+}
+
+/* On a terminal that is too narrow for all of it without what drives the adapters. */
 static void print_table(const struct npf_terminal *terminal, const struct adapters *adapters)
 {
-	int name_width = longest_name(adapters), address_width = longest_address(adapters);
+	int widths[N_COLUMNS] = { 0 }, n = N_COLUMNS;
+	unsigned int columns, rows;
+	char text[ADDRESS_TEXT];
+	struct row row;
 
+	measure(widths, adapters);
+	npf_terminal_size(terminal, &columns, &rows);
+	if (terminal->tty && start_of(widths, DESCRIPTION) + widths[DESCRIPTION] > (int)columns)
+		n = DESCRIPTION;
 	printf("%s", npf_colour(terminal, NPF_BOLD));
-	printf(ROW, name_width, "NAME", "", "STATE", "", "LINK", "SPEED", "MAC", "MTU",
-	       address_width, "ADDRESSES", "DESCRIPTION");
+	print_row(terminal, widths, n, &titles, NPF_PLAIN);
 	printf("%s", npf_colour(terminal, NPF_PLAIN));
-	for (size_t i = 0; i < adapters->n; i++)
-		print_row(terminal, &adapters->list[i], name_width, address_width);
+	for (size_t i = 0; i < adapters->n; i++) {
+		const struct npf_adapter *adapter = &adapters->list[i];
+
+		fill(&row, adapter);
+		print_row(terminal, widths, n, &row, state_colour(adapter));
+		for (uint8_t k = 1; k < adapter->n_addresses; k++) {
+			format_address(text, &adapter->addresses[k]);
+			printf("%*s%s\n", start_of(widths, ADDRESSES), "", text);
+		}
+	}
 }
 
 /* ---- following ------------------------------------------------------------------------------- */
