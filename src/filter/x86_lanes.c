@@ -521,15 +521,14 @@ static void look_in_hash(struct npf_x86_lanes *g, const struct npf_x86_set *set,
 	npf_x86_lanes_compare(g, NPF_IR_IF_EQ, V_T1, npf_x86_reg(a));
 }
 
-/* The 64 words of a table by 5 bits of the index each half, of which the sixth bit chooses one. */
-static void look_in_registers(struct npf_x86_lanes *g, const struct npf_x86_set *set, int a)
+/* T1: of 64 words that one of which T0 is the index: each half by 5 bits of it, of which the sixth
+ * chooses one. */
+static void permute(struct npf_x86_lanes *g, const struct npf_x86_set *set)
 {
 	static const int indices[] = { V_T1, V_T0 };
 	uint32_t flags = 0;
 	struct npf_x86_operand upper = constant(g, 32, &flags);
 
-	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
-	npf_x86_lanes_shift(g, false, V_T0, V_T0, set->shift);
 	npf_x86_evex(g->as, VPTESTMD | NPF_X86_L512 | flags, K_SECOND, V_T0, upper, 0, false, -1);
 	npf_x86_lanes_move(g, V_T1, npf_x86_reg(V_T0));
 	for (int half = 0; half < 2; half++) {
@@ -539,6 +538,32 @@ static void look_in_registers(struct npf_x86_lanes *g, const struct npf_x86_set 
 	}
 	npf_x86_evex(g->as, VMOVDQU_LOAD | NPF_X86_L512, V_T1, NPF_X86_NONE, npf_x86_reg(V_T0),
 		     K_SECOND, false, -1);
+}
+
+static void look_in_registers(struct npf_x86_lanes *g, const struct npf_x86_set *set, int a)
+{
+	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
+	npf_x86_lanes_shift(g, false, V_T0, V_T0, set->shift);
+	permute(g, set);
+	npf_x86_lanes_compare(g, NPF_IR_IF_EQ, V_T1, npf_x86_reg(a));
+}
+
+/* A bucket's byte is one of four in a word, and makes the multiplier. */
+static void look_in_spread(struct npf_x86_lanes *g, const struct npf_x86_set *set, int a)
+{
+	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
+	npf_x86_lanes_shift(g, false, V_T0, V_T0, set->shift + 2u);
+	permute(g, set);
+	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
+	npf_x86_lanes_shift(g, false, V_T2, V_T0, set->shift - 3u);
+	npf_x86_lanes_op_imm(g, NPF_V_AND, V_T2, V_T2, 3 << 3);
+	npf_x86_lanes_op(g, NPF_V_SRLV, V_T1, V_T1, npf_x86_reg(V_T2));
+	npf_x86_lanes_op_imm(g, NPF_V_AND, V_T1, V_T1, 0xFF);
+	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T1, V_T1, NPF_X86_SPREAD_STEP);
+	npf_x86_lanes_op_imm(g, NPF_V_ADD, V_T1, V_T1, 1);
+	npf_x86_lanes_op(g, NPF_V_MUL, V_T0, V_T0, npf_x86_reg(V_T1));
+	npf_x86_lanes_shift(g, false, V_T0, V_T0, set->second_shift);
+	look_at_table(g, V_T1, V_T0, (int32_t)set->second);
 	npf_x86_lanes_compare(g, NPF_IR_IF_EQ, V_T1, npf_x86_reg(a));
 }
 
@@ -576,6 +601,9 @@ void npf_x86_lanes_look_up(struct npf_x86_lanes *g, const struct npf_x86_set *se
 		break;
 	case NPF_X86_PERMUTE:
 		look_in_registers(g, set, a);
+		break;
+	case NPF_X86_SPREAD:
+		look_in_spread(g, set, a);
 		break;
 	default:
 		look_in_hash(g, set, a);

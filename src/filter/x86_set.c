@@ -121,37 +121,7 @@ static bool build_hash(struct npf_x86_asm *as, const uint32_t *keys, uint32_t n,
 	return false;
 }
 
-#define PERMUTED_MAX   24u /* keys */
-#define PERMUTED_SLOTS 64u
-
-bool npf_x86_set_build_permuted(struct npf_x86_asm *as, const struct npf_ir *ir, uint32_t number,
-				struct npf_x86_set *out)
-{
-	const struct npf_ir_set *set = &ir->sets[number];
-	const uint32_t *keys = ir->keys + set->first;
-	uint32_t table[PERMUTED_SLOTS], taken[PERMUTED_SLOTS / 32] = { 0 };
-	uint32_t state = 0x9E3779B9, multiplier = 0;
-	const unsigned int shift = 32 - 6;
-	bool is_found = false;
-	uint8_t *data;
-
-	if (set->is_range || set->n <= NPF_X86_CHAIN_MAX || set->n > PERMUTED_MAX)
-		return false;
-	for (int i = 0; i < TRIES && !is_found; i++) {
-		multiplier = next_multiplier(&state);
-		is_found = settle(keys, set->n, multiplier, shift, table, taken);
-	}
-	if (!is_found)
-		return false;
-	fill_gaps(table, taken, PERMUTED_SLOTS, keys[0]);
-	*out = (struct npf_x86_set){
-		.built = true, .form = NPF_X86_PERMUTE, .multiplier = multiplier, .shift = shift
-	};
-	data = npf_x86_add_data(as, sizeof(table), 64, &out->label);
-	if (data)
-		memcpy(data, table, sizeof(table));
-	return true;
-}
+/* ---- buckets ------------------------------------------------------------------------------- */
 
 /* What sorting the keys into buckets takes. */
 struct buckets {
@@ -159,6 +129,9 @@ struct buckets {
 	uint32_t *keys;
 	uint32_t *taken;
 	uint32_t n;
+	uint32_t multiplier;   /* finds the bucket */
+	uint32_t *multipliers; /* of each, or NULL: */
+	uint8_t *bytes;        /* that make them */
 };
 
 static void sort_keys(struct buckets *buckets, const uint32_t *keys, uint32_t n,
@@ -176,23 +149,28 @@ static void sort_keys(struct buckets *buckets, const uint32_t *keys, uint32_t n,
 }
 
 static bool settle_bucket(const struct buckets *buckets, uint32_t i, unsigned int shift,
-			  uint32_t *multipliers, uint32_t *table)
+			  uint32_t *table)
 {
 	const uint32_t *keys = buckets->keys + buckets->start[i];
 	uint32_t n = buckets->start[i + 1] - buckets->start[i];
-	uint32_t state = 0x85EBCA6B;
+	uint32_t state = 0x85EBCA6B, multiplier;
 
-	for (int try = 0; try < TRIES; try++) {
-		multipliers[i] = next_multiplier(&state);
-		if (settle(keys, n, multipliers[i], shift, table, buckets->taken))
-			return true;
+	for (uint32_t try = 0; try < (buckets->bytes ? 256 : TRIES); try++) {
+		multiplier = buckets->bytes ? npf_x86_spread(buckets->multiplier, try)
+					    : next_multiplier(&state);
+		if (!settle(keys, n, multiplier, shift, table, buckets->taken))
+			continue;
+		if (buckets->bytes)
+			buckets->bytes[i] = (uint8_t)try;
+		else
+			buckets->multipliers[i] = multiplier;
+		return true;
 	}
 	return false;
 }
 
 /* The fullest buckets choose first, while there is room. */
-static bool settle_buckets(const struct buckets *buckets, unsigned int shift, uint32_t *multipliers,
-			   uint32_t *table)
+static bool settle_buckets(const struct buckets *buckets, unsigned int shift, uint32_t *table)
 {
 	uint32_t fullest = 0, size;
 
@@ -203,42 +181,117 @@ static bool settle_buckets(const struct buckets *buckets, unsigned int shift, ui
 	for (size = fullest; size; size--) {
 		for (uint32_t i = 0; i < buckets->n; i++) {
 			if (buckets->start[i + 1] - buckets->start[i] == size &&
-			    !settle_bucket(buckets, i, shift, multipliers, table))
+			    !settle_bucket(buckets, i, shift, table))
 				return false;
 		}
 	}
 	return true;
 }
 
-static bool build_buckets(struct npf_x86_asm *as, const uint32_t *keys, uint32_t n, uint32_t *work,
-			  struct npf_x86_set *out)
+/* Tries some multipliers; the table lies at out->second behind what the buckets have. */
+static bool fill_buckets(struct buckets *buckets, const uint32_t *keys, uint32_t n, uint32_t *work,
+			 uint32_t *table, struct npf_x86_set *out)
 {
-	unsigned int log = log2_up(n), log_slots = log + 1, log_buckets = log - 2;
-	uint32_t slots = 1u << log_slots;
-	struct buckets buckets = { .n = 1u << log_buckets };
-	uint32_t *multipliers, *table, state = 0x27D4EB2F;
+	uint32_t slots = 1u << (32 - out->second_shift), state = 0x27D4EB2F;
 
-	buckets.start = work;
-	buckets.keys = buckets.start + buckets.n + 1;
-	buckets.taken = buckets.keys + n;
-	out->form = NPF_X86_BUCKETS;
-	out->shift = (uint8_t)(32 - log_buckets);
-	out->second_shift = (uint8_t)(32 - log_slots);
-	out->second = 4u << log_buckets;
-	multipliers = (void *)npf_x86_add_data(as, out->second + 4 * slots, 64, &out->label);
-	if (!multipliers)
-		return false;
-	table = multipliers + buckets.n;
+	buckets->start = work;
+	buckets->keys = buckets->start + buckets->n + 1;
+	buckets->taken = buckets->keys + n;
 	for (int try = 0; try < 8; try++) {
-		out->multiplier = next_multiplier(&state);
-		sort_keys(&buckets, keys, n, out->multiplier, out->shift);
-		memset(buckets.taken, 0, slots / 8);
-		if (settle_buckets(&buckets, out->second_shift, multipliers, table)) {
-			fill_gaps(table, buckets.taken, slots, keys[0]);
+		out->multiplier = buckets->multiplier = next_multiplier(&state);
+		sort_keys(buckets, keys, n, out->multiplier, out->shift);
+		memset(buckets->taken, 0, slots / 8);
+		if (settle_buckets(buckets, out->second_shift, table)) {
+			fill_gaps(table, buckets->taken, slots, keys[0]);
 			return true;
 		}
 	}
 	return false;
+}
+
+static bool build_buckets(struct npf_x86_asm *as, const uint32_t *keys, uint32_t n, uint32_t *work,
+			  struct npf_x86_set *out)
+{
+	unsigned int log = log2_up(n), log_slots = log + 1, log_buckets = log - 2;
+	struct buckets buckets = { .n = 1u << log_buckets };
+
+	out->form = NPF_X86_BUCKETS;
+	out->shift = (uint8_t)(32 - log_buckets);
+	out->second_shift = (uint8_t)(32 - log_slots);
+	out->second = 4u << log_buckets;
+	buckets.multipliers = (void *)npf_x86_add_data(as, out->second + (4u << log_slots), 64,
+						       &out->label);
+	return buckets.multipliers &&
+	       fill_buckets(&buckets, keys, n, work, buckets.multipliers + buckets.n, out);
+}
+
+/* ---- permutes ------------------------------------------------------------------------------ */
+
+#define PERMUTED_MAX   24u /* keys */
+#define PERMUTED_SLOTS 64u
+
+static bool build_permuted(struct npf_x86_asm *as, const uint32_t *keys,
+			   const struct npf_ir_set *set, struct npf_x86_set *out)
+{
+	uint32_t table[PERMUTED_SLOTS], taken[PERMUTED_SLOTS / 32] = { 0 };
+	uint32_t state = 0x9E3779B9, multiplier = 0;
+	const unsigned int shift = 32 - 6;
+	bool is_found = false;
+	uint8_t *data;
+
+	for (int i = 0; i < TRIES && !is_found; i++) {
+		multiplier = next_multiplier(&state);
+		is_found = settle(keys, set->n, multiplier, shift, table, taken);
+	}
+	if (!is_found)
+		return false;
+	fill_gaps(table, taken, PERMUTED_SLOTS, keys[0]);
+	*out = (struct npf_x86_set){
+		.built = true, .form = NPF_X86_PERMUTE, .multiplier = multiplier, .shift = shift
+	};
+	data = npf_x86_add_data(as, sizeof(table), 64, &out->label);
+	if (data)
+		memcpy(data, table, sizeof(table));
+	return true;
+}
+
+#define SPREAD_MAX     2048u /* keys */
+#define SPREAD_BUCKETS 256u
+
+static bool build_spread(struct npf_x86_asm *as, const uint32_t *keys, uint32_t n, uint32_t *work,
+			 struct npf_x86_set *out)
+{
+	unsigned int log_slots = log2_up(n) + 1;
+	struct buckets buckets = { .n = SPREAD_BUCKETS };
+	uint32_t before = as->data_size;
+
+	*out = (struct npf_x86_set){ .built = true,
+				     .form = NPF_X86_SPREAD,
+				     .shift = 24,
+				     .second_shift = (uint8_t)(32 - log_slots),
+				     .second = SPREAD_BUCKETS };
+	buckets.bytes = npf_x86_add_data(as, out->second + (4u << log_slots), 64, &out->label);
+	if (!buckets.bytes)
+		return false;
+	if (fill_buckets(&buckets, keys, n, work, (void *)(buckets.bytes + out->second), out))
+		return true;
+	as->data_size = before;
+	return false;
+}
+
+bool npf_x86_set_build_permuted(struct npf_x86_asm *as, const struct npf_ir *ir, uint32_t number,
+				uint32_t bound, void *work, struct npf_x86_set *out)
+{
+	const struct npf_ir_set *set = &ir->sets[number];
+	const uint32_t *keys = ir->keys + set->first;
+
+	if (set->is_range || set->n <= NPF_X86_CHAIN_MAX)
+		return false;
+	if (set->n <= PERMUTED_MAX)
+		return build_permuted(as, keys, set, out);
+	if (set->n <= HASH_MAX || set->n > SPREAD_MAX || bound <= 0xFFFF)
+		return false;
+	return build_spread(as, keys, set->n, work, out);
 }
 
 /* ---- halving ------------------------------------------------------------------------------- */

@@ -10,6 +10,8 @@
  *   SEARCH   ranges: the last one that begins at or below the value, by halving
  *   PERMUTE  up to 24 keys: a hash as HASH, into 64 slots that AVX-512 looks up in four registers'
  *            worth of memory, which takes less time than to gather 16 words
+ *   SPREAD   33 to 2048 keys: as BUCKETS, of which there are 256, each with one byte that makes its
+ *            multiplier; AVX-512 finds those as PERMUTE does, and gathers only the keys
  */
 #ifndef NPF_X86_SET_H
 #define NPF_X86_SET_H
@@ -24,7 +26,15 @@ enum npf_x86_set_form {
 	NPF_X86_BUCKETS,
 	NPF_X86_SEARCH,
 	NPF_X86_PERMUTE,
+	NPF_X86_SPREAD,
 };
+
+/* SPREAD: the multiplier of a bucket, whose byte this is. */
+#define NPF_X86_SPREAD_STEP 0x9E3779B1u
+static inline uint32_t npf_x86_spread(uint32_t multiplier, uint32_t byte)
+{
+	return multiplier * (1 + byte * NPF_X86_SPREAD_STEP);
+}
 
 #define NPF_X86_CHAIN_MAX 3u
 
@@ -36,8 +46,8 @@ struct npf_x86_set {
 	uint32_t lo[NPF_X86_CHAIN_MAX];
 	uint32_t width[NPF_X86_CHAIN_MAX]; /* of a range: its last number - its first */
 	/*
-	 * BITMAP: words of 32 bits. HASH: the keys. BUCKETS: the buckets' multipliers; the keys
-	 * follow at `second`. SEARCH: firsts; widths follow at `second`.
+	 * BITMAP: words of 32 bits. HASH: the keys. BUCKETS, SPREAD: the buckets' multipliers or
+	 * bytes; the keys follow at `second`. SEARCH: firsts; widths follow at `second`.
 	 */
 	uint32_t label;
 	uint32_t second; /* bytes */
@@ -59,8 +69,8 @@ uint32_t npf_x86_set_work(const struct npf_ir_set *set);
 void npf_x86_set_build(struct npf_x86_asm *as, const struct npf_ir *ir, uint32_t set,
 		       uint32_t bound, unsigned int swapped, void *work, struct npf_x86_set *out);
 
-/* The same as NPF_X86_PERMUTE. False: that is not possible. */
+/* The same as PERMUTE or SPREAD. False: that is not possible. */
 bool npf_x86_set_build_permuted(struct npf_x86_asm *as, const struct npf_ir *ir, uint32_t set,
-				struct npf_x86_set *out);
+				uint32_t bound, void *work, struct npf_x86_set *out);
 
 #endif

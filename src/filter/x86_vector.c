@@ -153,7 +153,7 @@ static const struct npf_x86_set *set_of(struct npf_x86_lanes *g, uint16_t value,
 		bound = 0xFFFF;
 	if (set->built && (set->form != NPF_X86_BITMAP || bound <= 0xFFFF))
 		return set;
-	if (!g->wide || !npf_x86_set_build_permuted(g->as, g->ir, number, set))
+	if (!g->wide || !npf_x86_set_build_permuted(g->as, g->ir, number, bound, g->set_work, set))
 		npf_x86_set_build(g->as, g->ir, number, bound, 0, g->set_work, set);
 	return set;
 }

@@ -463,7 +463,8 @@ static void try_list(uint32_t n, bool half, uint32_t flags)
 
 static void lists_are_sets(void **state)
 {
-	static const uint32_t sizes[] = { 1, 2, 3, 4, 5, 8, 31, 32, 33, 100, 1000, 2000 };
+	static const uint32_t sizes[] = { 1,  2,  3,  4,  5,   8,    24,   25,  31,
+					  32, 33, 64, 65, 100, 1000, 2000, 2040 };
 
 	(void)state;
 	for (size_t i = 0; i < N_OF(sizes); i++) {
