@@ -13,9 +13,21 @@ for text in "$(dirname "$0")"/help/*.txt; do
 done
 
 # Each fits a terminal of 80 columns.
-for command in help $("$npf" help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+commands=$("$npf" help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+for command in $commands; do
 	! "$npf" help "$command" | grep -nE '.{81}' || {
 		echo "help: lines of npf help $command are too long"
+		status=1
+	}
+done
+
+# The shell offers the options that it tells of, and no others.
+. "$(dirname "$0")/../../tools/npf/completion.bash"
+for command in $commands; do
+	[ "$command" != help ] || continue
+	diff -u <("$npf" help "$command" | grep -oE -- '--[a-z][a-z-]*' | sort -u) \
+		<(_npf_options "$command" | tr ' ' '\n' | grep -vx -e --help | sort -u) || {
+		echo "help: completion of npf $command"
 		status=1
 	}
 done

@@ -57,7 +57,7 @@ _npf_options()
 		;;
 	repair) echo --check --output --rename --force --json --help ;;
 	filter) echo --count --invert --quiet --force --hosts --nets --ports --help ;;
-	bpf) echo --stage --passes --without --graph --check --link-type --program --json --help ;;
+	bpf) echo --stage --all --passes --without --graph --check --link-type --program --json --help ;;
 	esac
 }
 
