@@ -463,9 +463,14 @@ static int open_single(struct npf_dump_files *files, uint64_t time, char error[N
 static int open_descriptor(const struct npf_dump_files *files, int descriptor,
 			   char error[NPF_ERROR_SIZE])
 {
-	int fd = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+	const char *name = descriptor == STDOUT_FILENO ? "standard output" : files->options.path;
+	int flags = fcntl(descriptor, F_GETFL), fd;
 
-	return fd < 0 ? tell(-errno, error, files->options.path, NULL) : fd;
+	/* The place of one that was closed is kept by what can be neither read nor written. */
+	if (flags >= 0 && (flags & O_PATH || (flags & O_ACCMODE) == O_RDONLY))
+		return tell(-EBADF, error, name, NULL);
+	fd = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? tell(-errno, error, name, NULL) : fd;
 }
 
 static int open_one(struct npf_dump_files *files, uint64_t time, char error[NPF_ERROR_SIZE])

@@ -27,11 +27,12 @@
 struct options {
 	const char *out; /* write the whole part there instead of cutting */
 	bool check, force, rename, json;
+	int told; /* 0, or why something did not get to standard output: negative errno */
 };
 
 /* One file on its way. */
 struct job {
-	const struct options *options;
+	struct options *options;
 	const char *name;
 	int fd;
 	struct npf_scan scan;
@@ -351,8 +352,8 @@ static void tell_json(const struct job *job, int code)
 
 static int work(struct job *job)
 {
-	const struct options *options = job->options;
-	int code = open_file(job);
+	struct options *options = job->options;
+	int code = open_file(job), err;
 
 	if (!code)
 		code = look(job);
@@ -360,7 +361,8 @@ static int work(struct job *job)
 		return code;
 	if (!options->json)
 		tell_text(job);
-	npf_flush(stdout); /* before what goes wrong is told on standard error */
+	err = npf_flush(stdout); /* before what goes wrong is told on standard error */
+	options->told = options->told ? options->told : err;
 	if (options->check)
 		return job->scan.tail == NPF_TAIL_NONE ? EXIT_OK : EXIT_DAMAGED;
 	code = change(job);
@@ -369,7 +371,7 @@ static int work(struct job *job)
 	return code;
 }
 
-static int repair(const struct options *options, const char *name)
+static int repair(struct options *options, const char *name)
 {
 	struct job job = { .options = options, .name = name, .fd = -1 };
 	int code = work(&job);
@@ -418,7 +420,7 @@ static int parse(struct options *options, int argc, char **argv)
 static int run(int argc, char **argv)
 {
 	struct options options = { 0 };
-	int code = parse(&options, argc, argv);
+	int code = parse(&options, argc, argv), err;
 
 	if (code)
 		return code;
@@ -428,7 +430,8 @@ static int run(int argc, char **argv)
 
 		code = of_file > code ? of_file : code;
 	}
-	return npf_tool_flushed(&npf_command_repair, npf_flush(stdout), code);
+	err = npf_flush(stdout);
+	return npf_tool_flushed(&npf_command_repair, options.told ? options.told : err, code);
 }
 
 const struct npf_command npf_command_repair = {

@@ -16,6 +16,13 @@
 
 #define STREAM_BUFFER (256 * 1024)
 
+static const char *name_of(const struct npf_output *output)
+{
+	const char *file = output->options.file;
+
+	return file && strcmp(file, "-") ? file : "standard output";
+}
+
 static int open_savefile(struct npf_output *output)
 {
 	const struct npf_output_options *options = &output->options;
@@ -36,7 +43,7 @@ static int open_savefile(struct npf_output *output)
 		return EXIT_OK;
 	free(output->file);
 	output->file = NULL;
-	return npf_tool_fail(output->command, npf_tool_write_code(err), "%s: %s", options->file,
+	return npf_tool_fail(output->command, npf_tool_write_code(err), "%s: %s", name_of(output),
 			     strerror(-err));
 }
 
@@ -108,9 +115,6 @@ bool npf_output_batch_end(struct npf_output *output)
 
 int npf_output_close(struct npf_output *output)
 {
-	const char *name = output->file && strcmp(output->options.file, "-") ? output->options.file
-									     : "standard output";
-
 	npf_output_batch_end(output);
 	if (output->file) {
 		note(output, savefile_close(output->file));
@@ -119,8 +123,8 @@ int npf_output_close(struct npf_output *output)
 	}
 	if (!output->err || output->err == -EPIPE)
 		return EXIT_OK;
-	return npf_tool_fail(output->command, npf_tool_write_code(output->err), "%s: %s", name,
-			     strerror(-output->err));
+	return npf_tool_fail(output->command, npf_tool_write_code(output->err), "%s: %s",
+			     name_of(output), strerror(-output->err));
 }
 
 void npf_output_tell(uint64_t n, const char *what)
