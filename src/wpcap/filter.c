@@ -176,11 +176,18 @@ static int hold_back(pcap_t *p)
 	return 0;
 }
 
+/* What the driver has is new, perhaps; held back it changes nothing, and all is filtered here as before. */
 static int let_act(pcap_t *p)
 {
-	int err = p->held_back ? npf_pass_unfiltered(p->instance, 0, &p->to_filter) : 0;
+	int err;
 
-	p->held_back = p->held_back && err;
+	if (!p->held_back)
+		return 0;
+	err = npf_pass_unfiltered(p->instance, 0, &p->to_filter);
+	if (err)
+		p->to_filter = WPCAP_ALL;
+	else
+		p->held_back = false;
 	return err;
 }
 
@@ -250,7 +257,8 @@ static void install_early(pcap_t *p, const struct bpf_program *filter)
 	if (hold_back(p))
 		return;
 	give_to_driver(p, filter);
-	p->to_filter = WPCAP_ALL;
+	/* A program that never sets it wants all packets; what is pending when it does is counted then. */
+	p->to_filter = p->direction == PCAP_D_INOUT ? 0 : WPCAP_ALL;
 }
 
 WPCAP_EXPORT int pcap_compile(pcap_t *p, struct bpf_program *program, const char *expression,
