@@ -73,20 +73,6 @@ static BOOLEAN set_interval(const pcap_t *p)
 	return PacketSetReadTimeout(p->adapter, p->options.timeout > 0 ? p->options.timeout : 0);
 }
 
-/* The driver reads packets of an earlier capture first; a program would take them for records. */
-static void discard_packets(const pcap_t *p)
-{
-	struct npf_packet packet;
-	struct npf_stats stats;
-
-	while (!npf_get_stats(p->instance, &stats) && stats.buffer_used &&
-	       npf_batch_begin(p->instance) > 0) {
-		while (npf_batch_next(p->instance, &packet))
-			;
-		npf_batch_end(p->instance);
-	}
-}
-
 WPCAP_EXPORT int pcap_setmode(pcap_t *p, int mode)
 {
 	if (check_live(p, "pcap_setmode"))
@@ -95,8 +81,9 @@ WPCAP_EXPORT int pcap_setmode(pcap_t *p, int mode)
 	if (answer(p, PacketSetMode(p->adapter, mode), "setting the mode failed"))
 		return -1;
 	p->mode = mode & MODE_STAT;
-	if (mode == MODE_STAT) /* with a dump there is a new buffer */
-		discard_packets(p);
+	p->to_discard = mode == MODE_STAT; /* with a dump there is a new buffer */
+	if (!p->left)
+		wpcap_discard_packets(p);
 	return answer(p, p->mode == MODE_STAT ? set_interval(p) : wpcap_set_timeout(p),
 		      "setting the read timeout failed");
 }

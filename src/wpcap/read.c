@@ -61,6 +61,21 @@ void wpcap_leave_batch(pcap_t *p)
 
 	npf_batch_leave(p->instance);
 	forget_batch(p);
+	p->left = true;
+}
+
+void wpcap_discard_packets(pcap_t *p)
+{
+	struct npf_packet packet;
+	struct npf_stats stats;
+
+	while (p->to_discard && !npf_get_stats(p->instance, &stats) && stats.buffer_used &&
+	       npf_batch_begin(p->instance) > 0) {
+		while (npf_batch_next(p->instance, &packet))
+			;
+		npf_batch_end(p->instance);
+	}
+	p->to_discard = false;
 }
 
 static bool readable(pcap_t *p)
@@ -120,6 +135,7 @@ static int begin_batch(pcap_t *p)
 	int64_t deadline = deadline_of(p), pending;
 
 	p->reading = true;
+	p->left = false;
 	do {
 		int ready = wpcap_await(p, left_until(deadline));
 
@@ -215,6 +231,8 @@ static int read_record(pcap_t *p)
 	struct npf_bpf_hdr record;
 
 	end_batch(p);
+	p->left = false;
+	wpcap_discard_packets(p);
 	for (;;) {
 		int ready = wpcap_await(p, p->nonblocking ? 0 : -1);
 

@@ -87,6 +87,8 @@ struct pcap {
 	struct npf_packet found;   /* last, */
 	struct pcap_pkthdr header; /* and how it is handed out, */
 	const u_char *data;
+	bool left;                /* the packet of one that was left may still be looked at, */
+	bool to_discard;          /* and these, which are not wanted, go with it */
 	bool has_ahead;           /* which was not done yet, */
 	bool ahead_is_earlier;    /* and there is another filter since */
 	struct pcap_pkthdr shown; /* what pcap_next_ex() gave, */
@@ -222,6 +224,9 @@ bool wpcap_was_broken(pcap_t *p);
 /* Before anything that changes the buffer: nothing more is handed out of this batch. What was can be
  * looked at until the next read. */
 void wpcap_leave_batch(pcap_t *p);
+/* If p->to_discard: the driver reads packets of an earlier capture before records of statistics, and a
+ * program would take them for records. */
+void wpcap_discard_packets(pcap_t *p);
 /* What the adapter had no room for, since it exists. */
 uint64_t wpcap_adapter_missed(const pcap_t *p);
 /* Around what may let the driver's counters restart: those of pcap_stats() go on, also in a signal
