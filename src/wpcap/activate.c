@@ -173,7 +173,7 @@ int pcap_activate_win32(pcap_t *p)
 		return -1;
 	}
 	p->real = NULL;
-	REAL(pcap_close)(real);
+	wpcap_close_unused(real, &p->event);
 	__atomic_store_n(&p->reader, p->instance, __ATOMIC_RELEASE);
 	find_at_hand(p);
 	return 0;

@@ -58,6 +58,7 @@ pcap_t *wpcap_wrap(pcap_t *real, char *errbuf)
 	p = calloc(1, sizeof(*p));
 	if (p) {
 		p->real = p->real_reader = real;
+		p->event.id = -1;
 		return p;
 	}
 	REAL(pcap_close)(real);
@@ -70,10 +71,12 @@ static pcap_t *pcap_create_common(const char *device, char *errbuf)
 {
 	WPCAP_TRACED(device);
 
-	pcap_t *p = wpcap_wrap(REAL(pcap_create)(device, errbuf), errbuf);
+	struct wpcap_event event;
+	pcap_t *p = wpcap_wrap(wpcap_create_unused(device, errbuf, &event), errbuf);
 
 	if (!p)
 		return NULL;
+	p->event = event;
 	p->real_reader = NULL;
 	p->device = strdup(device ? device : "any");
 	if (!p->device) {
@@ -198,10 +201,10 @@ WPCAP_EXPORT int pcap_set_protocol_linux(pcap_t *p, int protocol)
 }
 
 /* Questions about a device that libpcap answers before it is opened. */
-static pcap_t *ask_again(pcap_t *p)
+static pcap_t *ask_again(pcap_t *p, struct wpcap_event *event)
 {
 	char errbuf[PCAP_ERRBUF_SIZE];
-	pcap_t *other = REAL(pcap_create)(p->device, errbuf);
+	pcap_t *other = wpcap_create_unused(p->device, errbuf, event);
 
 	if (!other)
 		wpcap_fail(p, 0, "%s", errbuf);
@@ -211,34 +214,36 @@ static pcap_t *ask_again(pcap_t *p)
 WPCAP_EXPORT int pcap_can_set_rfmon(pcap_t *p)
 {
 	pcap_t *other;
+	struct wpcap_event event;
 	int result;
 
 	if (p->real)
 		return REAL(pcap_can_set_rfmon)(p->real);
-	other = ask_again(p);
+	other = ask_again(p, &event);
 	if (!other)
 		return PCAP_ERROR;
 	result = REAL(pcap_can_set_rfmon)(other);
 	if (result < 0)
 		wpcap_fail_as(p, result, other);
-	REAL(pcap_close)(other);
+	wpcap_close_unused(other, &event);
 	return result;
 }
 
 WPCAP_EXPORT int pcap_list_tstamp_types(pcap_t *p, int **types)
 {
 	pcap_t *other;
+	struct wpcap_event event;
 	int n;
 
 	if (p->real)
 		return REAL(pcap_list_tstamp_types)(p->real, types);
-	other = ask_again(p);
+	other = ask_again(p, &event);
 	if (!other)
 		return PCAP_ERROR;
 	n = REAL(pcap_list_tstamp_types)(other, types);
 	if (n < 0)
 		wpcap_fail_as(p, n, other);
-	REAL(pcap_close)(other);
+	wpcap_close_unused(other, &event);
 	return n;
 }
 
@@ -265,6 +270,7 @@ static int activate_real(pcap_t *p)
 
 	if (result < 0)
 		return result;
+	p->event.id = -1;
 	__atomic_store_n(&p->real_reader, p->real, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&p->broken, __ATOMIC_SEQ_CST))
 		REAL(pcap_breakloop)(p->real);
@@ -322,7 +328,7 @@ WPCAP_EXPORT void pcap_close(pcap_t *p)
 	WPCAP_TRACED(NULL);
 
 	if (p->real)
-		REAL(pcap_close)(p->real);
+		wpcap_close_unused(p->real, &p->event);
 	else if (!wpcap_end(p))
 		return;
 	free(p->device);

@@ -10,7 +10,7 @@
  *        │                                                    compiles and opens savefiles
  *        └── else ──► it is activated, and stays
  *
- *   real.c        libpcap, loaded privately
+ *   real.c        libpcap, loaded privately; unused.c its handles that are not activated
  *   forward.c     what needs no handle
  *   handle.c      handles: create, options, close, and what both kinds answer
  *   place.c       waiting for packets, and closing meanwhile
@@ -51,13 +51,19 @@ struct options {
 	bool show_own; /* capture what this handle sends: as WinPcap, and not as libpcap */
 };
 
+/* libpcap's, of a handle that is not activated; id -1: not known. */
+struct wpcap_event {
+	int fd, id;
+};
+
 struct counters {
 	uint64_t received, dropped, lost;
 };
 
 struct pcap {
-	pcap_t *real; /* libpcap's, which does everything; or NULL: ours */
-	char *device; /* of a handle from pcap_create; NULL otherwise */
+	pcap_t *real;             /* libpcap's, which does everything; or NULL: ours */
+	struct wpcap_event event; /* of it, until it is activated */
+	char *device;             /* of a handle from pcap_create; NULL otherwise */
 	struct options options;
 
 	/* A live capture on NPF. */
@@ -173,6 +179,11 @@ int wpcap_fail(pcap_t *p, int result, const char *format, ...)
 int wpcap_fail_adapter(pcap_t *p, int result, const char *doing);
 /* Keep the text of a libpcap handle that worked for us. */
 int wpcap_fail_as(pcap_t *p, int result, pcap_t *worker);
+
+/* ---- unused.c ------------------------------------------------------------------------------ */
+
+pcap_t *wpcap_create_unused(const char *device, char *errbuf, struct wpcap_event *event);
+void wpcap_close_unused(pcap_t *real, const struct wpcap_event *event);
 
 /* ---- activate.c ---------------------------------------------------------------------------- */
 

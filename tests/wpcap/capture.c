@@ -2,6 +2,7 @@
 /* Live captures of libwpcap: what libpcap documents, on NPF. */
 #include "wpcap/capture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <limits.h>
@@ -25,6 +26,41 @@ static void what_does_not_exist_is_told_as_libpcap_does(void **in)
 	p = pcap_create("va", state->errbuf);
 	assert_int_equal(pcap_activate(p), PCAP_ERROR_IFACE_NOT_UP);
 	pcap_close(p);
+}
+
+static int descriptors(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(folder);
+	while (readdir(folder))
+		n++;
+	closedir(folder);
+	return n;
+}
+
+static void descriptors_are_closed(void **in)
+{
+	struct state *state = *in;
+	int before = 0, *types;
+
+	for (int i = 0; i < 10; i++) {
+		pcap_t *p = pcap_open_live("va", 100, 1, 10, state->errbuf);
+
+		assert_int_equal(pcap_can_set_rfmon(p), 0);
+		pcap_free_tstamp_types(pcap_list_tstamp_types(p, &types) > 0 ? types : NULL);
+		pcap_close(p);
+		pcap_close(pcap_create("va", state->errbuf));
+		p = pcap_create("va", state->errbuf);
+		pcap_breakloop(p);
+		pcap_close(p);
+		assert_null(pcap_open_live("nothing", 100, 1, 10, state->errbuf));
+		pcap_close(pcap_open_live("any", 100, 0, 10, state->errbuf));
+		if (i == 1) /* what is made once is there */
+			before = descriptors();
+	}
+	assert_int_equal(descriptors(), before);
 }
 
 static void options_are_refused_after_activation(void **in)
@@ -620,6 +656,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_does_not_exist_is_told_as_libpcap_does),
+		TEST(descriptors_are_closed),
 		TEST(options_are_refused_after_activation),
 		TEST(calls_before_activation_say_so),
 		TEST(monitor_mode_is_refused),
