@@ -142,7 +142,7 @@ static int build_joined(struct workshop *shop, const struct npf_program *const *
 	err = npf_ir_join(&shop->ir, programs, n, shop->ir_space, size);
 	if (err)
 		return err;
-	npf_ir_optimise(&shop->ir, PASSES, NULL);
+	npf_ir_optimise(&shop->ir, PASSES | NPF_PASS_FLATTEN, NULL);
 	return build_scalar(shop);
 }
 

@@ -128,6 +128,7 @@ struct npf_ir_set {
 
 struct npf_ir {
 	enum npf_dialect dialect;
+	bool joined; /* by npf_ir_join() */
 	uint32_t n_insns;
 	uint32_t n_blocks;
 	uint32_t n_args;

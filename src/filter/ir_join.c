@@ -320,6 +320,7 @@ int npf_ir_join(struct npf_ir *ir, const struct npf_program *const *programs, ui
 	if (size < joined + npf_ir_space(most))
 		return -ENOSPC;
 	npf_ir_divide_space(ir, sum, space);
+	ir->joined = true;
 	begin_block(&j);
 	j.next = 1;
 	go_on(&j, add(&j, NPF_IR_CONST, NONE, NPF_IR_JOINED));

@@ -6,6 +6,14 @@
  *
  *	if v == 1 then T                    c = (v == 1) | (u == 2)
  *	else if u == 2 then T else F        if c then T else F
+ *
+ * In a joined form (ir_join.c) a branch that only notes an acceptance becomes the number that is noted:
+ *
+ *	if v == 1 then T else N (m)         c = v == 1
+ *	T: a = m | 8; go to N (a)           a = m | c << 3; go to N (a)
+ *
+ * and two T that note the same are one target. A guard may be asked in vain there: where it fails,
+ * the answer is left open.
  */
 #include <string.h>
 
@@ -32,6 +40,8 @@ struct tail {
 	struct npf_ir_block block;
 	struct npf_ir_block *written;
 	bool is_value; /* its condition is a value already: it was joined */
+	uint16_t mask; /* with what was noted: a new value, NONE */
+	uint32_t at;   /* of edge 0's arguments: the mask */
 };
 
 /* ---- writing -------------------------------------------------------------------------------- */
@@ -92,6 +102,44 @@ static bool is_same_edge(const struct npf_ir *ir, const struct npf_ir_edge *x,
 	return x->block == y->block;
 }
 
+/* The value that such an argument of the edge has: as the block computes it that only hands it on. */
+static const struct npf_ir_insn *handed_on(const struct npf_ir *ir,
+					   const struct npf_ir_block *block, uint32_t i)
+{
+	return &ir->insns[ir->args[block->edges[0].args + i]];
+}
+
+/* Does the block compute one value at most, and go on? */
+static bool only_hands_on(const struct npf_ir_block *block)
+{
+	return block->end == NPF_IR_GOTO && !block->params && block->count <= 1;
+}
+
+static bool is_same_value(const struct npf_ir_insn *x, const struct npf_ir_insn *y)
+{
+	return x == y || (x->op == y->op && x->b == NONE && y->b == NONE && x->a == y->a &&
+			  x->imm == y->imm && (x->op == NPF_IR_OR || x->op == NPF_IR_CONST));
+}
+
+/* Do both sides lead to one block, with the same arguments? */
+static bool leads_alike(const struct npf_ir *ir, const struct npf_ir_edge *x,
+			const struct npf_ir_edge *y)
+{
+	const struct npf_ir_block *by_x = &ir->blocks[x->block], *by_y = &ir->blocks[y->block];
+	uint16_t to = by_x->edges[0].block;
+
+	if (is_same_edge(ir, x, y))
+		return true;
+	if (!ir->joined || !only_hands_on(by_x) || !only_hands_on(by_y) ||
+	    to != by_y->edges[0].block)
+		return false;
+	for (uint32_t i = 0; i < ir->blocks[to].params; i++) {
+		if (!is_same_value(handed_on(ir, by_x, i), handed_on(ir, by_y, i)))
+			return false;
+	}
+	return true;
+}
+
 static bool has_only_values(const struct npf_ir *ir, const struct npf_ir_block *block)
 {
 	if (block->params || block->count > MAX_VALUES)
@@ -99,6 +147,8 @@ static bool has_only_values(const struct npf_ir *ir, const struct npf_ir_block *
 	for (uint32_t i = block->first; i < block->first + (uint32_t)block->count; i++) {
 		uint8_t op = ir->insns[i].op;
 
+		if (op == NPF_IR_NEED && ir->joined)
+			continue;
 		if (npf_ir_is_guard(op) || op == NPF_IR_DIV || op == NPF_IR_MOD)
 			return false;
 	}
@@ -119,7 +169,7 @@ static uint16_t find_partner(const struct flatten *f, const struct tail *tail, u
 	if (f->arrivals[number] != 1 || partner->end <= NPF_IR_GOTO || !has_only_values(ir, partner))
 		return NONE;
 	for (*shared = 0; *shared < 2; (*shared)++) {
-		if (is_same_edge(ir, &tail->block.edges[side], &partner->edges[*shared]))
+		if (leads_alike(ir, &tail->block.edges[side], &partner->edges[*shared]))
 			return number;
 	}
 	return NONE;
@@ -159,6 +209,76 @@ static void join(struct flatten *f, struct tail *tail, uint32_t side,
 	npf_opt_count(f->opt, NPF_PASS_FLATTEN);
 }
 
+/* ---- notes ---------------------------------------------------------------------------------- */
+
+/* The bit that a mask has more than another; 0: that is not all. */
+static uint32_t added_bit(const struct npf_ir *ir, uint16_t before, uint16_t after)
+{
+	const struct npf_ir_insn *from = &ir->insns[before], *to = &ir->insns[after];
+	uint32_t bit = 0;
+
+	if (to->op == NPF_IR_OR && to->b == NONE && to->a == before)
+		bit = to->imm;
+	else if (to->op == NPF_IR_CONST && from->op == NPF_IR_CONST && !(from->imm & ~to->imm))
+		bit = to->imm ^ from->imm;
+	return bit & (bit - 1) ? 0 : bit;
+}
+
+/* Does that side of the tail only note something, and go where the other side goes? The bit, and
+ * which argument is the mask. */
+static uint32_t find_note(const struct npf_ir *ir, const struct npf_ir_block *tail, uint32_t side,
+			  uint32_t *at)
+{
+	const struct npf_ir_block *note = &ir->blocks[tail->edges[side].block];
+	const struct npf_ir_edge *other = &tail->edges[1 - side];
+	uint32_t bit = 0;
+
+	if (!only_hands_on(note) || note->edges[0].block != other->block)
+		return 0;
+	for (uint32_t i = 0; i < ir->blocks[other->block].params; i++) {
+		uint16_t before = ir->args[other->args + i];
+		uint16_t after = ir->args[note->edges[0].args + i];
+
+		if (before == after)
+			continue;
+		if (bit)
+			return 0;
+		bit = added_bit(ir, before, after);
+		*at = i;
+		if (!bit)
+			return 0;
+	}
+	return bit;
+}
+
+/* mask | condition << number of the bit; the tail branches no longer. */
+static void write_note(struct flatten *f, struct tail *tail, uint32_t side, uint32_t bit)
+{
+	const struct npf_ir_edge other = tail->block.edges[1 - side];
+	struct npf_ir_insn shift = { .op = NPF_IR_LSH, .b = NONE };
+	struct npf_ir_insn mask = { .op = NPF_IR_OR };
+
+	shift.imm = (uint32_t)__builtin_ctz(bit);
+	shift.a = write_condition(f, tail->written, &tail->block, tail->is_value, side);
+	mask.a = mapped(f, f->ir->args[other.args + tail->at]);
+	mask.b = shift.imm ? write_insn(f, tail->written, &shift) : shift.a;
+	tail->mask = write_insn(f, tail->written, &mask);
+	tail->block.end = NPF_IR_GOTO;
+	tail->block.a = tail->block.b = NONE;
+	tail->block.edges[0] = other;
+	npf_opt_count(f->opt, NPF_PASS_FLATTEN);
+}
+
+static void try_note(struct flatten *f, struct tail *tail)
+{
+	for (uint32_t side = 0; side < 2 && tail->block.end > NPF_IR_GOTO && has_room(f); side++) {
+		uint32_t bit = find_note(f->ir, &tail->block, side, &tail->at);
+
+		if (bit)
+			write_note(f, tail, side, bit);
+	}
+}
+
 /* ---- blocks --------------------------------------------------------------------------------- */
 
 static struct npf_ir_block *begin_block(struct flatten *f)
@@ -170,8 +290,9 @@ static struct npf_ir_block *begin_block(struct flatten *f)
 }
 
 /* Edges get new arguments now, and new blocks when all are written. */
-static void write_end(struct flatten *f, struct npf_ir_block *block, const struct npf_ir_block *end)
+static void write_end(struct flatten *f, struct npf_ir_block *block, const struct tail *tail)
 {
+	const struct npf_ir_block *end = &tail->block;
 	struct npf_ir *ir = f->ir;
 
 	block->end = end->end;
@@ -185,6 +306,8 @@ static void write_end(struct flatten *f, struct npf_ir_block *block, const struc
 		block->edges[side] = (struct npf_ir_edge){ .block = edge->block, .args = f->n_args };
 		for (uint32_t i = 0; i < ir->blocks[edge->block].params; i++)
 			ir->spare_args[f->n_args++] = mapped(f, ir->args[edge->args + i]);
+		if (tail->mask != NONE)
+			ir->spare_args[block->edges[side].args + tail->at] = tail->mask;
 	}
 }
 
@@ -206,7 +329,7 @@ static bool try_join(struct flatten *f, struct tail *tail)
 static void write_block(struct flatten *f, uint32_t number)
 {
 	const struct npf_ir_block *old = &f->ir->blocks[number];
-	struct tail tail = { .block = *old };
+	struct tail tail = { .block = *old, .mask = NONE };
 
 	f->position[number] = (uint16_t)f->n_blocks;
 	tail.written = begin_block(f);
@@ -218,7 +341,9 @@ static void write_block(struct flatten *f, uint32_t number)
 		if (!try_join(f, &tail))
 			break;
 	}
-	write_end(f, tail.written, &tail.block);
+	if (f->ir->joined)
+		try_note(f, &tail);
+	write_end(f, tail.written, &tail);
 }
 
 static void count_arrivals(struct flatten *f)

@@ -53,7 +53,7 @@ static void make_form(struct group *group, uint32_t n)
 	group->work = malloc(npf_ir_run_space(&group->ir));
 	require(group->work, "out of memory");
 	verify(group);
-	npf_ir_optimise(&group->ir, NPF_PASS_DEFAULT, NULL);
+	npf_ir_optimise(&group->ir, NPF_PASS_DEFAULT | NPF_PASS_FLATTEN, NULL);
 	free(group->work);
 	group->work = malloc(npf_ir_run_space(&group->ir));
 	require(group->work, "out of memory");

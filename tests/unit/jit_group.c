@@ -207,6 +207,47 @@ static uint32_t count_checks_alone(const struct npf_program *program)
 	return n;
 }
 
+static uint32_t count_branches(const struct npf_ir *ir)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ir->n_blocks; i++)
+		n += ir->blocks[i].end > NPF_IR_GOTO;
+	return n;
+}
+
+/* What a filter finds is a bit that is computed, where nothing but the note of it would be skipped. */
+static void notes_take_no_branch(void **state)
+{
+	static const struct npf_insn first[] = { INSN_LD_B(14), INSN_JEQ(1, 1, 0),
+						 INSN_JEQ(3, 0, 1), INSN_RET(9), INSN_RET(0) };
+	static const struct npf_insn second[] = { INSN_LD_B(20), INSN_JEQ(5, 2, 0),
+						  INSN_LD_B(21), INSN_JEQ(7, 0, 1),
+						  INSN_RET(9),   INSN_RET(0) };
+	const struct npf_program one = PROGRAM(first), two = PROGRAM(second);
+	const struct npf_program *programs[] = { &one, NULL, &two };
+	size_t size = npf_ir_join_space(programs, 3);
+	void *space = malloc(size), *work;
+	struct npf_ir ir;
+
+	(void)state;
+	assert_non_null(space);
+	assert_int_equal(npf_ir_join(&ir, programs, 3, space, size), 0);
+	npf_ir_optimise(&ir, NPF_PASS_DEFAULT | NPF_PASS_FLATTEN, NULL);
+	assert_int_equal(count_branches(&ir), 0);
+	work = malloc(npf_ir_run_space(&ir));
+	assert_non_null(work);
+	for (uint32_t i = 0; i < 64; i++) {
+		uint8_t packet[60] = { [14] = i % 4, [20] = i & 16 ? 5 : 6, [21] = i & 32 ? 7 : 8 };
+		struct npf_frame frame = { .length = 60, .wire_length = 60 };
+		uint32_t mask = (i & 1) | (i & 48 ? 4 : 0);
+
+		assert_int_equal(npf_ir_run(&ir, &frame, packet, work), NPF_IR_JOINED | mask);
+	}
+	free(work);
+	free(space);
+}
+
 static void the_type_is_loaded_once(void **state)
 {
 	struct bpf_program compiled[N_EXPRESSIONS];
@@ -414,6 +455,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_answers_as_alone),
+		cmocka_unit_test(notes_take_no_branch),
 		cmocka_unit_test(the_type_is_loaded_once),
 		cmocka_unit_test(up_to_64_filters),
 		cmocka_unit_test(more_filters_are_refused),
