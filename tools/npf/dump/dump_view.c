@@ -286,7 +286,7 @@ static void text_line(struct npf_dump_view *view, const struct npf_dump_sample *
 	npf_format_si(packets, sizeof(packets), (double)status->packets,
 		      status->packets == 1 ? "packet" : "packets");
 	npf_format_si(rate, sizeof(rate),
-		      per_second(view->before.status.packets, status->packets, ns), "p/s");
+		      per_second(view->before.status.packets, status->packets, ns), "pps");
 	npf_format_si(speed, sizeof(speed),
 		      per_second(view->before.status.bytes, status->bytes, ns), "B/s");
 	format_latency(slow, sizeof(slow), status->write_p99);
