@@ -109,15 +109,16 @@ static void note_all(struct objects *objects, pid_t pid)
 	closedir(dir);
 }
 
+/* Without opening it: a map of programs that is opened and closed just while the kernel empties it is
+ * one that the kernel forgets to free (prog_array_map_clear() in Linux 6.18). */
 static bool exists(enum kind kind, uint32_t id)
 {
-	int (*const open_by_id[KINDS])(uint32_t) = { bpf_prog_get_fd_by_id, bpf_map_get_fd_by_id,
-						     bpf_link_get_fd_by_id };
-	int fd = open_by_id[kind](id);
+	int (*const next_of[KINDS])(uint32_t, uint32_t *) = { bpf_prog_get_next_id,
+							      bpf_map_get_next_id,
+							      bpf_link_get_next_id };
+	uint32_t next = 0;
 
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
+	return !next_of[kind](id - 1, &next) && next == id;
 }
 
 static size_t left(const struct objects *objects)
