@@ -30,7 +30,8 @@
  * An adapter that vanishes does not unbind: what was captured stays readable.
  *
  * Locks, in the order of taking: driver.lock, instance.sending.lock, instance.sending.look_lock,
- * instance.lock, instance.sending.stats_lock, instance.error_lock. No lock but sending.lock is held
+ * instance.lock, instance.sending.stats_lock, instance.error_lock. The host's own come after these
+ * (host/linux/chain.h). No lock but sending.lock is held
  * while a reader waits or walks a batch, or a writer sends.
  */
 #ifndef NPF_CORE_H

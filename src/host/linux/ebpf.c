@@ -92,7 +92,7 @@ static int explain(const struct npf_ebpf *ebpf, char *error, int err)
 }
 
 /* Sizes and constants, before loading. */
-static int prepare(struct npf_nic *nic, struct npf_kernel_tap *tap,
+static int prepare(struct npf_nic *nic, const struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
 		   const struct npf_ring_geometry *geometry)
 {
 	bool stream = geometry->stream_size;
@@ -129,7 +129,8 @@ static int prepare(struct npf_nic *nic, struct npf_kernel_tap *tap,
 	    (err = bpf_map__set_value_size(skel->maps.chunks, region_bytes + slack)) ||
 	    (err = bpf_map__set_max_entries(skel->maps.chunks, regions)))
 		return err;
-	return 0;
+	return ebpf->next < 0 ? bpf_map__set_autocreate(skel->maps.next, false)
+			      : bpf_map__reuse_fd(skel->maps.next, ebpf->next);
 }
 
 static void choose_programs(struct npf_bpf *skel, const struct npf_ebpf *ebpf)
@@ -239,8 +240,8 @@ static int create(struct npf_nic *nic, const struct npf_ebpf *ebpf,
 		err = -errno;
 	} else {
 		choose_programs(tap->skel, ebpf);
-		if (!(err = prepare(nic, tap, geometry)) && !(err = npf_bpf__load(tap->skel)) &&
-		    !(err = map_all(tap)))
+		if (!(err = prepare(nic, ebpf, tap, geometry)) &&
+		    !(err = npf_bpf__load(tap->skel)) && !(err = map_all(tap)))
 			err = start(tap);
 	}
 	npf_linux_unhush(&before);

@@ -26,7 +26,7 @@ struct npf_ebpf {
 	const char *programs[NPF_EBPF_SLOTS]; /* names in npf.bpf.c */
 	/* Attach a program to a slot, or replace the one there, in one step. */
 	int (*put)(struct npf_nic *nic, int slot, int program, char *error);
-	int attached[NPF_EBPF_SLOTS]; /* the hook's descriptors: links or sockets, -1 none */
+	int next; /* PROG_ARRAY: whom the program of a slot jumps to; -1: they do not */
 
 	pthread_mutex_t lock; /* tap, for the thread that lowers what it raised */
 	struct npf_kernel_tap *tap;

@@ -17,6 +17,7 @@
 
 struct socket_hook {
 	struct npf_ebpf ebpf;
+	int fd;
 	bool bound;
 };
 
@@ -35,10 +36,11 @@ static int listen_to(struct npf_nic *nic, int fd)
 static int put(struct npf_nic *nic, int slot, int program, char *error)
 {
 	struct socket_hook *hook = nic->hook_state;
-	int fd = hook->ebpf.attached[slot];
 	int err;
 
-	err = setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) ? -errno : 0;
+	(void)slot;
+	err = setsockopt(hook->fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) ? -errno
+											 : 0;
 	if (err == -ENOMEM)
 		return npf_linux_error(error, err,
 				       "the filter is too long for a packet socket: shorten it, or "
@@ -49,7 +51,7 @@ static int put(struct npf_nic *nic, int slot, int program, char *error)
 				       strerror(-err));
 	if (hook->bound)
 		return 0;
-	err = listen_to(nic, fd);
+	err = listen_to(nic, hook->fd);
 	if (err)
 		return npf_linux_error(error, err, "listening on %s failed: %s", nic->adapter.name,
 				       strerror(-err));
@@ -69,14 +71,14 @@ static int open_socket(struct npf_nic *nic, char *error)
 	hook->ebpf.peeks = true;
 	hook->ebpf.n_slots = 1;
 	hook->ebpf.programs[0] = "npf_socket";
-	hook->ebpf.attached[1] = -1;
-	hook->ebpf.attached[0] = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (hook->ebpf.attached[0] < 0 && errno == EPERM)
+	hook->ebpf.next = -1;
+	hook->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (hook->fd < 0 && errno == EPERM)
 		return npf_linux_not_permitted(error, "capturing", NPF_RIGHT(CAP_NET_RAW));
-	if (hook->ebpf.attached[0] < 0)
+	if (hook->fd < 0)
 		return npf_linux_error(error, -errno, "opening a packet socket failed: %s",
 				       strerror(errno));
-	nic->hidden_sender = hook->ebpf.attached[0];
+	nic->hidden_sender = hook->fd;
 	return npf_ebpf_open(nic, &hook->ebpf, error);
 }
 
@@ -86,8 +88,8 @@ static void close_socket(struct npf_nic *nic)
 
 	if (!hook)
 		return;
-	if (hook->ebpf.attached[0] >= 0)
-		close(hook->ebpf.attached[0]);
+	if (hook->fd >= 0)
+		close(hook->fd);
 	npf_ebpf_close(nic, &hook->ebpf);
 	nic->hidden_sender = -1;
 	free(hook);

@@ -1,72 +1,57 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The best hook: tcx links (kernel 6.6) on ingress and egress, before all other programs there.
- * They are links, so the kernel takes them off with our last descriptor.
+ * They are links, so the kernel takes them off with our last descriptor. Instances of one process
+ * share them (chain.h).
  */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "host/linux/bpf/geometry.h"
+#include "host/linux/chain.h"
 #include "host/linux/ebpf.h"
 
 /* From <linux/bpf.h> of kernel 6.6; older headers lack them. */
-#define TCX_INGRESS   46
-#define TCX_EGRESS    47
-#define BEFORE_OTHERS (1u << 3)
+#define TCX_INGRESS 46
+#define TCX_EGRESS  47
+
+/* Slots, and so entries of the map by which the programs in them jump on (bpf/geometry.h). */
+#define EGRESS NPF_NEXT_OF_EGRESS
 
 #define RIGHTS (NPF_RIGHT(CAP_BPF) | NPF_RIGHT(CAP_PERFMON) | NPF_RIGHT(CAP_NET_ADMIN))
 
 struct tcx {
 	struct npf_ebpf ebpf;
 	int attach_types[NPF_EBPF_SLOTS];
+	struct npf_chain_member *members[NPF_EBPF_SLOTS]; /* NULL: not attached yet */
+	int holder, open; /* a pipe, whose end `open` no process has any more once all closed us */
 };
 
-/* The part of union bpf_attr that BPF_LINK_CREATE takes for tcx; the rest must be zero. */
-struct link_create {
-	uint32_t program, ifindex, attach_type, flags;
-	uint64_t zero[8];
-};
-
-static int attach(struct npf_nic *nic, int attach_type, int program)
+static int join(struct npf_nic *nic, struct tcx *tcx, int slot, int program)
 {
-	struct link_create attr = {
-		.program = (uint32_t)program,
+	const struct npf_chain_entry entry = {
 		.ifindex = nic->adapter.index,
-		.attach_type = (uint32_t)attach_type,
-		.flags = BEFORE_OTHERS,
+		.attach_type = (uint32_t)tcx->attach_types[slot],
+		.program = program,
+		.next = tcx->ebpf.next,
+		.slot = (uint32_t)slot,
+		.holder = tcx->holder,
 	};
-	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
 
-	return fd < 0 ? -errno : (int)fd;
+	return npf_chain_join(&nic->host->chains, &entry, &tcx->members[slot]);
 }
 
-static int put(struct npf_nic *nic, int slot, int program, char *error)
+static int explain_join(int err, char *error)
 {
-	struct tcx *tcx = nic->hook_state;
-	int *link = &tcx->ebpf.attached[slot];
-	int err;
-
-	if (*link >= 0) {
-		err = bpf_link_update(*link, program, NULL);
-		/* A link whose adapter has gone: nothing to exchange. */
-		if (err == -ENOLINK)
-			return npf_linux_error(error, -ENODEV, "the adapter %s has gone",
-					       nic->adapter.name);
-		return err ? npf_linux_error(error, err, "exchanging the tap failed: %s",
-					     strerror(-err))
-			   : 0;
-	}
-	err = attach(nic, tcx->attach_types[slot], program);
-	if (err >= 0) {
-		*link = err;
+	if (!err)
 		return 0;
-	}
 	if (err == -EINVAL)
 		return npf_linux_error(error, -ENOTSUP, "this kernel has no tcx (6.6 and later do)");
 	if (err == -EPERM)
@@ -74,9 +59,48 @@ static int put(struct npf_nic *nic, int slot, int program, char *error)
 	return npf_linux_error(error, err, "attaching to tcx failed: %s", strerror(-err));
 }
 
+static int explain_exchange(struct npf_nic *nic, int err, char *error)
+{
+	if (!err)
+		return 0;
+	/* A link whose adapter has gone: nothing to exchange. */
+	if (err == -ENOLINK)
+		return npf_linux_error(error, -ENODEV, "the adapter %s has gone", nic->adapter.name);
+	if (err == -EBUSY)
+		return npf_linux_error(error, err,
+				       "a fork was killed amid changes of the taps: open it anew");
+	return npf_linux_error(error, err, "exchanging the tap failed: %s", strerror(-err));
+}
+
+static int put(struct npf_nic *nic, int slot, int program, char *error)
+{
+	struct tcx *tcx = nic->hook_state;
+	struct npf_chain_member *member = tcx->members[slot];
+
+	if (!member)
+		return explain_join(join(nic, tcx, slot, program), error);
+	return explain_exchange(nic, npf_chain_exchange(&nic->host->chains, member, program), error);
+}
+
+/* What others need to follow us. */
+static int make_ends(struct tcx *tcx)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options);
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	tcx->holder = ends[0];
+	tcx->open = ends[1];
+	tcx->ebpf.next = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "next", sizeof(uint32_t),
+					sizeof(uint32_t), NPF_EBPF_SLOTS, &options);
+	return tcx->ebpf.next < 0 ? tcx->ebpf.next : 0;
+}
+
 static int open_tcx(struct npf_nic *nic, char *error)
 {
 	struct tcx *tcx = calloc(1, sizeof(*tcx));
+	int err;
 
 	nic->hook_state = tcx;
 	if (!tcx)
@@ -84,8 +108,12 @@ static int open_tcx(struct npf_nic *nic, char *error)
 	tcx->ebpf.put = put;
 	tcx->ebpf.rights = RIGHTS;
 	tcx->ebpf.direct = true;
-	for (int i = 0; i < NPF_EBPF_SLOTS; i++)
-		tcx->ebpf.attached[i] = -1;
+	tcx->ebpf.next = tcx->holder = tcx->open = -1;
+	err = make_ends(tcx);
+	if (err == -EPERM)
+		return npf_linux_not_permitted(error, "loading the eBPF tap", RIGHTS);
+	if (err)
+		return npf_linux_error(error, err, "preparing the tap failed: %s", strerror(-err));
 
 	tcx->attach_types[tcx->ebpf.n_slots] = TCX_EGRESS;
 	tcx->ebpf.programs[tcx->ebpf.n_slots++] = "npf_egress";
@@ -96,19 +124,33 @@ static int open_tcx(struct npf_nic *nic, char *error)
 	return npf_ebpf_open(nic, &tcx->ebpf, error);
 }
 
+static void close_end(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+/* A packet that is in our programs goes on to others by the map: it is closed after that. */
 static void close_tcx(struct npf_nic *nic)
 {
 	struct tcx *tcx = nic->hook_state;
 
 	if (!tcx)
 		return;
-	for (int i = 0; i < NPF_EBPF_SLOTS; i++) {
-		if (tcx->ebpf.attached[i] >= 0)
-			close(tcx->ebpf.attached[i]);
-	}
+	close_end(tcx->open);
+	npf_chain_leave(&nic->host->chains, tcx->members, NPF_EBPF_SLOTS);
 	npf_ebpf_close(nic, &tcx->ebpf);
+	close_end(tcx->ebpf.next);
+	close_end(tcx->holder);
 	free(tcx);
 	nic->hook_state = NULL;
+}
+
+bool npf_tcx_shared(const struct npf_nic *nic)
+{
+	const struct tcx *tcx = nic->hook_state;
+
+	return npf_chain_shared(tcx->members[EGRESS]);
 }
 
 /* On egress the tap can ask which socket a frame comes from. */

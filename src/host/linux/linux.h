@@ -21,7 +21,7 @@
  *   kernel_filter.c a filter run by the kernel without an adapter, to be compared or timed
  *   rights.c        what the thread may: giving it up, naming what is missing
  *   trace.c         tells of functions that begin and end (NPF_TRACE)
- *   hook_tcx.c      where it is attached ...
+ *   hook_tcx.c      where it is attached, in a chain with others of this process (chain.c) ...
  *   hook_socket.c
  *   hook_tpacket.c  ... or, without eBPF, packets brought to the tap in user space
  *   hook_none.c     ... or nothing at all, for who only sends
@@ -34,6 +34,7 @@
 
 #include "driver/host.h"
 #include "host/common/arena.h"
+#include "host/linux/chain.h"
 
 #define NPF_SYNC_QUEUE 8u
 
@@ -56,6 +57,7 @@ struct npf_linux_host {
 	int monitor; /* rtnetlink socket, member of the link group; -1 when it could not be made */
 	struct npf_arena arena; /* filters that run in this process */
 	struct npf_syncer syncer;
+	struct npf_chains chains; /* of the tcx hook */
 };
 
 /* ---- event.c ------------------------------------------------------------------------------- */
@@ -97,6 +99,9 @@ struct npf_linux_hook_ops {
 };
 extern const struct npf_linux_hook_ops npf_hook_tcx, npf_hook_socket, npf_hook_tpacket,
 	npf_hook_none;
+
+/* hook_tcx.c: does another instance of ours see what is sent, by the same link? */
+bool npf_tcx_shared(const struct npf_nic *nic);
 
 /* ---- the fast ways to send ------------------------------------------------------------------ */
 

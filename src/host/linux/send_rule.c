@@ -129,7 +129,7 @@ static int ask_sockets(const struct npf_nic *nic, char *reason)
 static int ask_tcx(const struct npf_nic *nic, char *reason)
 {
 	LIBBPF_OPTS(bpf_prog_query_opts, query);
-	uint32_t own = nic->ops->hook == NPF_HOOK_TCX;
+	uint32_t own = nic->ops->hook == NPF_HOOK_TCX && !npf_tcx_shared(nic);
 	int err = bpf_prog_query_opts((int)nic->adapter.index, (enum bpf_attach_type)TCX_EGRESS,
 				      &query);
 

@@ -22,4 +22,8 @@ struct npf_tap_geometry {
 #define NPF_FILTER_MARK   0x4E504631
 #define NPF_CLASSIFY_MARK 0x4E504632
 
+/* Entries of the map of programs that follow. */
+#define NPF_NEXT_OF_EGRESS  0
+#define NPF_NEXT_OF_INGRESS 1
+
 #endif

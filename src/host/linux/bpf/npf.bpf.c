@@ -58,6 +58,14 @@ struct {
 	__type(value, struct flush_timer);
 } timers SEC(".maps");
 
+/* Who follows the programs of tc: nobody, or another instance of the process (chain.c). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 2);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} next SEC(".maps");
+
 /* ---- what generated filters take the place of ---------------------------------------------- */
 
 /*
@@ -431,6 +439,7 @@ SEC("tc") int npf_ingress(struct __sk_buff *skb)
 
 	fill(&frame, skb, skb->pkt_type);
 	npf_tap(&env, &frame);
+	bpf_tail_call(skb, &next, NPF_NEXT_OF_INGRESS);
 	return PASS_ON;
 }
 
@@ -442,6 +451,7 @@ SEC("tc") int npf_egress(struct __sk_buff *skb)
 
 	fill(&frame, skb, geometry.loopback ? NPF_TO_HOST : NPF_FROM_HOST);
 	npf_tap(&env, &frame);
+	bpf_tail_call(skb, &next, NPF_NEXT_OF_EGRESS);
 	return PASS_ON;
 }
 
