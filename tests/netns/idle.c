@@ -8,7 +8,8 @@
 #include "netns/wire.h"
 
 #include <pthread.h>
-#include <sys/syscall.h>
+
+#include "lib/asleep.h"
 
 #define REJECTED 2000u
 #define PAUSE_NS 300000000
@@ -30,40 +31,6 @@ static void *wait_for_packets(void *arg)
 	__atomic_store_n(&reader->thread, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
 	reader->result = reader->polls ? poll(&pollfd, 1, -1) : npf_batch_begin(instance);
 	return NULL;
-}
-
-/* Of its own accord: how often it went to sleep. */
-static unsigned long sleeps_of(pid_t thread, char *state)
-{
-	char path[64], line[128];
-	unsigned long n = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/status", (int)thread);
-	file = fopen(path, "re");
-	assert_non_null(file);
-	while (fgets(line, sizeof(line), file)) {
-		sscanf(line, "State: %c", state);
-		sscanf(line, "voluntary_ctxt_switches: %lu", &n);
-	}
-	fclose(file);
-	return n;
-}
-
-static unsigned long asleep(struct reader *reader)
-{
-	pid_t thread;
-	char state = 0;
-	unsigned long n;
-
-	while (!(thread = __atomic_load_n(&reader->thread, __ATOMIC_ACQUIRE)))
-		sched_yield();
-	for (;;) {
-		n = sleeps_of(thread, &state);
-		if (state == 'S' && n == sleeps_of(thread, &state) && state == 'S')
-			return n;
-		sched_yield();
-	}
 }
 
 static struct npf_stats counted(struct wire *wire)
@@ -88,7 +55,7 @@ static void expect_sleep(void **state, bool polls, int32_t ms)
 	assert_int_equal(npf_set_min_to_copy(wire->instance, 0), 0);
 	assert_int_equal(npf_set_timeout(wire->instance, ms), 0);
 	assert_int_equal(pthread_create(&reader.id, NULL, wait_for_packets, &reader), 0);
-	before = asleep(&reader);
+	before = asleep(&reader.thread);
 	wire_send_plain(wire, 0, REJECTED, 60);
 	assert_true(counted(wire).filtered >= REJECTED);
 	nanosleep(&pause, NULL);
