@@ -10,6 +10,7 @@
 #include "filter/ebpf.h"
 #include "filter/filter.h"
 #include "fuzz.h"
+#include "lib/ebpf_jumps.h"
 
 #define HEADER 6
 
@@ -34,18 +35,6 @@ static void interpret(const struct npf_program *program, struct npf_frame *frame
 	check(answer ==
 	      npf_bpf_filter(program, wire, frame->wire_length, frame->length + NPF_TAG_SIZE));
 	free(wire);
-}
-
-static void check_code(const struct npf_ebpf_code *code)
-{
-	for (uint32_t i = 0; i < code->length; i++) {
-		const struct npf_ebpf_insn *insn = &code->insns[i];
-		uint8_t class = insn->code & 0x07, op = insn->code & 0xf0;
-
-		/* every jump stays inside and leads forward */
-		if (class == 0x06 || (class == 0x05 && op != 0x80 && op != 0x90))
-			check(insn->off >= 0 && i + 1 + (uint32_t)insn->off < code->length);
-	}
 }
 
 static void translate(const struct npf_program *program)
@@ -73,10 +62,10 @@ static void translate(const struct npf_program *program)
 		code.length = 0;
 		if (!npf_irs_to_ebpf(list, 2, is_joined, (enum npf_ebpf_access)access, &code, space,
 				     size))
-			check_code(&code);
+			check(ebpf_jumps_are_sound(&code));
 		code.length = 0;
 		if (!npf_ir_to_ebpf(&ir, (enum npf_ebpf_access)access, &code, space, size))
-			check_code(&code);
+			check(ebpf_jumps_are_sound(&code));
 	}
 	free(code.insns);
 	free(space);

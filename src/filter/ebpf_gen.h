@@ -33,7 +33,7 @@
 #define FIELD(name)    (offsetof(struct npf_frame, name))
 #define LEAST_WINDOW   32u
 
-enum { LABEL_COPY, LABEL_FAIL, LABEL_NEXT, LABEL_UNJUDGED, LABEL_BLOCKS };
+enum { LABEL_COPY, LABEL_MAIN, LABEL_FAIL, LABEL_NEXT, LABEL_UNJUDGED, LABEL_BLOCKS };
 
 struct npf_ebpf_fixup {
 	uint32_t at, label;

@@ -56,13 +56,13 @@ void npf_ebpf_resolve(struct npf_ebpf_gen *g, bool all)
 		const struct npf_ebpf_fixup fixup = g->fixups[i];
 		int64_t distance = (int64_t)g->label_at[fixup.label] - 1 - fixup.at - 1;
 
-		if (!all && fixup.label == LABEL_COPY) {
+		if (!all && fixup.label < LABEL_FAIL) {
 			g->fixups[kept++] = fixup;
 			continue;
 		}
 		if (!g->label_at[fixup.label])
 			g->err = -EINVAL;
-		else if (distance > INT16_MAX)
+		else if (distance != (int16_t)distance)
 			g->err = -E2BIG;
 		else if (g->code->length <= g->code->capacity)
 			g->code->insns[g->begin + fixup.at].off = (int16_t)distance;

@@ -9,8 +9,8 @@
  *	others   values
  *	stack    arguments, what the packet holds, values for which no register is left
  *
- * The function begins with the DIRECT or the PEEK part, if any; a packet that it cannot judge starts
- * anew in the COPY part, and one that a joined form cannot judge meets each program there. To PEEK
+ * The function begins with the COPY part; the DIRECT or the PEEK part, if any, stands behind it and is
+ * jumped to. A packet that it cannot judge starts anew in the COPY part, and one that a joined form cannot judge meets each program there. To PEEK
  * the packet's bytes are an array in some structure of the kernel's; the functions that say so are
  * moves to the processor, but end the life of r1 to r5 for the verifier. The kernel refuses code
  * that nothing reaches, so blocks are emitted only when something before them led there. It also
@@ -263,7 +263,7 @@ static bool any_looks(const struct npf_ebpf_gen *g)
 	return false;
 }
 
-/* DIRECT, PEEK: the most that a first comparison may ask for without turning short frames away. */
+/* DIRECT, PEEK: what a first comparison asks for, which turns no usual frame away. */
 static uint32_t first_need(const struct npf_ebpf_gen *g)
 {
 	uint32_t most = 0;
@@ -272,12 +272,11 @@ static uint32_t first_need(const struct npf_ebpf_gen *g)
 		for (uint32_t i = 0; i < g->programs[p]->n_insns; i++) {
 			const struct npf_ir_insn *insn = &g->programs[p]->insns[i];
 
-			if (insn->op == NPF_IR_NEED && insn->a == NPF_IR_NONE &&
-			    insn->imm <= SHORT_FRAME && insn->imm > most)
+			if (insn->op == NPF_IR_NEED && insn->a == NPF_IR_NONE && insn->imm > most)
 				most = insn->imm;
 		}
 	}
-	return most;
+	return most < SHORT_FRAME ? most : SHORT_FRAME;
 }
 
 /* How much of the packet the window should hold. */
@@ -347,27 +346,14 @@ static bool any_wire(const struct npf_ebpf_gen *g)
 	return false;
 }
 
-/* r2: the frame. */
-static void leave_tagged(struct npf_ebpf_gen *g)
-{
-	if (!any_wire(g))
-		return;
-	npf_ebpf_read(CODE, NPF_W, R0, R2, FIELD(tagged));
-	npf_ebpf_jump_k(g, E_JNE, R0, 0, LABEL_COPY);
-}
-
 static void emit_direct(struct npf_ebpf_gen *g)
 {
 	g->direct = true;
-	g->proven = first_need(g);
-	leave_tagged(g);
 	npf_ebpf_read(CODE, NPF_W, R2, R1, SKB_DATA);
 	npf_ebpf_read(CODE, NPF_W, R3, R1, SKB_DATA_END);
-	if (g->proven) {
-		npf_ebpf_move_pointer(CODE, R0, R2);
-		npf_ebpf_k(CODE, E_ALU64 | NPF_ADD, R0, g->proven);
-		npf_ebpf_jump_x(g, NPF_JMP | NPF_JGT, R0, R3, LABEL_COPY);
-	}
+	npf_ebpf_move_pointer(CODE, R0, R2);
+	npf_ebpf_k(CODE, E_ALU64 | NPF_ADD, R0, g->proven);
+	npf_ebpf_jump_x(g, NPF_JMP | NPF_JGT, R0, R3, LABEL_COPY);
 	npf_ebpf_begin_mask(g);
 	emit_programs(g);
 }
@@ -394,16 +380,13 @@ static void emit_peek(struct npf_ebpf_gen *g)
 	bool keeps_head, keeps_data;
 
 	g->peek = true;
-	g->proven = first_need(g);
 	g->window = window_size(g);
-	leave_tagged(g);
 	npf_ebpf_call_kernel(CODE, peek->cast_context);
 	npf_ebpf_read(CODE, NPF_W, R4, R0, peek->length_at);
 	npf_ebpf_read(CODE, NPF_W, R5, R0, peek->beyond_at);
 	npf_ebpf_read(CODE, E_DW, R1, R0, peek->data_at);
 	npf_ebpf_x(CODE, NPF_ALU | NPF_SUB, R4, R5);
-	if (g->proven)
-		npf_ebpf_jump_k(g, E_JLT, R4, g->proven, LABEL_COPY);
+	npf_ebpf_jump_k(g, E_JLT, R4, g->proven, LABEL_COPY);
 	find_kept(g, &keeps_head, &keeps_data);
 	if (keeps_head)
 		npf_ebpf_write(CODE, NPF_W, R10, (uint32_t)AT_LENGTH, R4);
@@ -516,25 +499,38 @@ static void emit_blind(struct npf_ebpf_gen *g)
 	emit_programs(g);
 }
 
+/* The copy comes first and is jumped over, so that what is seldom needed does not lie between the other
+ * part and what follows the function. r2: the frame. */
+static void emit_both(struct npf_ebpf_gen *g, enum npf_ebpf_access access)
+{
+	if (any_wire(g)) {
+		npf_ebpf_read(CODE, NPF_W, R0, R2, FIELD(tagged));
+		npf_ebpf_jump_k(g, NPF_JEQ, R0, 0, LABEL_MAIN);
+	} else {
+		npf_ebpf_go_to(g, LABEL_MAIN);
+	}
+	npf_ebpf_put_label(g, LABEL_COPY);
+	emit_copy(g);
+	npf_ebpf_put_label(g, LABEL_MAIN);
+	if (access == NPF_EBPF_DIRECT)
+		emit_direct(g);
+	else
+		emit_peek(g);
+}
+
+/* What compares no length first may find nothing to leave to the copy, which must be reached. */
 static void emit_function(struct npf_ebpf_gen *g, enum npf_ebpf_access access)
 {
 	bool looks = any_looks(g);
 
+	g->proven = first_need(g);
 	keep_arguments(g, looks);
-	if (!looks) {
+	if (!looks)
 		emit_blind(g);
-	} else if (access != NPF_EBPF_COPY) {
-		if (access == NPF_EBPF_DIRECT)
-			emit_direct(g);
-		else
-			emit_peek(g);
-		if (!g->label_used[LABEL_COPY])
-			return;
-		npf_ebpf_put_label(g, LABEL_COPY);
+	else if (access == NPF_EBPF_COPY || !g->proven)
 		emit_copy(g);
-	} else {
-		emit_copy(g);
-	}
+	else
+		emit_both(g, access);
 }
 
 /* ---- memory --------------------------------------------------------------------------------- */
