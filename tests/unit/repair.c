@@ -229,6 +229,20 @@ static void what_is_there(void **state)
 	}
 }
 
+/* 26 bits; what stands above them tells of a check sequence. */
+static void link_types(void **state)
+{
+	struct file file;
+
+	(void)state;
+	for (uint32_t fcs = 0; fcs <= 0x24000000; fcs += 0x24000000) {
+		make(&file, 0);
+		file.size = 20;
+		put32(&file, fcs | 0x10001);
+		assert_int_equal(scan(&file, file.size).link_type, 0x10001);
+	}
+}
+
 /* Zeros behind any record are no packets; rubbish is told apart from them. */
 static void tails(void **state)
 {
@@ -452,15 +466,11 @@ static void leaves_others_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_truncation),
-		cmocka_unit_test(what_is_there),
-		cmocka_unit_test(tails),
-		cmocka_unit_test(lengths_differ),
-		cmocka_unit_test(reading_fails),
-		cmocka_unit_test(cuts_and_renames),
-		cmocka_unit_test(writes_elsewhere),
-		cmocka_unit_test(data_behind_is_kept),
-		cmocka_unit_test(leaves_others_alone),
+		cmocka_unit_test(every_truncation),    cmocka_unit_test(what_is_there),
+		cmocka_unit_test(link_types),          cmocka_unit_test(tails),
+		cmocka_unit_test(lengths_differ),      cmocka_unit_test(reading_fails),
+		cmocka_unit_test(cuts_and_renames),    cmocka_unit_test(writes_elsewhere),
+		cmocka_unit_test(data_behind_is_kept), cmocka_unit_test(leaves_others_alone),
 	};
 
 	return cmocka_run_group_tests_name("repair", tests, make_directory, remove_directory);
