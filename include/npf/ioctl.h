@@ -59,7 +59,8 @@ extern "C" {
 #define NPF_FILTER_ALL_MULTICAST 0x04u
 #define NPF_FILTER_BROADCAST     0x08u
 #define NPF_FILTER_PROMISCUOUS   0x20u
-#define NPF_FILTER_ALL_LOCAL     0x80u /* what the host itself sends */
+#define NPF_FILTER_ALL_LOCAL     0x80u     /* what the host itself sends */
+#define NPF_FILTER_OTHERS        0x100000u /* to other hosts, if the adapter receives it anyway */
 /* What an instance has after open: everything the host's own protocols see. */
 #define NPF_FILTER_DEFAULT                                                                         \
 	(NPF_FILTER_DIRECTED | NPF_FILTER_MULTICAST | NPF_FILTER_BROADCAST | NPF_FILTER_ALL_LOCAL)

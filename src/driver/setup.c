@@ -87,6 +87,7 @@ static const struct {
 					  1u << NPF_FROM_HOST },
 	{ NPF_FILTER_ALL_LOCAL, 1u << NPF_TO_HOST | 1u << NPF_TO_BROADCAST |
 					1u << NPF_TO_MULTICAST | 1u << NPF_FROM_HOST },
+	{ NPF_FILTER_OTHERS, 1u << NPF_TO_OTHER },
 };
 
 void npf_accept(struct npf_instance *instance, uint32_t hw_filter)

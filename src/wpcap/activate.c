@@ -62,10 +62,14 @@ static int ask_adapter(pcap_t *p)
 	return 0;
 }
 
+/* As libpcap, show what the adapter receives for others, be it promiscuous by another's wish or have no
+ * filter; not as WinPcap. */
 static BOOLEAN set_hw_filter(const pcap_t *p)
 {
 	ULONG bits = NPF_FILTER_DEFAULT;
 
+	if (!p->options.only_its)
+		bits |= NPF_FILTER_OTHERS;
 	if (p->options.promiscuous)
 		bits = NDIS_PACKET_TYPE_PROMISCUOUS;
 	return PacketSetHwFilter(p->adapter, bits);

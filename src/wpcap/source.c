@@ -175,6 +175,7 @@ static pcap_t *open_local(const char *name, int snaplen, int flags, int ms, char
 	if (flags & PCAP_OPENFLAG_MAX_RESPONSIVENESS)
 		pcap_set_immediate_mode(p, 1);
 	p->options.show_own = !(flags & PCAP_OPENFLAG_NOCAPTURE_LOCAL);
+	p->options.only_its = true;
 	status = pcap_activate(p);
 	if (status >= 0)
 		return p;

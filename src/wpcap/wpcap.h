@@ -49,6 +49,7 @@ struct options {
 	int protocol;
 	bool promiscuous, rfmon, immediate;
 	bool show_own; /* capture what this handle sends: as WinPcap, and not as libpcap */
+	bool only_its; /* without promiscuous mode nothing for other hosts: likewise */
 };
 
 /* libpcap's, of a handle that is not activated; id -1: not known. */

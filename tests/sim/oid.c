@@ -179,7 +179,7 @@ static void item_15_hardware_filter_decides_what_is_seen(void **state)
 		NPF_FILTER_BROADCAST | NPF_FILTER_PROMISCUOUS | NPF_FILTER_ALL_LOCAL,
 		NPF_FILTER_MULTICAST | NPF_FILTER_ALL_MULTICAST | NPF_FILTER_PROMISCUOUS |
 			NPF_FILTER_ALL_LOCAL,
-		NPF_FILTER_PROMISCUOUS,
+		NPF_FILTER_PROMISCUOUS | NPF_FILTER_OTHERS,
 		NPF_FILTER_PROMISCUOUS | NPF_FILTER_ALL_LOCAL,
 	};
 	static const uint32_t bits[] = { 0,
@@ -189,6 +189,7 @@ static void item_15_hardware_filter_decides_what_is_seen(void **state)
 					 NPF_FILTER_BROADCAST,
 					 NPF_FILTER_PROMISCUOUS,
 					 NPF_FILTER_ALL_LOCAL,
+					 NPF_FILTER_OTHERS,
 					 NPF_FILTER_DEFAULT };
 	struct world *world = *state;
 

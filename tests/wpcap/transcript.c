@@ -169,6 +169,27 @@ static void tell_packets(int snaplen, const char *expression, int direction)
 	pcap_close(p);
 }
 
+/* Not promiscuous, and the adapter receives what is for others all the same. */
+static void tell_for_others(void)
+{
+	static const unsigned char frame[SIZE] = { 2, 0, 0, 0, 0, 99, 2, 0, 0, 0, 0, 1, 0x88, 0xb5 };
+	pcap_t *p = pcap_open_live(HERE, 65535, 0, 50, errbuf);
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	struct bpf_program program;
+	int n = 0;
+
+	printf("-- not promiscuous\n");
+	TELL(p, pcap_compile(p, &program, "ether proto 0x88b5", 1, 0));
+	TELL(p, pcap_setfilter(p, &program));
+	pcap_freecode(&program);
+	TELL(p, pcap_sendpacket(other, frame, SIZE));
+	send_frames(other, 1);
+	while (n < 2)
+		pcap_dispatch(p, -1, see, (u_char *)&n);
+	pcap_close(other);
+	pcap_close(p);
+}
+
 /* ---- ways to read -------------------------------------------------------------------------- */
 
 static pcap_t *open_with(const char *device, void (*set)(pcap_t *p))
@@ -687,6 +708,7 @@ int main(void)
 	tell_packets(65535, "ether proto 0x88b5", PCAP_D_INOUT);
 	tell_packets(60, "ether proto 0x88b5 and ether[14] < 9", PCAP_D_IN);
 	tell_packets(65535, "ether proto 0x88b5", PCAP_D_OUT);
+	tell_for_others();
 	tell_mode("immediate", set_immediate);
 	tell_mode("nanoseconds", set_nano);
 	tell_mode("one protocol", set_protocol);
