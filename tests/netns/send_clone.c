@@ -624,21 +624,6 @@ static void frames_that_do_not_fit_are_refused(void **state)
 	assert_int_equal(npf_write(bench->near, frame, 3073), 3073);
 }
 
-/* The MTU is lowered behind our back: the packet socket's answer. */
-static void a_frame_that_became_too_long_is_refused(void **state)
-{
-	struct bench *bench = *state;
-	uint8_t frame[1514] = { 0 };
-
-	make_frame(1, frame, sizeof(frame));
-	need_path(bench->near, NPF_SEND_CLONE);
-	net_run(&bench->net, NET_HERE, "ip link set va mtu 1000");
-	assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
-	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -EMSGSIZE);
-	assert_int_equal(stats_of(bench->near).handed, 0);
-	assert_int_equal(stats_of(bench->near).failed_by[NPF_SEND_FAILED_REFUSED], COPIES);
-}
-
 static void expect_socket(struct npf_instance *instance, uint32_t n)
 {
 	uint8_t frame[100];
@@ -822,7 +807,6 @@ int main(void)
 		SEND_TEST(queues_are_cloned_where_that_pays),
 		SEND_TEST(queues_with_frames_that_do_not_fit_go_in_order),
 		SEND_TEST(frames_that_do_not_fit_are_refused),
-		SEND_TEST(a_frame_that_became_too_long_is_refused),
 		SEND_TEST(nothing_that_queues_is_overrun),
 		SEND_TEST(bridges_are_left_alone),
 		SEND_TEST(tun_and_tap_are_left_alone),

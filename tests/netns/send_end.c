@@ -387,6 +387,51 @@ static void item_11_a_queue_whose_adapter_sends_less_than_before(void **state)
 	assert_true(tried >= 2);
 }
 
+/* The MTU is lowered behind our back: by every path the packet socket's answer, of one and of many. */
+static void frames_that_became_too_long_are_refused(void **state)
+{
+	static const struct {
+		uint32_t mtu;
+		bool tagged;
+		int64_t result;
+	} cases[] = { { 1500, false, 1514 },      { 1500, true, 1514 },
+		      { 1496, false, -EMSGSIZE }, { 1496, true, 1514 },
+		      { 1495, true, -EMSGSIZE },  { 1000, false, -EMSGSIZE },
+		      { 1000, true, -EMSGSIZE } };
+	static const uint32_t counts[] = { 1, 1001 };
+	struct bench *bench = *state;
+	uint8_t frame[1514] = { 0 };
+	struct npf_send_frame one = { frame, sizeof(frame), 0 };
+
+	make_frame(1, frame, sizeof(frame));
+	for (size_t p = 0; p < N_OF(paths); p++) {
+		if (!take_path(bench->near, paths[p]))
+			continue;
+		for (size_t i = 0; i < N_OF(cases) * N_OF(counts); i++) {
+			int64_t result = cases[i / N_OF(counts)].result;
+			uint32_t n = counts[i % N_OF(counts)];
+
+			net_run(&bench->net, NET_HERE, "ip link set va mtu 1500");
+			frame[12] = NET_ETHERTYPE >> 8;
+			assert_int_equal(npf_set_write_repeat(bench->near, 20000), 0);
+			assert_int_equal(npf_write(bench->near, frame, sizeof(frame)),
+					 sizeof(frame));
+			net_run(&bench->net, NET_HERE, "ip link set va mtu %u",
+				cases[i / N_OF(counts)].mtu);
+			frame[12] = cases[i / N_OF(counts)].tagged ? 0x81 : NET_ETHERTYPE >> 8;
+			frame[13] = cases[i / N_OF(counts)].tagged ? 0 : NET_ETHERTYPE & 0xff;
+			assert_int_equal(npf_reset_send_stats(bench->near), 0);
+			assert_int_equal(npf_set_write_repeat(bench->near, n), 0);
+			assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), result);
+			assert_int_equal(stats_of(bench->near).handed, result < 0 ? 0 : n);
+			assert_int_equal(stats_of(bench->near).failed_by[NPF_SEND_FAILED_REFUSED],
+					 result < 0 ? n : 0);
+			assert_int_equal(npf_send_frames(bench->near, &one, 1, NULL),
+					 result < 0 ? result : 0);
+		}
+	}
+}
+
 /* ---- somebody ends it ------------------------------------------------------------------------ */
 
 static void *stop_it(void *arg)
@@ -495,6 +540,7 @@ int main(void)
 		SEND_TEST(item_13_a_queue_of_clones_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_by_xsk_whose_adapter_goes),
 		SEND_TEST(item_11_a_queue_whose_adapter_sends_less_than_before),
+		SEND_TEST(frames_that_became_too_long_are_refused),
 		SEND_TEST(a_repetition_can_be_stopped),
 		SEND_TEST(closing_ends_a_repetition),
 		SEND_TEST(closing_waits_for_what_is_queued),

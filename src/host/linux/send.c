@@ -4,8 +4,10 @@
  */
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/if_ether.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -86,6 +88,8 @@ uint32_t npf_linux_mtu(struct npf_nic *nic)
 /* What is worth more than a few system calls; what is worth loading a program for is NPF_SEND_MANY. */
 #define FAST_LEAST 256
 
+#define TAG_SIZE 4u
+
 /* The fast ways, fastest first. */
 static const struct way {
 	enum npf_send_path path;
@@ -139,6 +143,36 @@ static int64_t send_by_socket(struct npf_nic *nic, struct npf_transmission *what
 	return npf_send_by_socket(nic, what);
 }
 
+static bool is_tagged(const struct npf_nic *nic, const struct npf_send_frame *frame)
+{
+	const uint8_t *type = (const uint8_t *)frame->data + 2 * ETH_ALEN;
+
+	return nic->adapter.hatype == ARPHRD_ETHER && frame->size > ETH_HLEN &&
+	       (type[0] << 8 | type[1]) == ETH_P_8021Q;
+}
+
+/* What goes past the stack goes past its look at lengths, and somebody may have lowered the MTU. How
+ * many in front of these are short enough. */
+static size_t count_short(struct npf_nic *nic, const struct npf_transmission *what)
+{
+	uint32_t mtu = npf_linux_mtu(nic);
+	size_t n = 0, frames = what->repeat ? 1 : what->n;
+
+	if (!mtu)
+		return what->n;
+
+	uint32_t tagged = mtu + nic->adapter.max_frame - nic->adapter.mtu;
+	uint32_t untagged = tagged - (nic->adapter.hatype == ARPHRD_ETHER ? TAG_SIZE : 0);
+
+	for (; n < frames; n++) {
+		const struct npf_send_frame *frame = &what->frames[n];
+
+		if (frame->size > untagged && (frame->size > tagged || !is_tagged(nic, frame)))
+			return n;
+	}
+	return what->n;
+}
+
 /* The frames in front that it takes. -EOPNOTSUPP: none went. */
 static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_transmission *what)
 {
@@ -148,6 +182,8 @@ static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_tr
 	if (!part.n || way->prepare(nic, NULL))
 		return -EOPNOTSUPP;
 	what->used = way->path;
+	if (way->unseen && !(part.n = count_short(nic, &part)))
+		return -EMSGSIZE;
 	return way->send(nic, &part);
 }
 

@@ -288,6 +288,7 @@ static int64_t judge(struct npf_nic *nic, int err)
 		return -ENOBUFS;
 	case -ENETDOWN:
 	case -ENODEV:
+	case -EMSGSIZE:
 		return state->error;
 	default:
 		return refuse(nic, state->error == -ENXIO);
