@@ -239,6 +239,98 @@ static void an_adapter_that_goes_down_during_a_repetition(void **state)
 	}
 }
 
+/* Another pair, which a thread deletes once frames of a sender go there. */
+struct pair {
+	struct bench *bench;
+	struct npf_instance *sender;
+	unsigned int index;
+	bool replace; /* by one with the same name and index */
+};
+
+static void add_pair(struct bench *bench, unsigned int index)
+{
+	net_run(&bench->net, NET_HERE, "ip link add ea index %u type veth peer name eb", index);
+	net_offload(&bench->net, NET_HERE, "eb", ETHTOOL_SGRO, true);
+	net_run(&bench->net, NET_HERE, "ip link set eb up");
+	net_run(&bench->net, NET_HERE, "ip link set ea up");
+}
+
+static void *delete_pair(void *arg)
+{
+	const struct pair *pair = arg;
+	struct npf_send_stats stats;
+
+	do
+		assert_int_equal(npf_get_send_stats(pair->sender, &stats), 0);
+	while (stats.handed < 20000);
+	net_run(&pair->bench->net, NET_HERE, "ip link del ea");
+	if (pair->replace)
+		add_pair(pair->bench, pair->index);
+	return NULL;
+}
+
+static int send_without_end(struct npf_instance *sender, bool queue)
+{
+	static struct npf_send_frame frames[4096];
+	static uint8_t frame[100];
+	int err = 0;
+
+	make_frame(1, frame, sizeof(frame));
+	for (size_t i = 0; i < N_OF(frames); i++)
+		frames[i] = (struct npf_send_frame){ frame, sizeof(frame), 0 };
+	assert_int_equal(npf_set_write_repeat(sender, UINT32_MAX), 0);
+	if (!queue)
+		return (int)npf_write(sender, frame, sizeof(frame));
+	while (!err)
+		err = npf_send_frames(sender, frames, N_OF(frames), NULL);
+	return err;
+}
+
+/* What the sender hears is that its adapter went, whatever way its frames took. */
+static void send_to_pair(struct bench *bench, enum npf_send_path path, bool queue, bool replace)
+{
+	struct pair pair = { .bench = bench, .index = 4711, .replace = replace };
+	uint64_t refused;
+	pthread_t thread;
+	int err;
+
+	add_pair(bench, pair.index);
+	pair.sender = open_on(bench, NET_HERE, "ea", NPF_OPEN_SEND_ONLY);
+	if (take_path(pair.sender, path)) {
+		assert_int_equal(pthread_create(&thread, NULL, delete_pair, &pair), 0);
+		err = send_without_end(pair.sender, queue);
+		pthread_join(thread, NULL);
+		if (!is_the_end(err))
+			fail_msg("%s: %d: %s", npf_send_path_name(path), err,
+				 npf_error(pair.sender));
+		assert_int_equal(send_without_end(pair.sender, queue), -ENODEV);
+		refused = stats_of(pair.sender).failed_by[NPF_SEND_FAILED_REFUSED];
+		assert_int_equal(refused, 0);
+		if (replace)
+			assert_int_equal(net_counters(&bench->net, NET_HERE, "ea").tx_packets, 0);
+	}
+	close_on(bench, pair.sender);
+	(void)net_try(&bench->net, NET_HERE, "ip link del ea"); /* if there is one */
+}
+
+/* An index is free again once its adapter has gone. */
+static void another_adapter_with_the_same_index_gets_nothing(void **state)
+{
+	for (size_t p = 0; p < N_OF(paths); p++) {
+		send_to_pair(*state, paths[p], false, true);
+		send_to_pair(*state, paths[p], true, true);
+	}
+}
+
+/* The kernel has other words for that, and which of them depends on the moment. */
+static void an_adapter_that_goes_is_never_called_anything_else(void **state)
+{
+	for (int i = 0; i < 20; i++) {
+		send_to_pair(*state, NPF_SEND_CLONE, i % 2, false);
+		send_to_pair(*state, NPF_SEND_AUTO, i % 2, false);
+	}
+}
+
 /* Records in the bytes that went, which must be whole ones. */
 static uint64_t count_records(const uint8_t *queue, size_t size)
 {
@@ -535,6 +627,8 @@ int main(void)
 		SEND_TEST(an_adapter_that_goes_during_a_repetition),
 		SEND_TEST(an_adapter_that_goes_during_clones),
 		SEND_TEST(an_adapter_that_goes_down_during_a_repetition),
+		SEND_TEST(another_adapter_with_the_same_index_gets_nothing),
+		SEND_TEST(an_adapter_that_goes_is_never_called_anything_else),
 		SEND_TEST(item_13_a_queue_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_by_socket_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_of_clones_whose_adapter_goes),

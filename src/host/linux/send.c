@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "host/linux/linux.h"
 
@@ -40,10 +42,20 @@ static bool has_carrier(struct npf_nic *nic)
 	return !ask_link(nic, SIOCETHTOOL, &request) && link.data;
 }
 
+/* The kernel takes the socket from an adapter that goes; another may get its name and index. */
+static bool is_bound(const struct npf_nic *nic)
+{
+	struct sockaddr_ll address = { 0 };
+	socklen_t size = sizeof(address);
+
+	return !getsockname(nic->sender, (struct sockaddr *)&address, &size) &&
+	       address.sll_ifindex == (int)nic->adapter.index;
+}
+
 static int look_at_link(struct npf_nic *nic)
 {
 	struct ifreq request = { 0 };
-	int err = ask_link(nic, SIOCGIFFLAGS, &request);
+	int err = is_bound(nic) ? ask_link(nic, SIOCGIFFLAGS, &request) : -ENODEV;
 
 	if (err)
 		return err;

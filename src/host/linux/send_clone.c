@@ -60,19 +60,34 @@ static void destroy(struct npf_clone_sender *clone)
 	free(clone);
 }
 
+static int load_program(struct npf_nic *nic, struct npf_clone_sender *clone)
+{
+	uint32_t key = 0, index = nic->adapter.index;
+	int err;
+
+	clone->skel = clone_bpf__open_and_load();
+	if (!clone->skel)
+		return -errno;
+	err = bpf_map_update_elem(bpf_map__fd(clone->skel->maps.device), &key, &index, BPF_ANY);
+	if (err)
+		return -ENODEV;
+	return npf_send_queue_open(&clone->queue, clone->skel->maps.queue);
+}
+
 static int load(struct npf_nic *nic, struct npf_clone_sender *clone)
 {
 	struct npf_hush before;
 	int err;
 
 	npf_linux_hush(&before);
-	clone->skel = clone_bpf__open_and_load();
-	err = clone->skel ? npf_send_queue_open(&clone->queue, clone->skel->maps.queue) : -errno;
+	err = load_program(nic, clone);
 	npf_linux_unhush(&before);
 	if (err == -EPERM || err == -EACCES)
 		return give_up(nic, -EPERM, "clones need CAP_BPF and CAP_NET_ADMIN (run as root)");
 	if (err == -ENOMEM)
 		return put_off(nic, -ENOTSUP, "the kernel has no memory for the program");
+	if (err == -ENODEV)
+		return give_up(nic, -ENOTSUP, "the adapter has gone");
 	if (err)
 		return give_up(nic, -ENOTSUP,
 			       "the kernel (5.12 and later do) cannot load the program");
@@ -87,6 +102,9 @@ static int prepare(struct npf_nic *nic)
 
 	if (nic->adapter.hatype != ARPHRD_ETHER && nic->adapter.hatype != ARPHRD_LOOPBACK)
 		return give_up(nic, -ENOTSUP, "clones are for Ethernet adapters");
+	if (npf_send_rule_elsewhere(nic))
+		return put_off(nic, -ENOTSUP,
+			       "this thread is in another network namespace than the adapter");
 	clone = calloc(1, sizeof(*clone));
 	if (!clone)
 		return put_off(nic, -ENOTSUP, "out of memory");
@@ -216,13 +234,13 @@ static int judge(struct npf_nic *nic, int err)
 
 	if (err == -EINTR)
 		return -EAGAIN;
-	if (err == -EMSGSIZE)
-		return err;
-	/* An adapter that went, or went down, meanwhile has many words for that. */
+	/* An adapter that went, or went down, meanwhile has many words for that, "too long" as well. */
 	nic->fast.link_seen = 0;
 	link = npf_linux_link_up(nic);
 	if (link)
 		return link;
+	if (err == -EMSGSIZE || err == -ENODEV)
+		return err;
 	if (err > 0 || err == -ENOMEM || err == -ENETDOWN)
 		return -ENOBUFS;
 	return put_off(nic, -EOPNOTSUPP, "the kernel did not send a clone");

@@ -28,6 +28,24 @@ struct {
 	__uint(value_size, NPF_SEND_QUEUE + NPF_SEND_RECORD(NPF_SEND_LONGEST));
 } queue SEC(".maps");
 
+/* Holds the adapter until that goes; an index may then be another's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} device SEC(".maps");
+
+static inline __attribute__((always_inline)) int begin(struct __sk_buff *skb)
+{
+	uint32_t key = 0;
+
+	if (!bpf_map_lookup_elem(&device, &key))
+		return -ENODEV;
+	/* The kernel took the packet for one that it received. */
+	return (int)bpf_skb_change_type(skb, PACKET_HOST);
+}
+
 /* The kernel answers above 0 when the frame is too long, below when there is no such adapter any more. */
 static inline __attribute__((always_inline)) long check_mtu(struct __sk_buff *skb)
 {
@@ -42,8 +60,7 @@ int npf_clone(struct __sk_buff *skb)
 {
 	if (state.error)
 		return 0;
-	/* The kernel took the packet for one that it received. */
-	state.error = (int32_t)bpf_skb_change_type(skb, PACKET_HOST);
+	state.error = begin(skb);
 	if (!state.error)
 		state.error = (int32_t)check_mtu(skb);
 	for (int i = 0; i < NPF_CLONE_RUN && state.left && !state.error; i++) {
@@ -88,7 +105,7 @@ int npf_clone_queue(struct __sk_buff *skb)
 
 	if (state.error)
 		return 0;
-	state.error = records ? (int32_t)bpf_skb_change_type(skb, PACKET_HOST) : -EINVAL;
+	state.error = records ? begin(skb) : -EINVAL;
 	for (int i = 0; i < NPF_CLONE_RUN && state.left && !state.error && records; i++)
 		state.error = send_record(skb, records);
 	return 0;
