@@ -264,18 +264,31 @@ void npf_sending_close(struct npf_sending *sending)
 	npf_session_end(&sending->session);
 }
 
+/* Closing waits as long as something leaves; everything has been told by now. */
+static void close_slowly(struct npf_sending *sending)
+{
+	npf_signals_let_kill();
+	fprintf(stderr,
+		"npf: waiting for frames to leave the adapter's queue; Ctrl-C ends it now\n");
+	npf_sending_close(sending);
+}
+
 int npf_sending_end(struct npf_sending *sending, const struct npf_account *account)
 {
 	struct npf_instance *instance = sending->session.instance;
-	int code, err;
+	int code, err, held;
 
 	sending->ended = npf_send_clock(instance);
 	npf_progress_end(&sending->progress);
 	/* What a signal stops may be this wait, once. */
-	if (npf_wait_sent(instance, DRAIN) == -EINTR)
-		npf_wait_sent(instance, DRAIN);
+	held = npf_wait_sent(instance, DRAIN);
+	if (held == -EINTR)
+		held = npf_wait_sent(instance, DRAIN);
 	err = npf_send_report(sending, account);
 	code = npf_tool_flushed(sending->session.command, err, exit_code(sending, account));
-	npf_sending_close(sending);
+	if (held == -ETIMEDOUT || held == -EINTR)
+		close_slowly(sending);
+	else
+		npf_sending_close(sending);
 	return code;
 }

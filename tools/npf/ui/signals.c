@@ -75,6 +75,12 @@ void npf_signals_watch(struct npf_instance *instance)
 		wake(instance);
 }
 
+void npf_signals_let_kill(void)
+{
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+}
+
 void npf_signals_watch_output(int fd)
 {
 	output = fd;

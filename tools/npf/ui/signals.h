@@ -18,6 +18,8 @@ int npf_signals_init(void);
 int npf_signals_init_patient(void);
 /* The instance whose reader and sender shall be woken; NULL before it is closed. */
 void npf_signals_watch(struct npf_instance *instance);
+/* The next one kills: nothing is left to be done in order. */
+void npf_signals_let_kill(void);
 bool npf_signals_stopped(void);
 /* Readable from when a signal came. */
 int npf_signals_fd(void);
