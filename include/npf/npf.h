@@ -527,8 +527,8 @@ uint64_t npf_send_clock(const struct npf_instance *instance);
 void npf_stop_sending(struct npf_instance *instance);
 
 /* Wait until what was handed over has left the adapter's queue (NPF_WaitEndOfBufferedWrite), at
- * most ns. npf_buffered_write() and npf_close() do this by themselves, for a second at most.
- * -ETIMEDOUT, -EINTR. */
+ * most ns. npf_buffered_write() does this by itself, for a second at most; so does npf_close(), for
+ * as long as something leaves, until nothing has for a second. -ETIMEDOUT, -EINTR. */
 int npf_wait_sent(struct npf_instance *instance, uint64_t ns);
 
 enum npf_send_failure {
@@ -545,11 +545,11 @@ const char *npf_send_failure_name(enum npf_send_failure reason);
 /*
  * Since open or npf_reset_send_stats(). asked = handed + failed between calls, to the frame; what is
  * refused before anything goes is not counted.
- * confirmed is what the adapter's own counter of sent frames has risen by, at most handed. The
- * counter is shared: frames of others may stand in for lost ones, and then device_dropped shows
- * the loss; on loopback, which does not tell what it loses, no more is confirmed than is left when
- * all losses were ours. Adapters with a queue may need npf_wait_sent() before it is complete. A reset amid a
- * send leaves asked what that send has not counted yet.
+ * confirmed is what the adapter's own counter of sent frames has risen by, at most handed; it never
+ * falls. The counter is shared: where the adapter may lose frames without a word (loopback, tun and
+ * tap devices, queueing disciplines) no more is confirmed than is left when all losses were ours.
+ * Adapters with a queue may need npf_wait_sent() before it is complete. A reset amid a send leaves
+ * asked what that send has not counted yet.
  */
 struct npf_send_stats {
 	uint64_t asked;     /* frames, copies included */

@@ -57,7 +57,8 @@ static const char *advice(int err)
 	case ENOMEM:
 		return "memory is short; close something or ask for less";
 	case ENOBUFS:
-		return "the adapter's queue is full; send more slowly";
+		return "the adapter takes no more: its queue is full (send more slowly), or its "
+		       "receiver takes none so long (compare the MTUs of both ends)";
 	case EPERM:
 	case EACCES:
 		return "it is not permitted; run with the capabilities that npf doctor names";

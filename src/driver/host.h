@@ -72,6 +72,9 @@ struct npf_sent_counters {
 	/* Where it may lose frames that it has taken, without a word: each of the two counts all of
 	 * these, and other things besides. */
 	uint64_t lost[2];
+	uint64_t told;    /* counted in both, and whoever sent them was told: they never went */
+	uint64_t sure;    /* frames of this binding that are not among these: it knows of each */
+	uint64_t waiting; /* frames of this binding that have not come to it, at most */
 };
 
 struct npf_nic_ops {

@@ -165,14 +165,25 @@ static int send_next(struct npf_instance *instance, struct npf_job *job)
 
 /* ---- the job -------------------------------------------------------------------------------- */
 
-/* A path that was set and does not do: what the host knows about it. NULL: nothing. */
+/* A path that was set and does not do: what the host knows about it, or else it is the frame. */
 static const char *ask_path(struct npf_instance *instance, char sentence[NPF_ERROR_SIZE])
 {
-	uint32_t path = __atomic_load_n(&instance->sending.path, __ATOMIC_RELAXED);
+	enum npf_send_path path = (enum npf_send_path)__atomic_load_n(&instance->sending.path,
+								      __ATOMIC_RELAXED);
+	struct npf_text text;
 
 	sentence[0] = '\0';
-	instance->host->nic->check_path(instance->nic, (enum npf_send_path)path, sentence);
-	return sentence[0] ? sentence : NULL;
+
+	int err = instance->host->nic->check_path(instance->nic, path, sentence);
+
+	if (err && err != -EBUSY && sentence[0])
+		return sentence;
+	npf_text_init(&text, sentence, NPF_ERROR_SIZE);
+	npf_text_add(&text, "path ");
+	npf_text_add(&text, npf_send_path_name(path));
+	npf_text_add(&text,
+		     " takes no frame like the next one (its length or type); path auto does");
+	return sentence;
 }
 
 static int say_how_many(struct npf_instance *instance, const struct npf_job *job, int err)
@@ -213,10 +224,10 @@ int npf_work_off(struct npf_instance *instance, struct npf_job *job)
 
 int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int err)
 {
-	if (!err)
-		return 0;
-	npf_count_failed(instance, job->n - job->sent, err);
-	return say_how_many(instance, job, err);
+	if (err)
+		npf_count_failed(instance, job->n - job->sent, err);
+	npf_close_account(instance);
+	return err ? say_how_many(instance, job, err) : 0;
 }
 
 int npf_do_job(struct npf_instance *instance, struct npf_job *job)

@@ -32,9 +32,13 @@ struct npf_instance;
 struct npf_send_counters {
 	struct npf_send_stats stats; /* without what is computed when asked for */
 	uint64_t late[NPF_LATE_BUCKETS];
-	struct npf_sent_counters last;  /* the adapter's, as last seen */
-	struct npf_sent_counters risen; /* by so much since the first frame */
-	bool began;                     /* last is known */
+	struct npf_sent_counters last; /* the adapter's, as last seen */
+	uint64_t risen;                /* its counter of sent frames, since the first of ours */
+	bool began;                    /* last is known */
+	/* The account of what it lost of ours: closed up to here, when nothing was under way. */
+	struct npf_sent_counters closed_at;
+	uint64_t closed; /* frames handed by then */
+	uint64_t lost;   /* of these, at most */
 };
 
 /* What was left of a queue when a stop ended it: who comes with exactly this, before anything else is
@@ -133,5 +137,7 @@ void npf_count_run(struct npf_instance *instance, const struct npf_run *run);
  * for it only when it is overdue. */
 void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, bool has_time);
 void npf_count_failed(struct npf_instance *instance, size_t n, int err);
+/* Nothing is under way: what the adapter loses from now on was not of it. */
+void npf_close_account(struct npf_instance *instance);
 
 #endif

@@ -11,6 +11,8 @@
  * known when the adapter goes. */
 #define LOOK_AGAIN (100 * NPF_NS_PER_MS)
 #define LOOK_SOON  NPF_NS_PER_MS
+/* After the last frame of a send, unless it was done within this. */
+#define LOOK_LAST (200 * NPF_NS_PER_US)
 
 /* ---- lateness ------------------------------------------------------------------------------- */
 
@@ -79,22 +81,65 @@ static void unlock(struct npf_instance *instance)
 	npf_lock_release(instance->host, &instance->sending.stats_lock);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* A driver that was reset counts from zero again: what is below the last look has not risen. */
 static uint64_t rise(uint64_t from, uint64_t to)
 {
 	return to > from ? to - from : 0;
 }
 
-static void take_look(struct npf_send_counters *counters, const struct npf_sent_counters *now)
+/* All that may have been lost without a word was ours, as far as we had something under way. */
+static uint64_t bound_lost(const struct npf_send_counters *counters,
+			   const struct npf_sent_counters *now)
 {
-	if (counters->began) {
-		counters->risen.packets += rise(counters->last.packets, now->packets);
-		counters->risen.dropped += rise(counters->last.dropped, now->dropped);
-		for (size_t i = 0; i < 2; i++)
-			counters->risen.lost[i] += rise(counters->last.lost[i], now->lost[i]);
+	const struct npf_sent_counters *then = &counters->closed_at;
+	uint64_t given = counters->stats.asked - counters->stats.failed - counters->closed;
+	uint64_t open = given - least(given, now->sure - then->sure);
+	uint64_t lost = least(rise(then->lost[0], now->lost[0]), rise(then->lost[1], now->lost[1]));
+
+	return counters->lost + least(open, lost - least(lost, now->told - then->told));
+}
+
+static void close_at(struct npf_send_counters *counters, const struct npf_sent_counters *now,
+		     uint64_t lost)
+{
+	counters->closed_at = *now;
+	counters->closed = counters->stats.handed;
+	counters->lost = lost;
+}
+
+/* What has gone is confirmed for good: no more than the adapter counted, which others may have sent, and
+ * no more than is left when all that was lost, or waits, was ours. before: handed when it was asked. */
+static void take_look(struct npf_send_counters *counters, const struct npf_sent_counters *now,
+		      uint64_t before)
+{
+	struct npf_send_stats *stats = &counters->stats;
+
+	if (!counters->began)
+		close_at(counters, now, 0);
+	else {
+		counters->risen += rise(counters->last.packets, now->packets);
+		stats->device_dropped += rise(counters->last.dropped, now->dropped);
 	}
 	counters->last = *now;
 	counters->began = true;
+
+	uint64_t lost = bound_lost(counters, now);
+	uint64_t left = least(before, stats->handed); /* less after a reset */
+
+	left -= least(left, lost + now->waiting);
+	stats->confirmed = most(stats->confirmed, least(left, counters->risen));
+	if (before == stats->asked - stats->failed && !now->waiting)
+		close_at(counters, now, lost);
 }
 
 static int ask_adapter(struct npf_instance *instance, struct npf_sent_counters *now)
@@ -113,11 +158,14 @@ static void look_at_adapter(struct npf_instance *instance)
 {
 	struct npf_lock *looking = &instance->sending.look_lock;
 	struct npf_sent_counters now;
+	uint64_t before;
 
 	npf_lock_take(instance->host, looking);
 	__atomic_store_n(&instance->sending.looked, npf_now(instance), __ATOMIC_RELAXED);
+	before = lock(instance)->stats.handed;
+	unlock(instance);
 	if (!ask_adapter(instance, &now)) {
-		take_look(lock(instance), &now);
+		take_look(lock(instance), &now, before);
 		unlock(instance);
 	}
 	npf_lock_release(instance->host, looking);
@@ -146,6 +194,14 @@ void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, bool has
 	uint64_t between = between_looks(sending, looked);
 
 	if (now - looked >= (has_time ? between : 2 * between))
+		look_at_adapter(instance);
+}
+
+void npf_close_account(struct npf_instance *instance)
+{
+	uint64_t looked = __atomic_load_n(&instance->sending.looked, __ATOMIC_RELAXED);
+
+	if (npf_now(instance) - looked >= LOOK_LAST)
 		look_at_adapter(instance);
 }
 
@@ -222,22 +278,6 @@ void npf_count_failed(struct npf_instance *instance, size_t n, int err)
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* No more than the adapter counted, which others may have sent; and no more than is left when all that
- * may have been lost was ours. */
-static uint64_t confirmed(const struct npf_send_counters *counters)
-{
-	const struct npf_sent_counters *risen = &counters->risen;
-	uint64_t handed = counters->stats.handed;
-	uint64_t lost = least(handed, least(risen->lost[0], risen->lost[1]));
-
-	return least(handed - lost, risen->packets);
-}
-
 static void compute(struct npf_instance *instance, struct npf_send_stats *stats)
 {
 	if (has_begun(instance))
@@ -246,8 +286,6 @@ static void compute(struct npf_instance *instance, struct npf_send_stats *stats)
 	struct npf_send_counters *counters = lock(instance);
 
 	*stats = counters->stats;
-	stats->confirmed = confirmed(counters);
-	stats->device_dropped = counters->risen.dropped;
 	stats->late_p50 = percentile(counters, 50);
 	stats->late_p99 = percentile(counters, 99);
 	unlock(instance);
@@ -274,6 +312,7 @@ static void forget(struct npf_send_counters *counters)
 		.stats = { .asked = under_way },
 		.last = counters->last,
 		.began = counters->began && under_way,
+		.closed_at = counters->last,
 	};
 }
 

@@ -10,9 +10,7 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/if_tun.h>
 #include <net/if.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -326,6 +324,25 @@ static void live_frames_that_are_lost_are_not_claimed(void **state)
 	assert_int_equal(stats_of(bench->near).handed, 0);
 	assert_int_equal(stats_of(bench->near).failed, 1000);
 	expect_frames(bench, 0, is_the_same);
+}
+
+/* Nothing is full: frames so long the receiver does not take. */
+static void a_receiver_with_a_smaller_mtu_is_named(void **state)
+{
+	static const enum npf_send_path ways[] = { NPF_SEND_AUTO, NPF_SEND_CLONE };
+	struct bench *bench = *state;
+	uint8_t frame[1514];
+
+	make_frame(1, frame, sizeof(frame));
+	net_run(&bench->net, NET_THERE, "ip link set vb mtu 1000");
+	assert_int_equal(npf_set_write_repeat(bench->near, 1000), 0);
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		if (!take_path(bench->near, ways[i]))
+			continue;
+		assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -ENOBUFS);
+		assert_non_null(strstr(npf_error(bench->near), "compare the MTUs of both ends"));
+		assert_int_equal(stats_of(bench->near).confirmed, 0);
+	}
 }
 
 static void a_peer_that_stops_polling_gets_the_rest(void **state)
@@ -670,177 +687,6 @@ static void loopback_sees_itself(void **state)
 	close_on(bench, sender);
 }
 
-/* Frames without a link header, read back from the device's other end; the order is all of them. */
-static void tun_sends_raw_packets(void **state)
-{
-	struct bench *bench = *state;
-	uint8_t packet[60] = { 0x45, 0, 0, 60 }, got[100];
-	struct npf_instance *tun;
-
-	if (!net_has_tun())
-		return;
-
-	int fd = net_tun(&bench->net, NET_HERE, "t0", IFF_TUN | IFF_NO_PI);
-
-	tun = open_on(bench, NET_HERE, "t0", NPF_OPEN_SEND_ONLY);
-	for (uint8_t i = 0; i < 100; i++) {
-		packet[20] = i;
-		assert_int_equal(npf_write(tun, packet, 40 + i % 20), 40 + i % 20);
-		assert_int_equal(read(fd, got, sizeof(got)), 40 + i % 20);
-		assert_int_equal(got[20], i);
-	}
-	assert_int_equal(stats_of(tun).confirmed, 100);
-	close_on(bench, tun);
-	close(fd);
-}
-
-/* Nobody reads: the device takes what its queue holds and drops the rest, which it then tells. */
-static void tap_that_nobody_reads_confirms_what_it_took(void **state)
-{
-	struct bench *bench = *state;
-	struct npf_instance *tap;
-	uint8_t frame[100];
-
-	if (!net_has_tun())
-		return;
-
-	int fd = net_tun(&bench->net, NET_HERE, "t1", IFF_TAP | IFF_NO_PI);
-
-	make_frame(1, frame, sizeof(frame));
-	tap = open_on(bench, NET_HERE, "t1", NPF_OPEN_SEND_ONLY);
-	assert_int_equal(npf_set_send_path(tap, NPF_SEND_SOCKET), 0);
-	assert_int_equal(npf_set_write_repeat(tap, 3000), 0);
-	(void)npf_write(tap, frame, sizeof(frame)); /* a failure is right, and so is a count */
-
-	uint64_t arrived = 0;
-	struct pollfd readable = { .fd = fd, .events = POLLIN };
-
-	assert_int_equal(stats_of(tap).confirmed, 0); /* it counts what is read from it */
-	while (poll(&readable, 1, 0) == 1 && read(fd, frame, sizeof(frame)) == sizeof(frame))
-		arrived++;
-
-	struct npf_send_stats stats = stats_of(tap);
-
-	assert_in_range(arrived, 1, 2999);
-	assert_int_equal(stats.confirmed, arrived);
-	assert_int_equal(stats.handed - stats.confirmed, stats.device_dropped);
-	close_on(bench, tap);
-	close(fd);
-}
-
-struct reader {
-	struct npf_instance *sender;
-	int fd;
-	uint64_t n; /* to read */
-	bool wrong;
-};
-
-/* However slow the sender is: nobody reads before the device's queue is full. */
-static void await_drop(struct npf_instance *sender)
-{
-	struct npf_send_stats stats = { 0 };
-
-	for (int i = 0; i < PATIENCE_MS && !stats.device_dropped; i++) {
-		usleep(1000);
-		npf_get_send_stats(sender, &stats);
-	}
-}
-
-/* Slower than most senders: later, too, the queue is full most of the time. */
-static void *read_slowly(void *arg)
-{
-	struct reader *reader = arg;
-	uint8_t frame[2048];
-
-	await_drop(reader->sender);
-	for (uint64_t i = 0; i < reader->n && !reader->wrong; i++) {
-		struct pollfd readable = { .fd = reader->fd, .events = POLLIN };
-		ssize_t size = poll(&readable, 1, PATIENCE_MS) == 1
-				       ? read(reader->fd, frame, sizeof(frame))
-				       : -1;
-		uint32_t sender;
-		uint64_t sequence;
-
-		reader->wrong = size != (ssize_t)small(i) ||
-				!net_flood_read(frame, (size_t)size, &sender, &sequence) ||
-				sequence != i;
-		if (i % 100 == 99)
-			usleep(500);
-	}
-	return NULL;
-}
-
-/* Frames that find the queue full are dropped, which these two ways know, frame by frame. */
-static void a_slow_receiver_gets_all_in_order(void **state)
-{
-	static const enum npf_send_path exact[] = { NPF_SEND_XSK, NPF_SEND_XDP };
-	struct bench *bench = *state;
-	size_t tried = 0;
-	uint64_t n = 20000;
-	size_t size;
-	uint8_t *queue = make_queue(0, n, small, &size);
-
-	for (size_t i = 0; i < N_OF(exact) && net_has_tun(); i++) {
-		struct reader reader = { .n = n };
-		struct npf_instance *tap;
-		pthread_t thread;
-
-		reader.fd = net_tun(&bench->net, NET_HERE, "t2", IFF_TAP | IFF_NO_PI);
-		tap = open_on(bench, NET_HERE, "t2", NPF_OPEN_SEND_ONLY);
-		if (take_path(tap, exact[i])) {
-			tried++;
-			reader.sender = tap;
-			assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
-
-			int64_t written = npf_buffered_write(tap, queue, size, false);
-
-			pthread_join(thread, NULL);
-			assert_int_equal(written, size);
-			assert_false(reader.wrong);
-			assert_int_equal(stats_of(tap).confirmed, n);
-			assert_int_equal(stats_of(tap).by_path[exact[i]], n);
-			assert_true(stats_of(tap).device_dropped > 0);
-		}
-		close_on(bench, tap);
-		close(reader.fd);
-	}
-	free(queue);
-	if (tried < N_OF(exact))
-		skip();
-}
-
-static void nobody_reads_and_nothing_more_is_claimed(void **state)
-{
-	static const enum npf_send_path exact[] = { NPF_SEND_XSK, NPF_SEND_XDP };
-	struct bench *bench = *state;
-	size_t tried = 0;
-	uint8_t frame[100];
-
-	make_frame(1, frame, sizeof(frame));
-	for (size_t i = 0; i < N_OF(exact) && net_has_tun(); i++) {
-		int fd = net_tun(&bench->net, NET_HERE, "t3", IFF_TAP | IFF_NO_PI);
-		struct npf_instance *tap = open_on(bench, NET_HERE, "t3", NPF_OPEN_SEND_ONLY);
-		struct pollfd readable = { .fd = fd, .events = POLLIN };
-		uint64_t arrived = 0;
-
-		if (take_path(tap, exact[i])) {
-			tried++;
-			assert_int_equal(npf_set_write_repeat(tap, 100000), 0);
-			assert_int_equal(npf_write(tap, frame, sizeof(frame)), -ENOBUFS);
-			while (poll(&readable, 1, 0) == 1 &&
-			       read(fd, frame, sizeof(frame)) == sizeof(frame))
-				arrived++;
-			assert_true(arrived > 0);
-			assert_int_equal(stats_of(tap).handed, arrived);
-			assert_int_equal(stats_of(tap).confirmed, arrived);
-		}
-		close_on(bench, tap);
-		close(fd);
-	}
-	if (tried < N_OF(exact))
-		skip();
-}
-
 static bool is_tagged(const struct npf_packet *packet, uint64_t n)
 {
 	static const uint8_t tag[] = { 0x81, 0, 0, 7 };
@@ -886,6 +732,7 @@ int main(void)
 		SEND_TEST(item_10_writers_follow_each_other),
 		SEND_TEST(a_peer_that_does_not_poll_gets_everything),
 		SEND_TEST(live_frames_that_are_lost_are_not_claimed),
+		SEND_TEST(a_receiver_with_a_smaller_mtu_is_named),
 		SEND_TEST(a_peer_that_stops_polling_gets_the_rest),
 		SEND_TEST(what_keeps_a_way_closed_may_pass),
 		SEND_TEST(jumbo_frames_go_in_order_with_small_ones),
@@ -897,10 +744,6 @@ int main(void)
 		SEND_TEST(item_12_own_sends_are_seen_unless_hidden),
 		SEND_TEST(queueing_disciplines_and_programs_are_not_bypassed),
 		SEND_TEST(loopback_sees_itself),
-		SEND_TEST(tun_sends_raw_packets),
-		SEND_TEST(tap_that_nobody_reads_confirms_what_it_took),
-		SEND_TEST(a_slow_receiver_gets_all_in_order),
-		SEND_TEST(nobody_reads_and_nothing_more_is_claimed),
 		SEND_TEST(vlan_devices_send_tagged),
 	};
 

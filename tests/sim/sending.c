@@ -90,24 +90,72 @@ static void what_the_adapter_did_not_count_is_not_confirmed(void **state)
 /* Frames of others stand in for lost ones in the adapter's counter, not in what is confirmed. */
 static void what_others_sent_does_not_confirm_what_was_lost(void **state)
 {
+	/* Neither bound alone says how many were lost; the lower is the nearer. */
+	static const struct {
+		uint64_t lost, first, second, confirmed;
+	} cases[] = { { 20, 0, 7, 30 }, { 20, 9, 7, 23 },     { 0, 0, 0, 50 },   { 50, 0, 0, 0 },
+		      { 0, 9, 0, 50 },  { 1, 1000, 1000, 0 }, { 0, 0, 1000, 50 } };
 	struct world *world = *state;
 	struct npf_adapter *adapter = npf_sim_adapter(world->host, "eth0");
 	uint8_t frame[60] = { 0 };
 
 	assert_int_equal(npf_set_write_repeat(world->instance, 50), 0);
-	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
-	npf_sim_lose_sent(world->host, "eth0", 20, 0, 7);
-	assert_int_equal(send_stats(world).confirmed, 30);
-	adapter->tx_packets += 500;
-	assert_int_equal(send_stats(world).confirmed, 30);
-	/* Neither bound alone says how many were lost; the lower is the nearer. */
-	npf_sim_lose_sent(world->host, "eth0", 0, 9, 0);
-	assert_int_equal(send_stats(world).confirmed, 23);
+	for (size_t i = 0; i < N_OF(cases); i++) {
+		assert_int_equal(npf_reset_send_stats(world->instance), 0);
+		assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+		npf_sim_lose_sent(world->host, "eth0", cases[i].lost, cases[i].first,
+				  cases[i].second);
+		adapter->tx_packets += 500;
+		assert_int_equal(send_stats(world).confirmed, cases[i].confirmed);
+	}
+}
+
+/* What it loses when nothing of ours is under way is not ours; what was confirmed stays so. */
+static void what_others_lose_takes_nothing_back(void **state)
+{
+	struct world *world = *state;
+	uint8_t frame[60] = { 0 };
+
+	assert_int_equal(npf_set_write_repeat(world->instance, 50), 0);
+	for (uint64_t i = 1; i <= 3; i++) {
+		assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+		npf_sim_adapter(world->host, "eth0")->tx_packets += 100;
+		npf_sim_lose_sent(world->host, "eth0", 10, 0, 0);
+		assert_int_equal(send_stats(world).confirmed, 40 * i);
+		npf_sim_lose_sent(world->host, "eth0", 0, 1000, 1000);
+		assert_int_equal(send_stats(world).confirmed, 40 * i);
+	}
+}
+
+/* A send that lasts has its account closed at its end, whether somebody asks or not. */
+static void the_account_is_closed_when_a_send_ends(void **state)
+{
+	struct world *world = *state;
+	uint8_t frame[60] = { 0 };
+	struct npf_send_frame frames[] = { { frame, 60, 0 }, { frame, 60, world_now(world) + MS } };
+
+	assert_int_equal(npf_send_frames(world->instance, frames, 2, NULL), 0);
 	npf_sim_lose_sent(world->host, "eth0", 0, 1000, 1000);
-	assert_int_equal(send_stats(world).confirmed, 0);
-	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	assert_int_equal(send_stats(world).confirmed, 2);
+}
+
+/* What waits has not left; what was refused never went, so it is no loss. */
+static void what_waits_or_was_refused_is_told_apart(void **state)
+{
+	struct world *world = *state;
+	uint8_t frame[60] = { 0 };
+
+	assert_int_equal(npf_set_write_repeat(world->instance, 50), 0);
+	npf_sim_hold(world->host, "eth0", 20);
 	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
-	assert_int_equal(send_stats(world).confirmed, 50);
+	npf_sim_adapter(world->host, "eth0")->tx_packets += 500;
+	assert_int_equal(send_stats(world).confirmed, 30);
+	npf_sim_lose_sent(world->host, "eth0", 10, 0, 0); /* of those that waited */
+	npf_sim_hold(world->host, "eth0", 5);
+	assert_int_equal(send_stats(world).confirmed, 35);
+	npf_sim_hold(world->host, "eth0", 0);
+	npf_sim_refuse_sent(world->host, "eth0", 7);
+	assert_int_equal(send_stats(world).confirmed, 40);
 }
 
 static void remove_adapter(void *arg)
@@ -373,6 +421,9 @@ int main(void)
 		IN_WORLD(lateness_is_told_to_a_sixteenth),
 		IN_WORLD(what_the_adapter_did_not_count_is_not_confirmed),
 		IN_WORLD(what_others_sent_does_not_confirm_what_was_lost),
+		IN_WORLD(what_others_lose_takes_nothing_back),
+		IN_WORLD(the_account_is_closed_when_a_send_ends),
+		IN_WORLD(what_waits_or_was_refused_is_told_apart),
 		IN_WORLD(what_was_confirmed_is_kept_when_the_adapter_goes),
 		IN_WORLD(short_gaps_have_time_for_a_look),
 		IN_WORLD(gaps_without_time_are_looked_into_all_the_same),

@@ -152,9 +152,13 @@ struct npf_last_counters {
 /* See send_counters.c. */
 struct npf_counting {
 	int netlink;       /* rtnetlink socket in the adapter's network namespace, -1 */
+	int backlogs;      /* /proc/net/softnet_stat, -1 */
 	uint32_t sequence; /* of the last question */
 	uint32_t overrun; /* what the backlogs of all CPUs have dropped, as they count: 32 bits ... */
 	uint64_t lost;    /* ... and more, since it was first asked */
+	bool queues;      /* it has a queueing discipline, */
+	uint32_t queue_drops; /* which has dropped so many; 32 bits ... */
+	uint64_t queue_lost;  /* ... and more */
 };
 
 struct npf_nic {
@@ -177,6 +181,8 @@ struct npf_nic {
 	uint64_t crowded_until; /* only await's */
 	struct npf_fast fast;   /* only transmit's and check_path's */
 	struct npf_counting counting; /* only sent's */
+	uint64_t told; /* frames that a discipline or a tap dropped and told us of; atomic */
+	uint64_t sure; /* frames that a tap took, as we know of each; atomic */
 };
 
 /* ---- adapters.c, ethtool.c ----------------------------------------------------------------- */
@@ -227,6 +233,13 @@ int npf_send_obstructed(struct npf_nic *nic, const struct npf_obstacle *obstacle
 /* Failures are met again when the counters are asked for. */
 void npf_send_counters_open(struct npf_nic *nic);
 void npf_send_counters_close(struct npf_nic *nic);
+/* A frame of ours did not go, which is counted where silent losses are. */
+static inline void npf_send_counters_told(struct npf_nic *nic, uint64_t n)
+{
+	__atomic_fetch_add(&nic->told, n, __ATOMIC_RELEASE);
+}
+/* A tun or tap device: it counts what it has no room for, and says OK. */
+bool npf_send_counters_tap(const struct npf_nic *nic);
 /* Of struct npf_nic_ops. */
 int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters);
 

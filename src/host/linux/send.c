@@ -265,7 +265,7 @@ static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
 		return send_by_socket(nic, what);
 	way = way_of(what->path);
 	if (!way->fits(what))
-		return -EMSGSIZE;
+		return -ENOTSUP;
 	sent = send_by(nic, way, what);
 	if (sent != -EOPNOTSUPP)
 		return sent;
@@ -275,16 +275,25 @@ static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
 	return err ? err : -ENOTSUP;
 }
 
+/* The stack's answer is OK when a tap drops a frame; the others hear of it. */
+static bool is_sure(const struct npf_nic *nic, enum npf_send_path used)
+{
+	return (used == NPF_SEND_XSK || used == NPF_SEND_XDP) && npf_send_counters_tap(nic);
+}
+
 int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 {
-	int err = npf_linux_link_up(nic);
+	int64_t n = npf_linux_link_up(nic);
 
 	what->used = what->path;
-	if (err)
-		return err;
-	return what->path == NPF_SEND_AUTO || what->path == NPF_SEND_FASTEST
-		       ? send_automatically(nic, what)
-		       : send_forced(nic, what);
+	if (n)
+		return n;
+	n = what->path == NPF_SEND_AUTO || what->path == NPF_SEND_FASTEST
+		    ? send_automatically(nic, what)
+		    : send_forced(nic, what);
+	if (n > 0 && is_sure(nic, what->used))
+		__atomic_fetch_add(&nic->sure, (uint64_t)n, __ATOMIC_RELEASE);
+	return n;
 }
 
 int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason)

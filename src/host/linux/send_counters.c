@@ -7,15 +7,23 @@
  * with RPS, which drops what it has no room for. That is counted in two places, in both together
  * with other things: for each CPU, whatever adapter and namespace the frame was of; and as dropped by
  * the adapter, as frames are that no protocol wants.
+ *
+ * A tun or tap device says OK, too, and counts as dropped what the queue for its reader has no room
+ * for. A queueing discipline may drop what it took before, and counts that.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <libmnl/libmnl.h>
+#include <fcntl.h>
+#include <linux/gen_stats.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if_arp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,12 +32,15 @@
 void npf_send_counters_open(struct npf_nic *nic)
 {
 	nic->counting.netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	nic->counting.backlogs = open("/proc/net/softnet_stat", O_RDONLY | O_CLOEXEC);
 }
 
 void npf_send_counters_close(struct npf_nic *nic)
 {
 	if (nic->counting.netlink >= 0)
 		close(nic->counting.netlink);
+	if (nic->counting.backlogs >= 0)
+		close(nic->counting.backlogs);
 }
 
 /* ---- the adapter ---------------------------------------------------------------------------- */
@@ -51,46 +62,128 @@ static int read_stats(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
-/* The kernel has answered when the request is through. */
-static int ask_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
+/* The kernel has answered when the request is through. -ENOENT: it has nothing to say. */
+static int ask(struct npf_nic *nic, struct nlmsghdr *message, size_t room, mnl_cb_t read, void *to)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct npf_counting *counting = &nic->counting;
+	ssize_t n;
+
+	message->nlmsg_seq = ++counting->sequence;
+	if (sendto(counting->netlink, message, message->nlmsg_len, 0, (struct sockaddr *)&kernel,
+		   sizeof(kernel)) < 0)
+		return -errno;
+	n = recv(counting->netlink, message, room, MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN ? -ENOENT : -errno;
+	return mnl_cb_run(message, (size_t)n, counting->sequence, 0, read, to) < 0 ? -errno : 0;
+}
+
+static int ask_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
+{
 	_Alignas(struct nlmsghdr) uint8_t buffer[4096];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	struct if_stats_msg *ask;
-	ssize_t n;
+	struct if_stats_msg *link;
 
 	message->nlmsg_type = RTM_GETSTATS;
 	message->nlmsg_flags = NLM_F_REQUEST;
-	message->nlmsg_seq = ++nic->counting.sequence;
-	ask = mnl_nlmsg_put_extra_header(message, sizeof(*ask));
-	ask->ifindex = nic->adapter.index;
-	ask->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
-	if (sendto(nic->counting.netlink, message, message->nlmsg_len, 0,
-		   (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
-		return -errno;
-	n = recv(nic->counting.netlink, buffer, sizeof(buffer), MSG_DONTWAIT);
-	if (n < 0)
-		return -errno;
-	return mnl_cb_run(buffer, (size_t)n, nic->counting.sequence, 0, read_stats, stats) < 0
-		       ? -errno
+	link = mnl_nlmsg_put_extra_header(message, sizeof(*link));
+	link->ifindex = nic->adapter.index;
+	link->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+	return ask(nic, message, sizeof(buffer), read_stats, stats);
+}
+
+/* ---- its queueing discipline ---------------------------------------------------------------- */
+
+struct discipline {
+	bool queues;
+	uint32_t drops;
+};
+
+static int read_discipline(const struct nlmsghdr *message, void *arg)
+{
+	const struct nlattr *attr, *inner;
+	struct gnet_stats_queue queue = { 0 };
+	struct discipline *discipline = arg;
+
+	if (message->nlmsg_type != RTM_NEWQDISC)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, message, sizeof(struct tcmsg)) {
+		if (mnl_attr_get_type(attr) == TCA_KIND)
+			discipline->queues = strncmp(mnl_attr_get_payload(attr), "noqueue",
+						     mnl_attr_get_payload_len(attr)) != 0;
+		if (mnl_attr_get_type(attr) != TCA_STATS2)
+			continue;
+		mnl_attr_for_each_nested(inner, attr) {
+			size_t n = mnl_attr_get_payload_len(inner);
+
+			if (mnl_attr_get_type(inner) == TCA_STATS_QUEUE)
+				memcpy(&queue, mnl_attr_get_payload(inner),
+				       n < sizeof(queue) ? n : sizeof(queue));
+		}
+	}
+	discipline->drops = queue.drops;
+	return MNL_CB_OK;
+}
+
+/* One that comes new counts from zero. The kernel keeps silent where there is none. */
+static uint64_t count_queue_drops(struct npf_nic *nic)
+{
+	_Alignas(struct nlmsghdr) uint8_t buffer[4096];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct npf_counting *counting = &nic->counting;
+	struct discipline discipline = { 0 };
+	struct tcmsg *root;
+	int err;
+
+	message->nlmsg_type = RTM_GETQDISC;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ECHO; /* or only others would hear it */
+	root = mnl_nlmsg_put_extra_header(message, sizeof(*root));
+	root->tcm_family = AF_UNSPEC;
+	root->tcm_ifindex = (int)nic->adapter.index;
+	root->tcm_parent = TC_H_ROOT;
+	err = ask(nic, message, sizeof(buffer), read_discipline, &discipline);
+	if (err && err != -ENOENT)
+		return counting->queue_lost;
+	counting->queues = discipline.queues;
+	if (discipline.drops > counting->queue_drops)
+		counting->queue_lost += discipline.drops - counting->queue_drops;
+	counting->queue_drops = discipline.drops;
+	return counting->queue_lost;
+}
+
+/* No frame of a socket is less to it. */
+#define LEAST_CHARGE 512u
+
+static uint64_t count_charged(int fd)
+{
+	int bytes = 0;
+
+	return fd >= 0 && !ioctl(fd, TIOCOUTQ, &bytes) && bytes > 0
+		       ? ((uint64_t)bytes + LEAST_CHARGE - 1) / LEAST_CHARGE
 		       : 0;
 }
 
 /* ---- backlogs ------------------------------------------------------------------------------- */
 
 /* What those of all CPUs have dropped: the second number of each line. */
-static bool read_overrun(uint32_t *overrun)
+static bool read_overrun(int fd, uint32_t *overrun)
 {
-	FILE *file = fopen("/proc/net/softnet_stat", "re");
-	uint32_t dropped, sum = 0;
-	char line[512];
+	char text[16384];
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+	uint32_t sum = 0;
 
-	if (!file)
+	if (n <= 0)
 		return false;
-	while (fgets(line, sizeof(line), file))
-		sum += sscanf(line, "%*x %" SCNx32, &dropped) == 1 ? dropped : 0;
-	fclose(file);
+	text[n] = '\0';
+	for (char *line = text, *end; line && *line; line = end ? end + 1 : NULL) {
+		char *second = strchr(line, ' ');
+
+		end = strchr(line, '\n');
+		if (!end && (size_t)n == sizeof(text) - 1) /* more CPUs than there is room for */
+			return false;
+		sum += second ? (uint32_t)strtoul(second, NULL, 16) : 0;
+	}
 	*overrun = sum;
 	return true;
 }
@@ -102,7 +195,7 @@ static void bound_losses(struct npf_counting *counting, struct npf_sent_counters
 	uint32_t overrun;
 
 	counters->lost[0] = counters->lost[1] = rx_dropped;
-	if (!read_overrun(&overrun))
+	if (!read_overrun(counting->backlogs, &overrun))
 		return;
 	counting->lost += overrun - counting->overrun;
 	counting->overrun = overrun;
@@ -119,16 +212,38 @@ static int find_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
 	return 0;
 }
 
+bool npf_send_counters_tap(const struct npf_nic *nic)
+{
+	return !strncmp(nic->adapter.description, "tun ", 4);
+}
+
 int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 {
 	struct rtnl_link_stats64 stats = { 0 };
+	/* Before the losses, which they may become. */
+	uint64_t told = __atomic_load_n(&nic->told, __ATOMIC_ACQUIRE);
+	uint64_t sure = __atomic_load_n(&nic->sure, __ATOMIC_ACQUIRE);
+	uint64_t waiting = count_charged(nic->sender) + count_charged(nic->hidden_sender);
 	int err = find_stats(nic, &stats);
 
 	if (err)
 		return err;
 	*counters = (struct npf_sent_counters){ .packets = stats.tx_packets,
-						.dropped = stats.tx_dropped + stats.tx_errors };
+						.dropped = stats.tx_dropped + stats.tx_errors,
+						.told = told,
+						.sure = sure,
+						.waiting = waiting };
 	if (nic->adapter.hatype == ARPHRD_LOOPBACK)
 		bound_losses(&nic->counting, counters, stats.rx_dropped);
+	else if (npf_send_counters_tap(nic))
+		counters->lost[0] = counters->lost[1] = stats.tx_dropped;
+
+	uint64_t queue_lost = count_queue_drops(nic);
+
+	for (size_t i = 0; i < 2; i++)
+		counters->lost[i] += queue_lost;
+	/* What a discipline held when the adapter went nobody has counted. */
+	if (nic->counting.queues && __atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE))
+		counters->waiting = UINT32_MAX;
 	return 0;
 }

@@ -72,6 +72,8 @@ static int try_batch(struct npf_nic *nic, struct batch *batch, unsigned int n)
 	}
 	if (sent == -ENETDOWN && is_old_news(nic, sent))
 		sent = send_batch(fd, batch, n);
+	if (sent == -ENOBUFS)
+		npf_send_counters_told(nic, 1);
 	return sent == -ENXIO ? -ENODEV : sent;
 }
 

@@ -308,6 +308,8 @@ int64_t npf_send_by_xdp(struct npf_nic *nic, const struct npf_transmission *what
 		n = records;
 	*state = (struct npf_send_state){ .repeat = what->repeat };
 	err = run(xdp, length, n, what->repeat ? BATCH_REPEAT : BATCH_ORDERED);
+	if (npf_send_counters_tap(nic)) /* which counts one frame of a bulk */
+		npf_send_counters_told(nic, state->cut);
 	if (!state->sent)
 		return judge(nic, err);
 	xdp->proved = true;

@@ -352,6 +352,8 @@ int64_t npf_send_by_xsk(struct npf_nic *nic, const struct npf_transmission *what
 			break;
 		sent += send_batch(xsk, what, sent, (uint32_t)n, &err);
 	}
+	if (err == -EBUSY && npf_send_counters_tap(nic))
+		npf_send_counters_told(nic, 1);
 	return sent ? (int64_t)sent : judge(nic, err);
 }
 

@@ -19,7 +19,8 @@ struct npf_sim_adapter {
 	uint64_t room; /* frames that its queue still takes */
 	uint64_t tx_dropped;
 	uint64_t tx_lost[2];
-	uint64_t unsent; /* bytes that it holds back */
+	uint64_t tx_told; /* of these */
+	uint64_t unsent;  /* bytes that it holds back */
 };
 
 /* Something scripted: a call, or a frame for an adapter. */

@@ -349,7 +349,9 @@ static int nic_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 	if (!err)
 		*counters = (struct npf_sent_counters){ .packets = on->adapter.tx_packets,
 							.dropped = on->tx_dropped,
-							.lost = { on->tx_lost[0], on->tx_lost[1] } };
+							.lost = { on->tx_lost[0], on->tx_lost[1] },
+							.told = on->tx_told,
+							.waiting = on->unsent };
 	pthread_mutex_unlock(&nic->sim->lock);
 	return err;
 }

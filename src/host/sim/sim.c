@@ -338,6 +338,15 @@ void npf_sim_lose_sent(struct npf_host *host, const char *name, uint64_t n, uint
 	adapter->tx_lost[1] += n + second;
 }
 
+void npf_sim_refuse_sent(struct npf_host *host, const char *name, uint64_t n)
+{
+	struct npf_sim_adapter *adapter = npf_sim_find(npf_sim_of(host), name);
+
+	adapter->tx_lost[0] += n;
+	adapter->tx_lost[1] += n;
+	adapter->tx_told += n;
+}
+
 void npf_sim_hold(struct npf_host *host, const char *name, uint64_t bytes)
 {
 	npf_sim_find(npf_sim_of(host), name)->unsent = bytes;

@@ -40,6 +40,8 @@ void npf_sim_drop_sent(struct npf_host *host, const char *name, uint64_t n);
 /* n of them it lost without a word; its two bounds count these and so many other things. */
 void npf_sim_lose_sent(struct npf_host *host, const char *name, uint64_t n, uint64_t first,
 		       uint64_t second);
+/* It refused n, said so, and counts them as lost nevertheless. */
+void npf_sim_refuse_sent(struct npf_host *host, const char *name, uint64_t n);
 /* It holds so many bytes back that were sent. */
 void npf_sim_hold(struct npf_host *host, const char *name, uint64_t bytes);
 /* n frames are lost before the tap. */

@@ -132,8 +132,10 @@ int npf_send_done(struct bpf_raw_tracepoint_args *ctx)
 	state.queued -= sent + dropped;
 	state.sent += sent;
 	state.failed += dropped;
-	if (dropped)
+	if (dropped) {
 		state.error = (int32_t)ctx->args[4];
+		state.cut += !ctx->args[4];
+	}
 	return 0;
 }
 

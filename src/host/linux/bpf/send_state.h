@@ -30,6 +30,7 @@ struct npf_send_state {
 	uint64_t task;   /* who runs: the tracepoints fire for everybody */
 	uint64_t sent;   /* the adapter took them */
 	uint64_t failed;
+	uint64_t cut; /* bulks that the adapter did not take whole */
 };
 
 #endif
