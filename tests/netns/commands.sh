@@ -248,6 +248,13 @@ says out "hooks, tried on va"
 ends 4 doctor -i nope
 [ "$(cat out err)" = "npf doctor: there is no adapter nope (npf list shows all)" ] ||
 	complain "doctor -i nope: $(cat out err)"
+if unshare --user --map-root-user --net true 2>/dev/null; then
+	unshare --user --map-root-user --net "$npf" doctor >out 2>err || [ $? -eq 1 ] ||
+		complain "doctor in a user namespace: $(cat out err)"
+	grep -q 'no   cap_bpf' out && grep -q 'ok   cap_net_raw' out || complain "contained: $(cat out)"
+	says out "in a user namespace or container cap_bpf and cap_perfmon do not count"
+	! grep -q setcap out || complain "doctor advises what does not help: $(cat out)"
+fi
 ends 4 doctor -i nope --json
 says out '"verdict":4'
 as_nobody() {

@@ -29,11 +29,12 @@ static const struct {
 	unsigned int number;
 	const char *name;
 	const char *use;
+	bool of_machine; /* counts only if had outside of user namespaces */
 } capabilities[] = {
-	{ CAP_BPF, "cap_bpf", "load the tap" },
-	{ CAP_NET_ADMIN, "cap_net_admin", "attach it to an adapter" },
-	{ CAP_NET_RAW, "cap_net_raw", "open packet sockets, send" },
-	{ CAP_PERFMON, "cap_perfmon", "let the tap read packets freely" },
+	{ CAP_BPF, "cap_bpf", "load the tap", true },
+	{ CAP_NET_ADMIN, "cap_net_admin", "attach it to an adapter", false },
+	{ CAP_NET_RAW, "cap_net_raw", "open packet sockets, send", false },
+	{ CAP_PERFMON, "cap_perfmon", "let the tap read packets freely", true },
 };
 #define N_CAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))
 
@@ -58,7 +59,8 @@ struct findings {
 	enum npf_hook automatic; /* what auto takes; NPF_HOOK_AUTO none */
 	struct send_trial sends[N_SENDS];
 	bool capable[N_CAPABILITIES];
-	int jit; /* 0, 1, 2; negative errno: not known */
+	bool contained; /* in a user namespace, where some of them do not count */
+	int jit;        /* 0, 1, 2; negative errno: not known */
 	bool btf;
 	uint64_t memlock; /* bytes, UINT64_MAX unlimited */
 	bool native;      /* filters run as machine code in this process */
@@ -165,6 +167,20 @@ static void look_at_engine(struct findings *findings, struct npf_host *host)
 	bpf_destroy_jit_filter(filter);
 }
 
+/* Only the first one knows all users there are. */
+static bool is_contained(void)
+{
+	FILE *map = fopen("/proc/self/uid_map", "re");
+	unsigned int inside = 0, outside = 0, n = UINT32_MAX;
+
+	if (!map)
+		return false;
+	if (fscanf(map, "%u %u %u", &inside, &outside, &n) != 3)
+		n = UINT32_MAX;
+	fclose(map);
+	return inside || outside || n != UINT32_MAX;
+}
+
 static void look_around(struct findings *findings)
 {
 	struct rlimit limit;
@@ -175,8 +191,10 @@ static void look_around(struct findings *findings)
 	findings->direct = npf_direct_io_try(".", findings->why_not_direct,
 					     sizeof(findings->why_not_direct));
 	capng_get_caps_process();
+	findings->contained = is_contained();
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
-		findings->capable[i] = capng_have_capability(CAPNG_EFFECTIVE,
+		findings->capable[i] = !(findings->contained && capabilities[i].of_machine) &&
+				       capng_have_capability(CAPNG_EFFECTIVE,
 							     capabilities[i].number);
 	findings->jit = read_jit();
 	findings->btf = !access("/sys/kernel/btf/vmlinux", R_OK);
@@ -327,6 +345,11 @@ static void tell_cure(const struct findings *findings)
 
 	if (is_capable(findings))
 		return;
+	if (findings->contained) {
+		puts("in a user namespace or container cap_bpf and cap_perfmon do not count: run npf "
+		     "outside of it");
+		return;
+	}
 	printf("to get what is missing, once, as root:\n  setcap ");
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
 		printf("%s%s", i ? "," : "", capabilities[i].name);
