@@ -380,6 +380,7 @@ static void what_waits_in_a_queue_is_not_confirmed(void **state)
 	left = stats_of(bench->near).confirmed;
 	assert_in_range(left, 0,
 			net_counters(&bench->net, NET_HERE, "va").tx_packets - before - 200);
+	net_run(&bench->net, NET_HERE, "tc qdisc del dev va root"); /* closing would wait for it */
 	close(other);
 }
 
