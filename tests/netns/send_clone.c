@@ -17,6 +17,8 @@
 #include <sched.h>
 #include <sys/socket.h>
 
+#include "driver/host.h"
+
 /* More than goes in one run of the program, and no multiple of that. */
 #define COPIES 1001u
 
@@ -814,6 +816,38 @@ static void a_thread_that_went_elsewhere_sends_nothing_there(void **state)
 	assert_int_equal(net_counters(&bench->net, NET_THERE, "vb").tx_packets, before);
 }
 
+static const struct npf_system_ops *in_time;
+
+/* A second passes between any two looks at the clock. */
+static uint64_t late(struct npf_host *host)
+{
+	static uint64_t lag;
+
+	lag += 1000000000;
+	return in_time->now(host) + lag;
+}
+
+/* How long a call takes is looked at for those who want to end it; it must not decide what goes. */
+static void a_thread_that_is_late_sends_all(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_host *host = bench->hosts[NET_HERE];
+	struct npf_system_ops system = *host->system;
+	uint8_t frame[100];
+	int64_t result;
+
+	in_time = host->system;
+	system.now = late;
+	make_frame(1, frame, sizeof(frame));
+	need_path(bench->near, NPF_SEND_CLONE);
+	assert_int_equal(npf_set_write_repeat(bench->near, COPIES), 0);
+	host->system = &system;
+	result = npf_write(bench->near, frame, sizeof(frame));
+	host->system = in_time;
+	assert_int_equal(result, sizeof(frame));
+	assert_int_equal(stats_of(bench->near).handed, COPIES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -833,6 +867,7 @@ int main(void)
 		SEND_TEST(no_receiver_is_bypassed),
 		SEND_TEST(a_receiver_with_xdp_gets_everything),
 		SEND_TEST(a_thread_that_went_elsewhere_sends_nothing_there),
+		SEND_TEST(a_thread_that_is_late_sends_all),
 	};
 
 	net_require();

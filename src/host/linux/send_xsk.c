@@ -343,7 +343,7 @@ int64_t npf_send_by_xsk(struct npf_nic *nic, const struct npf_transmission *what
 	size_t sent = 0;
 	int err = 0;
 
-	while (sent < what->n && !err && host->system->now(host) - began < NPF_SLICE_NS) {
+	do {
 		size_t n = what->n - sent < BATCH ? what->n - sent : BATCH;
 
 		reclaim(xsk);
@@ -351,7 +351,7 @@ int64_t npf_send_by_xsk(struct npf_nic *nic, const struct npf_transmission *what
 		if (!n)
 			break;
 		sent += send_batch(xsk, what, sent, (uint32_t)n, &err);
-	}
+	} while (sent < what->n && !err && host->system->now(host) - began < NPF_SLICE_NS);
 	if (err == -EBUSY && npf_send_counters_tap(nic))
 		npf_send_counters_told(nic, 1);
 	return sent ? (int64_t)sent : judge(nic, err);
