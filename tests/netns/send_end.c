@@ -7,13 +7,22 @@
 
 #include <pthread.h>
 
+/* Or until the send is over, of which the test hears. */
 static void wait_for_frames(struct bench *bench, uint64_t n)
 {
 	struct npf_stats far;
 
 	do
 		assert_int_equal(npf_get_stats(bench->far, &far), 0);
-	while (far.received < n);
+	while (far.received < n && !__atomic_load_n(&bench->over, __ATOMIC_ACQUIRE));
+}
+
+/* The send has returned. */
+static void end_thread(struct bench *bench, pthread_t thread)
+{
+	__atomic_store_n(&bench->over, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	bench->over = false;
 }
 
 /* ---- the adapter ends it --------------------------------------------------------------------- */
@@ -27,11 +36,8 @@ static bool is_the_end(int64_t err)
 static void *delete_soon(void *arg)
 {
 	struct bench *bench = arg;
-	struct npf_stats far;
 
-	do
-		npf_get_stats(bench->far, &far);
-	while (far.received < 400); /* the adapter's counters are looked at after 100 */
+	wait_for_frames(bench, 400); /* the adapter's counters are looked at after 100 */
 	net_run(&bench->net, NET_HERE, "ip link del va");
 	return NULL;
 }
@@ -57,7 +63,7 @@ static void item_13_an_adapter_that_goes_half_way(void **state)
 		frames[i] = (struct npf_send_frame){ frame, sizeof(frame), start + i * 1000000 };
 	assert_int_equal(pthread_create(&thread, NULL, delete_soon, bench), 0);
 	assert_true(is_the_end(npf_send_frames(bench->near, frames, N, &sent)));
-	pthread_join(thread, NULL);
+	end_thread(bench, thread);
 	assert_in_range(sent, 400, N - 1);
 	assert_int_equal(npf_get_stats(bench->far, &far), 0);
 	assert_in_range(sent, far.received, far.received + ON_THE_WAY);
@@ -98,7 +104,7 @@ static void an_adapter_that_goes_early(void **state)
 		frames[i] = (struct npf_send_frame){ frame, sizeof(frame), start + i * 10000 };
 	assert_int_equal(pthread_create(&thread, NULL, delete_early, bench), 0);
 	assert_true(is_the_end(npf_send_frames(bench->near, frames, N, &sent)));
-	pthread_join(thread, NULL);
+	end_thread(bench, thread);
 	assert_int_equal(npf_get_stats(bench->far, &far), 0);
 	near = stats_of(bench->near);
 	assert_int_equal(near.handed, sent);
@@ -156,7 +162,7 @@ static int64_t repeat_until(struct bench *bench, void *(*thread_main)(void *arg)
 	assert_int_equal(pthread_create(&thread, NULL, thread_main, bench), 0);
 	int64_t err = npf_write(bench->near, frame, sizeof(frame));
 
-	pthread_join(thread, NULL);
+	end_thread(bench, thread);
 	return err;
 }
 
@@ -374,7 +380,7 @@ static void a_queue_whose_adapter_goes(struct bench *bench, enum npf_send_path p
 	}
 	assert_int_equal(pthread_create(&thread, NULL, delete_at_once, bench), 0);
 	went = npf_buffered_write(bench->near, queue, size, false);
-	pthread_join(thread, NULL);
+	end_thread(bench, thread);
 	assert_in_range(went, 1, size - 1);
 	n = count_records(queue, (size_t)went);
 	/* Unbound, a queue is an error: success and no bytes would be asked again for ever (B3). */
@@ -457,7 +463,7 @@ static void item_11_a_queue_whose_adapter_sends_less_than_before(void **state)
 		bench->seen = 0;
 		assert_int_equal(pthread_create(&thread, NULL, lower_mtu, bench), 0);
 		went = npf_buffered_write(bench->near, queue, size, false);
-		pthread_join(thread, NULL);
+		end_thread(bench, thread);
 		assert_in_range(went, 1, size);
 		n = count_records(queue, (size_t)went);
 		near = stats_of(bench->near);

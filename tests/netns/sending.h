@@ -32,6 +32,7 @@ struct bench {
 	struct npf_instance *near, *far; /* near only sends */
 	struct npf_instance *open[8];    /* these and others */
 	uint64_t seen;                   /* frames that far has read */
+	bool over;                       /* what a thread waits for will not come any more */
 };
 
 /* Have the teardown close it if the test does not come to that. */
