@@ -11,7 +11,7 @@
 #define MOST_RUN_ADDED 0.65 /* of the same program's on libpcap */
 #define MOST_READER    0.35 /* of tcpdump's */
 #define MOST_PROGRAM   15.0 /* ns a packet */
-#define MOST_FURTHER   0.50 /* of a packet socket */
+#define MOST_FURTHER   0.10 /* of a packet socket */
 #define MOST_CPU       1.0  /* ns a packet: nothing that grows with the traffic */
 #define MOST_DUMP_64   0.50 /* of the best peer's CPU */
 #define MOST_DUMP_1514 0.15
