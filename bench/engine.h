@@ -61,12 +61,13 @@ void filter_hosts(struct filter *filter, uint32_t n, uint32_t last, const char *
 
 /* ---- engine_cc.c ---------------------------------------------------------------------------- */
 
-/* Programs translated to C line by line, compiled with -O3 for this processor, in a shared object.
- * NULL when there is no compiler, or it fails. function: one of them. */
+/* Programs translated to C line by line, compiled with -O3 for this processor, in shared objects that
+ * have the same code at several places. NULL when there is no compiler, or it fails. function: one
+ * of them, at one of the places (any number). */
 struct compiled;
 struct compiled *cc_compile(const struct filter *filters, unsigned int n);
-uint32_t (*cc_function(const struct compiled *compiled, unsigned int i))(const uint8_t *, uint32_t,
-									 uint32_t);
+uint32_t (*cc_function(const struct compiled *compiled, unsigned int place,
+		       unsigned int i))(const uint8_t *, uint32_t, uint32_t);
 void cc_free(struct compiled *compiled);
 
 /* ---- engine_group.c ------------------------------------------------------------------------- */

@@ -14,9 +14,12 @@
 #include "engine.h"
 #include "filter/opcodes.h"
 
+#define CC_PLACES 8u
+#define CC_TEXT   0x10000u /* address of the first place, in its object */
+#define CC_STEP   0x1240u  /* from one place to the next: other pages, other lines */
+
 struct compiled {
-	void *object;
-	unsigned int n;
+	void *places[CC_PLACES];
 };
 
 static const char head[] = "#include <stdint.h>\n"
@@ -151,7 +154,7 @@ static void put_function(FILE *out, const struct npf_program *program, unsigned 
 	fputs("}\n", out);
 }
 
-static bool run_compiler(const char *source, const char *object)
+static bool run_compiler(const char *const arguments[])
 {
 	pid_t child = fork();
 	int status;
@@ -159,8 +162,7 @@ static bool run_compiler(const char *source, const char *object)
 	if (child < 0)
 		err(1, "fork");
 	if (!child) {
-		execlp("gcc", "gcc", "-O3", "-march=native", "-w", "-shared", "-fPIC", "-o", object,
-		       source, NULL);
+		execvp("gcc", (char **)(uintptr_t)arguments);
 		_exit(127);
 	}
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
@@ -168,14 +170,48 @@ static bool run_compiler(const char *source, const char *object)
 	return WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
-static void *compile_in(const char *folder, const struct filter *filters, unsigned int n)
+/* Functions begin on cache lines, as ours do. */
+static bool compile(const char *source, const char *object)
+{
+	const char *const arguments[] = { "gcc",
+					  "-O3",
+					  "-march=native",
+					  "-falign-functions=64",
+					  "-w",
+					  "-fPIC",
+					  "-c",
+					  "-o",
+					  object,
+					  source,
+					  NULL };
+
+	return run_compiler(arguments);
+}
+
+/* The same code at an address of its own, within its page too. NULL: it cannot be. */
+static void *link_at(const char *folder, const char *object, unsigned int place)
+{
+	char shared[64], text[32];
+	const char *const arguments[] = { "gcc", "-shared", text, "-o", shared, object, NULL };
+	void *loaded = NULL;
+
+	snprintf(shared, sizeof(shared), "%s/%u.so", folder, place);
+	snprintf(text, sizeof(text), "-Wl,-Ttext=0x%x", CC_TEXT + CC_STEP * place);
+	if (run_compiler(arguments))
+		loaded = dlopen(shared, RTLD_NOW | RTLD_LOCAL);
+	unlink(shared);
+	return loaded;
+}
+
+static bool compile_in(struct compiled *compiled, const char *folder, const struct filter *filters,
+		       unsigned int n)
 {
 	char source[64], object[64];
-	void *loaded = NULL;
+	bool made;
 	FILE *out;
 
 	snprintf(source, sizeof(source), "%s/filters.c", folder);
-	snprintf(object, sizeof(object), "%s/filters.so", folder);
+	snprintf(object, sizeof(object), "%s/filters.o", folder);
 	out = fopen(source, "we");
 	if (!out)
 		err(1, "%s", source);
@@ -183,38 +219,41 @@ static void *compile_in(const char *folder, const struct filter *filters, unsign
 	for (unsigned int i = 0; i < n; i++)
 		put_function(out, &filters[i].program, i);
 	fclose(out);
-	if (run_compiler(source, object))
-		loaded = dlopen(object, RTLD_NOW | RTLD_LOCAL);
+	made = compile(source, object);
+	for (unsigned int place = 0; place < CC_PLACES && made; place++) {
+		compiled->places[place] = link_at(folder, object, place);
+		made = compiled->places[place];
+	}
 	unlink(source);
 	unlink(object);
-	return loaded;
+	return made;
 }
 
 struct compiled *cc_compile(const struct filter *filters, unsigned int n)
 {
 	char folder[] = "/tmp/npf-bench-XXXXXX";
 	struct compiled *compiled = calloc(1, sizeof(*compiled));
+	bool made;
 
 	if (!compiled || !mkdtemp(folder))
 		err(1, "%s", folder);
-	compiled->object = compile_in(folder, filters, n);
-	compiled->n = n;
+	made = compile_in(compiled, folder, filters, n);
 	rmdir(folder);
-	if (compiled->object)
+	if (made)
 		return compiled;
-	free(compiled);
+	cc_free(compiled);
 	return NULL;
 }
 
-uint32_t (*cc_function(const struct compiled *compiled, unsigned int i))(const uint8_t *, uint32_t,
-									 uint32_t)
+uint32_t (*cc_function(const struct compiled *compiled, unsigned int place,
+		       unsigned int i))(const uint8_t *, uint32_t, uint32_t)
 {
 	uint32_t (*function)(const uint8_t *, uint32_t, uint32_t);
 	char name[16];
 	void *symbol;
 
 	snprintf(name, sizeof(name), "f%u", i);
-	symbol = dlsym(compiled->object, name);
+	symbol = dlsym(compiled->places[place % CC_PLACES], name);
 	memcpy(&function, &symbol, sizeof(function));
 	return function;
 }
@@ -223,6 +262,7 @@ void cc_free(struct compiled *compiled)
 {
 	if (!compiled)
 		return;
-	dlclose(compiled->object);
+	for (unsigned int i = 0; i < CC_PLACES && compiled->places[i]; i++)
+		dlclose(compiled->places[i]);
 	free(compiled);
 }
