@@ -12,8 +12,9 @@
 
 #include "wpcap/wpcap.h"
 
-/* How often is looked whether the others are out, whom pcap_breakloop() wakes. */
+/* How often is looked whether the others are out, whom pcap_breakloop() wakes, and how many times. */
 #define LOOK_NS 100000
+#define LOOKS   2000
 
 /* A handler asks for it: no memory is taken then. */
 static _Thread_local volatile struct wpcap_place place __attribute__((tls_model("initial-exec")));
@@ -75,31 +76,37 @@ int wpcap_await(pcap_t *p, int ms)
 
 /* ---- closing ------------------------------------------------------------------------------- */
 
-static void await_others(pcap_t *p)
+/* False: somebody is still counted. He may be late, or have jumped out of his wait by a signal handler,
+ * and not come back ever. */
+static bool await_others(pcap_t *p)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_NS };
 
 	if (!__atomic_load_n(&p->waiting, __ATOMIC_ACQUIRE))
-		return;
+		return true;
 	pcap_breakloop(p);
-	while (__atomic_load_n(&p->waiting, __ATOMIC_ACQUIRE))
+	for (int look = 0; look < LOOKS; look++) {
+		if (!__atomic_load_n(&p->waiting, __ATOMIC_ACQUIRE))
+			return true;
 		nanosleep(&pause, NULL);
+	}
+	return false;
 }
 
-/* What this thread is amid itself goes on when the signal handler returns, and is broken then. A call of
- * the driver cannot be taken its adapter from; that is left to the end of the process. */
+/* What this thread is amid itself goes on when the signal handler returns, and is broken then; the wait
+ * of another may, too. A call of the driver cannot be taken its adapter from; that is left to the end of
+ * the process. */
 bool wpcap_end(pcap_t *p)
 {
-	bool here = place.p == p;
+	bool here = place.p == p, idle;
 
 	if (here && place.in_driver) {
 		pcap_breakloop(p);
 		return false;
 	}
-	if (!here)
-		await_others(p);
+	idle = !here && await_others(p);
 	p->closed = true;
 	__atomic_store_n(&p->reader, NULL, __ATOMIC_RELEASE);
 	pcap_cleanup_win32(p);
-	return !here;
+	return idle;
 }

@@ -115,6 +115,27 @@ static void jumps_out(int round)
 	pcap_close(p);
 }
 
+static void *close_it(void *arg)
+{
+	pcap_close(p);
+	return arg;
+}
+
+/* Who jumped out does not come back to the wait, whoever closes then. */
+static void jumps_out_and_another_closes(int round)
+{
+	pthread_t thread;
+	int n = 0;
+
+	if (!sigsetjmp(back, 1)) {
+		interrupt(jump, round + 10);
+		pcap_loop(p, 1, see, (u_char *)&n);
+	}
+	pthread_create(&thread, NULL, close_it, NULL);
+	pthread_join(thread, NULL);
+	printf("%d packets\n", n);
+}
+
 static void jump_out_of_callback(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
 {
 	see(user, header, data);
@@ -214,6 +235,7 @@ int main(void)
 	tell("closed amid pcap_next_ex", closed_amid_pcap_next_ex);
 	tell("closed while it sends", closed_while_it_sends);
 	tell("jumps out", jumps_out);
+	tell("jumps out and another closes", jumps_out_and_another_closes);
 	tell("jumps out of a callback", jumps_out_of_a_callback);
 	tell("cancelled", cancelled);
 	tell("broken and closed", broken_and_closed);
