@@ -17,7 +17,8 @@ sanitized() { # program
 	nm -D "$1" | grep -q '__[at]san_init'
 }
 
-# This script once more, in a network namespace of its own.
+# This script once more, in a network namespace of its own. Under nohup its programs would ignore SIGHUP,
+# too, and no shell can undo that.
 own_namespace() { # options of unshare... -- arguments of the script...
 	local options=(--net)
 	[ -z "${NPF_IN_NAMESPACE:-}" ] || return 0
@@ -27,7 +28,7 @@ own_namespace() { # options of unshare... -- arguments of the script...
 		shift
 	done
 	shift
-	NPF_IN_NAMESPACE=1 exec unshare "${options[@]}" "$0" "$@"
+	NPF_IN_NAMESPACE=1 exec env --default-signal=HUP unshare "${options[@]}" "$0" "$@"
 }
 
 # The same, and no process outlives it.
