@@ -4,6 +4,7 @@
  * an event for pcap_breakloop() at once, later versions when they activate, and does not close it with
  * such a handle: a program that opens captures again and again would run out of descriptors.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,10 +54,14 @@ pcap_t *wpcap_create_unused(const char *device, char *errbuf, struct wpcap_event
 	return real;
 }
 
-/* libpcap forgot it if it is there afterwards. */
+/* libpcap forgot it if it is there afterwards. Programs show errno after pcap_open_live(): it is libpcap's. */
 void wpcap_close_unused(pcap_t *real, const struct wpcap_event *event)
 {
+	int err;
+
 	REAL(pcap_close)(real);
+	err = errno;
 	if (event->id >= 0 && event_id(event->fd) == event->id)
 		close(event->fd);
+	errno = err;
 }

@@ -5,6 +5,7 @@
  */
 #include <pcap/pcap.h>
 
+#include <errno.h>
 #include <pcap/namedb.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -535,6 +536,14 @@ static void tell_without_rights(void)
 	waitpid(child, NULL, 0);
 }
 
+/* ngrep shows it behind the sentence. */
+static void tell_errno(void)
+{
+	pcap_t *p = pcap_open_live("nosuch", 100, 0, 100, errbuf);
+
+	printf("open live: %s: %s\n", p ? "open" : errbuf, strerror(errno));
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -544,6 +553,7 @@ int main(void)
 	tell_calls();
 	tell_devices();
 	tell_options();
+	tell_errno();
 	tell_without_rights();
 	tell_savefiles();
 	tell_dumpers();
