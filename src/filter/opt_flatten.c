@@ -109,16 +109,22 @@ static const struct npf_ir_insn *handed_on(const struct npf_ir *ir,
 	return &ir->insns[ir->args[block->edges[0].args + i]];
 }
 
-/* Does the block compute one value at most, and go on? */
-static bool only_hands_on(const struct npf_ir_block *block)
+static bool is_note(const struct npf_ir_insn *insn)
 {
-	return block->end == NPF_IR_GOTO && !block->params && block->count <= 1;
+	return insn->b == NONE && (insn->op == NPF_IR_OR || insn->op == NPF_IR_CONST);
+}
+
+/* Does the block note something at most, ask nothing, and go on? */
+static bool only_hands_on(const struct npf_ir *ir, const struct npf_ir_block *block)
+{
+	return block->end == NPF_IR_GOTO && !block->params &&
+	       (!block->count || (block->count == 1 && is_note(&ir->insns[block->first])));
 }
 
 static bool is_same_value(const struct npf_ir_insn *x, const struct npf_ir_insn *y)
 {
-	return x == y || (x->op == y->op && x->b == NONE && y->b == NONE && x->a == y->a &&
-			  x->imm == y->imm && (x->op == NPF_IR_OR || x->op == NPF_IR_CONST));
+	return x == y ||
+	       (is_note(x) && is_note(y) && x->op == y->op && x->a == y->a && x->imm == y->imm);
 }
 
 /* Do both sides lead to one block, with the same arguments? */
@@ -130,7 +136,7 @@ static bool leads_alike(const struct npf_ir *ir, const struct npf_ir_edge *x,
 
 	if (is_same_edge(ir, x, y))
 		return true;
-	if (!ir->joined || !only_hands_on(by_x) || !only_hands_on(by_y) ||
+	if (!ir->joined || !only_hands_on(ir, by_x) || !only_hands_on(ir, by_y) ||
 	    to != by_y->edges[0].block)
 		return false;
 	for (uint32_t i = 0; i < ir->blocks[to].params; i++) {
@@ -233,7 +239,7 @@ static uint32_t find_note(const struct npf_ir *ir, const struct npf_ir_block *ta
 	const struct npf_ir_edge *other = &tail->edges[1 - side];
 	uint32_t bit = 0;
 
-	if (!only_hands_on(note) || note->edges[0].block != other->block)
+	if (!only_hands_on(ir, note) || note->edges[0].block != other->block)
 		return 0;
 	for (uint32_t i = 0; i < ir->blocks[other->block].params; i++) {
 		uint16_t before = ir->args[other->args + i];

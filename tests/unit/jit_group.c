@@ -248,6 +248,31 @@ static void notes_take_no_branch(void **state)
 	free(space);
 }
 
+/* Two ways to one place, each by a load that is out of bounds of other packets. */
+static void no_check_is_dropped(void **state)
+{
+	static const struct npf_insn insns[] = {
+		INSN_LD_B(12),     INSN_JEQ(1, 2, 0), INSN_LD_B(13),
+		INSN_JEQ(2, 2, 6), INSN_LD_B(50),     { NPF_JMP | NPF_JA, 0, 0, 1 },
+		INSN_LD_B(40),     INSN_LD_B(14),     INSN_JEQ(3, 0, 1),
+		INSN_RET(9),       INSN_RET(0),
+	};
+	const struct npf_program program = PROGRAM(insns);
+	const struct npf_program *programs[] = { &program };
+	struct group_tally tally = { 0 };
+
+	(void)state;
+	for (uint32_t i = 0; i < 8 * 64; i++) {
+		uint8_t packet[64] = { [12] = i & 1, [13] = i & 2, [14] = i & 4 ? 3 : 0 };
+		struct npf_frame frame = { .length = 1 + i / 8, .wire_length = 64 };
+		const struct engine_run run = { .frame = &frame, .data = packet };
+
+		group_compare(host, programs, 1, &run, 1, &tally);
+	}
+	assert_int_equal(tally.mistakes, 0);
+	assert_in_range(tally.accepted, 1, tally.answers - 1);
+}
+
 static void the_type_is_loaded_once(void **state)
 {
 	struct bpf_program compiled[N_EXPRESSIONS];
@@ -456,6 +481,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_answers_as_alone),
 		cmocka_unit_test(notes_take_no_branch),
+		cmocka_unit_test(no_check_is_dropped),
 		cmocka_unit_test(the_type_is_loaded_once),
 		cmocka_unit_test(up_to_64_filters),
 		cmocka_unit_test(more_filters_are_refused),
