@@ -58,16 +58,16 @@ void npf_linux_hush(struct npf_hush *before)
 	sigset_t all;
 
 	sigfillset(&all);
+	pthread_mutex_lock(&printer_lock); /* signals end who waits for it */
 	pthread_sigmask(SIG_SETMASK, &all, &before->signals);
-	pthread_mutex_lock(&printer_lock);
 	before->printer = libbpf_set_print(silent);
 }
 
 void npf_linux_unhush(const struct npf_hush *before)
 {
 	libbpf_set_print(before->printer);
-	pthread_mutex_unlock(&printer_lock);
 	pthread_sigmask(SIG_SETMASK, &before->signals, NULL);
+	pthread_mutex_unlock(&printer_lock);
 }
 
 static uint32_t log2_of(uint32_t power)
