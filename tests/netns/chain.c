@@ -10,6 +10,7 @@
 #include <cap-ng.h>
 #include <net/if.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -366,6 +367,176 @@ static void forks_that_go_on(void **state)
 	expect_links(row.wire, 0);
 }
 
+/* Close one that a fork has open, too, and then end the fork. */
+static void close_and_end_fork(struct row *row)
+{
+	char reason[NPF_ERROR_SIZE] = "";
+	int go[2], status;
+	pid_t pid;
+
+	row_open(row, &filters[0]);
+	assert_int_equal(pipe(go), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		await_word(go[0]);
+		_exit(0);
+	}
+	row_end(row);
+	assert_int_equal(npf_check_send_path(row->wire->instance, NPF_SEND_XDP, reason), -EBUSY);
+	assert_int_equal(write(go[1], "!", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(go[0]);
+	close(go[1]);
+}
+
+/* It stays attached until both have closed it, and who remains notices when he changes something, or
+ * opens another. Whether it is there is what the path for sends tells. */
+static void forks_that_end_later(void **state)
+{
+	struct row row = { .wire = wire_that_forks(state) };
+	const uint32_t hide = NPF_DISABLE_LOOPBACK;
+	struct npf_instance *remains = row.wire->instance;
+	char reason[NPF_ERROR_SIZE] = "";
+
+	assert_int_equal(npf_io_control(remains, NPF_BIOCISETLOBBEH, &hide, sizeof(hide), NULL, 0,
+					NULL),
+			 0);
+	if (npf_check_send_path(remains, NPF_SEND_XDP, reason))
+		skip();
+	close_and_end_fork(&row);
+	assert_int_equal(npf_set_filter(remains, &none), 0);
+	assert_int_equal(npf_check_send_path(remains, NPF_SEND_XDP, reason), 0);
+
+	/* Opened since: nobody comes to a link that a fork has. */
+	npf_close(remains);
+	remains = row.wire->instance = wire_open(row.wire, "va");
+	assert_int_equal(npf_io_control(remains, NPF_BIOCISETLOBBEH, &hide, sizeof(hide), NULL, 0,
+					NULL),
+			 0);
+	close_and_end_fork(&row);
+	row_open(&row, &filters[0]);
+	row_end(&row);
+	assert_int_equal(npf_check_send_path(remains, NPF_SEND_XDP, reason), 0);
+}
+
+#define FORKS 60u
+
+/* Threads that open, change and close while others fork. */
+struct bustle {
+	struct wire *wire;
+	bool over, failed; /* atomic */
+};
+
+static void *bustle(void *arg)
+{
+	struct bustle *b = arg;
+	struct npf_open_options options = { .size = sizeof(options), .hook = b->wire->hook };
+	struct npf_instance *instance;
+
+	while (!__atomic_load_n(&b->over, __ATOMIC_ACQUIRE)) {
+		if (npf_open(b->wire->driver, "va", &options, &instance, NULL)) {
+			__atomic_store_n(&b->failed, true, __ATOMIC_RELEASE);
+			break;
+		}
+		for (uint32_t i = 0; i < 4; i++) {
+			if (npf_set_filter(instance, &filters[i % N_OF(filters)].program))
+				__atomic_store_n(&b->failed, true, __ATOMIC_RELEASE);
+		}
+		npf_close(instance);
+	}
+	return NULL;
+}
+
+/* The alarm ends who hangs. */
+static void close_in_time(struct row *row)
+{
+	alarm(60);
+	row_end(row);
+}
+
+/* A fork closes what it inherited, whatever other threads were at when it was made. What it closes is of
+ * a driver that they leave alone: the lock of theirs is a matter of its own (CAVEATS.md). */
+static void forks_amid_changes(void **state)
+{
+	struct bustle busy = { .wire = wire_that_forks(state) };
+	struct npf_open_options options = { .size = sizeof(options), .hook = busy.wire->hook };
+	struct row row = { .wire = busy.wire, .n = 2 };
+	struct npf_driver *driver;
+	pthread_t threads[2];
+
+	assert_int_equal(npf_driver_entry(busy.wire->host, &driver), 0);
+	for (uint32_t i = 0; i < row.n; i++)
+		assert_int_equal(npf_open(driver, "va", &options, &row.instances[i], NULL), 0);
+	for (uint32_t i = 0; i < N_OF(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, bustle, &busy), 0);
+	for (uint32_t i = 0; i < FORKS; i++)
+		in_fork(close_in_time, &row);
+	__atomic_store_n(&busy.over, true, __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < N_OF(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_false(busy.failed);
+	row_end(&row);
+	assert_int_equal(npf_unload(driver), 0);
+	expect_links(busy.wire, 1);
+}
+
+/* Open one, which a fork keeps until it is told, and one more; then be killed. */
+static void open_and_be_killed(struct row *row, int ready, int go)
+{
+	pid_t pid;
+
+	row_open(row, &filters[0]);
+	pid = fork();
+	assert_true(pid >= 0);
+	alarm(60); /* for tests that fail */
+	if (!pid) {
+		await_word(go);
+		row_end(row);
+		assert_int_equal(write(ready, "!", 1), 1);
+		_exit(0);
+	}
+	row_open(row, &filters[0]);
+	assert_int_equal(write(ready, "!", 1), 1);
+	for (;;)
+		pause();
+}
+
+static void await_links(const struct wire *wire, uint32_t n)
+{
+	while (wire->hook == NPF_HOOK_TCX && programs_at(TCX_INGRESS) != n)
+		wire_nap();
+	expect_links(wire, n);
+}
+
+/* What was opened after a fork depends on no instance that the fork has: it goes with its process. */
+static void killed_after_a_fork(void **state)
+{
+	struct row row = { .wire = wire_that_forks(state) };
+	int ready[2], go[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(go), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		open_and_be_killed(&row, ready[1], go[0]);
+	close(ready[1]);
+	await_word(ready[0]);
+	expect_links(row.wire, 3);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	await_links(row.wire, 2);
+	assert_int_equal(write(go[1], "!", 1), 1);
+	await_word(ready[0]);
+	await_links(row.wire, 1);
+	close(ready[0]);
+	close(go[0]);
+	close(go[1]);
+}
+
 static void close_without_rights(struct row *row)
 {
 	for (uint32_t i = 0; i < 4; i++)
@@ -663,6 +834,9 @@ int main(void)
 		{ "behind another program", behind_another },
 		{ "forks that close", forks_that_close },
 		{ "forks that go on", forks_that_go_on },
+		{ "forks that end later", forks_that_end_later },
+		{ "forks amid changes", forks_amid_changes },
+		{ "killed after a fork", killed_after_a_fork },
 		{ "rights given up", rights_given_up },
 		{ "sends are seen by all", sends_are_seen_by_all },
 		{ "the adapter goes, and another is its number", unplugged },

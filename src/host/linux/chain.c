@@ -11,7 +11,9 @@
  *
  * Forks have the same descriptors and may go on with some of the instances while others are closed. So
  * the order of a chain is in memory that they share, under a lock of its own, and nobody is taken out
- * while any process has its instance open. Only who began a chain adds to it.
+ * while any process has its instance open. Each process knows the members that were there when it was
+ * forked, and could not take out later ones if the other is killed: nobody adds to a chain that has been
+ * through a fork.
  */
 #include "host/linux/chain.h"
 
@@ -20,6 +22,7 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -55,7 +58,7 @@ struct npf_chain_member {
 
 struct npf_chain {
 	struct npf_chain *next;
-	pid_t maker;
+	uint32_t forks; /* when it began */
 	int link;
 	uint32_t link_id;
 	struct order *order;
@@ -80,6 +83,60 @@ struct query {
 	uint32_t count, padding;
 	uint64_t program_flags, links, link_flags, revision;
 };
+
+/* Who has been taken out, to be freed without the lock. */
+struct gone {
+	struct npf_chain_member *first;
+	bool passed; /* a packet may still be in one of them that is to go on to others */
+};
+
+/* ---- one thread, and no fork meanwhile ------------------------------------------------------ */
+
+/* What this process knows of all chains; before the lock of an order. A fork waits for it, since its
+ * child would have it locked for ever: hence one for the process, as pthread_atfork() knows no other. */
+static pthread_mutex_t lock;
+static uint32_t forks; /* that have been, up to this process */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Recursive: a signal's handler that forks may have interrupted who holds it. */
+static void make_lock(void)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&lock, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+	forks++;
+}
+
+/* It was locked by a thread of another number: this one may not unlock it. */
+static void in_child(void)
+{
+	make_lock();
+}
+
+static void release_lock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void prepare(void)
+{
+	make_lock();
+	pthread_atfork(before_fork, release_lock, in_child);
+}
+
+static void take_lock(void)
+{
+	pthread_once(&once, prepare);
+	pthread_mutex_lock(&lock);
+}
 
 /* ---- asking the kernel ---------------------------------------------------------------------- */
 
@@ -213,12 +270,24 @@ static struct order *make_order(void)
 	return order;
 }
 
+/* With what locking said. False: another has it. */
+static bool has_order(struct order *order, int err)
+{
+	if (err == EOWNERDEAD) {
+		order->unknown |= order->changing;
+		pthread_mutex_consistent(&order->lock);
+	}
+	return err != EBUSY;
+}
+
 static void lock_order(struct order *order)
 {
-	if (pthread_mutex_lock(&order->lock) != EOWNERDEAD)
-		return;
-	order->unknown |= order->changing;
-	pthread_mutex_consistent(&order->lock);
+	has_order(order, pthread_mutex_lock(&order->lock));
+}
+
+static bool try_lock_order(struct order *order)
+{
+	return has_order(order, pthread_mutex_trylock(&order->lock));
 }
 
 static void unlock_order(struct order *order)
@@ -323,62 +392,69 @@ static bool step_over(struct npf_chain *chain, uint32_t i)
 
 /* ---- chains --------------------------------------------------------------------------------- */
 
-static void take_out(struct npf_chain_member **at, struct npf_chain_member **out)
+static void take_out(struct npf_chain_member **at, struct gone *gone)
 {
 	struct npf_chain_member *member = *at;
 
 	*at = member->next;
-	member->next = *out;
-	*out = member;
+	member->next = gone->first;
+	gone->first = member;
 }
 
-/* Step over whom nobody has open, and forget those that were stepped over by whomever. True: a packet
- * may still be in one of them that is to go on to others. */
-static bool tidy(struct npf_chain *chain, struct npf_chain_member **out)
+/* Step over whom nobody has open, and forget those that were stepped over by whomever. */
+static void tidy(struct npf_chain *chain, struct gone *gone)
 {
 	struct npf_chain_member **at = &chain->first;
-	bool passed = false;
 
 	while (*at) {
 		uint32_t i = place_of(chain->order, *at);
 		bool was_last = i + 1 >= chain->order->n;
 
 		if (i == chain->order->n) {
-			take_out(at, out);
+			take_out(at, gone);
 		} else if (is_forsaken(*at) && step_over(chain, i)) {
-			passed |= !was_last;
-			take_out(at, out);
+			gone->passed |= !was_last;
+			take_out(at, gone);
 		} else {
 			at = &(*at)->next;
 		}
 	}
-	return passed;
+}
+
+/* Who comes or goes elsewhere looks here as well, since nobody comes to chains that were forked. He does
+ * not wait for whoever changes one. */
+static void tidy_all(struct npf_chain *chain, struct gone *gone)
+{
+	for (; chain; chain = chain->next) {
+		if (!try_lock_order(chain->order))
+			continue;
+		tidy(chain, gone);
+		unlock_order(chain->order);
+	}
 }
 
 /* Of those that we left, others may have some open, and with them the link. */
-static void end(struct npf_chains *chains, struct npf_chain *chain, struct npf_chain_member **out)
+static void end(struct npf_chain **chains, struct npf_chain *chain, struct gone *gone)
 {
-	struct npf_chain **at = &chains->first;
-
-	while (*at != chain)
-		at = &(*at)->next;
-	*at = chain->next;
+	while (*chains != chain)
+		chains = &(*chains)->next;
+	*chains = chain->next;
 	close(chain->link);
 	while (chain->first)
-		take_out(&chain->first, out);
+		take_out(&chain->first, gone);
 	munmap(chain->order, sizeof(*chain->order));
 	free(chain);
 }
 
 /* Where packets may be that are to go on, and we cannot wait for them, the entry stays. */
-static void free_all(struct npf_chain_member *members, bool passed)
+static void free_gone(struct gone *gone)
 {
-	bool keep = passed && !await_packets();
+	bool keep = gone->passed && !await_packets();
 
-	while (members) {
-		struct npf_chain_member *member = members;
+	while (gone->first) {
+		struct npf_chain_member *member = gone->first;
 
-		members = member->next;
+		gone->first = member->next;
 		if (keep)
 			member->entry.next = -1;
 		free_member(member);
@@ -393,15 +469,14 @@ static void append(struct npf_chain *chain, struct npf_chain_member *member)
 	chain->n_open++;
 }
 
-/* Ours that the kernel calls before all others there. */
-static struct npf_chain *find(const struct npf_chains *chains, const struct npf_chain_entry *entry)
+/* Ours alone that the kernel calls before all others there. */
+static struct npf_chain *find(struct npf_chain *chain, const struct npf_chain_entry *entry)
 {
 	uint32_t link = can_await_packets() ? first_link(entry) : 0;
-	struct npf_chain *chain = chains->first;
 
 	while (chain && chain->link_id != link)
 		chain = chain->next;
-	return link && chain && chain->maker == getpid() ? chain : NULL;
+	return link && chain && chain->forks == forks ? chain : NULL;
 }
 
 static int follow(struct npf_chain *chain, struct npf_chain_member *member)
@@ -442,7 +517,7 @@ static int attach(const struct npf_chain_entry *entry, struct npf_chain *chain)
 	return err;
 }
 
-static int begin(struct npf_chains *chains, struct npf_chain_member *member)
+static int begin(struct npf_chain **chains, struct npf_chain_member *member)
 {
 	struct npf_chain *chain = calloc(1, sizeof(*chain));
 	struct order *order = chain ? make_order() : NULL;
@@ -459,39 +534,32 @@ static int begin(struct npf_chains *chains, struct npf_chain_member *member)
 	order->list[0].program = member->id;
 	set_n(order, 1);
 	chain->order = order;
-	chain->maker = getpid();
-	chain->next = chains->first;
-	chains->first = chain;
+	chain->forks = forks;
+	chain->next = *chains;
+	*chains = chain;
 	append(chain, member);
 	return 0;
 }
 
 /* ---- what hooks use ------------------------------------------------------------------------- */
 
-void npf_chains_init(struct npf_chains *chains)
-{
-	pthread_mutex_init(&chains->lock, NULL);
-}
-
-void npf_chains_fini(struct npf_chains *chains)
-{
-	pthread_mutex_destroy(&chains->lock);
-}
-
-int npf_chain_join(struct npf_chains *chains, const struct npf_chain_entry *entry,
+int npf_chain_join(struct npf_chain **chains, const struct npf_chain_entry *entry,
 		   struct npf_chain_member **out)
 {
 	struct npf_chain_member *member;
 	struct npf_chain *chain;
+	struct gone gone = { 0 };
 	int err = make_member(entry, &member);
 
 	if (err)
 		return err;
-	pthread_mutex_lock(&chains->lock);
-	chain = find(chains, entry);
+	take_lock();
+	tidy_all(*chains, &gone);
+	chain = find(*chains, entry);
 	if (!chain || follow(chain, member))
 		err = begin(chains, member);
-	pthread_mutex_unlock(&chains->lock);
+	release_lock();
+	free_gone(&gone);
 	if (err)
 		free_member(member);
 	else
@@ -499,24 +567,27 @@ int npf_chain_join(struct npf_chains *chains, const struct npf_chain_entry *entr
 	return err;
 }
 
-static int exchange(struct npf_chain_member *member, int program, uint32_t id)
+static int exchange(struct npf_chain_member *member, int program, uint32_t id, struct gone *gone)
 {
 	struct npf_chain *chain = member->chain;
 	int err;
 
 	lock_order(chain->order);
 	err = place(chain, place_of(chain->order, member), member->number, program, id);
+	if (!err) {
+		close(member->entry.program);
+		member->entry.program = program;
+		member->id = id;
+	}
+	/* Now that we know who is at this place, we can step over who is before it. */
+	tidy(chain, gone);
 	unlock_order(chain->order);
-	if (err)
-		return err;
-	close(member->entry.program);
-	member->entry.program = program;
-	member->id = id;
-	return 0;
+	return err;
 }
 
-int npf_chain_exchange(struct npf_chains *chains, struct npf_chain_member *member, int program)
+int npf_chain_exchange(struct npf_chain_member *member, int program)
 {
+	struct gone gone = { 0 };
 	int copy = duplicate(program);
 	uint32_t id;
 	int err;
@@ -525,43 +596,41 @@ int npf_chain_exchange(struct npf_chains *chains, struct npf_chain_member *membe
 		return copy;
 	err = ask_program(copy, &id);
 	if (!err) {
-		pthread_mutex_lock(&chains->lock);
-		err = exchange(member, copy, id);
-		pthread_mutex_unlock(&chains->lock);
+		take_lock();
+		err = exchange(member, copy, id, &gone);
+		release_lock();
 	}
+	free_gone(&gone);
 	if (err)
 		close(copy);
 	return err;
 }
 
-static bool leave(struct npf_chains *chains, struct npf_chain_member *member,
-		  struct npf_chain_member **gone)
+static void leave(struct npf_chain **chains, struct npf_chain_member *member, struct gone *gone)
 {
 	struct npf_chain *chain = member->chain;
-	bool passed;
 
 	member->left = true;
 	chain->n_open--;
 	lock_order(chain->order);
-	passed = tidy(chain, gone);
+	tidy(chain, gone);
 	unlock_order(chain->order);
 	if (!chain->n_open)
 		end(chains, chain, gone);
-	return passed;
 }
 
-void npf_chain_leave(struct npf_chains *chains, struct npf_chain_member *const *members, uint32_t n)
+void npf_chain_leave(struct npf_chain **chains, struct npf_chain_member *const *members, uint32_t n)
 {
-	struct npf_chain_member *gone = NULL;
-	bool passed = false;
+	struct gone gone = { 0 };
 
-	pthread_mutex_lock(&chains->lock);
+	take_lock();
 	for (uint32_t i = 0; i < n; i++) {
 		if (members[i])
-			passed |= leave(chains, members[i], &gone);
+			leave(chains, members[i], &gone);
 	}
-	pthread_mutex_unlock(&chains->lock);
-	free_all(gone, passed);
+	tidy_all(*chains, &gone);
+	release_lock();
+	free_gone(&gone);
 }
 
 bool npf_chain_shared(const struct npf_chain_member *member)

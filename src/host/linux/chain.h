@@ -6,21 +6,11 @@
 #ifndef NPF_LINUX_CHAIN_H
 #define NPF_LINUX_CHAIN_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct npf_chain;
 struct npf_chain_member;
-
-/* All of a host. */
-struct npf_chains {
-	pthread_mutex_t lock; /* what this process knows; before that of a chain's order */
-	struct npf_chain *first;
-};
-
-void npf_chains_init(struct npf_chains *chains);
-void npf_chains_fini(struct npf_chains *chains);
 
 /* What is put into a chain. */
 struct npf_chain_entry {
@@ -31,14 +21,17 @@ struct npf_chain_entry {
 	int holder;    /* hangs up once no process has the instance open any more */
 };
 
+/* One lock for all chains of the process, the last that is taken but that of a chain's order; a fork waits
+ * for it. `chains` are those of a host, NULL at first. */
+
 /* Behind those that are there, or, if that cannot be, alone and before all other programs there.
  * Negative errno: that of attaching. The descriptors stay the caller's. */
-int npf_chain_join(struct npf_chains *chains, const struct npf_chain_entry *entry,
+int npf_chain_join(struct npf_chain **chains, const struct npf_chain_entry *entry,
 		   struct npf_chain_member **member);
 /* In one step. -ENOLINK: the adapter has gone. -EBUSY: the order is not known any more. */
-int npf_chain_exchange(struct npf_chains *chains, struct npf_chain_member *member, int program);
+int npf_chain_exchange(struct npf_chain_member *member, int program);
 /* n of them, NULL or not, whose instance this process has closed. */
-void npf_chain_leave(struct npf_chains *chains, struct npf_chain_member *const *members, uint32_t n);
+void npf_chain_leave(struct npf_chain **chains, struct npf_chain_member *const *members, uint32_t n);
 /* Do packets come to others by the same link? Takes no lock. */
 bool npf_chain_shared(const struct npf_chain_member *member);
 

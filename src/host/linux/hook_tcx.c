@@ -79,7 +79,7 @@ static int put(struct npf_nic *nic, int slot, int program, char *error)
 
 	if (!member)
 		return explain_join(join(nic, tcx, slot, program), error);
-	return explain_exchange(nic, npf_chain_exchange(&nic->host->chains, member, program), error);
+	return explain_exchange(nic, npf_chain_exchange(member, program), error);
 }
 
 /* What others need to follow us. */

@@ -192,7 +192,6 @@ struct npf_host *npf_host_linux(void)
 	host->base.features = npf_x86_features();
 	npf_arena_init(&host->arena);
 	npf_syncer_init(&host->syncer);
-	npf_chains_init(&host->chains);
 	host->monitor = npf_linux_monitor();
 	if (host->monitor < 0)
 		host->monitor = -1;
@@ -209,7 +208,6 @@ void npf_host_linux_free(struct npf_host *base)
 		return;
 	if (host->monitor >= 0)
 		close(host->monitor);
-	npf_chains_fini(&host->chains);
 	npf_syncer_fini(&host->syncer);
 	npf_arena_fini(&host->arena);
 	free(host);

@@ -57,7 +57,7 @@ struct npf_linux_host {
 	int monitor; /* rtnetlink socket, member of the link group; -1 when it could not be made */
 	struct npf_arena arena; /* filters that run in this process */
 	struct npf_syncer syncer;
-	struct npf_chains chains; /* of the tcx hook */
+	struct npf_chain *chains; /* of the tcx hook */
 };
 
 /* ---- event.c ------------------------------------------------------------------------------- */
