@@ -412,6 +412,36 @@ static void what_a_discipline_drops_is_not_confirmed(void **state)
 	close(other);
 }
 
+/* What it refuses it counts as dropped; that never went, and what was taken has left. Of the last of some
+ * in one system call the kernel does not tell: those are few. */
+static void what_a_full_discipline_refuses_is_no_loss(void **state)
+{
+	enum { N = 2000 };
+	struct bench *bench = *state;
+	int64_t deadline = now_ms() + PATIENCE_MS;
+	struct npf_send_stats stats;
+	uint8_t frame[100];
+	uint64_t before;
+
+	need_run(bench,
+		 "tc qdisc add dev va root handle 1: tbf rate 20mbit burst 1600 limit 100000");
+	need_run(bench, "tc qdisc add dev va parent 1:1 pfifo limit 10");
+	make_frame(1, frame, sizeof(frame));
+	before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
+	assert_int_equal(npf_set_write_repeat(bench->near, N), 0);
+	for (int i = 0; i < 3; i++)
+		(void)npf_write(bench->near, frame,
+				sizeof(frame)); /* all, or as many as go in a while */
+	assert_int_equal(npf_wait_sent(bench->near, 1000000000), 0);
+	do
+		stats = stats_of(bench->near);
+	while (stats.confirmed < stats.handed - stats.handed / 20 && now_ms() < deadline);
+	assert_in_range(stats.handed, 100, 3 * N);
+	assert_int_equal(net_counters(&bench->net, NET_HERE, "va").tx_packets - before,
+			 stats.handed);
+	assert_in_range(stats.confirmed, stats.handed - stats.handed / 20, stats.handed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +453,7 @@ int main(void)
 		SEND_TEST(a_crowded_tap_confirms_no_more_than_arrived),
 		SEND_TEST(what_waits_in_a_queue_is_not_confirmed),
 		SEND_TEST(what_a_discipline_drops_is_not_confirmed),
+		SEND_TEST(what_a_full_discipline_refuses_is_no_loss),
 	};
 
 	net_require();

@@ -181,8 +181,10 @@ struct npf_nic {
 	uint64_t crowded_until; /* only await's */
 	struct npf_fast fast;   /* only transmit's and check_path's */
 	struct npf_counting counting; /* only sent's */
-	uint64_t told; /* frames that a discipline or a tap dropped and told us of; atomic */
-	uint64_t sure; /* frames that a tap took, as we know of each; atomic */
+	bool cut;            /* a socket took only some of the last frames; only transmit's */
+	unsigned int singly; /* frames that go alone: a discipline refused one; only transmit's */
+	uint64_t told;       /* frames that a discipline or a tap dropped and told us of; atomic */
+	uint64_t sure;       /* frames that a tap took, as we know of each; atomic */
 };
 
 /* ---- adapters.c, ethtool.c ----------------------------------------------------------------- */

@@ -60,11 +60,14 @@ static bool is_old_news(struct npf_nic *nic, int err)
 	return err == -ENETDOWN && !npf_linux_link_up(nic);
 }
 
+/* A frame that a queueing discipline refused after others went is refused again now: two drops. */
 static int try_batch(struct npf_nic *nic, struct batch *batch, unsigned int n)
 {
 	int fd = sender_of(nic);
 	int sent = send_batch(fd, batch, n);
 
+	if (sent == -ENOBUFS && nic->cut)
+		npf_send_counters_told(nic, 1);
 	if (sent == -EAGAIN) {
 		sent = wait_for_room(fd);
 		if (!sent)
@@ -72,15 +75,23 @@ static int try_batch(struct npf_nic *nic, struct batch *batch, unsigned int n)
 	}
 	if (sent == -ENETDOWN && is_old_news(nic, sent))
 		sent = send_batch(fd, batch, n);
-	if (sent == -ENOBUFS)
+	if (sent == -ENOBUFS) {
 		npf_send_counters_told(nic, 1);
+		nic->singly = BATCH;
+	} else if (sent > 0) {
+		nic->singly -= nic->singly > 0;
+	}
+	nic->cut = sent > 0 && (unsigned int)sent < n;
 	return sent == -ENXIO ? -ENODEV : sent;
 }
 
-static unsigned int fill(struct batch *batch, const struct npf_transmission *what, size_t from)
+/* Why it took only some the kernel keeps to itself; of one frame it tells. */
+static unsigned int fill(const struct npf_nic *nic, struct batch *batch,
+			 const struct npf_transmission *what, size_t from)
 {
 	size_t left = what->n - from;
-	unsigned int n = left < BATCH ? (unsigned int)left : BATCH;
+	size_t most = nic->cut || nic->singly ? 1 : BATCH;
+	unsigned int n = (unsigned int)(left < most ? left : most);
 
 	for (unsigned int i = 0; i < n; i++)
 		set_frame(batch, i, &what->frames[what->repeat ? 0 : from + i]);
@@ -96,7 +107,7 @@ int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *w
 	int n = 0;
 
 	while (sent < what->n) {
-		n = try_batch(nic, &batch, fill(&batch, what, sent));
+		n = try_batch(nic, &batch, fill(nic, &batch, what, sent));
 		if (n < 0)
 			break;
 		sent += (size_t)n;
@@ -104,7 +115,7 @@ int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *w
 			break;
 		if (!began)
 			began = host->system->now(host);
-		else if (host->system->now(host) - began > NPF_SLICE_NS)
+		else if (!nic->cut && host->system->now(host) - began > NPF_SLICE_NS)
 			break;
 	}
 	return sent ? (int64_t)sent : n;
