@@ -12,7 +12,7 @@
 #define LOOK_AGAIN (100 * NPF_NS_PER_MS)
 #define LOOK_SOON  NPF_NS_PER_MS
 /* After the last frame of a send, unless it was done within this. */
-#define LOOK_LAST (200 * NPF_NS_PER_US)
+#define LOOK_LAST (10 * NPF_NS_PER_MS)
 
 /* ---- lateness ------------------------------------------------------------------------------- */
 

@@ -132,7 +132,8 @@ static void the_account_is_closed_when_a_send_ends(void **state)
 {
 	struct world *world = *state;
 	uint8_t frame[60] = { 0 };
-	struct npf_send_frame frames[] = { { frame, 60, 0 }, { frame, 60, world_now(world) + MS } };
+	struct npf_send_frame frames[] = { { frame, 60, 0 },
+					   { frame, 60, world_now(world) + 20 * MS } };
 
 	assert_int_equal(npf_send_frames(world->instance, frames, 2, NULL), 0);
 	npf_sim_lose_sent(world->host, "eth0", 0, 1000, 1000);
