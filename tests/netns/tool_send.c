@@ -256,24 +256,28 @@ static void interrupted(void **state)
  * to end it, after the account. */
 static void a_slow_end_can_be_cut_short(void **state)
 {
+	static const int ways[] = { SIGINT, SIGHUP };
 	struct tool *tool = of(state);
-	char said[256] = "";
 	int status;
 
 	if (!net_try(&tool->net, NET_HERE,
 		     "tc qdisc add dev va root tbf rate 16kbit burst 1600 limit 1000000"))
 		skip();
-	tool_start(tool, false, WORDS(SEND, "--hex", HEX, "--pad", "1000", "-n", "50"));
-	TOOL_UNTIL(pread(tool->err, said, sizeof(said) - 1, 0) > 0 &&
-		   strstr(said, "Ctrl-C ends it now"));
-	kill(tool->pid, SIGINT);
-	assert_int_equal(waitpid(tool->pid, &status, 0), tool->pid);
-	tool->pid = 0;
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
-	tool_read(tool->out, tool->said);
-	tool_read(tool->err, tool->complained);
-	assert_int_equal(tool_number(tool, "handed"), 50);
-	assert_in_range(tool_number(tool, "confirmed"), 0, 49);
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		char said[256] = "";
+
+		tool_start(tool, false, WORDS(SEND, "--hex", HEX, "--pad", "1000", "-n", "50"));
+		TOOL_UNTIL(pread(tool->err, said, sizeof(said) - 1, 0) > 0 &&
+			   strstr(said, "Ctrl-C ends it now"));
+		kill(tool->pid, ways[i]);
+		assert_int_equal(waitpid(tool->pid, &status, 0), tool->pid);
+		tool->pid = 0;
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == ways[i]);
+		tool_read(tool->out, tool->said);
+		tool_read(tool->err, tool->complained);
+		assert_int_equal(tool_number(tool, "handed"), 50);
+		assert_in_range(tool_number(tool, "confirmed"), 0, 49);
+	}
 }
 
 /* Where somebody watches, the driver is asked in small pieces: not so that it shows in the account. */

@@ -38,10 +38,18 @@ static void on_signal(int number)
 	errno = saved;
 }
 
+/* nohup(1) has it so, and so it stays. */
+static bool ignores_hangups(void)
+{
+	struct sigaction now;
+
+	return sigaction(SIGHUP, NULL, &now) || now.sa_handler == SIG_IGN;
+}
+
 static int watch(int flags)
 {
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event < 0)
@@ -50,8 +58,7 @@ static int watch(int flags)
 	sigemptyset(&ignore.sa_mask);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	/* The terminal goes away; nohup(1) has that ignored, and so it stays. */
-	if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN)
+	if (!ignores_hangups()) /* the terminal goes away */
 		sigaction(SIGHUP, &action, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGXFSZ, &ignore, NULL); /* a file that may not be larger: the write says so */
@@ -79,6 +86,8 @@ void npf_signals_let_kill(void)
 {
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
+	if (!ignores_hangups())
+		signal(SIGHUP, SIG_DFL);
 }
 
 void npf_signals_watch_output(int fd)
