@@ -8,6 +8,8 @@
 
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -442,6 +444,27 @@ static void what_a_full_discipline_refuses_is_no_loss(void **state)
 	assert_in_range(stats.confirmed, stats.handed - stats.handed / 20, stats.handed);
 }
 
+/* Who listens for changes of disciplines hears of none while they are looked at. */
+static void looks_are_heard_by_nobody(void **state)
+{
+	struct sockaddr_nl changes = { .nl_family = AF_NETLINK,
+				       .nl_groups = 1u << (RTNLGRP_TC - 1) };
+	struct bench *bench = *state;
+	int listener = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	uint8_t frame[100];
+
+	need_run(bench, "tc qdisc add dev va root pfifo limit 1000");
+	assert_int_equal(bind(listener, (struct sockaddr *)&changes, sizeof(changes)), 0);
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(stats_of(bench->near).handed, 1);
+	assert_false(is_readable(listener));
+	need_run(bench, "tc qdisc del dev va root");
+	assert_true(is_readable(listener));
+	close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +477,7 @@ int main(void)
 		SEND_TEST(what_waits_in_a_queue_is_not_confirmed),
 		SEND_TEST(what_a_discipline_drops_is_not_confirmed),
 		SEND_TEST(what_a_full_discipline_refuses_is_no_loss),
+		SEND_TEST(looks_are_heard_by_nobody),
 	};
 
 	net_require();

@@ -62,21 +62,23 @@ static int read_stats(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
-/* The kernel has answered when the request is through. -ENOENT: it has nothing to say. */
+/* The kernel has answered when the request is through; nothing of it stays for the next question. */
 static int ask(struct npf_nic *nic, struct nlmsghdr *message, size_t room, mnl_cb_t read, void *to)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct npf_counting *counting = &nic->counting;
+	int err = 0;
 	ssize_t n;
 
 	message->nlmsg_seq = ++counting->sequence;
 	if (sendto(counting->netlink, message, message->nlmsg_len, 0, (struct sockaddr *)&kernel,
 		   sizeof(kernel)) < 0)
 		return -errno;
-	n = recv(counting->netlink, message, room, MSG_DONTWAIT);
-	if (n < 0)
-		return errno == EAGAIN ? -ENOENT : -errno;
-	return mnl_cb_run(message, (size_t)n, counting->sequence, 0, read, to) < 0 ? -errno : 0;
+	while ((n = recv(counting->netlink, message, room, MSG_DONTWAIT)) > 0) {
+		if (mnl_cb_run(message, (size_t)n, counting->sequence, 0, read, to) < 0)
+			err = -errno;
+	}
+	return n < 0 && errno != EAGAIN ? -errno : err;
 }
 
 static int ask_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
@@ -96,17 +98,20 @@ static int ask_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
 /* ---- its queueing discipline ---------------------------------------------------------------- */
 
 struct discipline {
+	uint32_t index; /* of the adapter */
 	bool queues;
 	uint32_t drops;
 };
 
 static int read_discipline(const struct nlmsghdr *message, void *arg)
 {
+	const struct tcmsg *root = mnl_nlmsg_get_payload(message);
 	const struct nlattr *attr, *inner;
 	struct gnet_stats_queue queue = { 0 };
 	struct discipline *discipline = arg;
 
-	if (message->nlmsg_type != RTM_NEWQDISC)
+	if (message->nlmsg_type != RTM_NEWQDISC || root->tcm_parent != TC_H_ROOT ||
+	    root->tcm_ifindex != (int)discipline->index)
 		return MNL_CB_OK;
 	mnl_attr_for_each(attr, message, sizeof(struct tcmsg)) {
 		if (mnl_attr_get_type(attr) == TCA_KIND)
@@ -126,24 +131,21 @@ static int read_discipline(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
-/* One that comes new counts from zero. The kernel keeps silent where there is none. */
+/* One that comes new counts from zero. What the kernel has for all adapters it tells us only; what it has
+ * for one it tells all who listen for changes. It leaves out what is there by default. */
 static uint64_t count_queue_drops(struct npf_nic *nic)
 {
-	_Alignas(struct nlmsghdr) uint8_t buffer[4096];
+	_Alignas(struct nlmsghdr) uint8_t buffer[8192];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct npf_counting *counting = &nic->counting;
-	struct discipline discipline = { 0 };
-	struct tcmsg *root;
-	int err;
+	struct discipline discipline = { .index = nic->adapter.index };
+	struct tcmsg *all;
 
 	message->nlmsg_type = RTM_GETQDISC;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ECHO; /* or only others would hear it */
-	root = mnl_nlmsg_put_extra_header(message, sizeof(*root));
-	root->tcm_family = AF_UNSPEC;
-	root->tcm_ifindex = (int)nic->adapter.index;
-	root->tcm_parent = TC_H_ROOT;
-	err = ask(nic, message, sizeof(buffer), read_discipline, &discipline);
-	if (err && err != -ENOENT)
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	all = mnl_nlmsg_put_extra_header(message, sizeof(*all));
+	all->tcm_family = AF_UNSPEC;
+	if (ask(nic, message, sizeof(buffer), read_discipline, &discipline))
 		return counting->queue_lost;
 	counting->queues = discipline.queues;
 	if (discipline.drops > counting->queue_drops)
@@ -166,24 +168,33 @@ static uint64_t count_charged(int fd)
 
 /* ---- backlogs ------------------------------------------------------------------------------- */
 
-/* What those of all CPUs have dropped: the second number of each line. */
+static uint32_t digit_of(char c)
+{
+	return (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* What those of all CPUs have dropped: the second number of each line. A call brings a page at most. */
 static bool read_overrun(int fd, uint32_t *overrun)
 {
-	char text[16384];
-	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
-	uint32_t sum = 0;
+	uint32_t sum = 0, number = 0, column = 0;
+	char text[4096];
+	off_t at = 0;
+	ssize_t n = 0;
 
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	for (char *line = text, *end; line && *line; line = end ? end + 1 : NULL) {
-		char *second = strchr(line, ' ');
-
-		end = strchr(line, '\n');
-		if (!end && (size_t)n == sizeof(text) - 1) /* more CPUs than there is room for */
-			return false;
-		sum += second ? (uint32_t)strtoul(second, NULL, 16) : 0;
+	while (fd >= 0 && (n = pread(fd, text, sizeof(text), at)) > 0) {
+		at += n;
+		for (ssize_t i = 0; i < n; i++) {
+			if (text[i] != ' ' && text[i] != '\n') {
+				number = number << 4 | digit_of(text[i]);
+				continue;
+			}
+			sum += column == 1 ? number : 0;
+			number = 0;
+			column = text[i] == ' ' ? column + 1 : 0;
+		}
 	}
+	if (n < 0 || !at)
+		return false;
 	*overrun = sum;
 	return true;
 }
