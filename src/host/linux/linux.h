@@ -216,6 +216,8 @@ int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *rea
 
 /* 0, or -ENETDOWN: the adapter is down or has no carrier, and would drop what it is given. */
 int npf_linux_link_up(struct npf_nic *nic);
+/* Has the adapter gone? Another may have its index already. */
+bool npf_linux_replaced(struct npf_nic *nic);
 /* Look now, so that a frame of that time need not wait for it. */
 void npf_linux_link_ahead(struct npf_nic *nic, uint64_t time);
 

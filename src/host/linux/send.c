@@ -78,6 +78,12 @@ int npf_linux_link_up(struct npf_nic *nic)
 	return err;
 }
 
+bool npf_linux_replaced(struct npf_nic *nic)
+{
+	nic->fast.link_seen = 0;
+	return npf_linux_link_up(nic) == -ENODEV;
+}
+
 void npf_linux_link_ahead(struct npf_nic *nic, uint64_t time)
 {
 	if (time - nic->fast.link_seen < LINK_NS)

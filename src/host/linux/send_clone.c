@@ -70,6 +70,8 @@ static int load_program(struct npf_nic *nic, struct npf_clone_sender *clone)
 		return -errno;
 	err = bpf_map_update_elem(bpf_map__fd(clone->skel->maps.device), &key, &index, BPF_ANY);
 	if (err)
+		return err == -ENOMEM ? err : -ENODEV;
+	if (npf_linux_replaced(nic))
 		return -ENODEV;
 	return npf_send_queue_open(&clone->queue, clone->skel->maps.queue);
 }

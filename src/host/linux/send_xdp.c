@@ -144,6 +144,8 @@ static int load(struct npf_nic *nic, struct npf_xdp_sender *xdp)
 	err = bpf_map_update_elem(bpf_map__fd(xdp->skel->maps.device), &key, &index, BPF_ANY);
 	if (err)
 		return err;
+	if (npf_linux_replaced(nic))
+		return -ENODEV;
 	return npf_send_queue_open(&xdp->queue, xdp->skel->maps.queue);
 }
 
@@ -177,6 +179,8 @@ static int explain(struct npf_nic *nic, int err)
 		return give_up(nic, -EPERM, "live frames need CAP_SYS_ADMIN (run as root)");
 	if (err == -ENOMEM)
 		return put_off(nic, -ENOTSUP, "the kernel has no memory for the program");
+	if (err == -ENODEV)
+		return give_up(nic, -ENOTSUP, "the adapter has gone");
 	return give_up(nic, -ENOTSUP, "the kernel (5.18 and later do) cannot load the program");
 }
 

@@ -106,7 +106,9 @@ static int make(struct npf_nic *nic, struct npf_xsk_sender *xsk)
 	    (err = option(xsk->fd, XDP_UMEM_COMPLETION_RING, N_CHUNKS)) ||
 	    (err = option(xsk->fd, XDP_TX_RING, N_CHUNKS)) || (err = map_rings(xsk)))
 		return err;
-	return bind(xsk->fd, (struct sockaddr *)&address, sizeof(address)) ? -errno : 0;
+	if (bind(xsk->fd, (struct sockaddr *)&address, sizeof(address)))
+		return -errno;
+	return npf_linux_replaced(nic) ? -ENODEV : 0;
 }
 
 static void unmap(void *memory, size_t size)
@@ -142,7 +144,7 @@ static int give_up(struct npf_nic *nic, int err)
 		{ -ENETDOWN, true, "the adapter is down" },
 		{ -ENOBUFS, true, "AF_XDP needs more locked memory (ulimit -l)" },
 		{ -ENOMEM, true, "out of memory" },
-		{ -ENODEV, true, "this thread is in another network namespace than the adapter" },
+		{ -ENODEV, true, "the adapter has gone, or is in another network namespace" },
 	};
 	struct npf_obstacle *obstacle = &nic->fast.xsk_obstacle;
 
