@@ -8,37 +8,10 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "lib/ask.h"
+
 #define ROUNDS 300u
 #define FRAMES 8u /* of each */
-
-static struct npf_instance *asked;
-static volatile sig_atomic_t answers, refusals, backwards, unsound;
-static uint64_t last;
-static pthread_t caller; /* whom they interrupt */
-static uint32_t ended;   /* atomic */
-
-static void ask(int number)
-{
-	struct npf_stats stats;
-
-	(void)number;
-	if (npf_get_stats(asked, &stats)) {
-		refusals++;
-		return;
-	}
-	answers++;
-	backwards += stats.received < last;
-	unsound += stats.received != stats.filtered + stats.captured + stats.dropped;
-	last = stats.received;
-}
-
-static void *send_signals(void *arg)
-{
-	(void)arg;
-	while (!__atomic_load_n(&ended, __ATOMIC_ACQUIRE))
-		pthread_kill(caller, SIGUSR1);
-	return NULL;
-}
 
 /* None of them lets the counters restart. */
 static void call_all(struct wire *wire, uint32_t round)
@@ -63,7 +36,7 @@ static void call_all(struct wire *wire, uint32_t round)
 
 static void are_answered(void **state)
 {
-	const struct sigaction action = { .sa_handler = ask, .sa_flags = SA_RESTART };
+	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	struct wire *wire = wire_capturing(state);
 	pthread_t signaller;
 	struct npf_stats stats;

@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "lib/ask.h"
+
 /* ---- in every operation of the host that a call makes --------------------------------------- */
 
 #define SENT   5u
@@ -141,34 +143,7 @@ static void is_answered_amid_every_call(void **state)
 #define FRAMES  4u /* of each */
 #define ANSWERS 1000
 
-static struct npf_instance *asked;
-static volatile sig_atomic_t answers, refusals, backwards, unsound;
-static uint64_t last;
-static pthread_t caller;     /* whom they interrupt */
-static uint32_t sent, ended; /* atomic */
-
-static void on_signal(int number)
-{
-	struct npf_stats stats;
-
-	(void)number;
-	if (npf_get_stats(asked, &stats)) {
-		refusals++;
-		return;
-	}
-	answers++;
-	backwards += stats.received < last;
-	unsound += stats.received != stats.filtered + stats.captured + stats.dropped;
-	last = stats.received;
-}
-
-static void *send_signals(void *arg)
-{
-	(void)arg;
-	while (!__atomic_load_n(&ended, __ATOMIC_ACQUIRE))
-		pthread_kill(caller, SIGUSR1);
-	return NULL;
-}
+static uint32_t sent; /* atomic */
 
 /* Packets come meanwhile, and somebody else wants the lock. */
 static void *send_and_read(void *arg)
