@@ -5,7 +5,6 @@
  */
 #include "netns/wire.h"
 
-#include <pthread.h>
 #include <signal.h>
 
 #include "lib/ask.h"
@@ -22,11 +21,15 @@ static void call_all(struct wire *wire, uint32_t round)
 	struct npf_stats stats;
 	struct npf_packet packet;
 
+	step();
 	if (round % 16 == 0)
 		assert_int_equal(npf_exchange_filter(instance, &all, NULL), 0);
+	step();
 	assert_int_equal(npf_set_min_to_copy(instance, 0), 0);
 	assert_int_equal(npf_set_timeout(instance, -1), 0);
+	step();
 	assert_int_equal(npf_get_stats(instance, &stats), 0);
+	step();
 	if (npf_batch_begin(instance) <= 0)
 		return;
 	while (npf_batch_next(instance, &packet))

@@ -163,11 +163,16 @@ static void *send_and_read(void *arg)
  * interrupted: this thread is in it amid these calls only. */
 static void control(struct npf_instance *instance, uint32_t round)
 {
+	step();
 	if (round % 16 == 0)
 		assert_int_equal(npf_exchange_filter(instance, &filter, NULL), 0);
+	step();
 	assert_int_equal(npf_pass_unfiltered(instance, round & 1 ? UINT32_MAX : 0, NULL), 0);
+	step();
 	assert_int_equal(npf_set_min_to_copy(instance, round % 100), 0);
+	step();
 	assert_int_equal(npf_set_timeout(instance, -1), 0);
+	step();
 	assert_int_equal(set_hw_filter(instance), 0);
 }
 

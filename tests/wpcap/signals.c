@@ -2,17 +2,15 @@
 /* A signal handler asks for the statistics, as tcpdump's does, whatever it interrupts. */
 #include "wpcap/capture.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "lib/signals.h"
 
 #define FRAMES  50000u
 #define FEW     100u
-#define ANSWERS 2000
+#define ANSWERS 1000
 
 static struct state *asked;
 static volatile sig_atomic_t answers, refusals, backwards;
 static volatile u_int last;
-static pthread_t caller; /* whom they interrupt */
 
 static void ask(int number)
 {
@@ -28,22 +26,13 @@ static void ask(int number)
 	last = stats.ps_recv;
 }
 
-static uint32_t sent; /* all of them, or as many as are wanted; atomic */
+static uint32_t sent; /* all of them; atomic */
 
 static void *send_frames(void *arg)
 {
 	(void)arg;
 	send_far(asked, 0, FRAMES);
 	__atomic_store_n(&sent, 1, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-/* Apart from the sender, so that they come wherever the reader is. */
-static void *send_signals(void *arg)
-{
-	(void)arg;
-	while (!__atomic_load_n(&sent, __ATOMIC_ACQUIRE))
-		pthread_kill(caller, SIGUSR1);
 	return NULL;
 }
 
@@ -61,6 +50,7 @@ static void begin(struct state *state)
 	answers = refusals = backwards = 0;
 	last = 0;
 	sent = 0;
+	ended = 0;
 }
 
 static void statistics_in_a_signal_handler(void **in)
@@ -79,9 +69,11 @@ static void statistics_in_a_signal_handler(void **in)
 	assert_int_equal(pthread_create(&signaller, NULL, send_signals, NULL), 0);
 	do {
 		done = __atomic_load_n(&sent, __ATOMIC_ACQUIRE);
+		step();
 		n = pcap_dispatch(asked->p, 1, count, (u_char *)&seen);
 		assert_true(n >= 0);
 	} while (!done || n);
+	__atomic_store_n(&ended, 1, __ATOMIC_RELEASE);
 	assert_int_equal(pthread_join(sender, NULL), 0);
 	assert_int_equal(pthread_join(signaller, NULL), 0);
 	signal(SIGUSR1, SIG_DFL);
@@ -98,10 +90,14 @@ static void control(pcap_t *p, u_int round)
 {
 	struct bpf_program filter;
 
+	step();
 	assert_int_equal(pcap_setbuff(p, round & 1 ? 1 << 20 : 1 << 21), 0);
+	step();
 	assert_int_equal(pcap_setmintocopy(p, (int)round % 100), 0);
+	step();
 	assert_int_equal(pcap_setdirection(p, round & 1 ? PCAP_D_IN : PCAP_D_INOUT), 0);
 	assert_int_equal(pcap_compile(p, &filter, round & 1 ? "udp" : "tcp", 1, 0), 0);
+	step();
 	assert_int_equal(pcap_setfilter(p, &filter), 0);
 	pcap_freecode(&filter);
 }
@@ -123,7 +119,7 @@ static void statistics_amid_control_calls(void **in)
 	assert_int_equal(pthread_create(&signaller, NULL, send_signals, NULL), 0);
 	while (answers + refusals < ANSWERS)
 		control(asked->p, round++);
-	__atomic_store_n(&sent, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&ended, 1, __ATOMIC_RELEASE);
 	assert_int_equal(pthread_join(signaller, NULL), 0);
 	signal(SIGUSR1, SIG_DFL);
 	assert_int_equal(pcap_stats(asked->p, &stats), 0);
