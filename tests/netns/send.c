@@ -633,6 +633,9 @@ static void item_12_own_sends_are_seen_unless_hidden(void **state)
 	}
 }
 
+#define FILTER   "tc filter add dev va "
+#define SEES_ALL " protocol all u32 match u32 0 0 classid 1:1"
+
 static void queueing_disciplines_and_programs_are_not_bypassed(void **state)
 {
 	struct bench *bench = *state;
@@ -653,12 +656,20 @@ static void queueing_disciplines_and_programs_are_not_bypassed(void **state)
 		all = false;
 	}
 	if (can_run(bench, "tc qdisc add dev va clsact")) {
-		expect_busy(bench, "clsact", NPF_SEND_CLONE);
+		expect_path(bench, NPF_SEND_XDP);
+		all &= can_run(bench, FILTER "ingress" SEES_ALL);
+		expect_path(bench, NPF_SEND_XDP);
+		if (can_run(bench, FILTER "egress" SEES_ALL))
+			expect_busy(bench, "clsact", NPF_SEND_CLONE);
+		else
+			all = false;
 		net_run(&bench->net, NET_HERE, "tc qdisc del dev va clsact");
 	} else {
 		all = false;
 	}
 	need_run(bench, "tc qdisc add dev va ingress");
+	expect_path(bench, NPF_SEND_XDP);
+	all &= can_run(bench, FILTER "ingress" SEES_ALL);
 	expect_path(bench, NPF_SEND_XDP);
 	if (!all)
 		skip();

@@ -4,7 +4,7 @@
  * in for one of ours that got lost, or that still waits. Tun and tap devices drop what their reader
  * leaves no room for, and queueing disciplines whatever they like.
  */
-#include "netns/sending.h"
+#include "netns/egress.h"
 
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
@@ -219,17 +219,19 @@ static uint64_t read_tap(int fd)
 	return ours;
 }
 
-/* Others send through the tap what its reader takes. */
+/* Others send through the tap what its reader takes, so many that nothing drops before. */
 static void send_others(int sender, int fd, unsigned int n)
 {
 	uint8_t frame[100];
 
 	make_others(frame);
-	for (unsigned int i = 0; i < n; i++) {
-		net_send(sender, frame, sizeof(frame));
+	for (unsigned int i = 0; i < n;) {
+		if (send(sender, frame, sizeof(frame), 0) < 0)
+			continue;
 		while (!is_readable(fd))
 			continue;
 		assert_int_equal(read_tap(fd), 0);
+		i++;
 	}
 }
 
@@ -266,6 +268,7 @@ static void a_tap_confirms_no_frame_that_it_dropped(void **state)
 
 struct crowd {
 	int sender, fd;
+	int most;  /* read after each seven sent */
 	bool over; /* atomic */
 	uint64_t ours;
 };
@@ -282,7 +285,7 @@ static void *crowd_in(void *arg)
 	while (!__atomic_load_n(&crowd->over, __ATOMIC_ACQUIRE)) {
 		for (int i = 0; i < 7; i++)
 			(void)!send(crowd->sender, frame, 100, MSG_DONTWAIT);
-		for (int i = 0; i < 5 && is_readable(crowd->fd); i++) {
+		for (int i = 0; i < crowd->most && is_readable(crowd->fd); i++) {
 			uint8_t got[2048];
 			ssize_t size = read(crowd->fd, got, sizeof(got));
 
@@ -293,47 +296,114 @@ static void *crowd_in(void *arg)
 	return NULL;
 }
 
-/* By each path, into a queue that is full of others' frames most of the time. */
+/* Into a queue that is full of others' frames most of the time, behind what drops frames, or nothing. */
+static void send_in_a_crowd(struct bench *bench, enum npf_send_path way,
+			    bool (*drop)(struct bench *bench, const char *name), size_t *tried)
+{
+	struct crowd crowd = { .fd = net_tun(&bench->net, NET_HERE, "t5", IFF_TAP | IFF_NO_PI),
+			       .most = drop ? 2 : 5 };
+	struct npf_instance *tap = open_on(bench, NET_HERE, "t5", NPF_OPEN_SEND_ONLY);
+	uint8_t frame[100];
+	pthread_t thread;
+
+	make_frame(1, frame, sizeof(frame));
+	crowd.sender = net_sender(&bench->net, NET_HERE, "t5");
+	if (take_path(tap, way) && (!drop || drop(bench, "t5"))) {
+		++*tried;
+		assert_int_equal(npf_set_write_repeat(tap, 5000), 0);
+		assert_int_equal(pthread_create(&thread, NULL, crowd_in, &crowd), 0);
+		for (int round = 0; round < 5; round++)
+			(void)npf_write(tap, frame, sizeof(frame));
+		__atomic_store_n(&crowd.over, true, __ATOMIC_RELEASE);
+		pthread_join(thread, NULL);
+		crowd.ours += read_tap(crowd.fd);
+		send_others(crowd.sender, crowd.fd, 2000);
+		printf("%s: %llu handed, %llu confirmed, %llu arrived\n", npf_send_path_name(way),
+		       (unsigned long long)stats_of(tap).handed,
+		       (unsigned long long)stats_of(tap).confirmed, (unsigned long long)crowd.ours);
+		assert_in_range(stats_of(tap).confirmed, 0, crowd.ours);
+		if (way != NPF_SEND_SOCKET) { /* they know each */
+			assert_int_equal(stats_of(tap).handed, crowd.ours);
+			assert_int_equal(stats_of(tap).confirmed, crowd.ours);
+		}
+	}
+	close_on(bench, tap);
+	close(crowd.sender);
+	close(crowd.fd);
+}
+
+/* By each path. */
 static void a_crowded_tap_confirms_no_more_than_arrived(void **state)
 {
 	static const enum npf_send_path ways[] = { NPF_SEND_SOCKET, NPF_SEND_XSK, NPF_SEND_XDP };
+	size_t tried = 0;
+
+	if (!net_has_tun())
+		skip();
+	for (size_t i = 0; i < N_OF(ways); i++)
+		send_in_a_crowd(*state, ways[i], NULL, &tried);
+}
+
+/* ---- what drops frames on their way out ------------------------------------------------------- */
+
+static bool (*const droppers[])(struct bench *bench, const char *name) = {
+	drop_by_tcx,
+	drop_by_tc,
+	drop_by_police,
+	drop_by_nftables,
+};
+
+/* Refused like by a queue that is full, but no counter holds it; so it hides none of what the tap drops, which
+ * nobody reads. */
+static void refusals_of_programs_hide_no_loss(void **state)
+{
 	struct bench *bench = *state;
 	uint8_t frame[100];
+	size_t tried = 0;
 
 	if (!net_has_tun())
 		skip();
 	make_frame(1, frame, sizeof(frame));
-	for (size_t i = 0; i < N_OF(ways); i++) {
-		struct crowd crowd = { .fd = net_tun(&bench->net, NET_HERE, "t5",
-						     IFF_TAP | IFF_NO_PI) };
-		struct npf_instance *tap = open_on(bench, NET_HERE, "t5", NPF_OPEN_SEND_ONLY);
-		pthread_t thread;
+	for (size_t i = 0; i < N_OF(droppers); i++) {
+		int fd = net_tun(&bench->net, NET_HERE, "t6", IFF_TAP | IFF_NO_PI);
+		struct npf_instance *tap = open_on(bench, NET_HERE, "t6", NPF_OPEN_SEND_ONLY);
+		int other = net_sender(&bench->net, NET_HERE, "t6");
+		struct npf_send_stats stats;
+		uint64_t arrived;
 
-		crowd.sender = net_sender(&bench->net, NET_HERE, "t5");
-		if (take_path(tap, ways[i])) {
-			assert_int_equal(npf_set_write_repeat(tap, 5000), 0);
-			assert_int_equal(pthread_create(&thread, NULL, crowd_in, &crowd), 0);
-			for (int round = 0; round < 5; round++)
-				(void)npf_write(tap, frame, sizeof(frame));
-			__atomic_store_n(&crowd.over, true, __ATOMIC_RELEASE);
-			pthread_join(thread, NULL);
-			crowd.ours += read_tap(crowd.fd);
-			send_others(crowd.sender, crowd.fd, 2000);
-			printf("%s: %llu handed, %llu confirmed, %llu arrived\n",
-			       npf_send_path_name(ways[i]),
-			       (unsigned long long)stats_of(tap).handed,
-			       (unsigned long long)stats_of(tap).confirmed,
-			       (unsigned long long)crowd.ours);
-			assert_in_range(stats_of(tap).confirmed, 0, crowd.ours);
-			if (ways[i] != NPF_SEND_SOCKET) { /* they know each */
-				assert_int_equal(stats_of(tap).handed, crowd.ours);
-				assert_int_equal(stats_of(tap).confirmed, crowd.ours);
-			}
+		assert_int_equal(npf_set_send_path(tap, NPF_SEND_SOCKET), 0);
+		assert_int_equal(npf_set_write_repeat(tap, 3000), 0);
+		if (droppers[i](bench, "t6")) {
+			tried++;
+			(void)npf_write(tap, frame, sizeof(frame));
+			arrived = read_tap(fd);
+			send_others(other, fd, 3000);
+			stats = stats_of(tap);
+			printf("%llu handed, %llu confirmed, %llu arrived\n",
+			       (unsigned long long)stats.handed,
+			       (unsigned long long)stats.confirmed, (unsigned long long)arrived);
+			assert_true(stats.handed > arrived);
+			assert_int_equal(stats.confirmed, arrived);
 		}
 		close_on(bench, tap);
-		close(crowd.sender);
-		close(crowd.fd);
+		close(other);
+		close(fd);
 	}
+	if (tried < N_OF(droppers))
+		skip();
+}
+
+/* With another who sends at the same time. */
+static void a_crowd_behind_a_program_hides_no_loss(void **state)
+{
+	size_t tried = 0;
+
+	if (!net_has_tun())
+		skip();
+	for (size_t i = 0; i < N_OF(droppers); i++)
+		send_in_a_crowd(*state, NPF_SEND_SOCKET, droppers[i], &tried);
+	if (tried < N_OF(droppers))
+		skip();
 }
 
 /* ---- queueing disciplines -------------------------------------------------------------------- */
@@ -444,21 +514,25 @@ static void what_a_full_discipline_refuses_is_no_loss(void **state)
 	assert_in_range(stats.confirmed, stats.handed - stats.handed / 20, stats.handed);
 }
 
-/* Who listens for changes of disciplines hears of none while they are looked at. */
+/* Who listens for changes of disciplines hears of none while they are looked at, to count or to choose a way. */
 static void looks_are_heard_by_nobody(void **state)
 {
 	struct sockaddr_nl changes = { .nl_family = AF_NETLINK,
 				       .nl_groups = 1u << (RTNLGRP_TC - 1) };
 	struct bench *bench = *state;
 	int listener = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	char reason[NPF_ERROR_SIZE];
 	uint8_t frame[100];
 
 	need_run(bench, "tc qdisc add dev va root pfifo limit 1000");
 	assert_int_equal(bind(listener, (struct sockaddr *)&changes, sizeof(changes)), 0);
 	make_frame(1, frame, sizeof(frame));
 	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 10; i++) {
 		assert_int_equal(stats_of(bench->near).handed, 1);
+		(void)npf_check_send_path(bench->near, NPF_SEND_XDP, reason);
+		(void)npf_check_send_path(bench->near, NPF_SEND_CLONE, reason);
+	}
 	assert_false(is_readable(listener));
 	need_run(bench, "tc qdisc del dev va root");
 	assert_true(is_readable(listener));
@@ -474,6 +548,8 @@ int main(void)
 		SEND_TEST(nobody_reads_and_nothing_more_is_claimed),
 		SEND_TEST(a_tap_confirms_no_frame_that_it_dropped),
 		SEND_TEST(a_crowded_tap_confirms_no_more_than_arrived),
+		SEND_TEST(refusals_of_programs_hide_no_loss),
+		SEND_TEST(a_crowd_behind_a_program_hides_no_loss),
 		SEND_TEST(what_waits_in_a_queue_is_not_confirmed),
 		SEND_TEST(what_a_discipline_drops_is_not_confirmed),
 		SEND_TEST(what_a_full_discipline_refuses_is_no_loss),

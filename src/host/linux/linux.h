@@ -12,6 +12,7 @@
  *   send_xdp.c      ... live frames of an XDP program
  *   send_counters.c what the adapter counted of them
  *   send_rule.c     who would miss frames that go a way that captures do not see
+ *   send_egress.c   what may drop frames, or see them, on their way out
  *   event.c         readiness: one descriptor over wake-ups, timers and departure
  *   file.c          files of a dump; worker.c the thread that writes them, sync.c the one that
  *                   brings them to the disk
@@ -30,6 +31,7 @@
 #define NPF_LINUX_H
 
 #include <linux/if_link.h>
+#include <linux/netlink.h>
 #include <pthread.h>
 
 #include "driver/host.h"
@@ -128,6 +130,8 @@ struct npf_fast {
 	int verdict;          /* what it said */
 	uint64_t queue_ruled; /* the same, of queues */
 	int queue_verdict;
+	uint64_t egress_asked; /* the same, of what may refuse frames: see send_egress.c */
+	bool egress_free;
 
 	/* Clones. */
 	struct npf_clone_sender *clone;
@@ -157,8 +161,10 @@ struct npf_counting {
 	uint32_t overrun; /* what the backlogs of all CPUs have dropped, as they count: 32 bits ... */
 	uint64_t lost;    /* ... and more, since it was first asked */
 	bool queues;      /* it has a queueing discipline, */
+	bool tells;       /* which counts what it refuses, */
 	uint32_t queue_drops; /* which has dropped so many; 32 bits ... */
 	uint64_t queue_lost;  /* ... and more */
+	uint64_t told;        /* of what the socket was refused, what is among these */
 };
 
 struct npf_nic {
@@ -183,8 +189,10 @@ struct npf_nic {
 	struct npf_counting counting; /* only sent's */
 	bool cut;            /* a socket took only some of the last frames; only transmit's */
 	unsigned int singly; /* frames that go alone: a discipline refused one; only transmit's */
-	uint64_t told;       /* frames that a discipline or a tap dropped and told us of; atomic */
-	uint64_t sure;       /* frames that a tap took, as we know of each; atomic */
+	uint64_t told;       /* frames that a tap dropped and told us of; atomic */
+	uint64_t refused; /* the same of a discipline, most likely, since the last look; atomic */
+	uint64_t nftables_lack; /* until when the kernel is believed to have none; atomic */
+	uint64_t sure;          /* frames that a tap took, as we know of each; atomic */
 };
 
 /* ---- adapters.c, ethtool.c ----------------------------------------------------------------- */
@@ -246,6 +254,18 @@ static inline void npf_send_counters_told(struct npf_nic *nic, uint64_t n)
 bool npf_send_counters_tap(const struct npf_nic *nic);
 /* Of struct npf_nic_ops. */
 int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters);
+
+/* ---- send_egress.c ------------------------------------------------------------------------- */
+
+/* A question by netlink and all of its answer, which read is given; message has room for its parts. */
+int npf_linux_ask(int netlink, struct nlmsghdr *message, size_t room,
+		  int (*read)(const struct nlmsghdr *message, void *to), void *to);
+/* 0: no program sees what the adapter sends. -EBUSY, with a sentence when reason is given. */
+int npf_send_egress_ask(const struct npf_nic *nic, int netlink, char *reason);
+/* Nothing but the adapter and its queueing discipline refuses frames. */
+bool npf_send_egress_free(struct npf_nic *nic, int netlink);
+/* A packet socket was refused a frame; who did it is looked up before it counts. Only transmit's. */
+void npf_send_egress_refused(struct npf_nic *nic);
 
 /* ---- send_rule.c --------------------------------------------------------------------------- */
 

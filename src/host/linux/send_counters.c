@@ -62,23 +62,12 @@ static int read_stats(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
-/* The kernel has answered when the request is through; nothing of it stays for the next question. */
 static int ask(struct npf_nic *nic, struct nlmsghdr *message, size_t room, mnl_cb_t read, void *to)
 {
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct npf_counting *counting = &nic->counting;
-	int err = 0;
-	ssize_t n;
 
 	message->nlmsg_seq = ++counting->sequence;
-	if (sendto(counting->netlink, message, message->nlmsg_len, 0, (struct sockaddr *)&kernel,
-		   sizeof(kernel)) < 0)
-		return -errno;
-	while ((n = recv(counting->netlink, message, room, MSG_DONTWAIT)) > 0) {
-		if (mnl_cb_run(message, (size_t)n, counting->sequence, 0, read, to) < 0)
-			err = -errno;
-	}
-	return n < 0 && errno != EAGAIN ? -errno : err;
+	return npf_linux_ask(counting->netlink, message, room, read, to);
 }
 
 static int ask_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
@@ -95,13 +84,34 @@ static int ask_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
 	return ask(nic, message, sizeof(buffer), read_stats, stats);
 }
 
+bool npf_send_counters_tap(const struct npf_nic *nic)
+{
+	return !strncmp(nic->adapter.description, "tun ", 4);
+}
+
 /* ---- its queueing discipline ---------------------------------------------------------------- */
+
+/* Those whose count holds all that they refused, and that what is below them refused. Not so cbs and
+ * taprio. */
+static const char *const telling[] = { "pfifo_fast", "pfifo", "bfifo", "pfifo_head_drop",
+				       "codel",      "fq",    "htb",   "fq_codel",
+				       "sfq",        "tbf",   "hfsc",  "prio",
+				       "drr",        "red",   "netem", "mq" };
 
 struct discipline {
 	uint32_t index; /* of the adapter */
-	bool queues;
+	char kind[NPF_NAME_SIZE];
 	uint32_t drops;
 };
+
+static bool tells(const char *kind)
+{
+	for (size_t i = 0; i < sizeof(telling) / sizeof(telling[0]); i++) {
+		if (!strcmp(kind, telling[i]))
+			return true;
+	}
+	return false;
+}
 
 static int read_discipline(const struct nlmsghdr *message, void *arg)
 {
@@ -115,8 +125,9 @@ static int read_discipline(const struct nlmsghdr *message, void *arg)
 		return MNL_CB_OK;
 	mnl_attr_for_each(attr, message, sizeof(struct tcmsg)) {
 		if (mnl_attr_get_type(attr) == TCA_KIND)
-			discipline->queues = strncmp(mnl_attr_get_payload(attr), "noqueue",
-						     mnl_attr_get_payload_len(attr)) != 0;
+			snprintf(discipline->kind, sizeof(discipline->kind), "%.*s",
+				 (int)mnl_attr_get_payload_len(attr),
+				 (const char *)mnl_attr_get_payload(attr));
 		if (mnl_attr_get_type(attr) != TCA_STATS2)
 			continue;
 		mnl_attr_for_each_nested(inner, attr) {
@@ -147,11 +158,23 @@ static uint64_t count_queue_drops(struct npf_nic *nic)
 	all->tcm_family = AF_UNSPEC;
 	if (ask(nic, message, sizeof(buffer), read_discipline, &discipline))
 		return counting->queue_lost;
-	counting->queues = discipline.queues;
+	counting->queues = discipline.kind[0] && strcmp(discipline.kind, "noqueue") != 0;
+	counting->tells = tells(discipline.kind);
 	if (discipline.drops > counting->queue_drops)
 		counting->queue_lost += discipline.drops - counting->queue_drops;
 	counting->queue_drops = discipline.drops;
 	return counting->queue_lost;
+}
+
+/* Frames that a socket was refused are among what was lost if the discipline, or a tap that has none, did
+ * it: so nothing else may be there that refuses, neither then nor now. */
+static void count_refused(struct npf_nic *nic, uint64_t refused)
+{
+	struct npf_counting *counting = &nic->counting;
+	bool holds = counting->queues ? counting->tells : npf_send_counters_tap(nic);
+
+	if (refused && holds && npf_send_egress_free(nic, counting->netlink))
+		counting->told += refused;
 }
 
 /* No frame of a socket is less to it. */
@@ -223,16 +246,12 @@ static int find_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
 	return 0;
 }
 
-bool npf_send_counters_tap(const struct npf_nic *nic)
-{
-	return !strncmp(nic->adapter.description, "tun ", 4);
-}
-
 int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 {
 	struct rtnl_link_stats64 stats = { 0 };
 	/* Before the losses, which they may become. */
 	uint64_t told = __atomic_load_n(&nic->told, __ATOMIC_ACQUIRE);
+	uint64_t refused = __atomic_exchange_n(&nic->refused, 0, __ATOMIC_ACQ_REL);
 	uint64_t sure = __atomic_load_n(&nic->sure, __ATOMIC_ACQUIRE);
 	uint64_t waiting = count_charged(nic->sender) + count_charged(nic->hidden_sender);
 	int err = find_stats(nic, &stats);
@@ -241,7 +260,6 @@ int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 		return err;
 	*counters = (struct npf_sent_counters){ .packets = stats.tx_packets,
 						.dropped = stats.tx_dropped + stats.tx_errors,
-						.told = told,
 						.sure = sure,
 						.waiting = waiting };
 	if (nic->adapter.hatype == ARPHRD_LOOPBACK)
@@ -253,6 +271,8 @@ int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 
 	for (size_t i = 0; i < 2; i++)
 		counters->lost[i] += queue_lost;
+	count_refused(nic, refused);
+	counters->told = told + nic->counting.told;
 	/* What a discipline held when the adapter went nobody has counted. */
 	if (nic->counting.queues && __atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE))
 		counters->waiting = UINT32_MAX;

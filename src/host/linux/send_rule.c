@@ -7,12 +7,10 @@
  * And the clones' question: does anything between the adapter and its receiver hold frames back, or
  * treat clones in another way than frames of a socket?
  */
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
-#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if_arp.h>
 #include <stdio.h>
@@ -30,12 +28,9 @@
 /* VLANs on VLANs that are followed down to what they are made on. */
 #define MAX_STACKED 4
 
-/* From <linux/bpf.h> of kernel 6.6; older headers lack it. */
-#define TCX_EGRESS 47
-
 /* Queueing disciplines that pass on what they get, in order. */
-static const char *const plain[] = { "noqueue",  "pfifo_fast", "pfifo", "bfifo",
-				     "fq_codel", "fq",         "mq" };
+static const char *const plain[] = { "noop",  "noqueue",  "pfifo_fast", "pfifo",
+				     "bfifo", "fq_codel", "fq",         "mq" };
 
 /* ---- the network namespace ------------------------------------------------------------------ */
 
@@ -124,104 +119,7 @@ static int ask_sockets(const struct npf_nic *nic, char *reason)
 			: 0;
 }
 
-/* ---- programs ------------------------------------------------------------------------------- */
-
-static int ask_tcx(const struct npf_nic *nic, char *reason)
-{
-	LIBBPF_OPTS(bpf_prog_query_opts, query);
-	uint32_t own = nic->ops->hook == NPF_HOOK_TCX && !npf_tcx_shared(nic);
-	int err = bpf_prog_query_opts((int)nic->adapter.index, (enum bpf_attach_type)TCX_EGRESS,
-				      &query);
-
-	if (err == -EINVAL) /* a kernel without tcx */
-		return 0;
-	if (err)
-		return npf_linux_error(reason, -EBUSY,
-				       "asking for tcx programs failed (%s), so there may be some",
-				       strerror(-err));
-	return query.prog_cnt > own
-		       ? npf_linux_error(reason, -EBUSY,
-					 "a tcx program sees what %s sends (npf capture, or other)",
-					 nic->adapter.name)
-		       : 0;
-}
-
-/* ---- queueing disciplines ------------------------------------------------------------------- */
-
-static int read_kind(const struct nlmsghdr *message, void *arg)
-{
-	const struct nlattr *attr;
-	char *kind = arg;
-
-	if (message->nlmsg_type != RTM_NEWQDISC)
-		return MNL_CB_OK;
-	mnl_attr_for_each(attr, message, sizeof(struct tcmsg)) {
-		if (mnl_attr_get_type(attr) == TCA_KIND)
-			snprintf(kind, NPF_NAME_SIZE, "%.*s", (int)mnl_attr_get_payload_len(attr),
-				 (const char *)mnl_attr_get_payload(attr));
-	}
-	return MNL_CB_OK;
-}
-
-/* The kind of what is attached at parent. -ENOENT: nothing. The kernel has answered when the request
- * is through; it keeps silent about what is only there by default. */
-static int ask_kind(const struct npf_nic *nic, uint32_t parent, char kind[NPF_NAME_SIZE])
-{
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	uint8_t buffer[8192];
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-
-	message->nlmsg_type = RTM_GETQDISC;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ECHO; /* or only others would hear it */
-
-	struct tcmsg *ask = mnl_nlmsg_put_extra_header(message, sizeof(*ask));
-
-	ask->tcm_family = AF_UNSPEC;
-	ask->tcm_ifindex = (int)nic->adapter.index;
-	ask->tcm_parent = parent;
-	if (sendto(nic->fast.netlink, message, message->nlmsg_len, 0, (struct sockaddr *)&kernel,
-		   sizeof(kernel)) < 0)
-		return -errno;
-
-	ssize_t n = recv(nic->fast.netlink, buffer, sizeof(buffer), MSG_DONTWAIT);
-
-	kind[0] = '\0';
-	if (n < 0)
-		return errno == EAGAIN ? -ENOENT : -errno;
-	return mnl_cb_run(buffer, (size_t)n, 0, 0, read_kind, kind) < 0 ? -errno : 0;
-}
-
-static bool is_plain(const char *kind)
-{
-	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
-		if (!strcmp(kind, plain[i]))
-			return true;
-	}
-	return false;
-}
-
-static int ask_qdisc(const struct npf_nic *nic, char *reason)
-{
-	char kind[NPF_NAME_SIZE];
-	int err = ask_kind(nic, TC_H_ROOT, kind);
-
-	if (err && err != -ENOENT)
-		return npf_linux_error(reason, -EBUSY,
-				       "asking for the queueing discipline failed: %s",
-				       strerror(-err));
-	if (!err && !is_plain(kind))
-		return npf_linux_error(reason, -EBUSY,
-				       "the queueing discipline %s shapes what %s sends", kind,
-				       nic->adapter.name);
-	err = ask_kind(nic, TC_H_CLSACT, kind);
-	if (err == -ENOENT || (!err && !strcmp(kind, "ingress")))
-		return 0;
-	return npf_linux_error(reason, -EBUSY,
-			       "%s has clsact, where tc programs may see its frames",
-			       nic->adapter.name);
-}
-
-/* ---- queues ------------------------------------------------------------------------------------ */
+/* ---- links ------------------------------------------------------------------------------------- */
 
 struct link {
 	char kind[NPF_NAME_SIZE], qdisc[NPF_NAME_SIZE];
@@ -303,6 +201,35 @@ static int ask_link(const struct npf_nic *nic, uint32_t index, int32_t where, st
 		return -errno;
 	return mnl_cb_run(buffer, (size_t)n, 0, 0, read_link, link) < 0 ? -errno : 0;
 }
+
+/* ---- queueing disciplines ------------------------------------------------------------------- */
+
+static bool is_plain(const char *kind)
+{
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		if (!strcmp(kind, plain[i]))
+			return true;
+	}
+	return false;
+}
+
+static int ask_qdisc(const struct npf_nic *nic, char *reason)
+{
+	struct link link;
+	int err = ask_link(nic, nic->adapter.index, HERE, &link);
+
+	if (err)
+		return npf_linux_error(reason, -EBUSY,
+				       "asking for the queueing discipline failed: %s",
+				       strerror(-err));
+	if (!is_plain(link.qdisc))
+		return npf_linux_error(reason, -EBUSY,
+				       "the queueing discipline %s shapes what %s sends",
+				       link.qdisc, nic->adapter.name);
+	return 0;
+}
+
+/* ---- queues ------------------------------------------------------------------------------------ */
 
 static int refuse_link(const struct npf_nic *nic, char *reason, int err)
 {
@@ -389,7 +316,7 @@ static int ask_all(struct npf_nic *nic, char *reason)
 				       "this instance captures and is to see its own sends (open "
 				       "it to send only, or hide them)");
 	if ((err = ask_namespace(nic, reason)) || (err = ask_sockets(nic, reason)) ||
-	    (err = ask_tcx(nic, reason)))
+	    (err = npf_send_egress_ask(nic, nic->fast.netlink, reason)))
 		return err;
 	return ask_qdisc(nic, reason);
 }

@@ -12,7 +12,8 @@
 #include "host/linux/linux.h"
 
 #define BATCH   64
-#define WAIT_MS 10 /* for room in the socket's buffer */
+#define SINGLY  1024 /* frames that go alone after a refusal: of each the kernel tells */
+#define WAIT_MS 10   /* for room in the socket's buffer */
 
 struct batch {
 	struct mmsghdr messages[BATCH];
@@ -60,14 +61,13 @@ static bool is_old_news(struct npf_nic *nic, int err)
 	return err == -ENETDOWN && !npf_linux_link_up(nic);
 }
 
-/* A frame that a queueing discipline refused after others went is refused again now: two drops. */
+/* What ended a batch the kernel keeps to itself, a full buffer or a refusal; only the latter is counted
+ * when it is met again, and then once, though it may have been two. */
 static int try_batch(struct npf_nic *nic, struct batch *batch, unsigned int n)
 {
 	int fd = sender_of(nic);
 	int sent = send_batch(fd, batch, n);
 
-	if (sent == -ENOBUFS && nic->cut)
-		npf_send_counters_told(nic, 1);
 	if (sent == -EAGAIN) {
 		sent = wait_for_room(fd);
 		if (!sent)
@@ -76,8 +76,8 @@ static int try_batch(struct npf_nic *nic, struct batch *batch, unsigned int n)
 	if (sent == -ENETDOWN && is_old_news(nic, sent))
 		sent = send_batch(fd, batch, n);
 	if (sent == -ENOBUFS) {
-		npf_send_counters_told(nic, 1);
-		nic->singly = BATCH;
+		npf_send_egress_refused(nic);
+		nic->singly = SINGLY;
 	} else if (sent > 0) {
 		nic->singly -= nic->singly > 0;
 	}
