@@ -390,6 +390,9 @@ static void mistakes(void **state)
 		{ "send", "--hex", "00" },
 		{ "send", "-i", "va" },
 		{ "send", "-i", "va", "--hex", "00", "--file", "x" },
+		{ "send", "-i", "va", "--file", "x", "--file", "y" },
+		{ "send", "-i", "va", "--raw", "x", "--raw", "x" },
+		{ "send", "-i", "va", "-i", "va", "--hex", HEX },
 		{ "send", "-i", "va", "--hex", "0" },
 		{ "send", "-i", "va", "--hex", "00", "more" },
 		{ "send", "-i", "va", "--nonsense" },
@@ -409,6 +412,9 @@ static void mistakes(void **state)
 	}
 	tool_run(tool, 2, WORDS(SEND, "--hex", "02:00:zz"));
 	tool_assert_complains(tool, "line 1, column 7");
+	tool_run(tool, 2, WORDS(SEND, "--hex", HEX, "--hex", HEX));
+	tool_assert_complains(tool, "given once by --hex");
+	tool_expect_no_more(tool);
 }
 
 /* Captures here see clones and what goes by socket, and auto takes care of them. */

@@ -264,6 +264,6 @@ expect 4 npf-no-such "${send[@]}" one.pcap
 for file in text text.gz some.bz2 two.pcap; do
 	expect 4 npf-no-such send -i npf-no-such --raw $file
 done
-expect 2 "one of --hex, --file and --raw" send -i npf-no-such --raw text --file text
+expect 2 "given once by --hex, --file or --raw" send -i npf-no-such --raw text --file text
 
 exit $status

@@ -355,6 +355,17 @@ static int take_repeat(struct options *options)
 	return EXIT_OK;
 }
 
+/* Of several only one would go. */
+static int take_frame(struct options *options, const char **from)
+{
+	if (options->hex || options->file || options->raw)
+		return npf_tool_usage(&npf_command_send,
+				      "one frame is sent, given once by --hex, --file or --raw; npf "
+				      "replay sends all packets of a file");
+	*from = optarg;
+	return EXIT_OK;
+}
+
 static int take_field(struct options *options)
 {
 	char error[NPF_ERROR_SIZE];
@@ -372,14 +383,11 @@ static int take_option(struct options *options, int option)
 		return code;
 	switch (option) {
 	case HEX:
-		options->hex = optarg;
-		return EXIT_OK;
+		return take_frame(options, &options->hex);
 	case FILE_NAME:
-		options->file = optarg;
-		return EXIT_OK;
+		return take_frame(options, &options->file);
 	case RAW:
-		options->raw = optarg;
-		return EXIT_OK;
+		return take_frame(options, &options->raw);
 	case SET:
 		return take_field(options);
 	case SEED:
@@ -433,7 +441,7 @@ static int parse(struct options *options, int argc, char **argv)
 	}
 	if (optind < argc)
 		return npf_tool_usage(&npf_command_send, "'%s' is not expected", argv[optind]);
-	if (!!options->hex + !!options->file + !!options->raw != 1)
+	if (!options->hex && !options->file && !options->raw)
 		return npf_tool_usage(&npf_command_send,
 				      "the frame is given by one of --hex, --file and --raw");
 	return EXIT_OK;

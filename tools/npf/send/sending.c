@@ -35,6 +35,10 @@ int npf_sending_option(struct npf_sending_options *options, const struct npf_com
 {
 	switch (option) {
 	case 'i':
+		if (options->adapter)
+			return npf_tool_usage(command,
+					      "-i %s: one adapter sends, and -i %s was given",
+					      optarg, options->adapter);
 		options->adapter = optarg;
 		return EXIT_OK;
 	case NPF_SENDING_PATH:
