@@ -59,7 +59,7 @@ bool npf_has_gone(struct npf_instance *instance)
 static int wait_for(struct npf_instance *instance, uint64_t now, uint64_t time)
 {
 	if (time - now >= ROOM)
-		npf_refresh_confirmed(instance, now, true);
+		npf_refresh_confirmed(instance, now, time - now);
 	/* The last stretch is never so short that the one before it, late as timers are, meets it. */
 	if (time - now <= 2 * LOOK) {
 		instance->host->nic->await(instance->nic, time, &instance->sending.stop, 0);
@@ -141,7 +141,8 @@ static int send_run(struct npf_instance *instance, struct npf_job *job, struct n
 		run->time = npf_now(instance);
 	run->n = (size_t)n;
 	npf_count_run(instance, run);
-	npf_refresh_confirmed(instance, run->paced ? run->time : npf_now(instance), !run->paced);
+	npf_refresh_confirmed(instance, run->paced ? run->time : npf_now(instance),
+			      run->paced ? 0 : UINT64_MAX);
 	job->sent += run->n;
 	job->stuck = 0;
 	return 0;

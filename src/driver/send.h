@@ -67,6 +67,8 @@ struct npf_sending {
 	struct npf_lock look_lock; /* one look at the adapter's counters at a time */
 	uint64_t looked;           /* when the last began, ns; atomic */
 	uint64_t began;            /* when the first of those that count did; atomic */
+	uint64_t took;             /* how long the last took, ns; look_lock */
+	uint64_t takes;            /* what the next will at least, by the last two; atomic */
 	struct npf_lock stats_lock;
 	struct npf_send_counters counters;
 };
@@ -133,9 +135,9 @@ struct npf_run {
 };
 void npf_count_asked(struct npf_instance *instance, size_t n);
 void npf_count_run(struct npf_instance *instance, const struct npf_run *run);
-/* Look at the adapter's counters, if that was not done lately: takes some microseconds. Without the time
- * for it only when it is overdue. */
-void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, bool has_time);
+/* Look at the adapter's counters, if that was not done lately: takes some microseconds. room: until somebody
+ * waits, ns; without the time for it only when it is overdue. */
+void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, uint64_t room);
 void npf_count_failed(struct npf_instance *instance, size_t n, int err);
 /* Nothing is under way: what the adapter loses from now on was not of it. */
 void npf_close_account(struct npf_instance *instance);

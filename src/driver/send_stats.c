@@ -11,6 +11,11 @@
  * known when the adapter goes. */
 #define LOOK_AGAIN (100 * NPF_NS_PER_MS)
 #define LOOK_SOON  NPF_NS_PER_MS
+/* A look that takes as long as DEAR (an adapter with a queueing discipline among thousands) takes at most one
+ * in SHARE of the time, and delays a frame that has no time for it so much more seldom. */
+#define DEAR       (100 * NPF_NS_PER_US)
+#define DEAR_TIMES 16
+#define SHARE      32
 /* After the last frame of a send, unless it was done within this. */
 #define LOOK_LAST (10 * NPF_NS_PER_MS)
 
@@ -152,22 +157,31 @@ static int ask_adapter(struct npf_instance *instance, struct npf_sent_counters *
 	return ops->sent(instance->nic, now);
 }
 
+/* One that was interrupted is no measure. */
+static void note_time(struct npf_sending *sending, uint64_t took)
+{
+	__atomic_store_n(&sending->takes, least(took, sending->took), __ATOMIC_RELAXED);
+	sending->took = took;
+}
+
 /* Asked without the lock of the counting: it takes the time of some frames. An adapter that has
  * gone may tell nothing; what was known stays. */
 static void look_at_adapter(struct npf_instance *instance)
 {
 	struct npf_lock *looking = &instance->sending.look_lock;
 	struct npf_sent_counters now;
-	uint64_t before;
+	uint64_t before, began;
 
 	npf_lock_take(instance->host, looking);
-	__atomic_store_n(&instance->sending.looked, npf_now(instance), __ATOMIC_RELAXED);
+	began = npf_now(instance);
+	__atomic_store_n(&instance->sending.looked, began, __ATOMIC_RELAXED);
 	before = lock(instance)->stats.handed;
 	unlock(instance);
 	if (!ask_adapter(instance, &now)) {
 		take_look(lock(instance), &now, before);
 		unlock(instance);
 	}
+	note_time(&instance->sending, npf_now(instance) - began);
 	npf_lock_release(instance->host, looking);
 }
 
@@ -180,20 +194,25 @@ static bool has_begun(struct npf_instance *instance)
 }
 
 /* A tenth of a second, or as long as it is that somebody began to look. */
-static uint64_t between_looks(const struct npf_sending *sending, uint64_t looked)
+static uint64_t between_looks(const struct npf_sending *sending, uint64_t looked, uint64_t takes)
 {
 	uint64_t age = looked - __atomic_load_n(&sending->began, __ATOMIC_RELAXED);
 
-	return age < LOOK_SOON ? LOOK_SOON : age < LOOK_AGAIN ? age : LOOK_AGAIN;
+	return most(SHARE * takes, age < LOOK_SOON    ? LOOK_SOON
+				   : age < LOOK_AGAIN ? age
+						      : LOOK_AGAIN);
 }
 
-void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, bool has_time)
+void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, uint64_t room)
 {
 	const struct npf_sending *sending = &instance->sending;
 	uint64_t looked = __atomic_load_n(&sending->looked, __ATOMIC_RELAXED);
-	uint64_t between = between_looks(sending, looked);
+	uint64_t takes = __atomic_load_n(&sending->takes, __ATOMIC_RELAXED);
+	uint64_t between = between_looks(sending, looked, takes);
 
-	if (now - looked >= (has_time ? between : 2 * between))
+	if (!room || room < 2 * takes)
+		between *= takes < DEAR ? 2 : DEAR_TIMES;
+	if (now - looked >= between)
 		look_at_adapter(instance);
 }
 

@@ -220,6 +220,37 @@ static void gaps_without_time_are_looked_into_all_the_same(void **state)
 	expect_looks(*state, 10 * US, 30005 * US, 1801);
 }
 
+/* Frames at a distance, while a look takes long; how many of them are late by more than 0.1 ms. */
+static uint64_t send_while_looks_take(struct world *world, uint64_t takes, uint64_t gap, uint64_t n)
+{
+	struct npf_send_frame *frames = calloc(n, sizeof(*frames));
+	uint8_t bytes[60] = { 0 };
+	struct npf_send_stats stats;
+	uint64_t start;
+
+	assert_non_null(frames);
+	npf_sim_delay_counters(world->host, "eth0", takes);
+	send_stats(world);
+	send_stats(world);
+	start = world_now(world) + 10 * MS;
+	for (uint64_t i = 0; i < n; i++)
+		frames[i] = (struct npf_send_frame){ bytes, sizeof(bytes), start + i * gap };
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	assert_int_equal(npf_send_frames(world->instance, frames, n, NULL), 0);
+	stats = send_stats(world);
+	assert_int_equal(stats.handed, n);
+	assert_int_equal(stats.confirmed, n);
+	free(frames);
+	return stats.late;
+}
+
+/* Thousands of adapters: they wait for a gap that is long enough, or are seldom: each delays 20 frames. */
+static void looks_that_take_long_delay_few_frames(void **state)
+{
+	assert_int_equal(send_while_looks_take(*state, 1500 * US, 10 * MS, 500), 0);
+	assert_in_range(send_while_looks_take(*state, 1500 * US, 100 * US, 50000), 0, 100);
+}
+
 /* Between the calls, when each sends at once. */
 static void many_short_sends_are_looked_at(void **state)
 {
@@ -428,6 +459,7 @@ int main(void)
 		IN_WORLD(what_was_confirmed_is_kept_when_the_adapter_goes),
 		IN_WORLD(short_gaps_have_time_for_a_look),
 		IN_WORLD(gaps_without_time_are_looked_into_all_the_same),
+		IN_WORLD(looks_that_take_long_delay_few_frames),
 		IN_WORLD(many_short_sends_are_looked_at),
 		IN_WORLD(an_adapter_may_count_from_zero_again),
 		IN_WORLD(counters_are_reset_amid_a_send),

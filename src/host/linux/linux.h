@@ -160,6 +160,7 @@ struct npf_counting {
 	uint32_t sequence; /* of the last question */
 	uint32_t overrun; /* what the backlogs of all CPUs have dropped, as they count: 32 bits ... */
 	uint64_t lost;    /* ... and more, since it was first asked */
+	bool many;        /* adapters have queueing disciplines */
 	bool queues;      /* it has a queueing discipline, */
 	bool tells;       /* which counts what it refuses, */
 	uint32_t queue_drops; /* which has dropped so many; 32 bits ... */
@@ -272,6 +273,8 @@ void npf_send_egress_refused(struct npf_nic *nic);
 /* Failures only mean that the fast ways stay closed. */
 void npf_send_rule_open(struct npf_nic *nic);
 void npf_send_rule_close(struct npf_nic *nic);
+/* The kind of the adapter's root queueing discipline; -ENODEV, ... */
+int npf_send_rule_discipline(const struct npf_nic *nic, int netlink, char kind[NPF_NAME_SIZE]);
 /* 0: nobody would see the difference. -EBUSY, with a sentence when reason is given. */
 int npf_send_rule_ask(struct npf_nic *nic, char *reason);
 /* 0: clones, which no queue holds back and nothing marks as ours, may be sent. -ENOTSUP, likewise. */

@@ -98,10 +98,13 @@ static const char *const telling[] = { "pfifo_fast", "pfifo", "bfifo", "pfifo_he
 				       "sfq",        "tbf",   "hfsc",  "prio",
 				       "drr",        "red",   "netem", "mq" };
 
+#define MANY 16 /* disciplines take longer than a look at one link */
+
 struct discipline {
 	uint32_t index; /* of the adapter */
 	char kind[NPF_NAME_SIZE];
 	uint32_t drops;
+	size_t seen; /* of all adapters */
 };
 
 static bool tells(const char *kind)
@@ -120,6 +123,7 @@ static int read_discipline(const struct nlmsghdr *message, void *arg)
 	struct gnet_stats_queue queue = { 0 };
 	struct discipline *discipline = arg;
 
+	discipline->seen++;
 	if (message->nlmsg_type != RTM_NEWQDISC || root->tcm_parent != TC_H_ROOT ||
 	    root->tcm_ifindex != (int)discipline->index)
 		return MNL_CB_OK;
@@ -142,22 +146,39 @@ static int read_discipline(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
-/* One that comes new counts from zero. What the kernel has for all adapters it tells us only; what it has
- * for one it tells all who listen for changes. It leaves out what is there by default. */
-static uint64_t count_queue_drops(struct npf_nic *nic)
+static int ask_disciplines(struct npf_nic *nic, struct discipline *discipline)
 {
 	_Alignas(struct nlmsghdr) uint8_t buffer[8192];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	struct npf_counting *counting = &nic->counting;
-	struct discipline discipline = { .index = nic->adapter.index };
 	struct tcmsg *all;
 
 	message->nlmsg_type = RTM_GETQDISC;
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	all = mnl_nlmsg_put_extra_header(message, sizeof(*all));
 	all->tcm_family = AF_UNSPEC;
-	if (ask(nic, message, sizeof(buffer), read_discipline, &discipline))
+	return ask(nic, message, sizeof(buffer), read_discipline, discipline);
+}
+
+/* Is there nothing to count? Cheaper to ask for where all disciplines are many. */
+static bool has_none(const struct npf_nic *nic)
+{
+	char kind[NPF_NAME_SIZE];
+
+	return !npf_send_rule_discipline(nic, nic->counting.netlink, kind) &&
+	       !strcmp(kind, "noqueue");
+}
+
+/* One that comes new counts from zero. What the kernel has for all adapters it tells us only; what it has
+ * for one it tells all who listen for changes. It leaves out what is there by default. */
+static uint64_t count_queue_drops(struct npf_nic *nic)
+{
+	struct npf_counting *counting = &nic->counting;
+	struct discipline discipline = { .index = nic->adapter.index };
+	bool none = counting->many && has_none(nic);
+
+	if (!none && ask_disciplines(nic, &discipline))
 		return counting->queue_lost;
+	counting->many = none || discipline.seen > MANY;
 	counting->queues = discipline.kind[0] && strcmp(discipline.kind, "noqueue") != 0;
 	counting->tells = tells(discipline.kind);
 	if (discipline.drops > counting->queue_drops)

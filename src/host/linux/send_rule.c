@@ -175,10 +175,9 @@ static int read_link(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
-static int ask_link(const struct npf_nic *nic, uint32_t index, int32_t where, struct link *link)
+static int ask_link(int netlink, uint32_t index, int32_t where, struct link *link)
 {
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	uint8_t buffer[8192];
+	_Alignas(struct nlmsghdr) uint8_t buffer[8192];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 
 	message->nlmsg_type = RTM_GETLINK;
@@ -190,16 +189,8 @@ static int ask_link(const struct npf_nic *nic, uint32_t index, int32_t where, st
 	mnl_attr_put_u32(message, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	if (where != HERE)
 		mnl_attr_put_u32(message, IFLA_TARGET_NETNSID, (uint32_t)where);
-	if (sendto(nic->fast.netlink, message, message->nlmsg_len, 0, (struct sockaddr *)&kernel,
-		   sizeof(kernel)) < 0)
-		return -errno;
-
-	ssize_t n = recv(nic->fast.netlink, buffer, sizeof(buffer), MSG_DONTWAIT);
-
 	*link = (struct link){ .where = HERE };
-	if (n < 0)
-		return -errno;
-	return mnl_cb_run(buffer, (size_t)n, 0, 0, read_link, link) < 0 ? -errno : 0;
+	return npf_linux_ask(netlink, message, sizeof(buffer), read_link, link);
 }
 
 /* ---- queueing disciplines ------------------------------------------------------------------- */
@@ -213,19 +204,29 @@ static bool is_plain(const char *kind)
 	return false;
 }
 
-static int ask_qdisc(const struct npf_nic *nic, char *reason)
+int npf_send_rule_discipline(const struct npf_nic *nic, int netlink, char kind[NPF_NAME_SIZE])
 {
 	struct link link;
-	int err = ask_link(nic, nic->adapter.index, HERE, &link);
+	int err = ask_link(netlink, nic->adapter.index, HERE, &link);
+
+	if (!err)
+		memcpy(kind, link.qdisc, sizeof(link.qdisc));
+	return err;
+}
+
+static int ask_qdisc(const struct npf_nic *nic, char *reason)
+{
+	char kind[NPF_NAME_SIZE];
+	int err = npf_send_rule_discipline(nic, nic->fast.netlink, kind);
 
 	if (err)
 		return npf_linux_error(reason, -EBUSY,
 				       "asking for the queueing discipline failed: %s",
 				       strerror(-err));
-	if (!is_plain(link.qdisc))
+	if (!is_plain(kind))
 		return npf_linux_error(reason, -EBUSY,
-				       "the queueing discipline %s shapes what %s sends",
-				       link.qdisc, nic->adapter.name);
+				       "the queueing discipline %s shapes what %s sends", kind,
+				       nic->adapter.name);
 	return 0;
 }
 
@@ -257,7 +258,7 @@ static int ask_queue(struct npf_nic *nic, char *reason)
 	int err;
 
 	for (int depth = 0; depth < MAX_STACKED; depth++, index = link.lower) {
-		err = ask_link(nic, index, HERE, &link);
+		err = ask_link(nic->fast.netlink, index, HERE, &link);
 		if (err)
 			return refuse_link(nic, reason, err);
 		if (!depth)
@@ -272,7 +273,7 @@ static int ask_queue(struct npf_nic *nic, char *reason)
 		if (!strcmp(link.kind, "dummy"))
 			return 0;
 		if (!strcmp(link.kind, "veth")) {
-			err = ask_link(nic, link.lower, link.where, &peer);
+			err = ask_link(nic->fast.netlink, link.lower, link.where, &peer);
 			return err ? refuse_link(nic, reason, err)
 				   : ask_receiver(nic, &peer, reason);
 		}

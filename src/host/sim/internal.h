@@ -21,6 +21,7 @@ struct npf_sim_adapter {
 	uint64_t tx_lost[2];
 	uint64_t tx_told; /* of these */
 	uint64_t unsent;  /* bytes that it holds back */
+	uint64_t delay;   /* of who asks for its counters, ns */
 };
 
 /* Something scripted: a call, or a frame for an adapter. */

@@ -345,6 +345,7 @@ static int nic_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 	pthread_mutex_lock(&nic->sim->lock);
 	const struct npf_sim_adapter *on = npf_sim_find_index(nic->sim, nic->adapter.index);
 	int err = on ? npf_sim_operation(nic->sim) : -ENODEV;
+	uint64_t delay = on ? on->delay : 0;
 
 	if (!err)
 		*counters = (struct npf_sent_counters){ .packets = on->adapter.tx_packets,
@@ -353,6 +354,8 @@ static int nic_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 							.told = on->tx_told,
 							.waiting = on->unsent };
 	pthread_mutex_unlock(&nic->sim->lock);
+	if (delay)
+		npf_sim_advance(&nic->sim->base, delay);
 	return err;
 }
 
