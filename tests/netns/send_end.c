@@ -250,16 +250,9 @@ struct pair {
 	struct bench *bench;
 	struct npf_instance *sender;
 	unsigned int index;
-	bool replace; /* by one with the same name and index */
+	uint64_t after; /* so many frames */
+	bool replace;   /* by one with the same name and index */
 };
-
-static void add_pair(struct bench *bench, unsigned int index)
-{
-	net_run(&bench->net, NET_HERE, "ip link add ea index %u type veth peer name eb", index);
-	net_offload(&bench->net, NET_HERE, "eb", ETHTOOL_SGRO, true);
-	net_run(&bench->net, NET_HERE, "ip link set eb up");
-	net_run(&bench->net, NET_HERE, "ip link set ea up");
-}
 
 static void *delete_pair(void *arg)
 {
@@ -268,7 +261,7 @@ static void *delete_pair(void *arg)
 
 	do
 		assert_int_equal(npf_get_send_stats(pair->sender, &stats), 0);
-	while (stats.handed < 20000);
+	while (stats.handed < pair->after);
 	net_run(&pair->bench->net, NET_HERE, "ip link del ea");
 	if (pair->replace)
 		add_pair(pair->bench, pair->index);
@@ -295,7 +288,7 @@ static int send_without_end(struct npf_instance *sender, bool queue)
 /* What the sender hears is that its adapter went, whatever way its frames took. */
 static void send_to_pair(struct bench *bench, enum npf_send_path path, bool queue, bool replace)
 {
-	struct pair pair = { .bench = bench, .index = 4711, .replace = replace };
+	struct pair pair = { .bench = bench, .index = 4711, .after = 20000, .replace = replace };
 	uint64_t refused;
 	pthread_t thread;
 	int err;
@@ -350,18 +343,26 @@ static uint64_t count_records(const uint8_t *queue, size_t size)
 	return n;
 }
 
-/* What has arrived is the queue's beginning, each frame once. */
-static void expect_beginning(struct bench *bench, uint64_t most)
+/* What has arrived is the beginning of what was handed over, each frame once, whole and in order; of its end
+ * some were on their way. */
+static void expect_beginning(struct npf_instance *capture, uint64_t handed, check_frame is_right)
 {
 	struct npf_packet packet;
+	struct npf_stats far;
 	uint64_t got = 0;
 
-	while (npf_batch_begin(bench->far) > 0) {
-		for (; npf_batch_next(bench->far, &packet); got++)
-			assert_true(is_next_small(&packet, got));
-		npf_batch_end(bench->far);
+	while (npf_batch_begin(capture) > 0) {
+		for (; npf_batch_next(capture, &packet); got++) {
+			if (!is_right(&packet, got))
+				fail_msg("frame %llu of %llu is not the one that was sent",
+					 (unsigned long long)got, (unsigned long long)handed);
+		}
+		npf_batch_end(capture);
 	}
-	assert_in_range(got, 20000, most);
+	assert_int_equal(npf_get_stats(capture, &far), 0);
+	assert_int_equal(got, far.captured);
+	assert_in_range(got, 1, handed);
+	assert_in_range(far.received + MAY_BE_LOST, handed, handed + MAY_BE_LOST);
 }
 
 static void a_queue_whose_adapter_goes(struct bench *bench, enum npf_send_path path)
@@ -392,7 +393,7 @@ static void a_queue_whose_adapter_goes(struct bench *bench, enum npf_send_path p
 	assert_int_equal(near.handed, n);
 	assert_int_equal(near.failed, 3 * (N - n));
 	assert_true(near.confirmed <= near.handed);
-	expect_beginning(bench, n);
+	expect_beginning(bench->far, n, is_next_small);
 	free(queue);
 }
 
@@ -414,6 +415,90 @@ static void item_13_a_queue_of_clones_whose_adapter_goes(void **state)
 static void item_13_a_queue_by_xsk_whose_adapter_goes(void **state)
 {
 	a_queue_whose_adapter_goes(*state, NPF_SEND_XSK);
+}
+
+static void item_13_a_queue_by_xdp_whose_adapter_goes(void **state)
+{
+	a_queue_whose_adapter_goes(*state, NPF_SEND_XDP);
+}
+
+/* What an adapter that goes half-way is given, and what of it arrives. */
+enum content { COPIES, QUEUE, NUMBERED, N_CONTENTS };
+
+/* As npf send does with a template: the next numbers, a chunk at a time. */
+static int send_numbers(struct npf_instance *sender)
+{
+	static struct npf_send_frame frames[4096];
+	static uint8_t bytes[4096][NET_LEAST_FRAME + 64];
+	uint64_t next = 0;
+	int err = 0;
+
+	while (!err) {
+		for (size_t i = 0; i < N_OF(frames); i++, next++) {
+			make_frame(next, bytes[i], small(next));
+			frames[i] = (struct npf_send_frame){ bytes[i], small(next), 0 };
+		}
+		err = npf_send_frames(sender, frames, N_OF(frames), NULL);
+	}
+	return err;
+}
+
+static int send_content(struct npf_instance *sender, enum content content, const uint8_t *queue,
+			size_t size)
+{
+	int64_t went;
+
+	if (content == COPIES)
+		return send_without_end(sender, false);
+	if (content == NUMBERED)
+		return send_numbers(sender);
+	went = npf_buffered_write(sender, queue, size, false);
+	return went < 0 ? (int)went
+	       : (size_t)went < size
+		       ? (int)npf_buffered_write(sender, queue + went, size - (size_t)went, false)
+		       : 0;
+}
+
+/* The far end has exactly the first of them, unchanged. */
+static void expect_content(struct bench *bench, enum npf_send_path path, enum content content,
+			   const uint8_t *queue, size_t size)
+{
+	struct pair pair = { .bench = bench, .index = 4711, .after = 3 * MAY_BE_LOST };
+	struct npf_instance *capture;
+	struct npf_send_stats near;
+	pthread_t thread;
+
+	add_pair(bench, pair.index);
+	capture = open_on(bench, NET_HERE, "eb", 0);
+	assert_int_equal(npf_set_buffer(capture, far_buffer()), 0);
+	pair.sender = open_on(bench, NET_HERE, "ea", NPF_OPEN_SEND_ONLY);
+	if (take_path(pair.sender, path)) {
+		assert_int_equal(pthread_create(&thread, NULL, delete_pair, &pair), 0);
+		assert_true(is_the_end(send_content(pair.sender, content, queue, size)));
+		pthread_join(thread, NULL);
+		near = stats_of(pair.sender);
+		printf("%s, %d: %llu handed, %llu confirmed\n", npf_send_path_name(path), content,
+		       (unsigned long long)near.handed, (unsigned long long)near.confirmed);
+		assert_in_range(near.confirmed, 0, near.handed);
+		expect_beginning(capture, near.handed,
+				 content == COPIES ? is_the_same : is_next_small);
+	}
+	close_on(bench, pair.sender);
+	close_on(bench, capture);
+	(void)net_try(&bench->net, NET_HERE, "ip link del ea"); /* if there is one */
+}
+
+static void what_an_adapter_that_goes_was_given_arrives_unchanged(void **state)
+{
+	enum { N = 1000000 };
+	size_t size;
+	uint8_t *queue = make_queue(0, N, small, &size);
+
+	for (size_t p = 1; p < N_OF(paths); p++) { /* auto is one of them */
+		for (enum content content = 0; content < N_CONTENTS; content++)
+			expect_content(*state, paths[p], content, queue, size);
+	}
+	free(queue);
 }
 
 /* ---- frames become too long ------------------------------------------------------------------ */
@@ -639,6 +724,8 @@ int main(void)
 		SEND_TEST(item_13_a_queue_by_socket_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_of_clones_whose_adapter_goes),
 		SEND_TEST(item_13_a_queue_by_xsk_whose_adapter_goes),
+		SEND_TEST(item_13_a_queue_by_xdp_whose_adapter_goes),
+		SEND_TEST(what_an_adapter_that_goes_was_given_arrives_unchanged),
 		SEND_TEST(item_11_a_queue_whose_adapter_sends_less_than_before),
 		SEND_TEST(frames_that_became_too_long_are_refused),
 		SEND_TEST(a_repetition_can_be_stopped),
