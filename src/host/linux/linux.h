@@ -251,6 +251,8 @@ static inline void npf_send_counters_told(struct npf_nic *nic, uint64_t n)
 {
 	__atomic_fetch_add(&nic->told, n, __ATOMIC_RELEASE);
 }
+/* What the backlogs of all CPUs have dropped, of softnet_stat. false: it cannot be read. */
+bool npf_send_counters_overrun(int fd, uint32_t *overrun);
 /* A tun or tap device: it counts what it has no room for, and says OK. */
 bool npf_send_counters_tap(const struct npf_nic *nic);
 /* Of struct npf_nic_ops. */

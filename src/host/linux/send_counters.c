@@ -217,8 +217,8 @@ static uint32_t digit_of(char c)
 	return (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
-/* What those of all CPUs have dropped: the second number of each line. A call brings a page at most. */
-static bool read_overrun(int fd, uint32_t *overrun)
+/* The second number of each line. A call brings a page at most. */
+bool npf_send_counters_overrun(int fd, uint32_t *overrun)
 {
 	uint32_t sum = 0, number = 0, column = 0;
 	char text[4096];
@@ -250,7 +250,7 @@ static void bound_losses(struct npf_counting *counting, struct npf_sent_counters
 	uint32_t overrun;
 
 	counters->lost[0] = counters->lost[1] = rx_dropped;
-	if (!read_overrun(counting->backlogs, &overrun))
+	if (!npf_send_counters_overrun(counting->backlogs, &overrun))
 		return;
 	counting->lost += overrun - counting->overrun;
 	counting->overrun = overrun;
