@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A way of sending is prepared by the adapter's index; meanwhile the adapter goes, and another gets that
+ * index. It gets no frame. This program stands in front of the calls that name the index.
+ */
+#include "netns/sending.h"
+
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#define INDEX 4711u
+
+/* Replace the adapter at the next such call: right before it, or after. */
+static struct {
+	struct bench *bench; /* NULL: not at all */
+	bool after;
+	unsigned int done;
+} trap;
+
+static void spring(bool after)
+{
+	struct bench *bench = trap.bench;
+
+	if (!bench || after != trap.after)
+		return;
+	trap.bench = NULL;
+	trap.done++;
+	net_run(&bench->net, NET_HERE, "ip link del ea");
+	add_pair(bench, INDEX);
+}
+
+/* In place of libbpf's: live frames and clones name the adapter by it. */
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
+{
+	union bpf_attr attributes = { .map_fd = (__u32)fd,
+				      .key = (__u64)(uintptr_t)key,
+				      .value = (__u64)(uintptr_t)value,
+				      .flags = flags };
+
+	spring(false);
+
+	int err = syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attributes, sizeof(attributes)) ? -errno
+											 : 0;
+
+	spring(true);
+	return err;
+}
+
+/* In place of the C library's: AF_XDP does. */
+int bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+	bool names = address->sa_family == AF_XDP;
+
+	if (names)
+		spring(false);
+
+	int err = (int)syscall(SYS_bind, fd, address, size);
+
+	if (names)
+		spring(true);
+	return err;
+}
+
+static void send_past_a_trap(struct bench *bench, enum npf_send_path path, bool after)
+{
+	struct npf_instance *sender;
+	uint8_t frame[100];
+
+	add_pair(bench, INDEX);
+	sender = open_on(bench, NET_HERE, "ea", NPF_OPEN_SEND_ONLY);
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_write_repeat(sender, 100000), 0);
+	trap.bench = bench;
+	trap.after = after;
+	if (path == NPF_SEND_AUTO || !npf_set_send_path(sender, path))
+		assert_true(npf_write(sender, frame, sizeof(frame)) < 0);
+	trap.bench = NULL;
+	(void)npf_set_send_path(sender, NPF_SEND_AUTO);
+	assert_true(npf_write(sender, frame, sizeof(frame)) < 0 || !trap.done);
+	assert_int_equal(net_counters(&bench->net, NET_HERE, "ea").tx_packets, 0);
+	assert_int_equal(stats_of(sender).handed, 0);
+	close_on(bench, sender);
+	net_run(&bench->net, NET_HERE, "ip link del ea");
+}
+
+static void what_takes_the_index_meanwhile_gets_nothing(void **state)
+{
+	static const enum npf_send_path ways[] = { NPF_SEND_XSK, NPF_SEND_XDP, NPF_SEND_CLONE,
+						   NPF_SEND_AUTO };
+	struct bench *bench = *state;
+	bool all = true, can = false;
+
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		if (ways[i] == NPF_SEND_AUTO ? !can : !take_path(bench->near, ways[i])) {
+			all = false;
+			continue;
+		}
+		can |= ways[i] != NPF_SEND_XSK; /* which auto takes last */
+		for (int after = 0; after < 2; after++) {
+			trap.done = 0;
+			send_past_a_trap(bench, ways[i], after);
+			assert_int_equal(trap.done, 1);
+		}
+	}
+	if (!all)
+		skip();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SEND_TEST(what_takes_the_index_meanwhile_gets_nothing),
+	};
+
+	net_require();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
