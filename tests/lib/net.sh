@@ -74,7 +74,7 @@ make_hosts() {
 
 # Long, for only a failure waits for it.
 wait_for() { # description, command...
-	local end=$((SECONDS + 100)) what=$1
+	local end=$((SECONDS + 300)) what=$1
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || {

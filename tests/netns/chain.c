@@ -452,7 +452,7 @@ static void *bustle(void *arg)
 /* The alarm ends who hangs. */
 static void close_in_time(struct row *row)
 {
-	alarm(60);
+	alarm(600);
 	row_end(row);
 }
 
@@ -490,7 +490,7 @@ static void open_and_be_killed(struct row *row, int ready, int go)
 	row_open(row, &filters[0]);
 	pid = fork();
 	assert_true(pid >= 0);
-	alarm(60); /* for tests that fail */
+	alarm(600); /* for tests that fail */
 	if (!pid) {
 		await_word(go);
 		row_end(row);

@@ -140,7 +140,7 @@ exec 5<&-
 rm pipe
 
 # Who reads goes away where nothing is written meanwhile, too; and what is closed is no place for what opens next.
-timeout 60 "$npf" list --follow 2>bg.err | head -n 1 >out
+timeout 300 "$npf" list --follow 2>bg.err | head -n 1 >out
 [ "${PIPESTATUS[0]}" -eq 0 ] || complain "list --follow does not see that its reader has gone"
 for words in list "stat -i vb --once --interval 10ms" "capture -r three.pcap" "capture -i vb -w -" \
 	"dump -i vb -w - --duration 10ms" "repair -c three.pcap" "bpf tcp" \

@@ -25,10 +25,10 @@ cp "$source/scripts/demo" "$work/scripts"
 ln -s "$(dirname "$npf")" "$work/build/tools"
 while read -r line; do
 	# One of them is killed, on purpose.
-	printf 'timeout 60 bash -c %q >said 2>&1 || [ $? = 137 ] || { echo %q; cat said; exit 1; }\n' \
+	printf 'timeout 300 bash -c %q >said 2>&1 || [ $? = 137 ] || { echo %q; cat said; exit 1; }\n' \
 		"$line" "$line"
 done <<<"$commands" >"$work/all"
-timeout 300 unshare --net "$work/scripts/demo" --shell ". $work/all" </dev/null || exit 1
+timeout 1200 unshare --net "$work/scripts/demo" --shell ". $work/all" </dev/null || exit 1
 for file in web.pcap syn.pcap big.pcapng.zst seen.pcap campus.pcap cut.pcap; do
 	[ -s "$work/build/look/$file" ] || { echo "readme: $file was not made" >&2; exit 1; }
 done

@@ -16,7 +16,7 @@
 #include "lib/net.h"
 #include "npf/npf.h"
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 300000
 #define PAYLOAD_AT  14u
 
 /* What holds all frames of a test; smaller on machines that are slow, which mostly clear it. */
@@ -127,16 +127,6 @@ static inline struct npf_send_stats stats_of(struct npf_instance *instance)
 	assert_int_equal(npf_get_send_stats(instance, &stats), 0);
 	assert_int_equal(stats.asked, stats.handed + stats.failed);
 	return stats;
-}
-
-/* Another pair on this side, of a given index, which is free again when it is deleted. */
-static inline void add_pair(struct bench *bench, unsigned int index)
-{
-	net_run(&bench->net, NET_HERE,
-		"ip link add ea index %u type veth peer name eb address 02:00:00:00:00:0b", index);
-	net_offload(&bench->net, NET_HERE, "eb", ETHTOOL_SGRO, true);
-	net_run(&bench->net, NET_HERE, "ip link set eb up");
-	net_run(&bench->net, NET_HERE, "ip link set ea up");
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */

@@ -23,7 +23,7 @@
 #include "lib/net.h"
 #include "npf/npf.h"
 
-#define TOOL_PATIENCE_MS 60000u
+#define TOOL_PATIENCE_MS 300000u
 #define TOOL_SAID        65536u
 #define TOOL_LONGEST     1514u
 #define TOOL_LEAST       20u

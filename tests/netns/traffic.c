@@ -362,7 +362,7 @@ static void pump(int from, int to)
 		size_t left = TRANSFER_BYTES - sent;
 		ssize_t n;
 
-		if (poll(fds, 2, 10000) <= 0)
+		if (poll(fds, 2, 100000) <= 0)
 			errx(1, "a TCP transfer stands still after %zu bytes", arrived);
 		if (fds[0].revents & POLLOUT) {
 			n = write(from, piece, left < sizeof(piece) ? left : sizeof(piece));

@@ -22,7 +22,7 @@
 #include "npf/npf.h"
 
 /* Until when something that must happen has happened: long, for only a failure waits for it. */
-#define PATIENCE_MS 60000u
+#define PATIENCE_MS 300000u
 
 struct wire {
 	enum npf_hook hook;

@@ -26,9 +26,9 @@ vanishing() { # it does so in each run
 shift
 for program; do
 	vanishing
-	timeout 60 "$program" >"$work/libpcap"
+	timeout 600 "$program" >"$work/libpcap"
 	vanishing
-	LD_LIBRARY_PATH=$(dirname "$dropin") timeout 100 "$program" >"$work/libwpcap"
+	LD_LIBRARY_PATH=$(dirname "$dropin") timeout 600 "$program" >"$work/libwpcap"
 	grep -q 'library: .* on npf' "$work/libwpcap"
 	if grep -q 'library: .* on npf' "$work/libpcap"; then
 		exit 1

@@ -239,7 +239,7 @@ ask() { # name known-of-all-lines sed-script command...
 		mkdir "$work/$name.$side"
 		local run=()
 		[ $side = libpcap ] || run=("$npf" run --trace --)
-		timeout 60 "${run[@]}" "$@" >"$work/out" 2>"$work/$name.$side/err" </dev/null || {
+		timeout 300 "${run[@]}" "$@" >"$work/out" 2>"$work/$name.$side/err" </dev/null || {
 			cat "$work/out" "$work/$name.$side/err"
 			failed "$name" "exit code $? on $side"
 			return

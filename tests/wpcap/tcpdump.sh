@@ -202,7 +202,7 @@ for line in "${words[@]}"; do
 	for side in $sides; do
 		code=0
 		# shellcheck disable=SC2086 # words are wanted
-		${run[side]} timeout 10 tcpdump $line >"$work/said.$side" 2>&1 </dev/null || code=$?
+		${run[side]} timeout 100 tcpdump $line >"$work/said.$side" 2>&1 </dev/null || code=$?
 		echo "exit code $code" >>"$work/said.$side"
 		# By --version it may say that it is there.
 		sed -i -E 's/^(libpcap version [^,]*), on npf .*/\1/' "$work/said.$side"

@@ -17,10 +17,10 @@ libpcap=$(ldd "$linked" | awk '$1 ~ /^libpcap/ { print $3 }')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-as_it_is() { timeout 20 "$@"; }
-by_run() { timeout 20 "$npf" run -- "$@"; }
-by_preload() { LD_PRELOAD=$dropin timeout 20 "$@"; }
-by_folder() { LD_LIBRARY_PATH=$(dirname "$dropin") timeout 20 "$@"; }
+as_it_is() { timeout 200 "$@"; }
+by_run() { timeout 200 "$npf" run -- "$@"; }
+by_preload() { LD_PRELOAD=$dropin timeout 200 "$@"; }
+by_folder() { LD_LIBRARY_PATH=$(dirname "$dropin") timeout 200 "$@"; }
 
 status=0
 expect() { # pattern, command...
