@@ -28,6 +28,21 @@ static inline unsigned long sleeps_of(pid_t thread, char *state)
 	return n;
 }
 
+/* Does it wait in a system call, off every CPU? The kernel waits until it has left its CPU before it says
+ * so; its state is that of a sleeper, and the sleep not counted, some instructions before. */
+static inline bool waits(pid_t thread)
+{
+	char path[64], word[16] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", (int)thread);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_non_null(fgets(word, sizeof(word), file));
+	fclose(file);
+	return strncmp(word, "running", 7) != 0;
+}
+
 /* Wait until the thread, whose number comes there, sleeps: how often it has. */
 static inline unsigned long asleep(const pid_t *number)
 {
@@ -39,7 +54,7 @@ static inline unsigned long asleep(const pid_t *number)
 		sched_yield();
 	for (;;) {
 		n = sleeps_of(thread, &state);
-		if (state == 'S' && n == sleeps_of(thread, &state) && state == 'S')
+		if (waits(thread) && n == sleeps_of(thread, &state) && state == 'S')
 			return n;
 		sched_yield();
 	}
