@@ -129,6 +129,16 @@ static inline struct npf_send_stats stats_of(struct npf_instance *instance)
 	return stats;
 }
 
+/* Another pair on this side, of a given index, which is free again when it is deleted. */
+static inline void add_pair(struct bench *bench, unsigned int index)
+{
+	net_run(&bench->net, NET_HERE,
+		"ip link add ea index %u type veth peer name eb address 02:00:00:00:00:0b", index);
+	net_offload(&bench->net, NET_HERE, "eb", ETHTOOL_SGRO, true);
+	net_run(&bench->net, NET_HERE, "ip link set eb up");
+	net_run(&bench->net, NET_HERE, "ip link set ea up");
+}
+
 /* ---- frames --------------------------------------------------------------------------------- */
 
 static const uint32_t sizes[] = { 60, 1514, 64, 590, NET_LEAST_FRAME, 128, 61, 300, 1000 };
