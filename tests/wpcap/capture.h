@@ -79,16 +79,21 @@ static inline void assert_frame(const struct pcap_pkthdr *header, const u_char *
 }
 
 /* The next packet, however long it takes. */
-static inline const u_char *next_of(struct state *state, struct pcap_pkthdr **header)
+static inline const u_char *next_on(pcap_t *p, struct pcap_pkthdr **header)
 {
 	const u_char *data;
 	int result;
 
-	while (!(result = pcap_next_ex(state->p, header, &data)))
+	while (!(result = pcap_next_ex(p, header, &data)))
 		;
 	if (result != 1)
-		fail_msg("pcap_next_ex: %d, %s", result, pcap_geterr(state->p));
+		fail_msg("pcap_next_ex: %d, %s", result, pcap_geterr(p));
 	return data;
+}
+
+static inline const u_char *next_of(struct state *state, struct pcap_pkthdr **header)
+{
+	return next_on(state->p, header);
 }
 
 static inline void assert_frames(struct state *state, uint64_t first, uint64_t n)
