@@ -113,7 +113,8 @@ enum npf_hook {
 struct npf_open_options {
 	size_t size; /* sizeof(struct npf_open_options) */
 	enum npf_hook hook;
-	uint32_t flags; /* NPF_OPEN_* */
+	uint32_t flags;  /* NPF_OPEN_* */
+	uint32_t buffer; /* bytes, 0 none: as npf_set_buffer(), which would load the tap once more */
 };
 
 /*
@@ -121,7 +122,7 @@ struct npf_open_options {
  * capture mode, no buffer (reads fail until BIOCSETBUFFERSIZE), MinToCopy 0, no waiting in reads,
  * one write each, NPF_FILTER_DEFAULT, own sends visible.
  * -ENODEV no such adapter, -EPERM a capability is missing (error says which), -ENOTSUP link type or
- * hook, -ENOMEM. error may be NULL.
+ * hook, -ENOMEM, -EINVAL for the options. error may be NULL.
  */
 int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_open_options *options,
 	     struct npf_instance **instance, char error[NPF_ERROR_SIZE]);

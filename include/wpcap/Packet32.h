@@ -166,6 +166,9 @@ int PacketGetMonitorMode(PCCH adapter);
 /* NULL with ERROR_BAD_UNIT when there is none of that name. After it: no buffer (receiving fails
  * until PacketSetBuff), capture mode, no filter, reads wait for ever, one copy per write. */
 LPADAPTER PacketOpenAdapter(PCHAR adapter);
+/* Of NPF for Linux: the same, with a buffer of so many bytes from the beginning. PacketSetBuff of that size
+ * then only empties it, which is quicker than making one. NULL with ERROR_NOT_ENOUGH_MEMORY: ask for less. */
+LPADAPTER PacketOpenAdapterBuffered(PCHAR adapter, int bytes);
 void PacketCloseAdapter(LPADAPTER adapter); /* NULL is fine */
 BOOLEAN PacketGetNetType(LPADAPTER adapter, NetType *type);
 PAirpcapHandle PacketGetAirPcapHandle(LPADAPTER adapter); /* NULL */

@@ -12,8 +12,7 @@
 #include "filter/filter.h"
 #include "driver/trace.h"
 
-#define SMALLEST_BUFFER NPF_RECORD_HEADER /* less cannot hold a packet: it means no buffer */
-#define LONGEST_PATH    4096u
+#define LONGEST_PATH 4096u
 
 struct request {
 	const void *in;
@@ -159,10 +158,7 @@ static int set_buffer(struct npf_instance *instance, struct request *request)
 	if (instance->send_only)
 		return npf_fail(instance, -ENOTSUP,
 				"this instance only sends; open another to capture");
-	if (bytes > NPF_MAX_BUFFER)
-		return npf_fail_value(instance, -EINVAL, "the buffer is too large; at most ",
-				      NPF_MAX_BUFFER, " bytes are possible");
-	err = npf_replace_ring(instance, bytes < SMALLEST_BUFFER ? 0 : bytes);
+	err = npf_change_buffer(instance, bytes);
 	if (err)
 		return err;
 	if (instance->dumping)

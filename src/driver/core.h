@@ -214,6 +214,9 @@ void npf_close_binding(struct npf_instance *instance);
 
 /* With the lock: a new ring of bytes, empty, counters zero; the tap's configuration. */
 int npf_replace_ring(struct npf_instance *instance, uint32_t bytes);
+/* The same of a size that a caller wants, checked; first: of an instance that nobody has yet. */
+int npf_first_buffer(struct npf_instance *instance, uint32_t bytes);
+int npf_change_buffer(struct npf_instance *instance, uint32_t bytes);
 void npf_apply_config(struct npf_instance *instance);
 void npf_accept(struct npf_instance *instance, uint32_t hw_filter);
 

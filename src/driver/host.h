@@ -78,14 +78,15 @@ struct npf_sent_counters {
 };
 
 struct npf_nic_ops {
-	/* Bind to an adapter (NdisOpenAdapter). Nothing is tapped yet; with NPF_HOOK_NONE nothing
-	 * ever will be. error: a sentence on failure, NPF_ERROR_SIZE bytes. -ENODEV, -EPERM,
-	 * -ENOTSUP, -ENOMEM. */
+	/* Bind to an adapter (NdisOpenAdapter). Nothing is tapped before the first set_ring(); with
+	 * NPF_HOOK_NONE nothing ever will be. error: a sentence on failure, NPF_ERROR_SIZE bytes.
+	 * -ENODEV, -EPERM, -ENOTSUP, -ENOMEM; the first set_ring() answers the same. */
 	int (*open)(struct npf_host *host, const char *name, enum npf_hook hook,
 		    struct npf_nic **nic, char *error);
 	/* Stop tapping, free the ring, unbind. */
 	void (*close)(struct npf_nic *nic);
 
+	/* Known once there is a ring. */
 	enum npf_hook (*hook)(struct npf_nic *nic);
 	/* CPUs the tap may run on, numbered from 0. */
 	uint32_t (*cpus)(struct npf_nic *nic);

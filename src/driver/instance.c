@@ -56,16 +56,18 @@ static int check_options(const struct npf_open_options *options, char *error)
 	if (options->flags & ~NPF_OPEN_SEND_ONLY)
 		return refuse(error, -EINVAL,
 			      "npf_open_options.flags asks for something this version has not");
-	if (options->flags & NPF_OPEN_SEND_ONLY && options->hook != NPF_HOOK_AUTO)
+	if (!(options->flags & NPF_OPEN_SEND_ONLY))
+		return 0;
+	if (options->hook != NPF_HOOK_AUTO)
 		return refuse(error, -EINVAL,
 			      "an instance that only sends has no hook; leave it at auto");
+	if (options->buffer)
+		return refuse(error, -EINVAL, "an instance that only sends has no buffer");
 	return 0;
 }
 
 static enum npf_hook wanted_hook(const struct npf_open_options *options)
 {
-	if (!options)
-		return NPF_HOOK_AUTO;
 	return options->flags & NPF_OPEN_SEND_ONLY ? NPF_HOOK_NONE : options->hook;
 }
 
@@ -77,9 +79,7 @@ static int ask_adapter(struct npf_instance *instance, struct npf_adapter *adapte
 
 	if (err)
 		return err;
-	instance->hook = ops->hook(instance->nic);
 	instance->n_cpus = ops->cpus(instance->nic);
-	instance->send_only = instance->hook == NPF_HOOK_NONE;
 	npf_learn_limits(instance, adapter);
 	instance->max_receive = adapter->max_receive;
 	instance->lookahead = adapter->max_receive;
@@ -118,7 +118,7 @@ static size_t cursors_size(const struct npf_instance *instance)
 }
 
 /* A bound nic becomes an instance that captures. */
-static int start(struct npf_instance *instance, char *error)
+static int start(struct npf_instance *instance, const struct npf_open_options *options, char *error)
 {
 	struct npf_host *host = instance->host;
 	struct npf_adapter adapter;
@@ -138,11 +138,13 @@ static int start(struct npf_instance *instance, char *error)
 		goto free_filters;
 
 	set_defaults(instance);
-	err = npf_replace_ring(instance, 0);
+	instance->send_only = options->flags & NPF_OPEN_SEND_ONLY;
+	err = npf_first_buffer(instance, options->buffer);
 	if (err) {
 		refuse(error, err, instance->error);
 		goto leave;
 	}
+	instance->hook = host->nic->hook(instance->nic);
 	return 0;
 
 leave:
@@ -159,6 +161,7 @@ fail:
 int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_open_options *options,
 	     struct npf_instance **out, char error[NPF_ERROR_SIZE])
 {
+	static const struct npf_open_options usual;
 	struct npf_host *host = driver->host;
 	char sentence[NPF_ERROR_SIZE] = "";
 	int err = check_name(adapter, error);
@@ -168,6 +171,8 @@ int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_op
 		err = check_options(options, error);
 	if (err)
 		return err;
+	if (!options)
+		options = &usual;
 
 	struct npf_instance *instance = npf_alloc(host, sizeof(*instance));
 
@@ -179,7 +184,7 @@ int npf_open(struct npf_driver *driver, const char *adapter, const struct npf_op
 	err = open_nic(instance, adapter, wanted_hook(options), sentence);
 	if (err)
 		goto free_instance;
-	err = start(instance, sentence);
+	err = start(instance, options, sentence);
 	if (err)
 		goto close_nic;
 	*out = instance;

@@ -8,6 +8,8 @@
 #include "driver/core.h"
 #include "filter/frame.h"
 
+#define SMALLEST_BUFFER NPF_RECORD_HEADER /* less cannot hold a packet: it means no buffer */
+
 /* Bytes of records that fit even when every one leaves the most unused behind it. One chunk per
  * CPU may be held without holding anything. */
 static uint32_t surely_held(const struct npf_ring_geometry *geometry, uint32_t bytes,
@@ -22,24 +24,28 @@ static uint32_t surely_held(const struct npf_ring_geometry *geometry, uint32_t b
 	return held < bytes ? (uint32_t)held : bytes;
 }
 
-int npf_replace_ring(struct npf_instance *instance, uint32_t bytes)
+static int cut(struct npf_instance *instance, uint32_t bytes, struct npf_ring_geometry *geometry)
 {
 	struct npf_adapter adapter;
-	struct npf_ring_geometry geometry;
-	struct npf_ring_view view;
-	char error[NPF_ERROR_SIZE] = "";
 
 	/* Somebody may have allowed longer frames meanwhile. */
 	if (!instance->host->nic->info(instance->nic, &adapter))
 		instance->max_receive = adapter.max_receive;
 	if (instance->dumping && bytes
-		    ? !npf_stream_cut(&geometry, bytes, instance->n_cpus, instance->max_receive,
-				      instance->stream_format)
-		    : !npf_ring_cut(&geometry, bytes, instance->n_cpus, instance->max_receive))
-		return npf_fail_value(instance, -EINVAL, "a buffer of ", bytes,
-				      " bytes cannot be cut into chunks; ask for less");
+		    ? npf_stream_cut(geometry, bytes, instance->n_cpus, instance->max_receive,
+				     instance->stream_format)
+		    : npf_ring_cut(geometry, bytes, instance->n_cpus, instance->max_receive))
+		return 0;
+	return npf_fail_value(instance, -EINVAL, "a buffer of ", bytes,
+			      " bytes cannot be cut into chunks; ask for less");
+}
 
-	int err = instance->host->nic->set_ring(instance->nic, &geometry, &view, error);
+static int exchange_ring(struct npf_instance *instance, const struct npf_ring_geometry *geometry,
+			 uint32_t bytes)
+{
+	struct npf_ring_view view;
+	char error[NPF_ERROR_SIZE] = "";
+	int err = instance->host->nic->set_ring(instance->nic, geometry, &view, error);
 
 	if (err)
 		return error[0] ? npf_fail(instance, err, error)
@@ -49,12 +55,61 @@ int npf_replace_ring(struct npf_instance *instance, uint32_t bytes)
 	instance->view = view;
 	npf_ring_reader_init(&instance->reader, &instance->view, instance->cursors);
 	instance->buffer_size = bytes;
-	instance->surely_held = surely_held(&geometry, bytes, instance->max_receive);
+	instance->surely_held = surely_held(geometry, bytes, instance->max_receive);
 	instance->walked = 0;
 	instance->released = 0;
 	instance->armed = false;
 	npf_reset(instance);
 	npf_apply_config(instance);
+	return 0;
+}
+
+int npf_replace_ring(struct npf_instance *instance, uint32_t bytes)
+{
+	struct npf_ring_geometry geometry;
+	int err = cut(instance, bytes, &geometry);
+
+	return err ? err : exchange_ring(instance, &geometry, bytes);
+}
+
+static bool is_cut_alike(const struct npf_ring_geometry *a, const struct npf_ring_geometry *b)
+{
+	return a->chunk_size == b->chunk_size && a->n_chunks == b->n_chunks;
+}
+
+/* The caller's number, with 0 for none. */
+static int check_buffer(struct npf_instance *instance, uint32_t *bytes)
+{
+	if (*bytes > NPF_MAX_BUFFER)
+		return npf_fail_value(instance, -EINVAL, "the buffer is too large; at most ",
+				      NPF_MAX_BUFFER, " bytes are possible");
+	if (*bytes < SMALLEST_BUFFER)
+		*bytes = 0;
+	return 0;
+}
+
+int npf_first_buffer(struct npf_instance *instance, uint32_t bytes)
+{
+	int err = check_buffer(instance, &bytes);
+
+	return err ? err : npf_replace_ring(instance, bytes);
+}
+
+/* A ring like the one that is there need only be emptied: a new one costs the kernel some ten
+ * milliseconds. A stream has to begin anew, and where packets are still looked at their room is missing. */
+int npf_change_buffer(struct npf_instance *instance, uint32_t bytes)
+{
+	struct npf_ring_geometry geometry;
+	int err = check_buffer(instance, &bytes);
+
+	if (!err)
+		err = cut(instance, bytes, &geometry);
+	if (err)
+		return err;
+	if (instance->dumping || instance->left || bytes != instance->buffer_size ||
+	    !is_cut_alike(&geometry, &instance->view.geometry))
+		return exchange_ring(instance, &geometry, bytes);
+	npf_reset(instance);
 	return 0;
 }
 

@@ -12,7 +12,7 @@
  *   struct npf_cpu *npf_env_cpu_of(env, n)        that of another
  *   struct npf_control *npf_env_control(env)      NULL: no tap
  *   struct npf_chunk *npf_env_chunk(env, id)      NULL: no such chunk
- *   uint32_t npf_env_chunk_size(env)              bytes of a chunk, 0: there is no buffer
+ *   uint32_t npf_env_chunk_size(env)              bytes of a chunk
  *   uint64_t npf_env_now(env, coarse)             ns, monotonic
  *   uint64_t npf_env_sender(env)                  who sent it, 0 unknown
  *   int npf_env_is_in_sets(env)                   not 0: nothing speaks against it, or every set has it
@@ -79,6 +79,12 @@ NPF_TAP_INLINE uint32_t npf_pool_take(struct npf_control *control)
 			return id;
 	}
 	return 0;
+}
+
+/* Was there ever a chunk in the pool? Who takes or gives one leaves another tag behind. */
+NPF_TAP_INLINE int npf_had_chunks(struct npf_control *control)
+{
+	return NPF_LOAD(&control->pool) != 0;
 }
 
 /* Take a chunk and chain it behind this CPU's last one. */
@@ -231,12 +237,6 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 			    struct npf_cpu *cpu, const struct npf_frame *frame, uint32_t verdict)
 {
 	uint32_t chunk_size = npf_env_chunk_size(env);
-
-	if (!chunk_size) {
-		npf_drop(cpu, TAP_DROP_NO_BUFFER);
-		return;
-	}
-
 	uint32_t flags = frame->packet_type == NPF_FROM_HOST ? TAP_FLAG_OUTGOING : 0;
 	uint32_t held = frame->length + (frame->tagged ? NPF_TAG_SIZE : 0);
 	uint32_t cap = verdict < held ? verdict : held;
@@ -249,7 +249,7 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 	uint32_t size = NPF_RECORD_SIZE(cap);
 
 	if ((!cpu->chunk || cpu->offset + size > chunk_size) && npf_next_chunk(env, control, cpu)) {
-		npf_drop(cpu, TAP_DROP_FULL);
+		npf_drop(cpu, npf_had_chunks(control) ? TAP_DROP_FULL : TAP_DROP_NO_BUFFER);
 		return;
 	}
 

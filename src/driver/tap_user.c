@@ -63,7 +63,7 @@ static inline struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t 
 
 static inline uint32_t npf_env_chunk_size(struct npf_tap_env *env)
 {
-	return env->tap->geometry.n_chunks ? env->tap->geometry.chunk_size : 0;
+	return env->tap->geometry.chunk_size;
 }
 
 static inline uint32_t npf_env_stream_size(struct npf_tap_env *env)

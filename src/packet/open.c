@@ -107,14 +107,15 @@ static LPADAPTER new_adapter(struct npf_instance *instance, const char *name)
 	return adapter;
 }
 
-static struct npf_instance *create_file(struct npf_driver *driver, const char *name)
+static struct npf_instance *create_file(struct npf_driver *driver, const char *name, uint32_t buffer)
 {
+	const struct npf_open_options options = { .size = sizeof(options), .buffer = buffer };
 	struct npf_instance *instance;
 	char error[NPF_ERROR_SIZE];
 	int err;
 
 	npf_trace("CreateFile", NULL, true);
-	err = npf_open(driver, name, NULL, &instance, error);
+	err = npf_open(driver, name, &options, &instance, error);
 	npf_trace("CreateFile", NULL, false);
 	if (!err)
 		return instance;
@@ -140,13 +141,13 @@ static struct npf_driver *find_adapter(const char *name, struct npf_adapter *fou
 	return packet_find_adapter(driver, name, found) ? driver : NULL;
 }
 
-static LPADAPTER PacketOpenAdapterNPF(const char *name)
+static LPADAPTER PacketOpenAdapterNPF(const char *name, uint32_t buffer)
 {
 	PACKET_TRACED(NULL);
 
 	struct npf_adapter found;
 	struct npf_driver *driver = find_adapter(name, &found);
-	struct npf_instance *instance = driver ? create_file(driver, found.name) : NULL;
+	struct npf_instance *instance = driver ? create_file(driver, found.name, buffer) : NULL;
 
 	if (!instance)
 		return NULL;
@@ -170,16 +171,31 @@ static LPADAPTER PacketOpenAdapterNPF(const char *name)
 	return adapter;
 }
 
-PACKET_EXPORT LPADAPTER PacketOpenAdapter(PCHAR name)
+/* The step of the original, whoever takes it. */
+static LPADAPTER open_adapter(const char *name, uint32_t buffer)
 {
-	PACKET_TRACED(NULL);
-
+	struct packet_traced traced __attribute__((cleanup(packet_traced_end), unused)) =
+		packet_traced_begin("PacketOpenAdapter", NULL);
 	LPADAPTER adapter;
 
 	packet_lock();
-	adapter = PacketOpenAdapterNPF(name);
+	adapter = PacketOpenAdapterNPF(name, buffer);
 	packet_driver_unlock();
 	return adapter;
+}
+
+PACKET_EXPORT LPADAPTER PacketOpenAdapter(PCHAR name)
+{
+	return open_adapter(name, 0);
+}
+
+PACKET_EXPORT LPADAPTER PacketOpenAdapterBuffered(PCHAR name, int bytes)
+{
+	if (bytes < 0) {
+		packet_fail(NULL, EINVAL, "the size of the buffer is negative; 0 is none");
+		return NULL;
+	}
+	return open_adapter(name, (uint32_t)bytes);
 }
 
 /* ---- closing ------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening and closing a live capture on NPF, in the steps of the original. */
+#include <errno.h>
 #include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,16 +90,19 @@ static int usual_buffer(void)
 	return share < MOST_BUFFER ? (int)share : MOST_BUFFER;
 }
 
-static BOOLEAN set_buffer(pcap_t *p)
+/* With its buffer, so that there need not be another one. */
+static void open_adapter(pcap_t *p)
 {
-	if (p->options.buffer_size > 0)
-		return PacketSetBuff(p->adapter, p->options.buffer_size);
+	if (p->options.buffer_size > 0) {
+		p->adapter = PacketOpenAdapterBuffered(p->device, p->options.buffer_size);
+		return;
+	}
 	for (int bytes = usual_buffer(); bytes >= LEAST_BUFFER; bytes /= 2) {
 		p->options.buffer_size = bytes;
-		if (PacketSetBuff(p->adapter, bytes))
-			return TRUE;
+		p->adapter = PacketOpenAdapterBuffered(p->device, bytes);
+		if (p->adapter || errno != ENOMEM)
+			return;
 	}
-	return FALSE;
 }
 
 BOOLEAN wpcap_set_min_to_copy(const pcap_t *p)
@@ -135,7 +139,8 @@ static int set_up(pcap_t *p)
 	if (ask_adapter(p) || !set_hw_filter(p) || !set_loopback(p))
 		return -1;
 	p->packet = PacketAllocatePacket();
-	if (!p->packet || !set_buffer(p) || !wpcap_set_min_to_copy(p))
+	if (!p->packet || !PacketSetBuff(p->adapter, p->options.buffer_size) ||
+	    !wpcap_set_min_to_copy(p))
 		return -1;
 	if (p->options.snaplen <= 0 || p->options.snaplen > (int)WPCAP_LARGEST_SNAPLEN)
 		p->options.snaplen = WPCAP_LARGEST_SNAPLEN;
@@ -168,7 +173,7 @@ int pcap_activate_win32(pcap_t *p)
 
 	pcap_t *real = p->real;
 
-	p->adapter = PacketOpenAdapter(p->device);
+	open_adapter(p);
 	if (!p->adapter)
 		return -1;
 	p->instance = p->adapter->hFile;

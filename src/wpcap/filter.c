@@ -111,17 +111,19 @@ static int build(const pcap_t *p, const struct bpf_program *filter, struct build
 	return 0;
 }
 
-/* An exchange of what the driver has takes some ten milliseconds, while packets come; and programs
- * like to set the filter that keeps all. */
 static bool is_given(const pcap_t *p, const struct builder *builder)
+{
+	return p->given && builder->length == p->n_given &&
+	       !memcmp(builder->insns, p->given, p->n_given * sizeof(*p->given));
+}
+
+/* An exchange of what the driver has takes some ten milliseconds, while packets come; and programs like
+ * to set the filter that keeps all. That can be had without one. Bytes to keep; 0: it is no such filter. */
+static uint32_t keeps_of_all(const struct builder *builder)
 {
 	const struct npf_insn *first = builder->insns;
 
-	if (!p->given)
-		return builder->length == 1 && first->code == RET_K &&
-		       first->k >= WPCAP_LARGEST_SNAPLEN;
-	return builder->length == p->n_given &&
-	       !memcmp(builder->insns, p->given, p->n_given * sizeof(*p->given));
+	return builder->length == 1 && first->code == RET_K ? first->k : 0;
 }
 
 static void forget_given(pcap_t *p)
@@ -146,34 +148,25 @@ static int give(pcap_t *p, const struct builder *builder)
 	return 0;
 }
 
-/* What is there already, and acts, is left alone. */
-static int give_to_driver(pcap_t *p, const struct bpf_program *filter)
+/* The driver's filter does not act. earlier: packets to come that it acted on. */
+static int pass_unfiltered(pcap_t *p, uint32_t keep, uint64_t *earlier)
 {
-	struct builder builder;
-	int err = build(p, filter, &builder);
+	int err = npf_pass_unfiltered(p->instance, keep, earlier);
 
-	if (err)
-		return err;
-	if (!is_given(p, &builder)) {
-		err = give(p, &builder);
-		if (!err)
-			return 0;
-	}
-	free(builder.insns);
+	if (!err)
+		p->unfiltered = true;
 	return err;
 }
 
-/* The driver's filter does not act, and all that it did is done here. It may be older than what is to
- * be done, or one that is only compiled. */
+/* And all that it did is done here. It may be older than what is to be done, or one that is only
+ * compiled. */
 static int hold_back(pcap_t *p)
 {
-	int err = npf_pass_unfiltered(p->instance, (uint32_t)p->options.snaplen, NULL);
+	int err = pass_unfiltered(p, (uint32_t)p->options.snaplen, NULL);
 
-	if (err)
-		return err;
-	p->held_back = true;
-	p->to_filter = WPCAP_ALL;
-	return 0;
+	if (!err)
+		p->to_filter = WPCAP_ALL;
+	return err;
 }
 
 /* What the driver has is new, perhaps; held back it changes nothing, and all is filtered here as before. */
@@ -181,14 +174,41 @@ static int let_act(pcap_t *p)
 {
 	int err;
 
-	if (!p->held_back)
+	if (!p->unfiltered)
 		return 0;
 	err = npf_pass_unfiltered(p->instance, 0, &p->to_filter);
 	if (err)
 		p->to_filter = WPCAP_ALL;
 	else
-		p->held_back = false;
+		p->unfiltered = false;
 	return err;
+}
+
+/* What is there already is left alone. */
+static int give_to_driver(pcap_t *p, struct builder *builder)
+{
+	int err = is_given(p, builder) ? 0 : give(p, builder);
+
+	if (p->given != builder->insns)
+		free(builder->insns);
+	return err;
+}
+
+static int set_in_driver(pcap_t *p, const struct bpf_program *filter)
+{
+	struct builder builder;
+	uint32_t keep;
+	int err = build(p, filter, &builder);
+
+	if (err)
+		return err;
+	keep = keeps_of_all(&builder);
+	if (keep) {
+		free(builder.insns);
+		return pass_unfiltered(p, keep, &p->to_filter);
+	}
+	err = give_to_driver(p, &builder);
+	return err ? err : let_act(p);
 }
 
 /* Was it the filter that the driver refused, or does it not work at all? */
@@ -201,10 +221,8 @@ int wpcap_install(pcap_t *p, const struct bpf_program *filter)
 {
 	WPCAP_IN_DRIVER(p);
 
-	int err = give_to_driver(p, filter);
+	int err = set_in_driver(p, filter);
 
-	if (!err)
-		err = let_act(p);
 	if (is_refusal(err) && (!filter || wpcap_can_filter_here(filter)))
 		err = hold_back(p);
 	return err ? wpcap_fail_adapter(p, -1, "setting the filter failed") : 0;
@@ -254,9 +272,15 @@ static void install_early(pcap_t *p, const struct bpf_program *filter)
 
 	WPCAP_IN_DRIVER(p);
 
-	if (hold_back(p))
+	struct builder builder;
+
+	if (build(p, filter, &builder))
 		return;
-	give_to_driver(p, filter);
+	if (keeps_of_all(&builder) || hold_back(p)) {
+		free(builder.insns);
+		return;
+	}
+	give_to_driver(p, &builder);
 	/* A program that never sets it wants all packets; what is pending when it does is counted then. */
 	p->to_filter = p->direction == PCAP_D_INOUT ? 0 : WPCAP_ALL;
 }

@@ -112,9 +112,9 @@ struct pcap {
 	struct npf_insn *given;    /* what the driver has; NULL: nothing, it keeps all */
 	uint32_t n_given;
 	uint64_t to_filter; /* packets to come that the driver did not filter; WPCAP_ALL: nor will it */
-	bool held_back;     /* what the driver has does not act */
-	bool libpcaps;      /* libpcap filters: it is no program for the driver at all */
-	bool reading;       /* packets were asked for */
+	bool unfiltered; /* what the driver has does not act: all comes, or so many bytes of all */
+	bool libpcaps;   /* libpcap filters: it is no program for the driver at all */
+	bool reading;    /* packets were asked for */
 	uint8_t *untagged; /* room for a packet without its tag; NULL until wanted */
 	uint32_t ifindex, hatype;
 

@@ -27,12 +27,20 @@ static BOOLEAN addresses_of(const char *name, npf_if_addr *to, LONG n)
 	return PacketGetNetInfoEx(text(name), to, &n);
 }
 
-static BOOLEAN opens(const char *name)
+static BOOLEAN is_opened(LPADAPTER adapter)
 {
-	LPADAPTER adapter = PacketOpenAdapter(text(name));
-
 	PacketCloseAdapter(adapter);
 	return adapter != NULL;
+}
+
+static BOOLEAN opens(const char *name)
+{
+	return is_opened(PacketOpenAdapter(text(name)));
+}
+
+static BOOLEAN opens_buffered(const char *name, int bytes)
+{
+	return is_opened(PacketOpenAdapterBuffered(text(name), bytes));
 }
 
 /* ---- what has one -------------------------------------------------------------------------- */
@@ -206,6 +214,9 @@ static void adapters_are_refused(void **in)
 	FAILS_WITHOUT(PacketSetMonitorMode("va", 1), ENOTSUP, ERROR_NOT_SUPPORTED, "monitor mode");
 	FAILS_WITHOUT(opens("nothing"), ENODEV, ERROR_BAD_UNIT, "no such adapter");
 	FAILS_WITHOUT(opens(NULL), ENODEV, ERROR_BAD_UNIT, "no such adapter");
+	FAILS_WITHOUT(opens_buffered("nothing", 65536), ENODEV, ERROR_BAD_UNIT, "no such adapter");
+	FAILS_WITHOUT(opens_buffered("va", -1), EINVAL, ERROR_INVALID_PARAMETER, "negative");
+	FAILS_WITHOUT(opens_buffered("va", INT_MAX), EINVAL, ERROR_INVALID_PARAMETER, "too large");
 	FAILS_WITHOUT(PacketStopDriver(), EBUSY, ERROR_BUSY, "open");
 }
 

@@ -172,6 +172,76 @@ static void odd_options_are_refused(void **state)
 	assert_int_equal(npf_open(world->driver, "eth0", &later.known, &instance, error), -EINVAL);
 }
 
+static struct npf_instance *open_buffered(struct world *world, uint32_t bytes)
+{
+	const struct npf_open_options options = { .size = sizeof(options), .buffer = bytes };
+	struct npf_instance *instance;
+
+	assert_int_equal(npf_open(world->driver, "eth0", &options, &instance, NULL), 0);
+	return instance;
+}
+
+static void a_buffer_may_be_there_from_the_beginning(void **state)
+{
+	struct world *world = *state;
+	struct npf_instance *without = world->instance;
+
+	world->instance = open_buffered(world, 65536);
+	assert_int_equal(stats_of(world->instance).buffer_size, 65536);
+	send_many(world, 20, 1000, 0);
+	assert_int_equal(read_all(world, 1000, 0), 20);
+	assert_int_equal(stats_of(without).dropped_by[NPF_DROP_NO_BUFFER], 20);
+	npf_close(world->instance);
+
+	/* Too small for a packet. */
+	world->instance = open_buffered(world, 1);
+	assert_int_equal(stats_of(world->instance).buffer_size, 0);
+	assert_fails(world->instance, npf_batch_begin(world->instance), -EINVAL);
+	npf_close(world->instance);
+	world->instance = without;
+}
+
+static void a_buffer_that_cannot_be_is_no_opening(void **state)
+{
+	struct npf_open_options options = { .size = sizeof(options), .buffer = NPF_MAX_BUFFER + 1 };
+	struct world *world = *state;
+	struct npf_instance *instance = (void *)world;
+	size_t memory = npf_sim_memory(world->host);
+	char error[NPF_ERROR_SIZE] = "";
+
+	assert_int_equal(npf_open(world->driver, "eth0", &options, &instance, error), -EINVAL);
+	assert_non_null(strstr(error, "too large"));
+	options.buffer = 65536;
+	options.flags = NPF_OPEN_SEND_ONLY;
+	assert_int_equal(npf_open(world->driver, "eth0", &options, &instance, error), -EINVAL);
+	assert_ptr_equal(instance, world);
+	assert_int_equal(npf_sim_memory(world->host), memory);
+	assert_int_equal(npf_sim_bindings(world->host), 1);
+}
+
+/* Set anew the buffer is empty, whole and counts from zero, whether it is another one or not. */
+static void the_size_that_it_has_empties_the_buffer(void **state)
+{
+	struct world *world = *state;
+	uint32_t fits;
+
+	assert_int_equal(npf_set_buffer(world->instance, 65536), 0);
+	send_many(world, 200, 1000, 0);
+	fits = (uint32_t)stats_of(world->instance).captured;
+	assert_true(fits >= 64 && fits < 200);
+	for (uint32_t bytes = 65536; bytes <= 65537; bytes++) {
+		assert_int_equal(npf_set_buffer(world->instance, bytes), 0);
+		assert_int_equal(stats_of(world->instance).received, 0);
+		assert_int_equal(stats_of(world->instance).buffer_used, 0);
+		assert_int_equal(read_all(world, 1000, 0), 0);
+		send_many(world, 64, 1000, 7);
+		assert_int_equal(stats_of(world->instance).dropped, 0);
+		assert_int_equal(stats_of(world->instance).buffer_size, bytes);
+		assert_int_equal(read_all(world, 1000, 7), 64);
+		send_many(world, 10, 1000, 0);
+	}
+}
+
 /* ---- adapters ------------------------------------------------------------------------------ */
 
 static bool listed(struct world *world, const char *name, uint32_t *index)
@@ -259,6 +329,9 @@ int main(void)
 		IN_WORLD(unknown_adapters_and_odd_names_are_refused),
 		IN_WORLD(adapters_may_have_odd_names),
 		IN_WORLD(odd_options_are_refused),
+		IN_WORLD(a_buffer_may_be_there_from_the_beginning),
+		IN_WORLD(a_buffer_that_cannot_be_is_no_opening),
+		IN_WORLD(the_size_that_it_has_empties_the_buffer),
 		IN_WORLD(adapters_come_and_go_while_the_driver_runs),
 		IN_WORLD(many_adapters_are_listed),
 		IN_WORLD(adapter_is_described_as_it_is_now),

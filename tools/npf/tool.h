@@ -101,9 +101,10 @@ struct npf_session {
 
 /* Start a driver. An exit code; failures were told on stderr. */
 int npf_session_start(struct npf_session *session, const struct npf_command *command);
-/* Open an adapter by name; NULL picks the first that is up, carries traffic and is not the
- * loopback, else the loopback. */
-int npf_session_open(struct npf_session *session, const char *name, enum npf_hook hook);
+/* Open an adapter by name, with a buffer of so many bytes (0: none yet); NULL picks the first that is up,
+ * carries traffic and is not the loopback, else the loopback. */
+int npf_session_open(struct npf_session *session, const char *name, enum npf_hook hook,
+		     uint32_t buffer);
 /* The same for sending only: nothing is tapped. The name must be one. */
 int npf_session_open_sender(struct npf_session *session, const char *name);
 /* See all traffic of the segment, or what the host itself sees. */

@@ -91,15 +91,27 @@ static int explain(const struct npf_ebpf *ebpf, char *error, int err)
 	return npf_linux_error(error, err, "loading the eBPF tap failed: %s", strerror(-err));
 }
 
+/* Without a buffer the program is as with one, of which there are just no chunks in the pool: one that
+ * could not store needs less privilege, and would not prove that this hook works here. */
+static struct npf_ring_geometry shape(const struct npf_nic *nic,
+				      const struct npf_ring_geometry *wanted)
+{
+	struct npf_ring_geometry smallest;
+
+	if (wanted->n_chunks || wanted->stream_size)
+		return *wanted;
+	npf_ring_cut(&smallest, 1, wanted->n_cpus, nic->adapter.max_receive);
+	return smallest;
+}
+
 /* Sizes and constants, before loading. */
 static int prepare(struct npf_nic *nic, const struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
-		   const struct npf_ring_geometry *geometry)
+		   const struct npf_ring_geometry *wanted)
 {
+	const struct npf_ring_geometry shaped = shape(nic, wanted), *geometry = &shaped;
 	bool stream = geometry->stream_size;
 	uint32_t per_region = MOST_REGION_BYTES / geometry->chunk_size;
-	uint32_t n = stream               ? geometry->stream_size / geometry->chunk_size
-		     : geometry->n_chunks ? geometry->n_chunks
-					  : 1;
+	uint32_t n = stream ? geometry->stream_size / geometry->chunk_size : geometry->n_chunks;
 	uint32_t regions = (n + per_region - 1) / per_region;
 	uint32_t region_bytes = (regions > 1 ? per_region : n) * geometry->chunk_size;
 	uint32_t slack = 2 * geometry->chunk_size + (uint32_t)sysconf(_SC_PAGESIZE);
@@ -118,7 +130,7 @@ static int prepare(struct npf_nic *nic, const struct npf_ebpf *ebpf, struct npf_
 		.stream_format = geometry->stream_format,
 		.stream_shift = log2_of(region_bytes),
 	};
-	tap->view.geometry = *geometry;
+	tap->view.geometry = *wanted;
 	tap->view.chunks_per_region = per_region;
 	tap->view.region_stride = region_bytes + slack;
 	tap->view.region_size = stream ? region_bytes : 0;
@@ -501,13 +513,9 @@ destroy_tap:
 	return err;
 }
 
-int npf_ebpf_open(struct npf_nic *nic, struct npf_ebpf *ebpf, char *error)
+void npf_ebpf_open(struct npf_ebpf *ebpf)
 {
-	struct npf_ring_geometry small;
-
 	pthread_mutex_init(&ebpf->lock, NULL);
-	npf_ring_cut(&small, 1, (uint32_t)libbpf_num_possible_cpus(), nic->adapter.max_receive);
-	return replace(nic, ebpf, &small, error);
 }
 
 void npf_ebpf_close(struct npf_nic *nic, struct npf_ebpf *ebpf)

@@ -48,9 +48,8 @@ struct npf_hush {
 void npf_linux_hush(struct npf_hush *before);
 void npf_linux_unhush(const struct npf_hush *before);
 
-/* Load the tap with the smallest buffer and attach it: the proof that this hook works here. (One
- * without a buffer needs less privilege, and would prove less.) */
-int npf_ebpf_open(struct npf_nic *nic, struct npf_ebpf *ebpf, char *error);
+/* Nothing is loaded before the first ring. */
+void npf_ebpf_open(struct npf_ebpf *ebpf);
 /* Everything but what the hook attached, which it closes first. */
 void npf_ebpf_close(struct npf_nic *nic, struct npf_ebpf *ebpf);
 

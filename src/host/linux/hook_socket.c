@@ -79,7 +79,8 @@ static int open_socket(struct npf_nic *nic, char *error)
 		return npf_linux_error(error, -errno, "opening a packet socket failed: %s",
 				       strerror(errno));
 	nic->hidden_sender = hook->fd;
-	return npf_ebpf_open(nic, &hook->ebpf, error);
+	npf_ebpf_open(&hook->ebpf);
+	return 0;
 }
 
 static void close_socket(struct npf_nic *nic)

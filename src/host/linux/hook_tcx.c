@@ -121,7 +121,8 @@ static int open_tcx(struct npf_nic *nic, char *error)
 		tcx->attach_types[tcx->ebpf.n_slots] = TCX_INGRESS;
 		tcx->ebpf.programs[tcx->ebpf.n_slots++] = "npf_ingress";
 	}
-	return npf_ebpf_open(nic, &tcx->ebpf, error);
+	npf_ebpf_open(&tcx->ebpf);
+	return 0;
 }
 
 static void close_end(int fd)

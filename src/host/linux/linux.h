@@ -85,8 +85,9 @@ void npf_event_timer(struct npf_event *event, uint64_t at);
 
 struct npf_linux_hook_ops {
 	enum npf_hook hook;
-	/* Make what the hook needs; nothing is tapped before set_ring. -ENOTSUP, -EPERM with a
-	 * sentence in error: the next hook is tried. nic->hook_state is the hook's. */
+	/* Make what the hook needs; nothing is tapped before set_ring. When that or the first
+	 * set_ring fails, with a sentence in error, the next hook is tried. nic->hook_state is the
+	 * hook's. */
 	int (*open)(struct npf_nic *nic, char *error);
 	void (*close)(struct npf_nic *nic); /* also after a failed open */
 	int (*set_ring)(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
@@ -170,8 +171,9 @@ struct npf_counting {
 
 struct npf_nic {
 	struct npf_linux_host *host;
-	const struct npf_linux_hook_ops *ops;
+	const struct npf_linux_hook_ops *ops; /* NULL: before the first ring */
 	void *hook_state;
+	enum npf_hook wanted;
 	struct npf_adapter adapter; /* last known */
 	bool gone;
 	struct npf_last_counters last; /* written before gone is */

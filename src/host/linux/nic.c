@@ -48,43 +48,6 @@ static int open_sender(struct npf_nic *nic, char *error)
 	return 0;
 }
 
-static int open_hook(struct npf_nic *nic, const struct npf_linux_hook_ops *ops, char *error)
-{
-	int err = ops->open(nic, error);
-
-	if (err)
-		ops->close(nic);
-	else
-		nic->ops = ops;
-	return err;
-}
-
-/* Where the stack cuts super-packets behind tcx, before they leave (no TSO, or more than loopback
- * takes at once), what that hook sees sent is not what goes over the wire. */
-static bool shows_wire(const struct npf_nic *nic, const struct npf_linux_hook_ops *ops)
-{
-	if (ops->hook != NPF_HOOK_TCX)
-		return true;
-	return nic->adapter.hatype != ARPHRD_LOOPBACK && npf_linux_segments(nic->adapter.name);
-}
-
-/* The first that works. What the last one says is what the user reads: it needs least. */
-static int pick_hook(struct npf_nic *nic, enum npf_hook hook, char *error)
-{
-	int err = npf_linux_error(error, -EINVAL, "there is no hook number %d", hook);
-
-	if (hook == NPF_HOOK_NONE)
-		return open_hook(nic, &npf_hook_none, error);
-	for (size_t i = 0; i < N_HOOKS; i++) {
-		if (hook == NPF_HOOK_AUTO ? !shows_wire(nic, hooks[i]) : hook != hooks[i]->hook)
-			continue;
-		err = open_hook(nic, hooks[i], error);
-		if (!err)
-			return 0;
-	}
-	return err;
-}
-
 static int open_monitor(struct npf_nic *nic, char *error)
 {
 	nic->monitor = npf_linux_monitor();
@@ -115,7 +78,7 @@ static void close_nic(struct npf_nic *nic)
 	free(nic);
 }
 
-static int bind_nic(struct npf_nic *nic, const char *name, enum npf_hook hook, char *error)
+static int bind_nic(struct npf_nic *nic, const char *name, char *error)
 {
 	int err = npf_event_init(&nic->event);
 
@@ -139,8 +102,7 @@ static int bind_nic(struct npf_nic *nic, const char *name, enum npf_hook hook, c
 	if (nic->adapter.link_type == UNKNOWN_LINK_TYPE)
 		return npf_linux_error(error, -ENOTSUP, "the link type of %s is not supported",
 				       nic->adapter.name);
-	err = open_sender(nic, error);
-	return err ? err : pick_hook(nic, hook, error);
+	return open_sender(nic, error);
 }
 
 static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
@@ -151,6 +113,7 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 	if (!nic)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	nic->host = (struct npf_linux_host *)host;
+	nic->wanted = hook;
 	nic->event = (struct npf_event){ .poller = -1, .flag = -1, .clock = -1 };
 	nic->tapped = &nic->event;
 	npf_send_rule_open(nic);
@@ -159,7 +122,7 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 	nic->hidden_sender = -1;
 	nic->monitor = -1;
 
-	int err = bind_nic(nic, name, hook, error);
+	int err = bind_nic(nic, name, error);
 
 	if (err) {
 		close_nic(nic);
@@ -175,7 +138,8 @@ static bool gone(struct npf_nic *nic)
 {
 	if (!__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) &&
 	    npf_linux_monitor_deleted(nic->monitor, nic->adapter.index, &nic->last)) {
-		nic->ops->lost(nic); /* what the hook still holds is in the ring now */
+		if (nic->ops)
+			nic->ops->lost(nic); /* what the hook still holds is in the ring now */
 		__atomic_store_n(&nic->gone, true, __ATOMIC_RELEASE);
 		npf_event_set(&nic->event);
 	}
@@ -247,10 +211,60 @@ static int hide_own(struct npf_nic *nic, bool hide, uint64_t *hidden)
 
 /* ---- the hook's part ------------------------------------------------------------------------ */
 
+/* Where the stack cuts super-packets behind tcx, before they leave (no TSO, or more than loopback
+ * takes at once), what that hook sees sent is not what goes over the wire. */
+static bool shows_wire(const struct npf_nic *nic, const struct npf_linux_hook_ops *ops)
+{
+	if (ops->hook != NPF_HOOK_TCX)
+		return true;
+	return nic->adapter.hatype != ARPHRD_LOOPBACK && npf_linux_segments(nic->adapter.name);
+}
+
+static bool may_be(const struct npf_nic *nic, const struct npf_linux_hook_ops *ops)
+{
+	return nic->wanted == NPF_HOOK_AUTO ? shows_wire(nic, ops) : nic->wanted == ops->hook;
+}
+
+static int start_hook(struct npf_nic *nic, const struct npf_linux_hook_ops *ops,
+		      const struct npf_ring_geometry *geometry, struct npf_ring_view *view,
+		      char *error)
+{
+	int err = ops->open(nic, error);
+
+	if (!err)
+		err = ops->set_ring(nic, geometry, view, error);
+	if (err)
+		ops->close(nic);
+	else
+		nic->ops = ops;
+	return err;
+}
+
+/* The first that works. What the last one says is what the user reads: it needs least. A buffer for which
+ * there is no memory is a matter for who wants it, and no reason for another hook. */
+static int pick_hook(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
+		     struct npf_ring_view *view, char *error)
+{
+	int err = npf_linux_error(error, -EINVAL, "there is no hook number %d", nic->wanted);
+
+	for (size_t i = 0; i < N_HOOKS; i++) {
+		if (!may_be(nic, hooks[i]))
+			continue;
+		err = start_hook(nic, hooks[i], geometry, view, error);
+		if (!err || (err == -ENOMEM && geometry->n_chunks))
+			break;
+	}
+	return err;
+}
+
 static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
 		    struct npf_ring_view *view, char *error)
 {
-	return nic->ops->set_ring(nic, geometry, view, error);
+	if (nic->ops)
+		return nic->ops->set_ring(nic, geometry, view, error);
+	if (nic->wanted == NPF_HOOK_NONE)
+		return start_hook(nic, &npf_hook_none, geometry, view, error);
+	return pick_hook(nic, geometry, view, error);
 }
 
 static void let_go(struct npf_nic *nic)

@@ -38,7 +38,7 @@ static int prepare(struct npf_session *session, const struct npf_capture_options
 	return err ? npf_session_fail(session, err, "cannot set the timeout") : EXIT_OK;
 }
 
-/* The buffer comes last of what may fail before an older savefile is replaced. Packets are taken
+/* Emptying the buffer comes last of what may fail before an older savefile is replaced. Packets are taken
  * from then on; they wait in it until the output is there. */
 static int start(struct npf_session *session, const struct npf_capture_options *options,
 		 struct npf_output *output)
@@ -47,7 +47,7 @@ static int start(struct npf_session *session, const struct npf_capture_options *
 	int err = npf_set_buffer(session->instance, options->buffer);
 
 	if (err)
-		return npf_session_fail(session, err, "cannot make the buffer");
+		return npf_session_fail(session, err, "cannot empty the buffer");
 	output_options.link_type = session->adapter.link_type;
 	output_options.snaplen = options->snaplen;
 	return npf_output_open(output, session->command, &output_options);
@@ -164,7 +164,7 @@ static int capture(struct npf_session *session, const struct npf_capture_options
 static int run(struct npf_session *session, const struct npf_capture_options *options)
 {
 	struct npf_output output;
-	int code = npf_session_open(session, options->adapter, options->hook);
+	int code = npf_session_open(session, options->adapter, options->hook, options->buffer);
 
 	if (!code)
 		code = prepare(session, options);

@@ -85,18 +85,16 @@ static int prepare(struct dump *dump)
 		return npf_tool_fail(session->command, EXIT_USAGE, "-w: %s", error);
 	if (settings->user && npf_user_find(&dump->user, settings->user, error))
 		return npf_tool_fail(session->command, EXIT_USAGE, "--user: %s", error);
-	code = npf_session_open(session, settings->adapter, settings->hook);
-	if (!code)
-		code = npf_session_filter(session, settings->expression, settings->snaplen,
-					  settings->direction);
-	if (!code)
-		code = npf_session_promiscuous(session, settings->promiscuous);
+	code = npf_session_open(session, settings->adapter, settings->hook, settings->buffer);
 	if (code)
 		return code;
-	err = npf_set_buffer(session->instance, settings->buffer);
-	if (!err)
-		err = npf_dump_prepare(session->instance, settings->dump.format);
-	return err ? npf_session_fail(session, err, "cannot make the buffer") : EXIT_OK;
+	/* Before there is a filter, which would have to be loaded twice. */
+	err = npf_dump_prepare(session->instance, settings->dump.format);
+	if (err)
+		return npf_session_fail(session, err, "cannot make the buffer");
+	code = npf_session_filter(session, settings->expression, settings->snaplen,
+				  settings->direction);
+	return code ? code : npf_session_promiscuous(session, settings->promiscuous);
 }
 
 /* From here on nothing needs rights but the files, and those are the user's. */

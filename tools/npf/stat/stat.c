@@ -327,7 +327,7 @@ static int run(int argc, char **argv)
 	code = npf_session_start(&session, &npf_command_stat);
 	if (code)
 		return code;
-	code = npf_session_open(&session, options.adapter, options.hook);
+	code = npf_session_open(&session, options.adapter, options.hook, 0);
 	if (!code)
 		code = count(&session, &options, argc - optind, argv + optind);
 	npf_session_end(&session);

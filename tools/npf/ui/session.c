@@ -109,9 +109,12 @@ static int open_adapter(struct npf_session *session, const char *name,
 	return EXIT_OK;
 }
 
-int npf_session_open(struct npf_session *session, const char *name, enum npf_hook hook)
+int npf_session_open(struct npf_session *session, const char *name, enum npf_hook hook,
+		     uint32_t buffer)
 {
-	const struct npf_open_options options = { .size = sizeof(options), .hook = hook };
+	const struct npf_open_options options = { .size = sizeof(options),
+						  .hook = hook,
+						  .buffer = buffer };
 	char picked[NPF_NAME_SIZE];
 	int err;
 

@@ -7,11 +7,20 @@
 
 #include "filter_text.h"
 
+#define RET_K 0x06
+
+/* To take all packets the kernel needs no program. Bytes of each, 0: it is not that. */
+static uint32_t keeps_of_all(const struct npf_program *program)
+{
+	return program->length == 1 && program->insns->code == RET_K ? program->insns->k : 0;
+}
+
 int npf_session_filter(struct npf_session *session, const char *expression, uint32_t snaplen,
 		       enum npf_direction direction)
 {
 	struct npf_compiled compiled;
 	char error[NPF_ERROR_SIZE], told[NPF_ERROR_SIZE];
+	uint32_t keep;
 	int code = EXIT_OK;
 	int err = npf_expression_compile(expression, session->adapter.link_type, snaplen, &compiled,
 					 error);
@@ -24,7 +33,9 @@ int npf_session_filter(struct npf_session *session, const char *expression, uint
 		code = npf_tool_fail(session->command, EXIT_FAILED, "%s", error);
 		goto free_program;
 	}
-	err = npf_set_filter(session->instance, &compiled.program);
+	keep = keeps_of_all(&compiled.program);
+	err = keep ? npf_pass_unfiltered(session->instance, keep, NULL)
+		   : npf_set_filter(session->instance, &compiled.program);
 	if (err)
 		code = npf_session_fail(session, err, "cannot install the filter");
 free_program:

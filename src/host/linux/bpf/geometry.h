@@ -7,7 +7,7 @@
 
 struct npf_tap_geometry {
 	uint32_t n_cpus;
-	uint32_t n_chunks;     /* 0: no buffer */
+	uint32_t n_chunks;     /* 0: a dump's stream */
 	uint32_t chunk_shift;  /* log2 of a chunk's bytes */
 	uint32_t region_shift; /* log2 of the chunks of a region */
 	uint32_t region_bytes; /* of one region, slack excluded */

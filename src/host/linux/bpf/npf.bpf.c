@@ -251,7 +251,7 @@ env_function struct npf_chunk *npf_env_chunk(struct npf_tap_env *env, uint32_t i
 
 env_function uint32_t npf_env_chunk_size(struct npf_tap_env *env)
 {
-	return geometry.n_chunks ? 1u << geometry.chunk_shift : 0;
+	return 1u << geometry.chunk_shift;
 }
 
 env_function uint32_t npf_env_stream_size(struct npf_tap_env *env)
