@@ -488,7 +488,7 @@ static int send_content(struct npf_instance *sender, enum content content, const
 static void expect_content(struct bench *bench, enum npf_send_path path, enum content content,
 			   const uint8_t *queue, size_t size)
 {
-	struct pair pair = { .bench = bench, .index = 4711, .after = 3 * MAY_BE_LOST };
+	struct pair pair = { .bench = bench, .index = 4711, .after = many(3 * MAY_BE_LOST) };
 	struct npf_instance *capture;
 	struct npf_send_stats near;
 	pthread_t thread;
