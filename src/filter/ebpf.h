@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The eBPF back end: programs in the intermediate form as functions that the kernel verifies and
- * compiles. Two ways to the packet's bytes:
+ * compiles. Ways to the packet's bytes:
  *
  * NPF_EBPF_COPY    One call of the kernel copies what a program can look at, at most
  *                  NPF_EBPF_WINDOW bytes from the head of the packet, the stripped tag in its
@@ -15,6 +15,7 @@
  *                  and later, to who may read them): the packet's linear part is the window, and
  *                  nothing is copied. A packet whose bytes are not all in its linear part where they
  *                  are wanted, or whose tag was stripped, goes to COPY as above.
+ * NPF_EBPF_GLANCE  DIRECT without COPY, for programs that can be joined: what it cannot judge has all bits.
  */
 #ifndef NPF_EBPF_CODE_H
 #define NPF_EBPF_CODE_H
@@ -62,7 +63,7 @@ struct npf_ebpf_code {
 /* Programs that one mask can tell apart. */
 #define NPF_EBPF_MAX_CLASSES 64u
 
-enum npf_ebpf_access { NPF_EBPF_COPY, NPF_EBPF_DIRECT, NPF_EBPF_PEEK };
+enum npf_ebpf_access { NPF_EBPF_COPY, NPF_EBPF_DIRECT, NPF_EBPF_PEEK, NPF_EBPF_GLANCE };
 
 /* Bytes of working memory, aligned for uint64_t, for these programs, and instructions that their
  * code has at most. */

@@ -499,6 +499,13 @@ static void emit_blind(struct npf_ebpf_gen *g)
 	emit_programs(g);
 }
 
+/* In place of the copy. */
+static void emit_all_bits(struct npf_ebpf_gen *g)
+{
+	npf_ebpf_k(CODE, E_ALU64 | E_MOV, R0, UINT32_MAX);
+	npf_ebpf_exit(CODE);
+}
+
 /* The copy comes first and is jumped over, so that what is seldom needed does not lie between the other
  * part and what follows the function. r2: the frame. */
 static void emit_both(struct npf_ebpf_gen *g, enum npf_ebpf_access access)
@@ -510,12 +517,15 @@ static void emit_both(struct npf_ebpf_gen *g, enum npf_ebpf_access access)
 		npf_ebpf_go_to(g, LABEL_MAIN);
 	}
 	npf_ebpf_put_label(g, LABEL_COPY);
-	emit_copy(g);
-	npf_ebpf_put_label(g, LABEL_MAIN);
-	if (access == NPF_EBPF_DIRECT)
-		emit_direct(g);
+	if (access == NPF_EBPF_GLANCE)
+		emit_all_bits(g);
 	else
+		emit_copy(g);
+	npf_ebpf_put_label(g, LABEL_MAIN);
+	if (access == NPF_EBPF_PEEK)
 		emit_peek(g);
+	else
+		emit_direct(g);
 }
 
 /* What compares no length first may find nothing to leave to the copy, which must be reached. */
@@ -527,6 +537,8 @@ static void emit_function(struct npf_ebpf_gen *g, enum npf_ebpf_access access)
 	keep_arguments(g, looks);
 	if (!looks)
 		emit_blind(g);
+	else if (access == NPF_EBPF_GLANCE && !g->proven)
+		g->err = -E2BIG;
 	else if (access == NPF_EBPF_COPY || !g->proven)
 		emit_copy(g);
 	else
@@ -647,6 +659,8 @@ static int generate(struct npf_ebpf_gen *g, enum npf_ebpf_access access, void *s
 
 	if (access == NPF_EBPF_PEEK && !g->code->peek)
 		return -EINVAL;
+	if (access == NPF_EBPF_GLANCE && g->n > NPF_IR_MOST_JOINED)
+		return -E2BIG;
 	if (size < npf_ebpf_space(g->programs, g->n_forms))
 		return -ENOSPC;
 	furnish(g, space);

@@ -13,6 +13,8 @@ struct group_tally {
 	uint64_t unsure;   /* answers of the form that left it to the filters one by one */
 	uint32_t forms;
 	uint32_t in_kernel; /* programs loaded */
+	uint64_t glances;   /* packets that were shown to forms without a copy, */
+	uint64_t unjudged;  /* which could not judge so many */
 	uint32_t mistakes;  /* told on stderr */
 };
 

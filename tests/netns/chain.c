@@ -663,6 +663,7 @@ struct actor {
 
 struct crowd {
 	struct wire *wire;
+	bool all_reject; /* some frames are nobody's: no filter takes all */
 	struct actor actors[ACTORS];
 	uint32_t sent; /* atomic */
 	bool over;     /* atomic */
@@ -767,6 +768,13 @@ static const char *stretch(struct actor *actor, struct npf_instance *instance,
 	return stats.dropped ? "a frame was dropped" : NULL;
 }
 
+static const struct every *any_filter(struct actor *actor)
+{
+	uint32_t first = actor->crowd->all_reject;
+
+	return &filters[first + next_random(actor, N_OF(filters) - first)];
+}
+
 static const char *live(struct actor *actor)
 {
 	struct npf_open_options options = { .size = sizeof(options),
@@ -780,7 +788,7 @@ static const char *live(struct actor *actor)
 	if (npf_set_buffer(instance, 1u << 20) || npf_set_timeout(instance, -1))
 		wrong = "no buffer";
 	for (uint32_t i = 0; i < stretches && !wrong; i++)
-		wrong = stretch(actor, instance, &filters[next_random(actor, N_OF(filters))]);
+		wrong = stretch(actor, instance, any_filter(actor));
 	__atomic_store_n(&actor->at, NOBODY, __ATOMIC_RELEASE);
 	npf_close(instance);
 	return wrong;
@@ -796,14 +804,11 @@ static void *act(void *arg)
 }
 
 /* Each lives and dies while others do, so that each of them was first, amid others and last. */
-static void all_at_once(void **state)
+static void run_crowd(struct crowd *crowd)
 {
-	struct crowd *crowd = calloc(1, sizeof(*crowd));
 	uint32_t looked = 0;
 	pthread_t sender;
 
-	assert_non_null(crowd);
-	crowd->wire = wire_of(state);
 	for (uint32_t i = 0; i < ACTORS; i++) {
 		crowd->actors[i] = (struct actor){ .crowd = crowd, .seed = i, .at = NOBODY };
 		assert_int_equal(pthread_create(&crowd->actors[i].thread, NULL, act,
@@ -823,6 +828,34 @@ static void all_at_once(void **state)
 	}
 	print_message("    %u of %u frames\n", looked, crowd->sent);
 	expect_links(crowd->wire, 1);
+}
+
+static void all_at_once(void **state)
+{
+	struct crowd *crowd = calloc(1, sizeof(*crowd));
+
+	assert_non_null(crowd);
+	crowd->wire = wire_of(state);
+	run_crowd(crowd);
+	free(crowd);
+}
+
+/* All have filters that can be asked together, which only tcx does; one stays, and counts every frame. */
+static void all_at_once_rejecting(void **state)
+{
+	struct wire *wire = wire_of(state);
+	struct crowd *crowd;
+
+	if (wire->hook != NPF_HOOK_TCX)
+		skip();
+	crowd = calloc(1, sizeof(*crowd));
+	assert_non_null(crowd);
+	crowd->wire = wire;
+	crowd->all_reject = true;
+	assert_int_equal(npf_set_filter(crowd->wire->instance, &none), 0);
+	run_crowd(crowd);
+	wire_received(crowd->wire->instance, crowd->sent);
+	assert_int_equal(wire_stats(crowd->wire->instance).filtered, crowd->sent);
 	free(crowd);
 }
 
@@ -842,6 +875,7 @@ int main(void)
 		{ "the adapter goes, and another is its number", unplugged },
 		{ "the adapter moves away", moved },
 		{ "all at once", all_at_once },
+		{ "all at once, with frames that nobody takes", all_at_once_rejecting },
 	};
 
 	return wire_run("chain", tests, N_OF(tests), N_OF(wire_hooks));

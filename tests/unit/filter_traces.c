@@ -382,6 +382,7 @@ static void groups_answer_as_each_alone(void **state)
 	print_message("%u forms, %llu answers, %llu of them unsure; %u programs in the kernel\n",
 		      tally.forms, (unsigned long long)tally.answers,
 		      (unsigned long long)tally.unsure, tally.in_kernel);
+	assert_true(tally.unjudged < tally.glances / 2 + 1);
 	assert_int_equal(tally.mistakes, 0);
 	assert_true(tally.forms > 10);
 	/* A fourth of the packets is cut anywhere. */

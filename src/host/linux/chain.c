@@ -9,6 +9,10 @@
  *   - a new filter takes the old one's place before it, and has the same entry behind it.
  * Nobody changes places, so no packet comes to the same instance twice, or past one.
  *
+ * Where all have filters that can be asked in one form, a head stands before the first (chain_head.c). It
+ * answers for the programs that it was made of: so it goes before anything is changed behind it, in one
+ * step as well, and another comes when that is done. To packets it makes no difference which way they go.
+ *
  * Forks have the same descriptors and may go on with some of the instances while others are closed. So
  * the order of a chain is in memory that they share, under a lock of its own, and nobody is taken out
  * while any process has its instance open. Each process knows the members that were there when it was
@@ -24,12 +28,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The kernel allows 33 jumps. */
-#define MOST_MEMBERS 32u
+#include "npf/bpf.h"
 
 /* From <linux/bpf.h> of kernel 6.6; older headers lack it. */
 #define BEFORE_OTHERS (1u << 3)
@@ -39,11 +43,12 @@ struct order {
 	pthread_mutex_t lock;
 	bool changing;
 	bool unknown;     /* a process died amid a change: nothing is changed any more */
+	bool headed;      /* the link calls a head, which jumps on to the first */
 	uint32_t numbers; /* given to members so far */
 	uint32_t n;       /* atomic */
 	struct {
 		uint32_t member, program; /* number and id */
-	} list[MOST_MEMBERS];
+	} list[NPF_CHAIN_MOST];
 };
 
 /* What this process knows of a member. */
@@ -54,6 +59,8 @@ struct npf_chain_member {
 	uint32_t number;
 	uint32_t id; /* of the program of entry, which another process may have exchanged since */
 	bool left;   /* by this process */
+	struct npf_chain_filter filter;
+	struct npf_program program; /* that of filter, a copy */
 };
 
 struct npf_chain {
@@ -64,6 +71,8 @@ struct npf_chain {
 	struct order *order;
 	struct npf_chain_member *first;
 	uint32_t n_open; /* members not left */
+	int head_next;   /* PROG_ARRAY of heads; -1: there has been none */
+	bool head_tried; /* since the last change */
 };
 
 /* The parts of union bpf_attr and of struct bpf_link_info that tcx wants; the rest must be zero. */
@@ -224,6 +233,7 @@ static void free_member(struct npf_chain_member *member)
 	close_one(member->entry.program);
 	close_one(member->entry.next);
 	close_one(member->entry.holder);
+	free((void *)member->program.insns);
 	free(member);
 }
 
@@ -319,13 +329,31 @@ static struct npf_chain_member *member_at(const struct npf_chain *chain, uint32_
 	return member;
 }
 
+/* Where heads jump to. */
+static int lead_head(const struct npf_chain *chain, int program)
+{
+	const uint32_t zero = 0;
+
+	return bpf_map_update_elem(chain->head_next, &zero, &program, BPF_ANY) ? -errno : 0;
+}
+
+/* A packet that is in a head that went just now may take either of the two. */
+static int put_first(const struct npf_chain *chain, int program)
+{
+	int err = bpf_link_update(chain->link, program, NULL);
+
+	if (!err && chain->head_next >= 0)
+		lead_head(chain, program);
+	return err;
+}
+
 /* Put a program (-1: nothing) at a place of the chain. */
 static int put_at(const struct npf_chain *chain, uint32_t i, int program)
 {
 	const struct npf_chain_member *before = i ? member_at(chain, i - 1) : NULL;
 
 	if (!i)
-		return bpf_link_update(chain->link, program, NULL);
+		return put_first(chain, program);
 	if (!before)
 		return -EBUSY;
 	if (program < 0)
@@ -344,6 +372,23 @@ static int check_link(const struct npf_chain *chain)
 	return !err && !info.ifindex ? -ENOLINK : err;
 }
 
+/* Before a change. (While there is a head nobody has changed the first.) */
+static int drop_head(struct npf_chain *chain)
+{
+	struct order *order = chain->order;
+	const struct npf_chain_member *first = member_at(chain, 0);
+	int err;
+
+	chain->head_tried = false;
+	if (!order->headed)
+		return 0;
+	if (!first)
+		return -EBUSY;
+	err = bpf_link_update(chain->link, first->entry.program, NULL);
+	order->headed = err && err != -ENOLINK;
+	return order->headed ? err : 0;
+}
+
 /* Put a member, or its new program, at a place that may be the end. */
 static int place(struct npf_chain *chain, uint32_t i, uint32_t number, int program, uint32_t id)
 {
@@ -356,7 +401,9 @@ static int place(struct npf_chain *chain, uint32_t i, uint32_t number, int progr
 	if (err)
 		return err;
 	order->changing = true;
-	err = put_at(chain, i, program);
+	err = drop_head(chain);
+	if (!err)
+		err = put_at(chain, i, program);
 	if (!err) {
 		order->list[i].member = number;
 		order->list[i].program = id;
@@ -380,7 +427,9 @@ static bool step_over(struct npf_chain *chain, uint32_t i)
 	if (!is_last && (!after || after->id != order->list[i + 1].program))
 		return false;
 	order->changing = true;
-	err = put_at(chain, i, after ? after->entry.program : -1);
+	err = drop_head(chain);
+	if (!err)
+		err = put_at(chain, i, after ? after->entry.program : -1);
 	if (!err || err == -ENOLINK) {
 		for (uint32_t k = i; k + 1 < order->n; k++)
 			order->list[k] = order->list[k + 1];
@@ -388,6 +437,65 @@ static bool step_over(struct npf_chain *chain, uint32_t i)
 	}
 	order->changing = false;
 	return !err || err == -ENOLINK;
+}
+
+/* ---- the head ------------------------------------------------------------------------------- */
+
+/* False: one cannot be answered for, or another process may change one. */
+static bool gather(const struct npf_chain *chain, struct npf_chain_head *head)
+{
+	const struct order *order = chain->order;
+
+	if (order->n < 2 || order->unknown || chain->forks != forks)
+		return false;
+	for (uint32_t i = 0; i < order->n; i++) {
+		const struct npf_chain_member *member = member_at(chain, i);
+
+		if (!member || member->left || !member->filter.program)
+			return false;
+		head->filters[i] = member->filter;
+		head->attach_type = member->entry.attach_type;
+		head->hatype = member->entry.hatype;
+	}
+	head->n = order->n;
+	return true;
+}
+
+static int make_head_next(struct npf_chain *chain)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options);
+
+	if (chain->head_next < 0)
+		chain->head_next = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "next", sizeof(uint32_t),
+						  sizeof(uint32_t), 1, &options);
+	return chain->head_next;
+}
+
+static void put_head(struct npf_chain *chain, int program)
+{
+	struct order *order = chain->order;
+
+	order->changing = true;
+	order->headed = !lead_head(chain, member_at(chain, 0)->entry.program) &&
+			!bpf_link_update(chain->link, program, NULL);
+	order->changing = false;
+}
+
+/* After changes. What fails leaves the chain as it is. */
+static void renew_head(struct npf_chain *chain)
+{
+	struct npf_chain_head head;
+	int program;
+
+	if (chain->head_tried || chain->order->headed || !gather(chain, &head))
+		return;
+	chain->head_tried = true;
+	head.next = make_head_next(chain);
+	program = head.next < 0 ? head.next : npf_chain_head_load(&head);
+	if (program < 0)
+		return;
+	put_head(chain, program);
+	close(program);
 }
 
 /* ---- chains --------------------------------------------------------------------------------- */
@@ -419,6 +527,7 @@ static void tidy(struct npf_chain *chain, struct gone *gone)
 			at = &(*at)->next;
 		}
 	}
+	renew_head(chain);
 }
 
 /* Who comes or goes elsewhere looks here as well, since nobody comes to chains that were forked. He does
@@ -440,6 +549,7 @@ static void end(struct npf_chain **chains, struct npf_chain *chain, struct gone 
 		chains = &(*chains)->next;
 	*chains = chain->next;
 	close(chain->link);
+	close_one(chain->head_next);
 	while (chain->first)
 		take_out(&chain->first, gone);
 	munmap(chain->order, sizeof(*chain->order));
@@ -486,7 +596,7 @@ static int follow(struct npf_chain *chain, struct npf_chain_member *member)
 
 	lock_order(order);
 	member->number = order->numbers + 1;
-	if (order->n && order->n < MOST_MEMBERS)
+	if (order->n && order->n < NPF_CHAIN_MOST)
 		err = place(chain, order->n, member->number, member->entry.program, member->id);
 	if (!err)
 		order->numbers++;
@@ -534,6 +644,7 @@ static int begin(struct npf_chain **chains, struct npf_chain_member *member)
 	order->list[0].program = member->id;
 	set_n(order, 1);
 	chain->order = order;
+	chain->head_next = -1;
 	chain->forks = forks;
 	chain->next = *chains;
 	*chains = chain;
@@ -567,7 +678,26 @@ int npf_chain_join(struct npf_chain **chains, const struct npf_chain_entry *entr
 	return err;
 }
 
-static int exchange(struct npf_chain_member *member, int program, uint32_t id, struct gone *gone)
+/* A copy: who has the member may change its filter while others make a head. */
+static void take_filter(struct npf_chain_member *member, const struct npf_chain_filter *filter)
+{
+	size_t size = filter->program ? filter->program->length * sizeof(struct npf_insn) : 0;
+	struct npf_insn *insns = size ? malloc(size) : NULL;
+
+	free((void *)member->program.insns);
+	member->program = (struct npf_program){ 0 };
+	member->filter = *filter;
+	member->filter.program = NULL;
+	if (!insns)
+		return;
+	memcpy(insns, filter->program->insns, size);
+	member->program = *filter->program;
+	member->program.insns = insns;
+	member->filter.program = &member->program;
+}
+
+static int exchange(struct npf_chain_member *member, int program, uint32_t id,
+		    const struct npf_chain_filter *filter, struct gone *gone)
 {
 	struct npf_chain *chain = member->chain;
 	int err;
@@ -578,6 +708,7 @@ static int exchange(struct npf_chain_member *member, int program, uint32_t id, s
 		close(member->entry.program);
 		member->entry.program = program;
 		member->id = id;
+		take_filter(member, filter);
 	}
 	/* Now that we know who is at this place, we can step over who is before it. */
 	tidy(chain, gone);
@@ -585,7 +716,8 @@ static int exchange(struct npf_chain_member *member, int program, uint32_t id, s
 	return err;
 }
 
-int npf_chain_exchange(struct npf_chain_member *member, int program)
+int npf_chain_exchange(struct npf_chain_member *member, int program,
+		       const struct npf_chain_filter *filter)
 {
 	struct gone gone = { 0 };
 	int copy = duplicate(program);
@@ -597,7 +729,7 @@ int npf_chain_exchange(struct npf_chain_member *member, int program)
 	err = ask_program(copy, &id);
 	if (!err) {
 		take_lock();
-		err = exchange(member, copy, id, &gone);
+		err = exchange(member, copy, id, filter, &gone);
 		release_lock();
 	}
 	free_gone(&gone);

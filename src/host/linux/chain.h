@@ -11,6 +11,9 @@
 
 struct npf_chain;
 struct npf_chain_member;
+struct npf_program;
+
+#define NPF_CHAIN_MOST 32u /* members: the kernel allows 33 jumps, one of them the head's */
 
 /* What is put into a chain. */
 struct npf_chain_entry {
@@ -19,20 +22,41 @@ struct npf_chain_entry {
 	int next;      /* PROG_ARRAY: whom the program jumps to, */
 	uint32_t slot; /* at this place of it */
 	int holder;    /* hangs up once no process has the instance open any more */
+	uint32_t hatype;
 };
 
-/* One lock for all chains of the process, the last that is taken but that of a chain's order; a fork waits
- * for it. `chains` are those of a host, NULL at first. */
+/* Of a member's program: what lets the head answer for it. */
+struct npf_chain_filter {
+	const struct npf_program *program; /* NULL: the head cannot */
+	int control, cpus;                 /* maps of its tap */
+};
+
+/* One lock for all chains of the process, the last that is taken but that of a chain's order and that of
+ * libbpf's printer; a fork waits for it. `chains` are those of a host, NULL at first. */
 
 /* Behind those that are there, or, if that cannot be, alone and before all other programs there.
  * Negative errno: that of attaching. The descriptors stay the caller's. */
 int npf_chain_join(struct npf_chain **chains, const struct npf_chain_entry *entry,
 		   struct npf_chain_member **member);
-/* In one step. -ENOLINK: the adapter has gone. -EBUSY: the order is not known any more. */
-int npf_chain_exchange(struct npf_chain_member *member, int program);
+/* In one step. The maps of the filter stay until the next exchange, or the member leaves. -ENOLINK: the
+ * adapter has gone. -EBUSY: the order is not known any more. */
+int npf_chain_exchange(struct npf_chain_member *member, int program,
+		       const struct npf_chain_filter *filter);
 /* n of them, NULL or not, whose instance this process has closed. */
 void npf_chain_leave(struct npf_chain **chains, struct npf_chain_member *const *members, uint32_t n);
 /* Do packets come to others by the same link? Takes no lock. */
 bool npf_chain_shared(const struct npf_chain_member *member);
+
+/* ---- chain_head.c --------------------------------------------------------------------------- */
+
+struct npf_chain_head {
+	uint32_t attach_type, hatype;
+	int next; /* PROG_ARRAY: the first member, at 0 */
+	uint32_t n;
+	struct npf_chain_filter filters[NPF_CHAIN_MOST];
+};
+
+/* A program before n members, from 2 on. Its descriptor, or a negative errno value: it cannot be. */
+int npf_chain_head_load(const struct npf_chain_head *head);
 
 #endif

@@ -70,6 +70,18 @@ void npf_linux_unhush(const struct npf_hush *before)
 	pthread_mutex_unlock(&printer_lock);
 }
 
+int npf_linux_load(enum bpf_prog_type type, const char *name, const struct bpf_insn *insns, size_t n)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, options);
+	struct npf_hush before;
+	int fd;
+
+	npf_linux_hush(&before);
+	fd = bpf_prog_load(type, name, "Dual BSD/GPL", insns, n, &options);
+	npf_linux_unhush(&before);
+	return fd;
+}
+
 static uint32_t log2_of(uint32_t power)
 {
 	return 31u - (uint32_t)__builtin_clz(power);
@@ -308,11 +320,9 @@ static bool is_long(const struct npf_spliced *spliced)
 static int load_spliced(const struct recipe *recipe, struct bpf_program *program)
 {
 	int empty[NPF_SET_MAPS];
-	LIBBPF_OPTS(bpf_prog_load_opts, options);
 	struct npf_spliced spliced;
-	struct npf_hush before;
-	int err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program),
-			     recipe->filters, &recipe->way, &spliced);
+	int fd, err = npf_splice(bpf_program__insns(program), bpf_program__insn_cnt(program),
+				 recipe->filters, &recipe->way, &spliced);
 
 	if (err)
 		return err;
@@ -323,12 +333,8 @@ static int load_spliced(const struct recipe *recipe, struct bpf_program *program
 	empty_maps(recipe->tap, empty);
 	npf_set_maps_patch(spliced.insns, spliced.n, empty, &recipe->sets);
 
-	npf_linux_hush(&before);
-
-	int fd = bpf_prog_load(bpf_program__type(program), bpf_program__name(program),
-			       "Dual BSD/GPL", spliced.insns, spliced.n, &options);
-
-	npf_linux_unhush(&before);
+	fd = npf_linux_load(bpf_program__type(program), bpf_program__name(program), spliced.insns,
+			    spliced.n);
 	npf_spliced_free(&spliced);
 	return fd;
 }
@@ -396,6 +402,21 @@ static void slot_unload(const struct npf_ebpf *ebpf, const struct npf_kernel_tap
 		close(fd);
 }
 
+/* Others may answer for these filters where they alone decide, do reject some, and nothing is dumped. */
+static struct npf_chain_filter filter_of(const struct npf_kernel_tap *tap,
+					 const struct npf_filter_set *filters)
+{
+	bool alone = filters && !filters->n_classes && !filters->match &&
+		     !tap->view.geometry.stream_size;
+	bool rejects = filters && filters->filter && filters->filter->length > 1;
+
+	return (struct npf_chain_filter){
+		.program = alone && rejects ? filters->filter : NULL,
+		.control = bpf_map__fd(tap->skel->maps.data_control),
+		.cpus = bpf_map__fd(tap->skel->maps.cpus),
+	};
+}
+
 /* Bring programs of tap with filters into all slots; the old ones stay where one fails. */
 static int exchange_by(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_kernel_tap *tap,
 		       const struct npf_filter_set *filters, enum npf_ebpf_access access,
@@ -408,6 +429,7 @@ static int exchange_by(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_ke
 		.way = { access, access != NPF_EBPF_COPY && filters && filters->n_classes > 1,
 			 &ebpf->peek },
 	};
+	struct npf_chain_filter filter = filter_of(tap, filters);
 	int next[NPF_EBPF_SLOTS] = { -1, -1 };
 	int loaded = 0, placed = 0, err;
 
@@ -422,7 +444,7 @@ static int exchange_by(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_ke
 		}
 	}
 	for (; placed < ebpf->n_slots; placed++) {
-		err = ebpf->put(nic, placed, next[placed], error);
+		err = ebpf->put(nic, placed, next[placed], &filter, error);
 		if (err)
 			goto restore;
 	}
@@ -436,8 +458,10 @@ static int exchange_by(struct npf_nic *nic, struct npf_ebpf *ebpf, struct npf_ke
 	return 0;
 
 restore:
+	if (ebpf->tap)
+		filter = filter_of(ebpf->tap, ebpf->filters);
 	while (placed-- > 0 && ebpf->tap)
-		ebpf->put(nic, placed, ebpf->current[placed], NULL);
+		ebpf->put(nic, placed, ebpf->current[placed], &filter, NULL);
 unload:
 	while (loaded-- > 0)
 		slot_unload(ebpf, tap, loaded, next[loaded]);

@@ -24,8 +24,10 @@ struct npf_ebpf {
 	bool direct;                          /* its programs may read packets directly */
 	bool peeks;                           /* or where the kernel's own structures show them */
 	const char *programs[NPF_EBPF_SLOTS]; /* names in npf.bpf.c */
-	/* Attach a program to a slot, or replace the one there, in one step. */
-	int (*put)(struct npf_nic *nic, int slot, int program, char *error);
+	/* Attach a program to a slot, or replace the one there, in one step. The filter tells what the
+	 * program does. */
+	int (*put)(struct npf_nic *nic, int slot, int program,
+		   const struct npf_chain_filter *filter, char *error);
 	int next; /* PROG_ARRAY: whom the program of a slot jumps to; -1: they do not */
 
 	pthread_mutex_t lock; /* tap, for the thread that lowers what it raised */
@@ -47,6 +49,10 @@ struct npf_hush {
 };
 void npf_linux_hush(struct npf_hush *before);
 void npf_linux_unhush(const struct npf_hush *before);
+/* So: a program's descriptor, or a negative errno value. */
+struct bpf_insn;
+int npf_linux_load(enum bpf_prog_type type, const char *name, const struct bpf_insn *insns,
+		   size_t n);
 
 /* Nothing is loaded before the first ring. */
 void npf_ebpf_open(struct npf_ebpf *ebpf);
@@ -65,7 +71,6 @@ int npf_ebpf_listen(struct npf_nic *nic, struct npf_event *event);
  * -EPROTO: it has none. Otherwise to be freed once the kernel has taken it. */
 #define NPF_SPLICES 2
 
-struct bpf_insn;
 struct npf_spliced {
 	struct bpf_insn *insns;
 	size_t n;

@@ -33,12 +33,13 @@ static int listen_to(struct npf_nic *nic, int fd)
 	return bind(fd, (struct sockaddr *)&address, sizeof(address)) ? -errno : 0;
 }
 
-static int put(struct npf_nic *nic, int slot, int program, char *error)
+static int put(struct npf_nic *nic, int slot, int program, const struct npf_chain_filter *filter,
+	       char *error)
 {
 	struct socket_hook *hook = nic->hook_state;
 	int err;
 
-	(void)slot;
+	(void)slot, (void)filter;
 	err = setsockopt(hook->fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) ? -errno
 											 : 0;
 	if (err == -ENOMEM)

@@ -43,6 +43,7 @@ static int join(struct npf_nic *nic, struct tcx *tcx, int slot, int program)
 		.next = tcx->ebpf.next,
 		.slot = (uint32_t)slot,
 		.holder = tcx->holder,
+		.hatype = nic->adapter.hatype,
 	};
 
 	return npf_chain_join(&nic->host->chains, &entry, &tcx->members[slot]);
@@ -72,14 +73,15 @@ static int explain_exchange(struct npf_nic *nic, int err, char *error)
 	return npf_linux_error(error, err, "exchanging the tap failed: %s", strerror(-err));
 }
 
-static int put(struct npf_nic *nic, int slot, int program, char *error)
+static int put(struct npf_nic *nic, int slot, int program, const struct npf_chain_filter *filter,
+	       char *error)
 {
 	struct tcx *tcx = nic->hook_state;
 	struct npf_chain_member *member = tcx->members[slot];
 
 	if (!member)
 		return explain_join(join(nic, tcx, slot, program), error);
-	return explain_exchange(nic, npf_chain_exchange(member, program), error);
+	return explain_exchange(nic, npf_chain_exchange(member, program, filter), error);
 }
 
 /* What others need to follow us. */

@@ -22,7 +22,8 @@
  *   kernel_filter.c a filter run by the kernel without an adapter, to be compared or timed
  *   rights.c        what the thread may: giving it up, naming what is missing
  *   trace.c         tells of functions that begin and end (NPF_TRACE)
- *   hook_tcx.c      where it is attached, in a chain with others of this process (chain.c) ...
+ *   hook_tcx.c      where it is attached, in a chain with others of this process (chain.c), which a
+ *                   program that asks all their filters may head (chain_head.c) ...
  *   hook_socket.c
  *   hook_tpacket.c  ... or, without eBPF, packets brought to the tap in user space
  *   hook_none.c     ... or nothing at all, for who only sends
