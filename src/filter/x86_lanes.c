@@ -32,7 +32,13 @@
 #define VEXTRACT256   (V66(NPF_X86_0F3A, 0x3Bu) | NPF_X86_W)
 #define VPCMPUD       V66(NPF_X86_0F3A, 0x1Eu)
 #define VPTESTMD      V66(NPF_X86_0F38, 0x27u)
+#define VPERMD        V66(NPF_X86_0F38, 0x36u)
 #define VPERMI2D      V66(NPF_X86_0F38, 0x76u)
+#define VBLENDVPS     V66(NPF_X86_0F3A, 0x4Au)
+#define VMOVQ_IN      (V66(NPF_X86_0F, 0x6Eu) | NPF_X86_W) /* from a general register */
+#define VMOVQ_OUT     (V66(NPF_X86_0F, 0x7Eu) | NPF_X86_W)
+#define VPINSRQ       (V66(NPF_X86_0F3A, 0x22u) | NPF_X86_W)
+#define VPEXTRQ       (V66(NPF_X86_0F3A, 0x16u) | NPF_X86_W)
 #define SHIFT_GROUP   V66(NPF_X86_0F, 0x72u)
 
 #define KMOVW     (NPF_X86_0F | 0x90u) /* from k or memory */
@@ -45,6 +51,12 @@
 #define KANDNW    (NPF_X86_0F | NPF_X86_L256 | 0x42u)
 #define KORTESTW  (NPF_X86_0F | 0x98u)
 #define KSHIFTRW  (V66(NPF_X86_0F3A, 0x30u) | NPF_X86_W)
+
+#define MOV_LOAD    0x8Bu
+#define OR64        (NPF_X86_W | 0x0Bu)
+#define SHIFT64     (NPF_X86_W | 0xC1u)
+#define SHIFT_LEFT  4
+#define SHIFT_RIGHT 5
 
 enum { PREDICATE_EQ = 0, PREDICATE_LT = 1, PREDICATE_LE = 2, PREDICATE_GE = 5, PREDICATE_GT = 6 };
 
@@ -467,6 +479,56 @@ static void look_at_table(struct npf_x86_lanes *g, int to, int index, int32_t of
 	}
 }
 
+/* Two words of a table (at rdx + offset), by the indices in the halves of rsi, as halves of rsi. */
+static void look_two_up(struct npf_x86_lanes *g, int32_t offset)
+{
+	npf_x86_op(g->as, MOV_LOAD, NPF_RDI, npf_x86_reg(NPF_RSI));
+	npf_x86_op_imm(g->as, SHIFT64, SHIFT_RIGHT, npf_x86_reg(NPF_RSI), 32, 1);
+	npf_x86_op(g->as, MOV_LOAD, NPF_RDI, npf_x86_indexed(NPF_RDX, NPF_RDI, 2, offset));
+	npf_x86_op(g->as, MOV_LOAD, NPF_RSI, npf_x86_indexed(NPF_RDX, NPF_RSI, 2, offset));
+	npf_x86_op_imm(g->as, SHIFT64, SHIFT_LEFT, npf_x86_reg(NPF_RSI), 32, 1);
+	npf_x86_op(g->as, OR64, NPF_RSI, npf_x86_reg(NPF_RDI));
+}
+
+/* Four, by the indices in an xmm register. */
+static void look_four_up(struct npf_x86_lanes *g, int to, int index, int32_t offset)
+{
+	npf_x86_vex(g->as, VMOVQ_OUT, index, NPF_X86_NONE, npf_x86_reg(NPF_RSI), -1);
+	look_two_up(g, offset);
+	npf_x86_vex(g->as, VMOVQ_IN, to, NPF_X86_NONE, npf_x86_reg(NPF_RSI), -1);
+	npf_x86_vex(g->as, VPEXTRQ, index, NPF_X86_NONE, npf_x86_reg(NPF_RSI), 1);
+	look_two_up(g, offset);
+	npf_x86_vex(g->as, VPINSRQ, to, to, npf_x86_reg(NPF_RSI), 1);
+}
+
+/* Eight, by the indices in a ymm register, which it spoils. */
+static void look_eight_up(struct npf_x86_lanes *g, int to, int index, int spare, int32_t offset)
+{
+	look_four_up(g, to, index, offset);
+	npf_x86_vex(g->as, VEXTRACT128 | NPF_X86_L256, index, NPF_X86_NONE, npf_x86_reg(index), 1);
+	look_four_up(g, spare, index, offset);
+	npf_x86_vex(g->as, VINSERT128 | NPF_X86_L256, to, to, npf_x86_reg(spare), 1);
+}
+
+/*
+ * T1: words of a table (at rdx + offset) by the indices in T0, of all lanes, in the block or not: so
+ * an index must lie in the table whatever was in the lane. Plain loads, because a gather takes half
+ * as long again (Zen 5), and into general registers, of which a processor does most in a cycle. T0,
+ * T2, the edge's mask, rsi and rdi are spoilt.
+ */
+static void look_all_up(struct npf_x86_lanes *g, int32_t offset)
+{
+	if (!g->wide) {
+		look_eight_up(g, V_T1, V_T0, V_T2, offset);
+		return;
+	}
+	npf_x86_evex(g->as, VEXTRACT256 | NPF_X86_L512, V_T0, NPF_X86_NONE, npf_x86_reg(V_EDGE), 0,
+		     false, 1);
+	look_eight_up(g, V_T1, V_T0, V_T2, offset);
+	look_eight_up(g, V_T0, V_EDGE, V_T2, offset);
+	npf_x86_evex(g->as, VINSERT256 | NPF_X86_L512, V_T1, V_T1, npf_x86_reg(V_T0), 0, false, 1);
+}
+
 /* The edge's mask gets the lanes of `current` for which a equals (is at most) b; or more of them. */
 static void accumulate(struct npf_x86_lanes *g, int predicate, int a, uint32_t imm, bool first)
 {
@@ -501,8 +563,10 @@ static void look_in_chain(struct npf_x86_lanes *g, const struct npf_x86_set *set
 
 static void look_in_bitmap(struct npf_x86_lanes *g, int a)
 {
-	npf_x86_lanes_shift(g, false, V_T0, a, 5);
-	look_at_table(g, V_T1, V_T0, 0);
+	/* In lanes that are not in the block there may be more than 16 bits. */
+	npf_x86_lanes_shift(g, true, V_T0, a, 16);
+	npf_x86_lanes_shift(g, false, V_T0, V_T0, 16 + 5);
+	look_all_up(g, 0);
 	npf_x86_lanes_op_imm(g, NPF_V_AND, V_T0, a, 31);
 	npf_x86_lanes_op(g, NPF_V_SRLV, V_T1, V_T1, npf_x86_reg(V_T0));
 	npf_x86_lanes_compare_imm(g, NPF_IR_IF_SET, V_T1, 1);
@@ -513,57 +577,135 @@ static void look_in_hash(struct npf_x86_lanes *g, const struct npf_x86_set *set,
 	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
 	npf_x86_lanes_shift(g, false, V_T0, V_T0, set->shift);
 	if (set->form == NPF_X86_BUCKETS) {
-		look_at_table(g, V_T1, V_T0, 0);
+		look_all_up(g, 0);
 		npf_x86_lanes_op(g, NPF_V_MUL, V_T0, V_T1, npf_x86_reg(a));
 		npf_x86_lanes_shift(g, false, V_T0, V_T0, set->second_shift);
 	}
-	look_at_table(g, V_T1, V_T0, (int32_t)set->second);
+	look_all_up(g, (int32_t)set->second);
 	npf_x86_lanes_compare(g, NPF_IR_IF_EQ, V_T1, npf_x86_reg(a));
 }
 
-/* T1: of 64 words that one of which T0 is the index: each half by 5 bits of it, of which the sixth
- * chooses one. */
-static void permute(struct npf_x86_lanes *g, const struct npf_x86_set *set)
+/* A register for a vector in memory, from the last ones, which values need last; AVX2 has few. */
+static int keep(struct npf_x86_lanes *g, struct npf_x86_operand from, bool one)
 {
-	static const int indices[] = { V_T1, V_T0 };
-	uint32_t flags = 0;
-	struct npf_x86_operand upper = constant(g, 32, &flags);
+	int last = g->wide ? 31 : 15, first = g->wide ? 20 : 13;
+	struct npf_x86_kept *kept = g->kept;
 
-	npf_x86_evex(g->as, VPTESTMD | NPF_X86_L512 | flags, K_SECOND, V_T0, upper, 0, false, -1);
-	npf_x86_lanes_move(g, V_T1, npf_x86_reg(V_T0));
-	for (int half = 0; half < 2; half++) {
-		npf_x86_lanes_move(g, V_T2, npf_x86_data(set->label, 128 * half));
-		npf_x86_lanes_op(g, VPERMI2D, indices[half], V_T2,
-				 npf_x86_data(set->label, 128 * half + 64));
+	for (; kept < g->kept + g->n_kept; kept++) {
+		if (kept->label == from.label && kept->at == from.disp)
+			return kept->reg;
 	}
-	npf_x86_evex(g->as, VMOVDQU_LOAD | NPF_X86_L512, V_T1, NPF_X86_NONE, npf_x86_reg(V_T0),
-		     K_SECOND, false, -1);
+	for (int reg = last; reg >= first; reg--) {
+		if (g->used >> reg & 1)
+			continue;
+		g->used |= 1u << reg;
+		g->owner[reg] = UINT32_MAX;
+		*kept = (struct npf_x86_kept){ from.label, from.disp, one, (int8_t)reg };
+		g->n_kept++;
+		return reg;
+	}
+	return NPF_X86_NONE;
 }
 
+static void op_kept(struct npf_x86_lanes *g, uint32_t op, int to, int a, struct npf_x86_operand b)
+{
+	int reg = keep(g, b, false);
+
+	npf_x86_lanes_op(g, op, to, a, reg == NPF_X86_NONE ? b : npf_x86_reg(reg));
+}
+
+static void op_kept_imm(struct npf_x86_lanes *g, uint32_t op, int to, int a, uint32_t imm)
+{
+	uint32_t flags = 0;
+	int reg = keep(g, constant(g, imm, &flags), true);
+
+	if (reg == NPF_X86_NONE)
+		npf_x86_lanes_op_imm(g, op, to, a, imm);
+	else
+		npf_x86_lanes_op(g, op, to, a, npf_x86_reg(reg));
+}
+
+/* to = a where the sign is not set, else b. */
+static void choose_by_sign(struct npf_x86_lanes *g, int to, int a, int b, int sign)
+{
+	npf_x86_vex(g->as, VBLENDVPS | NPF_X86_L256, to, a, npf_x86_reg(b), sign << 4);
+}
+
+/* to = of the 16 words at label + at that which a hash's upper four bits (index) choose. AVX2 has 8
+ * in a register; the uppermost bit of all chooses. */
+static void choose(struct npf_x86_lanes *g, int to, int hash, int index, int spare,
+		   struct npf_x86_operand at)
+{
+	op_kept(g, VPERMD, g->wide ? to : spare, index, at);
+	if (g->wide)
+		return;
+	at.disp += 32;
+	op_kept(g, VPERMD, to, index, at);
+	choose_by_sign(g, to, spare, to, hash);
+}
+
+/* V_EDGE or K_EDGE: who finds itself in its bucket. Twice for buckets of two. */
 static void look_in_registers(struct npf_x86_lanes *g, const struct npf_x86_set *set, int a)
 {
-	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
-	npf_x86_lanes_shift(g, false, V_T0, V_T0, set->shift);
-	permute(g, set);
-	npf_x86_lanes_compare(g, NPF_IR_IF_EQ, V_T1, npf_x86_reg(a));
+	struct npf_x86_operand first = npf_x86_data(set->label, 0);
+	struct npf_x86_operand second = npf_x86_data(set->label, (int32_t)set->second);
+
+	op_kept_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
+	npf_x86_lanes_shift(g, false, V_T1, V_T0, 28);
+	choose(g, V_T2, V_T0, V_T1, V_EDGE, first);
+	npf_x86_lanes_compare(g, NPF_IR_IF_EQ, V_T2, npf_x86_reg(a));
+	if (!set->second)
+		return;
+	choose(g, V_T1, V_T0, V_T1, V_T2, second);
+	if (g->wide) {
+		compare_wide(g, K_SECOND, K_CURRENT, PREDICATE_EQ, V_T1, npf_x86_reg(a), 0);
+		k_op(g, KORW, K_EDGE, K_EDGE, K_SECOND);
+		return;
+	}
+	npf_x86_lanes_op(g, VPCMPEQD, V_T1, V_T1, npf_x86_reg(a));
+	npf_x86_lanes_op(g, NPF_V_AND, V_T1, V_T1, npf_x86_reg(V_CURRENT));
+	npf_x86_lanes_op(g, NPF_V_OR, V_EDGE, V_EDGE, npf_x86_reg(V_T1));
 }
 
-/* A bucket's byte is one of four in a word, and makes the multiplier. */
+/* The same of 32 words, in T1, which held the index, by the hash of a in T0. */
+static void choose_of_32(struct npf_x86_lanes *g, const struct npf_x86_set *set, int a)
+{
+	struct npf_x86_operand at[4];
+
+	for (int i = 0; i < 4; i++)
+		at[i] = npf_x86_data(set->label, (g->wide ? 64 : 32) * i);
+	if (g->wide) {
+		npf_x86_lanes_move(g, V_T2, at[0]);
+		op_kept(g, VPERMI2D, V_T1, V_T2, at[1]);
+		return;
+	}
+	op_kept(g, VPERMD, V_T2, V_T1, at[0]);
+	op_kept(g, VPERMD, V_EDGE, V_T1, at[2]);
+	choose_by_sign(g, V_T2, V_T2, V_EDGE, V_T0);
+	op_kept(g, VPERMD, V_EDGE, V_T1, at[1]);
+	op_kept(g, VPERMD, V_T1, V_T1, at[3]);
+	choose_by_sign(g, V_EDGE, V_EDGE, V_T1, V_T0);
+	npf_x86_lanes_shift(g, true, V_T0, V_T0, 1);
+	choose_by_sign(g, V_T1, V_T2, V_EDGE, V_T0);
+	op_kept_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
+}
+
+/* A bucket's byte is one of four in a word, by the two bits below those that choose the word. */
 static void look_in_spread(struct npf_x86_lanes *g, const struct npf_x86_set *set, int a)
 {
-	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
-	npf_x86_lanes_shift(g, false, V_T0, V_T0, set->shift + 2u);
-	permute(g, set);
-	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
+	op_kept_imm(g, NPF_V_MUL, V_T0, a, set->multiplier);
+	npf_x86_lanes_shift(g, false, V_T1, V_T0, set->shift + 2u);
+	if (set->n == NPF_X86_WORDS_16)
+		choose(g, V_T1, V_T0, V_T1, V_T2, npf_x86_data(set->label, 0));
+	else
+		choose_of_32(g, set, a);
 	npf_x86_lanes_shift(g, false, V_T2, V_T0, set->shift - 3u);
-	npf_x86_lanes_op_imm(g, NPF_V_AND, V_T2, V_T2, 3 << 3);
+	op_kept_imm(g, NPF_V_AND, V_T2, V_T2, 3 << 3);
 	npf_x86_lanes_op(g, NPF_V_SRLV, V_T1, V_T1, npf_x86_reg(V_T2));
-	npf_x86_lanes_op_imm(g, NPF_V_AND, V_T1, V_T1, 0xFF);
-	npf_x86_lanes_op_imm(g, NPF_V_MUL, V_T1, V_T1, NPF_X86_SPREAD_STEP);
-	npf_x86_lanes_op_imm(g, NPF_V_ADD, V_T1, V_T1, 1);
+	op_kept_imm(g, NPF_V_AND, V_T1, V_T1, 0xFF);
 	npf_x86_lanes_op(g, NPF_V_MUL, V_T0, V_T0, npf_x86_reg(V_T1));
 	npf_x86_lanes_shift(g, false, V_T0, V_T0, set->second_shift);
-	look_at_table(g, V_T1, V_T0, (int32_t)set->second);
+	look_all_up(g, (int32_t)set->second);
 	npf_x86_lanes_compare(g, NPF_IR_IF_EQ, V_T1, npf_x86_reg(a));
 }
 
@@ -640,6 +782,21 @@ void npf_x86_lanes_enter(struct npf_x86_lanes *g)
 	npf_x86_op(g->as, 0x8B, NPF_RCX,
 		   npf_x86_at(NPF_RDI, (int32_t)offsetof(struct npf_x86_batch, n)));
 	npf_x86_mov_imm(g->as, NPF_RAX, 0);
+	if (g->ir->n_sets)
+		npf_x86_jump(g->as, g->keep);
+}
+
+static void fetch_kept(struct npf_x86_lanes *g)
+{
+	npf_x86_bind(g->as, g->keep);
+	for (uint32_t i = 0; i < g->n_kept; i++) {
+		const struct npf_x86_kept *kept = &g->kept[i];
+		uint32_t op = g->wide && kept->one ? VBROADCAST : VMOVDQU_LOAD;
+
+		npf_x86_lanes_op(g, op, kept->reg, NPF_X86_NONE,
+				 npf_x86_data(kept->label, kept->at));
+	}
+	npf_x86_jump(g->as, g->again);
 }
 
 void npf_x86_lanes_begin(struct npf_x86_lanes *g)
@@ -672,4 +829,6 @@ void npf_x86_lanes_leave(struct npf_x86_lanes *g)
 	npf_x86_bind(g->as, g->bail);
 	npf_x86_bytes(g->as, end, sizeof(end));
 	npf_x86_heads_copy(g);
+	if (g->ir->n_sets)
+		fetch_kept(g);
 }

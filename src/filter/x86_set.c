@@ -72,6 +72,19 @@ static void build_bitmap(struct npf_x86_asm *as, const uint32_t *keys, const str
 
 /* ---- perfect hashes ------------------------------------------------------------------------ */
 
+/* Is none of a bucket's slots another bucket's? */
+static bool is_free(const uint32_t *keys, uint32_t n, uint32_t multiplier, unsigned int shift,
+		    const uint32_t *taken)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t slot = keys[i] * multiplier >> shift;
+
+		if (taken[slot / 32] & 1u << slot % 32)
+			return false;
+	}
+	return true;
+}
+
 /* Do all keys of a bucket find slots of their own? Then they take them. */
 static bool settle(const uint32_t *keys, uint32_t n, uint32_t multiplier, unsigned int shift,
 		   uint32_t *table, uint32_t *taken)
@@ -131,7 +144,7 @@ struct buckets {
 	uint32_t n;
 	uint32_t multiplier;   /* finds the bucket */
 	uint32_t *multipliers; /* of each, or NULL: */
-	uint8_t *bytes;        /* that make them */
+	uint8_t *bytes;        /* odd, the hash is multiplied by them once more */
 };
 
 static void sort_keys(struct buckets *buckets, const uint32_t *keys, uint32_t n,
@@ -152,16 +165,20 @@ static bool settle_bucket(const struct buckets *buckets, uint32_t i, unsigned in
 			  uint32_t *table)
 {
 	const uint32_t *keys = buckets->keys + buckets->start[i];
-	uint32_t n = buckets->start[i + 1] - buckets->start[i];
+	uint32_t n = buckets->start[i + 1] - buckets->start[i], most = buckets->bytes ? 128 : TRIES;
 	uint32_t state = 0x85EBCA6B, multiplier;
 
-	for (uint32_t try = 0; try < (buckets->bytes ? 256 : TRIES); try++) {
-		multiplier = buckets->bytes ? npf_x86_spread(buckets->multiplier, try)
-					    : next_multiplier(&state);
+	for (uint32_t k = 0; k < most; k++) {
+		uint32_t odd = 2 * k + 1;
+
+		multiplier = buckets->bytes ? buckets->multiplier * odd : next_multiplier(&state);
+		/* Most tries for a full bucket fail, and this is the faster way to learn it. */
+		if (buckets->bytes && !is_free(keys, n, multiplier, shift, buckets->taken))
+			continue;
 		if (!settle(keys, n, multiplier, shift, table, buckets->taken))
 			continue;
 		if (buckets->bytes)
-			buckets->bytes[i] = (uint8_t)try;
+			buckets->bytes[i] = (uint8_t)odd;
 		else
 			buckets->multipliers[i] = multiplier;
 		return true;
@@ -227,49 +244,79 @@ static bool build_buckets(struct npf_x86_asm *as, const uint32_t *keys, uint32_t
 
 /* ---- permutes ------------------------------------------------------------------------------ */
 
-#define PERMUTED_MAX   24u /* keys */
-#define PERMUTED_SLOTS 64u
+#define PERMUTED_MAX 24u /* keys */
+#define SINGLES_MAX  10u /* keys of which each finds a bucket of its own */
+
+/* Has each bucket room for the keys that belong to it? */
+static bool have_room(const uint32_t *keys, uint32_t n, uint32_t multiplier, uint32_t most)
+{
+	uint64_t used = 0; /* of each bucket, four bits */
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t bucket = keys[i] * multiplier >> 28;
+
+		if ((used >> 4 * bucket & 0xF) == most)
+			return false;
+		used += 1ull << 4 * bucket;
+	}
+	return true;
+}
+
+/* The first keys of all buckets, then, where `most` is 2, the second ones. */
+static void put_pairs(const uint32_t *keys, uint32_t n, uint32_t multiplier, uint32_t most,
+		      uint32_t *table)
+{
+	uint8_t used[NPF_X86_WORDS_16] = { 0 };
+
+	/* A place that nobody takes holds a key that is found elsewhere, too. */
+	for (uint32_t i = 0; i < most * NPF_X86_WORDS_16; i++)
+		table[i] = keys[0];
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t bucket = keys[i] * multiplier >> 28;
+
+		table[used[bucket]++ * NPF_X86_WORDS_16 + bucket] = keys[i];
+	}
+}
 
 static bool build_permuted(struct npf_x86_asm *as, const uint32_t *keys,
 			   const struct npf_ir_set *set, struct npf_x86_set *out)
 {
-	uint32_t table[PERMUTED_SLOTS], taken[PERMUTED_SLOTS / 32] = { 0 };
-	uint32_t state = 0x9E3779B9, multiplier = 0;
-	const unsigned int shift = 32 - 6;
-	bool is_found = false;
-	uint8_t *data;
+	uint32_t most = set->n <= SINGLES_MAX ? 1 : 2, size = 4 * NPF_X86_WORDS_16;
+	uint32_t state = 0x9E3779B9, multiplier, *table;
+	int tries = TRIES;
 
-	for (int i = 0; i < TRIES && !is_found; i++) {
+	do
 		multiplier = next_multiplier(&state);
-		is_found = settle(keys, set->n, multiplier, shift, table, taken);
-	}
-	if (!is_found)
+	while (!have_room(keys, set->n, multiplier, most) && --tries);
+	if (!tries)
 		return false;
-	fill_gaps(table, taken, PERMUTED_SLOTS, keys[0]);
-	*out = (struct npf_x86_set){
-		.built = true, .form = NPF_X86_PERMUTE, .multiplier = multiplier, .shift = shift
-	};
-	data = npf_x86_add_data(as, sizeof(table), 64, &out->label);
-	if (data)
-		memcpy(data, table, sizeof(table));
+	*out = (struct npf_x86_set){ .built = true,
+				     .form = NPF_X86_PERMUTE,
+				     .multiplier = multiplier,
+				     .second = most == 2 ? size : 0 };
+	table = (void *)npf_x86_add_data(as, most * size, 64, &out->label);
+	if (table)
+		put_pairs(keys, set->n, multiplier, most, table);
 	return true;
 }
 
-#define SPREAD_MAX     2048u /* keys */
-#define SPREAD_BUCKETS 256u
+#define SPREAD_FEW 1024u /* keys; beyond, buckets would be too full */
+#define SPREAD_MAX 2048u
 
 static bool build_spread(struct npf_x86_asm *as, const uint32_t *keys, uint32_t n, uint32_t *work,
 			 struct npf_x86_set *out)
 {
-	unsigned int log_slots = log2_up(n) + 1;
-	struct buckets buckets = { .n = SPREAD_BUCKETS };
+	uint32_t words = n <= SPREAD_FEW ? NPF_X86_WORDS_16 : 2 * NPF_X86_WORDS_16;
+	unsigned int log_slots = log2_up(n) + 2;
+	struct buckets buckets = { .n = 4 * words };
 	uint32_t before = as->data_size;
 
 	*out = (struct npf_x86_set){ .built = true,
 				     .form = NPF_X86_SPREAD,
-				     .shift = 24,
+				     .n = words,
+				     .shift = (uint8_t)(32 - log2_up(buckets.n)),
 				     .second_shift = (uint8_t)(32 - log_slots),
-				     .second = SPREAD_BUCKETS };
+				     .second = buckets.n };
 	buckets.bytes = npf_x86_add_data(as, out->second + (4u << log_slots), 64, &out->label);
 	if (!buckets.bytes)
 		return false;

@@ -8,10 +8,10 @@
  *   HASH     keys: slot = key * multiplier >> shift, which no two keys share
  *   BUCKETS  many keys: a first hash finds the bucket's own multiplier for the second
  *   SEARCH   ranges: the last one that begins at or below the value, by halving
- *   PERMUTE  up to 24 keys: a hash as HASH, into 64 slots that AVX-512 looks up in four registers'
- *            worth of memory, which takes less time than to gather 16 words
- *   SPREAD   33 to 2048 keys: as BUCKETS, of which there are 256, each with one byte that makes its
- *            multiplier; AVX-512 finds those as PERMUTE does, and gathers only the keys
+ *   PERMUTE  up to 24 keys: 16 buckets of one or two, which vectors look up in registers and not in
+ *            memory
+ *   SPREAD   33 to 2048 keys: 64 or 128 buckets, each with one byte, which vectors find as PERMUTE
+ *            does and by which they multiply the hash: the slot, of four for each key or more
  */
 #ifndef NPF_X86_SET_H
 #define NPF_X86_SET_H
@@ -29,25 +29,20 @@ enum npf_x86_set_form {
 	NPF_X86_SPREAD,
 };
 
-/* SPREAD: the multiplier of a bucket, whose byte this is. */
-#define NPF_X86_SPREAD_STEP 0x9E3779B1u
-static inline uint32_t npf_x86_spread(uint32_t multiplier, uint32_t byte)
-{
-	return multiplier * (1 + byte * NPF_X86_SPREAD_STEP);
-}
-
 #define NPF_X86_CHAIN_MAX 3u
+#define NPF_X86_WORDS_16  16u /* that vectors choose from by four bits of a hash */
 
 struct npf_x86_set {
 	enum npf_x86_set_form form;
 	bool built;
 	bool is_range; /* CHAIN: lo and width; otherwise lo only */
-	uint32_t n;    /* CHAIN: entries; SEARCH: entries of the table, a power of two */
+	uint32_t n;    /* CHAIN: entries; SEARCH: of the table, a power of two; SPREAD: words */
 	uint32_t lo[NPF_X86_CHAIN_MAX];
 	uint32_t width[NPF_X86_CHAIN_MAX]; /* of a range: its last number - its first */
 	/*
 	 * BITMAP: words of 32 bits. HASH: the keys. BUCKETS, SPREAD: the buckets' multipliers or
-	 * bytes; the keys follow at `second`. SEARCH: firsts; widths follow at `second`.
+	 * bytes; the keys follow at `second`. SEARCH: firsts; widths follow at `second`. PERMUTE: the
+	 * first key of each bucket; the others follow at `second`, 0: there are none.
 	 */
 	uint32_t label;
 	uint32_t second; /* bytes */

@@ -13,7 +13,7 @@
 #include "filter/x86_vector.h"
 
 #define WORD         4u  /* bytes */
-#define MOST_SLOTS   64u /* beyond, filters are not worth it */
+#define MOST_SLOTS   80u /* beyond, filters are not worth it */
 #define SKIP_FETCHES 2u  /* a run that fetches so much can be left out */
 #define SKIP_BLOCKS  64u /* the longest run */
 
@@ -100,6 +100,7 @@ static int8_t find_place(struct npf_x86_lanes *g, uint32_t at, uint32_t end, uin
 	for (int reg = g->wide ? V_FREE_512 : V_FREE_256; reg < last; reg++) {
 		if (g->owner[reg] <= at) {
 			g->owner[reg] = end;
+			g->used |= 1u << reg;
 			return (int8_t)reg;
 		}
 	}
@@ -153,7 +154,7 @@ static const struct npf_x86_set *set_of(struct npf_x86_lanes *g, uint16_t value,
 		bound = 0xFFFF;
 	if (set->built && (set->form != NPF_X86_BITMAP || bound <= 0xFFFF))
 		return set;
-	if (!g->wide || !npf_x86_set_build_permuted(g->as, g->ir, number, bound, g->set_work, set))
+	if (!npf_x86_set_build_permuted(g->as, g->ir, number, bound, g->set_work, set))
 		npf_x86_set_build(g->as, g->ir, number, bound, 0, g->set_work, set);
 	return set;
 }
@@ -618,6 +619,7 @@ int npf_x86_vector(const struct npf_ir *ir, uint32_t feature, void *space, size_
 	npf_x86_label(g->as); /* 0 means none here */
 	g->again = npf_x86_label(g->as);
 	g->bail = npf_x86_label(g->as);
+	g->keep = npf_x86_label(g->as);
 	write_function(g);
 	if (g->n_slots > MOST_SLOTS)
 		return -ENOTSUP;

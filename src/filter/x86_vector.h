@@ -96,6 +96,15 @@ struct npf_x86_skip {
 };
 #define NPF_X86_SKIPS 16u /* at a time, one within another */
 
+/* A vector that look-ups want of every group, and that has a register of its own throughout. */
+struct npf_x86_kept {
+	uint32_t label;
+	int32_t at;
+	bool one; /* a constant; AVX-512: of which memory holds one lane */
+	int8_t reg;
+};
+#define NPF_X86_KEPT 12u
+
 /* Where the mask of a block to come is kept. */
 struct npf_x86_pending {
 	bool begun; /* some edge has brought lanes */
@@ -126,9 +135,13 @@ struct npf_x86_lanes {
 	uint32_t again, bail;    /* labels: next group, give up at this group */
 	uint32_t frame_at;       /* where the frame's size stands in the code */
 	uint32_t n_slots;
+	struct npf_x86_kept kept[NPF_X86_KEPT];
+	uint32_t n_kept;
+	uint32_t keep; /* label: fetch what is kept, then to `again` */
 	struct npf_x86_skip skips[NPF_X86_SKIPS];
 	uint32_t n_skips;
 	uint32_t owner[32]; /* until when a vector register is taken */
+	uint32_t used;      /* vector registers that something was ever in */
 	uint32_t k_taken;   /* mask of k registers */
 };
 

@@ -345,38 +345,6 @@ static void headers_may_have_any_length(void **state)
 	}
 }
 
-/* ---- sets ------------------------------------------------------------------------------------ */
-
-/* Is the number at byte 0, of size bytes, one of the keys? */
-static struct npf_jit_filter *list_filter(const uint32_t *keys, uint32_t n, uint16_t load,
-					  uint32_t flags)
-{
-	struct npf_insn *insns = calloc(2 * n + 2, sizeof(*insns));
-	struct npf_program program = { .length = 2 * n + 2, .insns = insns };
-
-	assert_non_null(insns);
-	insns[0] = (struct npf_insn){ .code = load };
-	for (uint32_t i = 0; i < n; i++) {
-		insns[1 + 2 * i] = (struct npf_insn)INSN_JEQ(keys[i], 0, 1);
-		insns[2 + 2 * i] = (struct npf_insn)INSN_RET(77);
-	}
-	insns[2 * n + 1] = (struct npf_insn)INSN_RET(0);
-
-	struct npf_jit_filter *filter = jit(&program, flags);
-
-	free(insns);
-	return filter;
-}
-
-static bool is_key(const uint32_t *keys, uint32_t n, uint32_t value)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		if (keys[i] == value)
-			return true;
-	}
-	return false;
-}
-
 /* Two loads that are one value where their ways meet, and on one of them an offset, which must be a
  * number: then so is the other, though it is only compared. */
 static void loads_that_meet_have_one_order(void **state)
@@ -420,57 +388,6 @@ static void loads_that_meet_have_one_order(void **state)
 		}
 	}
 	bpf_destroy_jit_filter(filter);
-}
-
-static void ask(const struct npf_jit_filter *filter, const uint32_t *keys, uint32_t n,
-		uint32_t value, bool half)
-{
-	uint8_t packet[4] = { (uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
-			      (uint8_t)value };
-	const uint8_t *at = half ? packet + 2 : packet;
-	const uint8_t *packets[LANES];
-	uint32_t lengths[LANES], verdicts[LANES];
-	uint32_t expected = is_key(keys, n, half ? value & 0xFFFF : value) ? 77 : 0;
-
-	for (uint32_t i = 0; i < LANES; i++) {
-		packets[i] = at;
-		lengths[i] = half ? 2 : 4;
-	}
-	npf_jit_run_batch(filter, packets, lengths, lengths, LANES, verdicts);
-	assert_int_equal(verdicts[0], expected);
-	assert_int_equal(verdicts[LANES - 1], expected);
-	assert_int_equal(npf_jit_run(filter, at, 4, lengths[0]), expected);
-}
-
-static void try_list(uint32_t n, bool half, uint32_t flags)
-{
-	struct filter_random random = { .state = 99 + n };
-	uint32_t *keys = calloc(n, sizeof(*keys));
-	struct npf_jit_filter *filter;
-
-	assert_non_null(keys);
-	for (uint32_t i = 0; i < n; i++)
-		keys[i] = filter_random(&random, half ? 0x10000 : 0xFFFFFFFF);
-	filter = list_filter(keys, n, half ? 0x28 : 0x20, flags);
-	for (uint32_t i = 0; i < n; i++) {
-		ask(filter, keys, n, keys[i], half);
-		ask(filter, keys, n, keys[i] ^ 1u << i % 16, half);
-		ask(filter, keys, n, filter_random(&random, 0xFFFFFFFF), half);
-	}
-	bpf_destroy_jit_filter(filter);
-	free(keys);
-}
-
-static void lists_are_sets(void **state)
-{
-	static const uint32_t sizes[] = { 1,  2,  3,  4,  5,   8,    24,   25,  31,
-					  32, 33, 64, 65, 100, 1000, 2000, 2040 };
-
-	(void)state;
-	for (size_t i = 0; i < N_OF(sizes); i++) {
-		for (uint32_t k = 0; k < 4; k++)
-			try_list(sizes[i], k & 1, NPF_JIT_BATCH | (k & 2 ? NPF_JIT_AVX2 : 0));
-	}
 }
 
 /* ---- what becomes of it ---------------------------------------------------------------------- */
@@ -639,7 +556,6 @@ int main(void)
 		cmocka_unit_test(runs_within_runs_end_with_them),
 		cmocka_unit_test(headers_may_have_any_length),
 		cmocka_unit_test(loads_that_meet_have_one_order),
-		cmocka_unit_test(lists_are_sets),
 		cmocka_unit_test(is_destroyed_while_it_runs),
 		cmocka_unit_test(is_interpreted_where_code_is_forbidden),
 		cmocka_unit_test(refuses_what_it_cannot_do),
