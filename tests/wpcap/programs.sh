@@ -92,12 +92,22 @@ spent() { # session
 	sessions | awk -v session="$1" '$2 == session { sum += $3 } END { print sum + 0 }'
 }
 
+# Has one of its threads something to do, whether or not it gets a CPU for it?
+busy() { # session
+	local pid
+	for pid in $(sessions | awk -v session="$1" '$2 == session { print $1 }'); do
+		cat "/proc/$pid/task/"*/stat 2>/dev/null | sed 's/.*) //' | grep -q '^[RD]' && return
+	done
+	return 1
+}
+
 # Nothing left to do before it waits for packets.
 calm() { # session
 	local earlier now
 	earlier=$(spent "$1")
 	for _ in 1 2 3; do
 		sleep 0.1
+		! busy "$1" || return 1
 		now=$(spent "$1")
 		[ "$now" = "$earlier" ] || return 1
 	done
