@@ -6,6 +6,9 @@
 
 # Meson names the folders of our libraries there, the one that stands for libpcap among them.
 unset LD_LIBRARY_PATH
+# By these bash counts in other units, and programs think of another terminal than the test's.
+unset POSIXLY_CORRECT NO_COLOR COLUMNS LINES
+export TERM=linux
 
 skip() {
 	echo "skipped: $*"
@@ -17,8 +20,8 @@ sanitized() { # program
 	nm -D "$1" | grep -q '__[at]san_init'
 }
 
-# This script once more, in a network namespace of its own. Under nohup its programs would ignore SIGHUP,
-# too, and no shell can undo that.
+# This script once more, in a network namespace of its own. Its programs would ignore SIGHUP under nohup, and
+# SIGINT in the background of another script, too, and no shell can undo that.
 own_namespace() { # options of unshare... -- arguments of the script...
 	local options=(--net)
 	[ -z "${NPF_IN_NAMESPACE:-}" ] || return 0
@@ -28,7 +31,7 @@ own_namespace() { # options of unshare... -- arguments of the script...
 		shift
 	done
 	shift
-	NPF_IN_NAMESPACE=1 exec env --default-signal=HUP unshare "${options[@]}" "$0" "$@"
+	NPF_IN_NAMESPACE=1 exec env --default-signal unshare "${options[@]}" "$0" "$@"
 }
 
 # The same, and no process outlives it.

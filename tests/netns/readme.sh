@@ -7,7 +7,8 @@ set -u
 npf=$(realpath "$1")
 source=$(realpath "$2")
 work=$(mktemp -d)
-trap 'rm -rf "$work" /var/tmp/npf-readme.pcap' EXIT
+trace=/var/tmp/npf-readme-$$ # where anybody may write
+trap 'rm -rf "$work" $trace.pcap' EXIT
 [ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 77; }
 for tool in tcpdump ip nsenter; do
 	command -v $tool >/dev/null || { echo "skipped: there is no $tool"; exit 77; }
@@ -16,7 +17,7 @@ unshare --net true 2>/dev/null || { echo "skipped: no network namespace"; exit 7
 
 # What stands behind three blanks is for people; what doctor answers is the machine's.
 commands=$(sed -n '/^## A look/,/^`npf help/p' "$source/README.md" |
-	sed -n -E 's/^    [#$] //; T; s,/var/tmp/trace,/var/tmp/npf-readme,; s/ {3,}.*//; /^npf doctor$/d; p')
+	sed -n -E "s/^    [#$] //; T; s,/var/tmp/trace,$trace,; s/ {3,}.*//; /^npf doctor\$/d; p")
 [ "$(wc -l <<<"$commands")" -ge 18 ] || { echo "readme: found only: $commands" >&2; exit 1; }
 
 # The demo looks for build/tools/npf beside itself.
@@ -28,7 +29,7 @@ while read -r line; do
 	printf 'timeout 300 bash -c %q >said 2>&1 || [ $? = 137 ] || { echo %q; cat said; exit 1; }\n' \
 		"$line" "$line"
 done <<<"$commands" >"$work/all"
-timeout 1200 unshare --net "$work/scripts/demo" --shell ". $work/all" </dev/null || exit 1
+timeout 1200 env --default-signal unshare --net "$work/scripts/demo" --shell ". '$work'/all" </dev/null || exit 1
 for file in web.pcap syn.pcap big.pcapng.zst seen.pcap campus.pcap cut.pcap; do
 	[ -s "$work/build/look/$file" ] || { echo "readme: $file was not made" >&2; exit 1; }
 done
