@@ -373,8 +373,10 @@ static void measure_groups(struct engine_run *run)
 	const struct group_packets packets = { run->draw.packet, run->draw.length,
 					       run->draw.wire_length, DRAWS };
 
-	for (unsigned int i = 0; i < N_GROUPS; i++)
+	for (unsigned int i = 0; i < N_GROUPS; i++) {
+		group_place_anew(&run->groups[i], run->host, run->filters);
 		group_measure(&run->groups[i], &packets);
+	}
 }
 
 /* The first run of code that is new fetches its pages; it does not count. */

@@ -77,7 +77,7 @@ struct filter_group {
 	struct npf_jit_filter *filters[MAX_FILTERS];
 	struct npf_jit_group *code;
 	struct series alone, together; /* ns */
-	double compile_us;
+	struct series compile_us;
 	unsigned int mismatches;
 };
 
@@ -91,6 +91,9 @@ struct group_packets {
 /* The first n filters. */
 void group_make(struct filter_group *group, struct npf_host *host, const struct filter *filters,
 		uint32_t n);
+/* The same code elsewhere. */
+void group_place_anew(struct filter_group *group, struct npf_host *host,
+		      const struct filter *filters);
 void group_measure(struct filter_group *group, const struct group_packets *packets);
 double group_ratio(const struct filter_group *group); /* together, of each alone */
 void group_print(const struct filter_group *group, FILE *out);
