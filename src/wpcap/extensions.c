@@ -73,12 +73,28 @@ static BOOLEAN set_interval(const pcap_t *p)
 	return PacketSetReadTimeout(p->adapter, p->options.timeout > 0 ? p->options.timeout : 0);
 }
 
+/* Into dump mode and out of it the buffer is a new one, and the driver's counters begin anew. */
+static BOOLEAN set_mode(pcap_t *p, int mode)
+{
+	bool known = mode == MODE_CAPT || mode & (MODE_STAT | PACKET_MODE_DUMP);
+	bool dumping = known ? mode & PACKET_MODE_DUMP : p->dumping;
+	BOOLEAN done;
+
+	if (wpcap_hold_counters(p))
+		return FALSE;
+	done = PacketSetMode(p->adapter, mode);
+	wpcap_let_counters_go(p, done && dumping != p->dumping);
+	if (done)
+		p->dumping = dumping;
+	return done;
+}
+
 WPCAP_EXPORT int pcap_setmode(pcap_t *p, int mode)
 {
 	if (check_live(p, "pcap_setmode"))
 		return -1;
 	wpcap_leave_batch(p);
-	if (answer(p, PacketSetMode(p->adapter, mode), "setting the mode failed"))
+	if (answer(p, set_mode(p, mode), "setting the mode failed"))
 		return -1;
 	p->mode = mode & MODE_STAT;
 	p->to_discard = mode == MODE_STAT; /* with a dump there is a new buffer */
@@ -159,7 +175,7 @@ WPCAP_EXPORT int pcap_live_dump(pcap_t *p, char *name, int max_bytes, int max_pa
 	wpcap_leave_batch(p);
 	if (max_bytes < 0 || max_packets < 0)
 		return wpcap_fail(p, -1, "limits of a dump are not negative; 0 is none");
-	if (answer(p, PacketSetMode(p->adapter, PACKET_MODE_DUMP), "dump mode was refused"))
+	if (answer(p, set_mode(p, PACKET_MODE_DUMP), "dump mode was refused"))
 		return -1;
 	if (!answer(p, PacketSetDumpName(p->adapter, name, (int)strlen(name)),
 		    "the dump's file was refused") &&
@@ -167,7 +183,7 @@ WPCAP_EXPORT int pcap_live_dump(pcap_t *p, char *name, int max_bytes, int max_pa
 		    "the dump's limits were refused"))
 		return 0;
 	/* As it was, so that packets come. */
-	PacketSetMode(p->adapter, p->mode);
+	set_mode(p, p->mode);
 	return -1;
 }
 

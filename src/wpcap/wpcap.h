@@ -84,7 +84,8 @@ struct pcap {
 	/* Who reads, once it is activated, for pcap_breakloop(); one at most, atomic. */
 	pcap_t *real_reader;
 	struct npf_instance *reader;
-	int mode; /* MODE_CAPT, MODE_STAT */
+	int mode;     /* MODE_CAPT, MODE_STAT */
+	bool dumping; /* the driver is in dump mode, whichever of these it is otherwise */
 
 	/* Reading. */
 	bool batch;                /* one is open: a packet of it was handed out */

@@ -321,6 +321,47 @@ static void the_driver_dumps(void **in)
 	unlink(name);
 }
 
+/* So many in all, once they have come. */
+static void await_count(pcap_t *p, u_int n)
+{
+	struct pcap_stat stats;
+
+	do
+		assert_int_equal(pcap_stats(p, &stats), 0);
+	while (stats.ps_recv < n);
+	assert_int_equal(stats.ps_recv, n);
+	assert_int_equal(stats.ps_drop, 0);
+}
+
+static void a_dump_leaves_the_counts(void **in)
+{
+	char name[] = "/tmp/npf-live-XXXXXX", nowhere[] = "/nonexistent/x";
+	struct state *state = *in;
+	int fd = mkstemp(name);
+
+	assert_true(fd >= 0);
+	send_far(state, 0, 5);
+	await_count(state->p, 5);
+	assert_int_equal(pcap_live_dump(state->p, nowhere, 0, 0), -1);
+	await_count(state->p, 5);
+	assert_int_equal(pcap_live_dump(state->p, name, 0, 0), 0);
+	await_count(state->p, 5);
+	send_far(state, 5, 8);
+	await_count(state->p, 13);
+	/* Another file, in the same mode. */
+	assert_int_equal(pcap_live_dump(state->p, name, 0, 4), 0);
+	send_far(state, 13, 4);
+	assert_int_equal(pcap_live_dump_ended(state->p, 1), 1);
+	await_count(state->p, 17);
+	assert_int_equal(pcap_setmode(state->p, MODE_CAPT), 0);
+	await_count(state->p, 17);
+	send_far(state, 17, 2);
+	assert_frames(state, 17, 2);
+	await_count(state->p, 19);
+	close(fd);
+	unlink(name);
+}
+
 /* Whatever refused it: the name, or the driver that has no dump. */
 static void packets_come_after_a_dump_that_failed(void **in)
 {
@@ -476,6 +517,7 @@ int main(void)
 		TEST(queues_take_what_fits),
 		TEST(queues_are_transmitted),
 		TEST(the_driver_dumps),
+		TEST(a_dump_leaves_the_counts),
 		TEST(packets_come_after_a_dump_that_failed),
 		TEST(source_strings_are_parsed),
 		TEST(source_strings_are_made),
