@@ -241,6 +241,8 @@ struct npf_packet {
  * npf_batch_next: false at the end of the batch. npf_batch_end releases what was walked; what was
  * not stays for the next. */
 int64_t npf_batch_begin(struct npf_instance *instance);
+/* Without waiting, of whatever is there: for who has waited himself. 0: nothing is. */
+int64_t npf_batch_begin_now(struct npf_instance *instance);
 bool npf_batch_next(struct npf_instance *instance, struct npf_packet *packet);
 void npf_batch_end(struct npf_instance *instance);
 

@@ -373,6 +373,18 @@ static int wait_ready(struct npf_instance *instance)
 	}
 }
 
+/* The same without the wait. Where nothing is pending the level may be up for what was there before. */
+static int look(struct npf_instance *instance)
+{
+	int err = refused(instance);
+
+	if (err)
+		return err;
+	if (!npf_ring_pending(&instance->reader))
+		instance->armed = false;
+	return gone(instance) && !leftover(instance) ? nothing_left(instance) : 0;
+}
+
 void npf_stop_waiting(struct npf_instance *instance)
 {
 	if (!npf_start_using_binding(instance))
@@ -542,9 +554,10 @@ int npf_check_no_batch(struct npf_instance *instance)
 			"packets of the buffer are in use; end the batch (npf_batch_end) first");
 }
 
-static int64_t begin_locked(struct npf_instance *instance)
+static int64_t begin_locked(struct npf_instance *instance,
+			    int (*wait)(struct npf_instance *instance))
 {
-	int err = wait_ready(instance);
+	int err = wait(instance);
 
 	if (err)
 		return err;
@@ -561,20 +574,30 @@ static int64_t begin_locked(struct npf_instance *instance)
 	return pending;
 }
 
-int64_t npf_batch_begin(struct npf_instance *instance)
+static int64_t begin_batch(struct npf_instance *instance, int (*wait)(struct npf_instance *instance))
 {
 	int err = enter_reader(instance);
 
 	if (err)
 		return err;
 
-	int64_t pending = begin_locked(instance);
+	int64_t pending = begin_locked(instance, wait);
 
 	if (pending > 0)
 		npf_lock_release(instance->host, &instance->lock);
 	else
 		leave_reader(instance);
 	return pending;
+}
+
+int64_t npf_batch_begin(struct npf_instance *instance)
+{
+	return begin_batch(instance, wait_ready);
+}
+
+int64_t npf_batch_begin_now(struct npf_instance *instance)
+{
+	return begin_batch(instance, look);
 }
 
 /* What is handed out is known before the step to the next: nothing need be kept over it. */

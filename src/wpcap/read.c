@@ -133,19 +133,20 @@ static int left_until(int64_t deadline)
 static int begin_batch(pcap_t *p)
 {
 	int64_t deadline = deadline_of(p), pending;
+	int ready;
 
 	p->reading = true;
 	p->left = false;
 	do {
-		int ready = wpcap_await(p, left_until(deadline));
-
-		if (ready <= 0)
+		ready = wpcap_await(p, left_until(deadline));
+		if (ready < 0 || (!ready && !waits(p)))
 			return ready;
 
 		WPCAP_IN_DRIVER(p);
 
-		pending = npf_batch_begin(p->instance);
-	} while (pending == -EINTR || (!pending && waits(p)));
+		/* When time has passed, or a signal came, younger ones may be there than who waits is told of. */
+		pending = npf_batch_begin_now(p->instance);
+	} while (pending == -EINTR || (!pending && ready && waits(p)));
 	if (pending < 0)
 		return fail_read(p, pending);
 	p->batch = pending > 0;

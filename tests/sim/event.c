@@ -212,6 +212,28 @@ static void item_17_odd_events_are_refused_and_use_nothing_up(void **state)
 	close(null);
 }
 
+/* A reader who finds nothing waits anew, and is woken as before. */
+static void a_batch_that_does_not_wait_leaves_the_level_true(void **state)
+{
+	struct world *world = *state;
+	struct npf_packet packet;
+
+	assert_int_equal(npf_set_timeout(world->instance, 1000), 0);
+	assert_int_equal(npf_set_min_to_copy(world->instance, 2 * RECORD), 0);
+	send_many(world, 2, 60, 0);
+	assert_true(is_ready(world));
+	assert_true(npf_batch_begin_now(world->instance) > 0);
+	while (npf_batch_next(world->instance, &packet))
+		;
+	npf_batch_end(world->instance);
+	assert_int_equal(npf_batch_begin_now(world->instance), 0);
+	assert_false(is_ready(world));
+	send_now(world, 60, 2);
+	assert_false(is_ready(world));
+	send_now(world, 60, 3);
+	assert_true(is_ready(world));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +247,7 @@ int main(void)
 		CAPTURING(item_17_batches_keep_the_level_too),
 		CAPTURING(item_17_event_is_set_once),
 		IN_WORLD(item_17_odd_events_are_refused_and_use_nothing_up),
+		CAPTURING(a_batch_that_does_not_wait_leaves_the_level_true),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

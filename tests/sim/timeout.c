@@ -204,6 +204,43 @@ static void stop_before_the_read_stops_it(void **state)
 	assert_int_equal(npf_batch_begin(world->instance), 0);
 }
 
+/* Whatever is there, however little; and nothing is a matter of time. */
+static void a_batch_that_does_not_wait_takes_what_is_there(void **state)
+{
+	struct world *world = *state;
+	struct npf_packet packet;
+
+	assert_int_equal(npf_set_timeout(world->instance, 1000), 0);
+	assert_int_equal(npf_set_min_to_copy(world->instance, 10000), 0);
+	assert_int_equal(npf_batch_begin_now(world->instance), 0);
+	for (uint32_t seq = 0; seq < 3; seq++) {
+		uint64_t start;
+
+		send_now(world, 60, seq);
+		start = world_now(world);
+		assert_true(npf_batch_begin_now(world->instance) > 0);
+		assert_true(npf_batch_next(world->instance, &packet));
+		assert_true(frame_is(packet.data, 60, seq));
+		assert_false(npf_batch_next(world->instance, &packet));
+		npf_batch_end(world->instance);
+		assert_int_equal(npf_batch_begin_now(world->instance), 0);
+		assert_int_equal(world_now(world), start);
+	}
+	npf_stop_waiting(world->instance);
+	assert_fails(world->instance, npf_batch_begin_now(world->instance), -EINTR);
+	assert_int_equal(npf_set_mode(world->instance, NPF_MODE_STAT), 0);
+	assert_fails(world->instance, npf_batch_begin_now(world->instance), -EINVAL);
+	assert_int_equal(npf_set_mode(world->instance, NPF_MODE_CAPT), 0);
+
+	/* Of an adapter that has gone what is left, and no more. */
+	send_now(world, 60, 3);
+	assert_int_equal(npf_sim_remove_adapter(world->host, "eth0"), 0);
+	assert_true(npf_batch_begin_now(world->instance) > 0);
+	assert_true(npf_batch_next(world->instance, &packet));
+	npf_batch_end(world->instance);
+	assert_fails(world->instance, npf_batch_begin_now(world->instance), -ENODEV);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +257,7 @@ int main(void)
 		CAPTURING(lower_threshold_wakes_who_waits),
 		CAPTURING(stopped_wait_returns_once),
 		CAPTURING(stop_before_the_read_stops_it),
+		CAPTURING(a_batch_that_does_not_wait_takes_what_is_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A capture without a timeout that has nothing to do does nothing: it sleeps while no packet comes and
+ * How a capture waits. A capture without a timeout that has nothing to do does nothing: it sleeps while no packet comes and
  * while packets come that its filter rejects, until one does that is wanted, or it is broken. How often
  * it slept anew the kernel counts. The pause is for what would wake it by the clock; that it is too
  * short could only hide a fault.
@@ -116,12 +116,45 @@ static void a_read_of_one_sleeps(void **in)
 	expect_sleep(*in, 1, next_ex);
 }
 
+#define SHORT_MS 50
+#define LONG_MS  20000
+
+static pcap_t *open_with_timeout(struct state *state, int ms)
+{
+	pcap_t *p = pcap_open_live("va", 65535, 1, ms, state->errbuf);
+
+	assert_non_null(p);
+	return p;
+}
+
+/* A packet that comes while a read waits is there when its time is over, but has not waited as long
+ * itself. Where the machine is so slow that it comes later, there is more time for the next. */
+static void a_timeout_gives_what_is_there(void **in)
+{
+	struct state *state = *in;
+	struct reader reader = { .read = next_ex };
+
+	pcap_close(state->p);
+	state->p = NULL;
+	for (int ms = SHORT_MS; ms < LONG_MS && reader.result != 1; ms *= 2) {
+		reader.p = open_with_timeout(state, ms);
+		reader.thread = 0;
+		assert_int_equal(pthread_create(&reader.id, NULL, read_packets, &reader), 0);
+		asleep(&reader.thread);
+		send_far(state, 0, 1);
+		pthread_join(reader.id, NULL);
+		pcap_close(reader.p);
+	}
+	assert_int_equal(reader.result, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_loop_sleeps),
 		TEST(a_dispatch_sleeps),
 		TEST(a_read_of_one_sleeps),
+		TEST(a_timeout_gives_what_is_there),
 	};
 
 	if (sanitized())
