@@ -10,7 +10,7 @@
  *
  * Both answer exactly as npf_bpf_filter() does, for every program that reads nothing but the packet
  * (no NPF_IR_FIELD), and read no byte outside the packets. The code is a function that ends
- * by itself: it jumps forward only, or at most once around per group of packets.
+ * by itself: it jumps forward only, or at most once around per group of packets and once more.
  */
 #ifndef NPF_X86_H
 #define NPF_X86_H

@@ -181,11 +181,11 @@ static void copy_one(struct npf_x86_lanes *g, uint32_t ones)
 }
 
 /* AVX2 copies whole words: who has none is not for us. */
-static void refuse_shortest(struct npf_x86_lanes *g)
+static void refuse_shortest(struct npf_x86_lanes *g, uint32_t bail)
 {
 	npf_x86_lanes_set(g, V_T0, WORD);
 	npf_x86_lanes_compare(g, NPF_IR_IF_GT, V_T0, npf_x86_reg(V_LENGTH));
-	npf_x86_lanes_jump_any(g, NPF_X86_EDGE, g->bail);
+	npf_x86_lanes_jump_any(g, NPF_X86_EDGE, bail);
 }
 
 static void write_copies(struct npf_x86_lanes *g, const struct npf_x86_piece *piece, uint32_t ones)
@@ -198,7 +198,7 @@ static void write_copies(struct npf_x86_lanes *g, const struct npf_x86_piece *pi
 	npf_x86_op(g->as, 0x85, NPF_RSI, npf_x86_reg(NPF_RSI)); /* test */
 	npf_x86_jump_if(g->as, NPF_CC_E, piece->ready);
 	if (!g->wide)
-		refuse_shortest(g);
+		refuse_shortest(g, piece->bail);
 	exchange_callers(g, MOV64_STORE);
 	npf_x86_bind(g->as, next);
 	npf_x86_op(g->as, TZCNT, NPF_RDX, npf_x86_reg(NPF_RSI));
@@ -320,6 +320,7 @@ void npf_x86_heads_fetch(struct npf_x86_lanes *g, struct npf_x86_piece *piece)
 
 	piece->copy = npf_x86_label(g->as);
 	piece->ready = npf_x86_label(g->as);
+	piece->bail = g->bail;
 	npf_x86_op(g->as, LEA64, NPF_RDI, npf_x86_indexed(NPF_R8, NPF_RAX, 3, 0));
 	npf_x86_lanes_jump_short(g, piece->at + NPF_X86_PIECE, piece->copy);
 	npf_x86_bind(g->as, piece->ready);

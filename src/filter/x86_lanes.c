@@ -799,22 +799,87 @@ static void fetch_kept(struct npf_x86_lanes *g)
 	npf_x86_jump(g->as, g->again);
 }
 
-void npf_x86_lanes_begin(struct npf_x86_lanes *g)
+static void begin_group(struct npf_x86_lanes *g)
 {
 	int32_t half = (int32_t)npf_x86_lane_bytes(g);
 
-	npf_x86_bind(g->as, g->again);
 	npf_x86_lanes_move(g, V_LENGTH, npf_x86_indexed(NPF_R9, NPF_RAX, 2, 0));
-	if (g->wants_packets) {
-		npf_x86_lanes_move(g, V_LOW, npf_x86_indexed(NPF_R8, NPF_RAX, 3, 0));
-		npf_x86_lanes_move(g, V_HIGH, npf_x86_indexed(NPF_R8, NPF_RAX, 3, half));
-	}
+	if (!g->wants_packets)
+		return;
+	npf_x86_lanes_move(g, V_LOW, npf_x86_indexed(NPF_R8, NPF_RAX, 3, 0));
+	npf_x86_lanes_move(g, V_HIGH, npf_x86_indexed(NPF_R8, NPF_RAX, 3, half));
+}
+
+void npf_x86_lanes_begin(struct npf_x86_lanes *g)
+{
+	npf_x86_bind(g->as, g->again);
+	begin_group(g);
 	npf_x86_lanes_set(g, V_RESULT, 0);
 	if (g->wide)
 		k_op(g, KXNORW, K_CURRENT, K_CURRENT, K_CURRENT);
 	else
 		npf_x86_lanes_op(g, VPCMPEQD, V_CURRENT, V_CURRENT, npf_x86_reg(V_CURRENT));
 }
+
+/* ---- stages ---------------------------------------------------------------------------------- */
+
+void npf_x86_lanes_exchange(struct npf_x86_lanes *g, int reg, uint32_t slot)
+{
+	struct npf_x86_operand to = npf_x86_lanes_slot(g, g->n_slots++);
+	int left = reg == NPF_X86_NONE ? V_T1 : reg;
+
+	npf_x86_lanes_move(g, V_T0, to);
+	if (reg == NPF_X86_NONE)
+		npf_x86_lanes_move(g, V_T1, npf_x86_lanes_slot(g, slot));
+	npf_x86_lanes_store(g, to, left);
+	if (reg == NPF_X86_NONE)
+		npf_x86_lanes_store(g, npf_x86_lanes_slot(g, slot), V_T0);
+	else
+		npf_x86_lanes_move(g, reg, npf_x86_reg(V_T0));
+}
+
+void npf_x86_lanes_exchange_mask(struct npf_x86_lanes *g, const struct npf_x86_pending *pending)
+{
+	struct npf_x86_operand to = npf_x86_lanes_slot(g, g->n_slots), from;
+	int left = pending->k == NPF_X86_NONE ? K_EDGE : pending->k;
+
+	if (!g->wide) {
+		npf_x86_lanes_exchange(g, NPF_X86_NONE, pending->slot);
+		return;
+	}
+	g->n_slots++;
+	from = npf_x86_lanes_slot(g, pending->slot);
+	npf_x86_vex(g->as, KMOVW, K_SECOND, NPF_X86_NONE, to, -1);
+	if (pending->k == NPF_X86_NONE)
+		npf_x86_vex(g->as, KMOVW, left, NPF_X86_NONE, from, -1);
+	npf_x86_vex(g->as, KMOVW_TO, left, NPF_X86_NONE, to, -1);
+	if (pending->k == NPF_X86_NONE)
+		npf_x86_vex(g->as, KMOVW_TO, K_SECOND, NPF_X86_NONE, from, -1);
+	else
+		k_op(g, KMOVW, pending->k, NPF_X86_NONE, K_SECOND);
+}
+
+void npf_x86_lanes_exchange_current(struct npf_x86_lanes *g)
+{
+	const struct npf_x86_pending current = { .k = K_CURRENT };
+
+	if (g->wide)
+		npf_x86_lanes_exchange_mask(g, &current);
+	else
+		npf_x86_lanes_exchange(g, V_CURRENT, 0);
+}
+
+void npf_x86_lanes_go_back(struct npf_x86_lanes *g)
+{
+	npf_x86_op(g->as, 0x85, NPF_RAX, npf_x86_reg(NPF_RAX)); /* test */
+	npf_x86_jump_if(g->as, NPF_CC_E, g->first);
+	npf_x86_alu_imm(g->as, 5, npf_x86_reg(NPF_RAX), npf_x86_lane_bytes(g) / 4); /* sub */
+	begin_group(g);
+	if (!g->answered)
+		npf_x86_lanes_set(g, V_RESULT, 0);
+}
+
+/* ---- the function's end ---------------------------------------------------------------------- */
 
 void npf_x86_lanes_leave(struct npf_x86_lanes *g)
 {
@@ -823,11 +888,25 @@ void npf_x86_lanes_leave(struct npf_x86_lanes *g)
 	uint32_t lanes = npf_x86_lane_bytes(g) / 4;
 
 	npf_x86_lanes_store(g, npf_x86_indexed(NPF_R11, NPF_RAX, 2, 0), V_RESULT);
+	if (g->over) {
+		npf_x86_alu_imm(g->as, 0, npf_x86_reg(NPF_RAX), lanes);
+		npf_x86_bind(g->as, g->first);
+	}
 	npf_x86_alu_imm(g->as, 0, npf_x86_reg(NPF_RAX), lanes);
 	npf_x86_op(g->as, 0x3B, NPF_RAX, npf_x86_reg(NPF_RCX));
 	npf_x86_jump_if(g->as, NPF_CC_B, g->again);
+	if (g->over) {
+		npf_x86_jump_if(g->as, NPF_CC_E, g->over);
+		npf_x86_op(g->as, 0x8B, NPF_RAX, npf_x86_reg(NPF_RCX));
+	}
 	npf_x86_bind(g->as, g->bail);
 	npf_x86_bytes(g->as, end, sizeof(end));
+	if (g->over) {
+		/* As if there were no group from this one on. */
+		npf_x86_bind(g->as, g->first_bail);
+		npf_x86_op(g->as, 0x8B, NPF_RCX, npf_x86_reg(NPF_RAX));
+		npf_x86_jump(g->as, g->over);
+	}
 	npf_x86_heads_copy(g);
 	if (g->ir->n_sets)
 		fetch_kept(g);

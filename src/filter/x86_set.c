@@ -244,8 +244,7 @@ static bool build_buckets(struct npf_x86_asm *as, const uint32_t *keys, uint32_t
 
 /* ---- permutes ------------------------------------------------------------------------------ */
 
-#define PERMUTED_MAX 24u /* keys */
-#define SINGLES_MAX  10u /* keys of which each finds a bucket of its own */
+#define SINGLES_MAX 10u /* keys of which each finds a bucket of its own */
 
 /* Has each bucket room for the keys that belong to it? */
 static bool have_room(const uint32_t *keys, uint32_t n, uint32_t multiplier, uint32_t most)
@@ -334,7 +333,7 @@ bool npf_x86_set_build_permuted(struct npf_x86_asm *as, const struct npf_ir *ir,
 
 	if (set->is_range || set->n <= NPF_X86_CHAIN_MAX)
 		return false;
-	if (set->n <= PERMUTED_MAX)
+	if (set->n <= NPF_X86_PERMUTED_MAX)
 		return build_permuted(as, keys, set, out);
 	if (set->n <= HASH_MAX || set->n > SPREAD_MAX || bound <= 0xFFFF)
 		return false;

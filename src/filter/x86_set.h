@@ -29,8 +29,9 @@ enum npf_x86_set_form {
 	NPF_X86_SPREAD,
 };
 
-#define NPF_X86_CHAIN_MAX 3u
-#define NPF_X86_WORDS_16  16u /* that vectors choose from by four bits of a hash */
+#define NPF_X86_CHAIN_MAX    3u
+#define NPF_X86_PERMUTED_MAX 24u /* keys */
+#define NPF_X86_WORDS_16     16u /* that vectors choose from by four bits of a hash */
 
 struct npf_x86_set {
 	enum npf_x86_set_form form;

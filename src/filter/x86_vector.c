@@ -438,8 +438,10 @@ static void follow(struct npf_x86_lanes *g, const struct npf_ir_edge *edge, uint
 	bool first = !pending->begun;
 
 	if (only_returns(g, edge->block)) {
-		if (block->imm)
-			npf_x86_lanes_blend_imm(g, NPF_X86_EDGE, V_RESULT, block->imm);
+		if (!block->imm)
+			return;
+		npf_x86_lanes_blend_imm(g, NPF_X86_EDGE, V_RESULT, block->imm);
+		g->answered = true;
 		return;
 	}
 	for (uint16_t i = 0; i < block->params; i++)
@@ -455,6 +457,7 @@ static void end_block(struct npf_x86_lanes *g, uint32_t number)
 	uint32_t at = at_end(g, number);
 
 	if (block->end == NPF_IR_RETURN) {
+		g->answered = true;
 		if (block->a != NPF_IR_NONE)
 			npf_x86_lanes_blend(g, NPF_X86_CURRENT, V_RESULT,
 					    npf_x86_reg(fetch(g, block->a, V_T0)));
@@ -467,6 +470,8 @@ static void end_block(struct npf_x86_lanes *g, uint32_t number)
 		follow(g, &block->edges[0], at);
 		return;
 	}
+	if (number == g->second)
+		npf_x86_stages_change(g, number, at);
 	compare(g, block->end, block->a, block->b, block->imm);
 	follow(g, &block->edges[0], at);
 	npf_x86_lanes_others(g);
@@ -478,13 +483,16 @@ static void end_block(struct npf_x86_lanes *g, uint32_t number)
 /*
  * The block behind the run that begins with b: all of its blocks are reached through b only. A run
  * within another ends with it at the latest: who leaves out the outer one leaves out all that the
- * inner one does, the clearing of masks behind it, too.
+ * inner one does, the clearing of masks behind it, too. Nor does a run lead from one stage to the
+ * other.
  */
 static uint32_t end_of_run(const struct npf_x86_lanes *g, uint32_t b, uint32_t *fetches)
 {
 	uint32_t most = g->n_skips ? g->skips[g->n_skips - 1].end : g->ir->n_blocks;
 	uint32_t end = b;
 
+	if (b <= g->second && most > g->second)
+		most = g->second;
 	*fetches = 0;
 	while (end < most && end < b + SKIP_BLOCKS && npf_x86_dominates(g, b, end))
 		*fetches += g->fetches[end++];
@@ -620,8 +628,9 @@ int npf_x86_vector(const struct npf_ir *ir, uint32_t feature, void *space, size_
 	g->again = npf_x86_label(g->as);
 	g->bail = npf_x86_label(g->as);
 	g->keep = npf_x86_label(g->as);
+	g->second = npf_x86_stages_plan(g);
 	write_function(g);
-	if (g->n_slots > MOST_SLOTS)
+	if (g->n_slots > MOST_SLOTS + g->n_exchanged)
 		return -ENOTSUP;
 	set_frame_size(g);
 	return npf_x86_finish(g->as, image);

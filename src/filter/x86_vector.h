@@ -2,7 +2,7 @@
 /*
  * The vector generator, private. x86_gather.c plans which words are fetched from the packets,
  * x86_heads.c fetches those of the heads, x86_lanes.c knows the other instructions of both widths,
- * x86_vector.c walks the program.
+ * x86_stages.c lets groups overlap, x86_vector.c walks the program.
  *
  *	rax  packets done      r8 r9 r10 r11  arrays: packets, lengths, wire lengths, verdicts
  *	ecx  packets in all    rdi            addresses of the group's packets, or of their copies
@@ -65,6 +65,7 @@ struct npf_x86_piece {
 	uint8_t first, n;     /* words */
 	uint16_t block;       /* where they are fetched */
 	uint32_t copy, ready; /* labels: copy what is short; all can be read */
+	uint32_t bail;        /* label: give up, in this piece's stage */
 };
 
 /* A word of 32 bits that is fetched from every packet in the block, for all loads that lie in it:
@@ -135,6 +136,11 @@ struct npf_x86_lanes {
 	uint32_t again, bail;    /* labels: next group, give up at this group */
 	uint32_t frame_at;       /* where the frame's size stands in the code */
 	uint32_t n_slots;
+	uint32_t second;      /* block at whose end the second stage begins; n_blocks: none */
+	uint32_t over, first; /* labels, 0: one stage; change stages; there is no group before */
+	uint32_t first_bail;  /* label: the first stage gives up at this group */
+	uint32_t n_exchanged; /* slots for what a stage leaves to the other */
+	bool answered;        /* a lane may have its verdict already */
 	struct npf_x86_kept kept[NPF_X86_KEPT];
 	uint32_t n_kept;
 	uint32_t keep; /* label: fetch what is kept, then to `again` */
@@ -157,6 +163,13 @@ bool npf_x86_plan(struct npf_x86_lanes *g);
 /* Do all ways to block b lead through block a? */
 bool npf_x86_dominates(const struct npf_x86_lanes *g, uint32_t a, uint32_t b);
 
+/* ---- x86_stages.c --------------------------------------------------------------------------- */
+
+/* The block at whose end the second stage would begin; n_blocks: none. */
+uint32_t npf_x86_stages_plan(const struct npf_x86_lanes *g);
+/* The second stage begins here, at the end (position) of a block, if what it wants is not too much. */
+void npf_x86_stages_change(struct npf_x86_lanes *g, uint32_t b, uint32_t at);
+
 /* ---- x86_lanes.c ---------------------------------------------------------------------------- */
 
 enum npf_x86_mask { NPF_X86_CURRENT, NPF_X86_EDGE };
@@ -164,6 +177,13 @@ enum npf_x86_mask { NPF_X86_CURRENT, NPF_X86_EDGE };
 void npf_x86_lanes_enter(struct npf_x86_lanes *g);
 void npf_x86_lanes_begin(struct npf_x86_lanes *g); /* a group */
 void npf_x86_lanes_leave(struct npf_x86_lanes *g);
+/* A vector (in a register, NPF_X86_NONE: in a slot), the current mask, or the mask of a block to come
+ * changes places with a new slot. */
+void npf_x86_lanes_exchange(struct npf_x86_lanes *g, int reg, uint32_t slot);
+void npf_x86_lanes_exchange_current(struct npf_x86_lanes *g);
+void npf_x86_lanes_exchange_mask(struct npf_x86_lanes *g, const struct npf_x86_pending *pending);
+/* To the group before, for its second stage; to `first` when there is none. */
+void npf_x86_lanes_go_back(struct npf_x86_lanes *g);
 
 /* to = a op b; b may be a memory operand. */
 void npf_x86_lanes_op(struct npf_x86_lanes *g, uint32_t op, int to, int a, struct npf_x86_operand b);

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "filter/filter.h"
+#include "filter/opcodes.h"
 #include "lib/engine_x86.h"
 #include "lib/filter_random.h"
 #include "lib/host.h"
@@ -308,12 +309,100 @@ static void one_list_of_two_fields(void **state)
 	}
 }
 
+/* ---- what follows a list --------------------------------------------------------------------- */
+
+/* A list that leads on: to where land() is called. The load is before it. */
+static void put_way(struct writer *writer, const uint32_t *keys, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		put(writer, (struct npf_insn)INSN_JEQ(keys[i], 0, 1));
+		put(writer, (struct npf_insn){ .code = NPF_JMP | NPF_JA });
+	}
+}
+
+static void land(struct writer *writer, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first + 1; i < first + 2 * n; i += 2)
+		writer->insns[i].k = writer->n - i - 1;
+}
+
+/* Verdicts before a list, behind it, and behind another one; what is loaded behind them may be outside
+ * of the packet, and lies somewhere else in each. */
+static void put_ways(struct writer *writer, const uint32_t *keys, uint32_t n,
+		     const uint32_t *others, uint32_t m)
+{
+	uint32_t first;
+
+	writer->n = 0;
+	put(writer, (struct npf_insn)INSN_LD_B(0));
+	put(writer, (struct npf_insn)INSN_JEQ(2, 0, 1));
+	put(writer, (struct npf_insn)INSN_RET(5));
+	put(writer, (struct npf_insn){ .code = NPF_ST });
+	put(writer, (struct npf_insn){ .code = 0x20, .k = 4 });
+	first = writer->n;
+	put_way(writer, keys, n);
+	put(writer, (struct npf_insn){ .code = NPF_LD | NPF_W | NPF_LEN });
+	put(writer, (struct npf_insn){ .code = 0x16 });
+	land(writer, first, n);
+	put(writer, (struct npf_insn)INSN_LD_B(3));
+	put(writer, (struct npf_insn){ .code = NPF_ALU | NPF_AND | NPF_K, .k = 31 });
+	put(writer, (struct npf_insn){ .code = NPF_MISC | NPF_TAX });
+	put(writer, (struct npf_insn){ .code = NPF_LD | NPF_B | NPF_IND, .k = 2 });
+	put(writer, (struct npf_insn)INSN_JEQ(7, 0, 2));
+	put(writer, (struct npf_insn){ .code = NPF_LD | NPF_MEM });
+	put(writer, (struct npf_insn){ .code = 0x16 });
+	put(writer, (struct npf_insn)INSN_LD_H(20));
+	first = writer->n;
+	put_way(writer, others, m);
+	put(writer, (struct npf_insn)INSN_LD_H(36));
+	put(writer, (struct npf_insn){ .code = 0x16 });
+	land(writer, first, m);
+	put(writer, (struct npf_insn){ .code = 0x20, .k = 32 });
+	put(writer, (struct npf_insn){ .code = 0x16 });
+}
+
+static void what_follows_a_list_is_of_the_same_packet(void **state)
+{
+	static const uint32_t sizes[] = { 8, 24, 25, 40, 200, 900 };
+	struct filter_random random = { .state = 1066 };
+	static struct writer writer;
+	static struct batch batch;
+	uint32_t keys[MOST_KEYS], others[MOST_KEYS];
+
+	(void)state;
+	for (uint32_t round = 0; round < 4 * N_OF(sizes) * N_OF(sizes); round++) {
+		uint32_t n = sizes[round / 4 % N_OF(sizes)], m = sizes[round / 4 / N_OF(sizes)];
+		struct npf_program program;
+		struct npf_jit_filter *filter;
+
+		for (uint32_t i = 0; i < n; i++)
+			keys[i] = sparse(&random, i);
+		for (uint32_t i = 0; i < m; i++)
+			others[i] = ports(&random, i);
+		put_ways(&writer, keys, n, others, m);
+		program = (struct npf_program){ .length = writer.n, .insns = writer.insns };
+		filter = jit(&program, round % 2 ? NPF_JIT_AVX2 : 0);
+		assert_true(has_lanes(filter));
+		for (uint32_t again = 0; again < 12; again++) {
+			for (uint32_t i = 0; i < PACKETS; i++) {
+				for (uint32_t k = 0; k < BYTES; k++)
+					batch.data[i][k] = (uint8_t)filter_random(&random, 8);
+				fill(&random, batch.data[i], keys, n, false, 4);
+				fill(&random, batch.data[i], others, m, true, 20);
+			}
+			compare(&random, filter, &program, &batch);
+		}
+		bpf_destroy_jit_filter(filter);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists_of_every_shape),
 		cmocka_unit_test(lists_one_behind_the_other),
 		cmocka_unit_test(one_list_of_two_fields),
+		cmocka_unit_test(what_follows_a_list_is_of_the_same_packet),
 	};
 
 	if (engine_x86_why_not_avx2()) {
