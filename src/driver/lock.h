@@ -57,6 +57,15 @@ static inline void npf_lock_take(struct npf_host *host, struct npf_lock *lock)
 	}
 }
 
+/* false: somebody has it. */
+static inline bool npf_lock_try(struct npf_lock *lock)
+{
+	uintptr_t seen = 0;
+
+	return __atomic_compare_exchange_n(&lock->state, &seen, npf_lock_mark(), false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 static inline void npf_lock_release(struct npf_host *host, struct npf_lock *lock)
 {
 	if (__atomic_exchange_n(&lock->state, 0, __ATOMIC_RELEASE) & NPF_LOCK_PARKED)

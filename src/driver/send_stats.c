@@ -165,14 +165,12 @@ static void note_time(struct npf_sending *sending, uint64_t took)
 }
 
 /* Asked without the lock of the counting: it takes the time of some frames. An adapter that has
- * gone may tell nothing; what was known stays. */
-static void look_at_adapter(struct npf_instance *instance)
+ * gone may tell nothing; what was known stays. The look_lock is taken, and given back. */
+static void look_alone(struct npf_instance *instance)
 {
-	struct npf_lock *looking = &instance->sending.look_lock;
 	struct npf_sent_counters now;
 	uint64_t before, began;
 
-	npf_lock_take(instance->host, looking);
 	began = npf_now(instance);
 	__atomic_store_n(&instance->sending.looked, began, __ATOMIC_RELAXED);
 	before = lock(instance)->stats.handed;
@@ -182,7 +180,13 @@ static void look_at_adapter(struct npf_instance *instance)
 		unlock(instance);
 	}
 	note_time(&instance->sending, npf_now(instance) - began);
-	npf_lock_release(instance->host, looking);
+	npf_lock_release(instance->host, &instance->sending.look_lock);
+}
+
+static void look_at_adapter(struct npf_instance *instance)
+{
+	npf_lock_take(instance->host, &instance->sending.look_lock);
+	look_alone(instance);
 }
 
 static bool has_begun(struct npf_instance *instance)
@@ -212,8 +216,9 @@ void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, uint64_t
 
 	if (!room || room < 2 * takes)
 		between *= takes < DEAR ? 2 : DEAR_TIMES;
-	if (now - looked >= between)
-		look_at_adapter(instance);
+	/* Who sends does not wait for others that look all the time. */
+	if (now - looked >= between && npf_lock_try(&instance->sending.look_lock))
+		look_alone(instance);
 }
 
 void npf_close_account(struct npf_instance *instance)
