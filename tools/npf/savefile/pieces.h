@@ -30,7 +30,7 @@ struct trace_batch {
 	const uint8_t *at[TRACE_PIECES + 1];
 	const uint8_t *data[TRACE_PIECES];
 	uint32_t len[TRACE_PIECES], caplen[TRACE_PIECES];
-	bool packet[TRACE_PIECES];
+	uint8_t packet[TRACE_PIECES]; /* 1 or 0 */
 };
 
 struct trace_interface {
