@@ -271,12 +271,16 @@ static const uint8_t *guess(const struct trace *trace, const struct walk *walk,
 			    const uint8_t *known, const uint8_t *from)
 {
 	uint32_t mask = trace->swapped ? 0x0000FFFF : 0xFFFF0000, seconds, here; /* 18 hours */
+	const uint32_t highest = trace->swapped ? 0 : 3; /* byte, which none of them changes */
+	const uint8_t *at = from + highest, *end = at + GUESSES;
 
 	memcpy(&seconds, known, sizeof(seconds));
-	for (uint32_t i = 0; i < GUESSES; i++) {
-		memcpy(&here, from + i, sizeof(here));
-		if (!((here ^ seconds) & mask) && looks_right(trace, walk, from + i, seconds, mask))
-			return from + i;
+	while ((at = memchr(at, known[highest], (size_t)(end - at)))) {
+		const uint8_t *begin = at++ - highest;
+
+		memcpy(&here, begin, sizeof(here));
+		if (!((here ^ seconds) & mask) && looks_right(trace, walk, begin, seconds, mask))
+			return begin;
 	}
 	return NULL;
 }
