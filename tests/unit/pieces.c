@@ -306,6 +306,28 @@ static void make_long(struct long_image *image, bool swapped, uint32_t per_secon
 	}
 }
 
+/* Packets of one length, and from the middle of the file on of another. */
+static void make_lengths(struct long_image *image, uint32_t first, uint32_t then)
+{
+	struct image header;
+
+	make_pcap(&header, 0xA1B2C3D4, false, 0);
+	memcpy(image->bytes, header.bytes, header.n);
+	image->n = header.n;
+	for (image->packets = 0; image->n < LONG; image->packets++) {
+		uint32_t size = image->n < LONG / 2 ? first : then;
+		struct image record = { 0 };
+
+		put32(&record, 1760000000);
+		put32(&record, image->packets);
+		put32(&record, size);
+		put32(&record, size);
+		put_data(&record, size, (uint8_t)image->packets);
+		memcpy(image->bytes + image->n, record.bytes, record.n);
+		image->n += record.n;
+	}
+}
+
 /* Every packet's place and length must be that of the walk by one cursor. */
 static uint32_t check_several(const struct long_image *image, size_t bite, const char *error)
 {
@@ -375,6 +397,20 @@ static void goes_by_several_cursors(void **state)
 	}
 }
 
+/* Also where a bite holds no whole batch of what is long, and when all becomes shorter. */
+static void cursors_keep_to_the_length(void **state)
+{
+	static struct long_image image;
+
+	(void)state;
+	make_lengths(&image, 1500, 1500);
+	assert_true(check_several(&image, 200000, "") > 3);
+	make_lengths(&image, 1500, 60);
+	assert_true(check_several(&image, LONG, "") > 6);
+	make_lengths(&image, 60, 1500);
+	assert_true(check_several(&image, LONG, "") > 6);
+}
+
 static void several_cursors_leave_damage_to_one(void **state)
 {
 	static struct long_image image;
@@ -406,6 +442,7 @@ int main(void)
 		cmocka_unit_test(takes_pcapng),
 		cmocka_unit_test(names_the_damage),
 		cmocka_unit_test(goes_by_several_cursors),
+		cmocka_unit_test(cursors_keep_to_the_length),
 		cmocka_unit_test(several_cursors_leave_damage_to_one),
 	};
 

@@ -17,6 +17,7 @@
 #define FILE_HEADER    24u
 #define RECORD_HEADER  16u
 #define GUESSES        2048u /* places that are tried for a header */
+#define TELLING        16u   /* packets, of how long they usually are */
 #define MOST_USUALLY   262144u
 #define MOST_EVER      (128u << 20)
 #define FCS_KNOWN      0x04000000u /* beside pcap's link type */
@@ -205,6 +206,13 @@ static void end_batch(struct trace *trace, struct trace_batch *batch, const uint
 	memset(batch->packet, true, n);
 }
 
+/* What three quarters of a batch are, by the packets that were found last: enough of them to tell. */
+static void note_usual(struct trace *trace, size_t bytes, uint64_t packets)
+{
+	if (packets >= TELLING)
+		trace->usual = bytes / packets * TRACE_PIECES / 4 * 3;
+}
+
 /* Records up to `to`, which a header fits in front of the end of all. */
 static inline __attribute__((always_inline)) const uint8_t *walk_on(const struct walk *walk,
 								    const uint8_t *at,
@@ -346,6 +354,7 @@ uint32_t trace_take_several(struct trace *trace, const uint8_t *at, size_t n,
 	const struct walk walk = { at + n, trace->record_header, trace->most };
 	const uint8_t *begins[TRACE_BATCHES], *to[TRACE_BATCHES], *ends[TRACE_BATCHES];
 	uint32_t found[TRACE_BATCHES], good = 0;
+	uint64_t before = trace->packets;
 
 	if (!trace->begun || trace->ng || trace->packets < trace->guess_again)
 		return 0;
@@ -365,6 +374,7 @@ uint32_t trace_take_several(struct trace *trace, const uint8_t *at, size_t n,
 		trace->at += (uint64_t)(ends[good] - begins[good]);
 		good++;
 	} while (good < TRACE_BATCHES && ends[good - 1] == begins[good]);
+	note_usual(trace, (size_t)(ends[good - 1] - at), trace->packets - before);
 	return good;
 }
 
@@ -574,8 +584,7 @@ int64_t trace_take(struct trace *trace, const uint8_t *at, size_t n, struct trac
 	taken = (size_t)(batch->at[batch->n] - at);
 	trace->at = first + taken;
 	trace->packets = packets + batch->packets;
-	if (batch->n == TRACE_PIECES)
-		trace->usual = taken / 4 * 3;
+	note_usual(trace, taken, batch->packets);
 	if (err)
 		*need = taken;
 	return err ? err : (int64_t)taken;

@@ -49,7 +49,7 @@ struct trace {
 	struct trace_interface *interfaces; /* of the section; pcap has one */
 	uint64_t packets;                   /* found */
 	uint64_t at;                        /* offset of the next piece in the file */
-	size_t usual;                       /* bytes that lately were three quarters of a batch */
+	size_t usual;                       /* bytes that three quarters of a batch lately had */
 	uint64_t guess_again;               /* when this many packets have been found */
 	char error[160];
 };
