@@ -115,6 +115,10 @@ head -n 1 ethernet | grep -q ', 4 instructions' || complain "ip: $(cat ethernet)
 grep -q '^(000) ldb  *\[0\]$' raw || complain "ip without Ethernet: $(cat raw)"
 show cbpf
 "$npf" bpf --stage cbpf -F - <"$program" | cmp - shown || complain "a program from standard input"
+"$npf" bpf -F - <&- >out 2>err && complain "a program from no standard input"
+[ "$(cat err)" = "npf bpf: standard input: Bad file descriptor" ] || complain "no input: $(cat err)"
+"$npf" bpf -F . >out 2>err && complain "a folder is a program"
+[ "$(cat err)" = "npf bpf: .: Is a directory" ] || complain "a folder: $(cat err)"
 
 # ---- passes ----------------------------------------------------------------------------------
 

@@ -97,10 +97,12 @@ static bool is_for_linux(const struct npf_program *program)
 /* As tcpdump -ddd writes it: the number of instructions, then each as four numbers. */
 static int read_program(struct work *work)
 {
-	const char *name = work->options.program;
-	FILE *file = strcmp(name, "-") ? fopen(name, "re") : stdin;
+	const bool from_input = !strcmp(work->options.program, "-");
+	const char *name = from_input ? "standard input" : work->options.program;
+	FILE *file = from_input ? stdin : fopen(name, "re");
 	struct npf_insn *insns = NULL;
 	unsigned int n = 0, i = 0;
+	int unread;
 
 	if (!file)
 		return npf_tool_fail(&npf_command_bpf, EXIT_FAILED, "%s: %s", name, strerror(errno));
@@ -114,10 +116,14 @@ static int read_program(struct work *work)
 			break;
 		insns[i] = (struct npf_insn){ (uint16_t)code, (uint8_t)jt, (uint8_t)jf, k };
 	}
-	if (file != stdin)
+	unread = ferror(file) ? errno : 0;
+	if (!from_input)
 		fclose(file);
 	work->compiled.insns = insns;
 	work->compiled.program = (struct npf_program){ .length = n, .insns = insns };
+	if (unread)
+		return npf_tool_fail(&npf_command_bpf, EXIT_FAILED, "%s: %s", name,
+				     strerror(unread));
 	if (insns && i == n) {
 		if (is_for_linux(&work->compiled.program))
 			work->compiled.program.dialect = NPF_DIALECT_LINUX;
