@@ -320,6 +320,14 @@ script -qec "stty rows 50 cols 200; '$npf' list" /dev/null >out </dev/null
 says out DESCRIPTION
 ends 0 list
 says out DESCRIPTION
+# An address that the window would break stands whole in a line of its own.
+long=2001:db8:1234:5678:9abc:def0:1234:5678/128
+echo 0 >/proc/sys/net/ipv6/conf/va/disable_ipv6
+ip addr add $long dev va nodad
+script -qec "stty rows 50 cols 80; NO_COLOR=1 '$npf' list" /dev/null >out </dev/null
+grep -qE "^ +$long\s*$" out || complain "no line for a long address: $(cat out)"
+awk '{ sub(/\r$/, "") } length > 80 { exit 1 }' out || complain "list is too wide: $(cat out)"
+echo 1 >/proc/sys/net/ipv6/conf/va/disable_ipv6
 
 # ---- stat, as lines and as a table ------------------------------------------------------------------
 

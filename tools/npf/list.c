@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <getopt.h>
+#include <limits.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,7 +181,7 @@ static void print_row(const struct npf_terminal *terminal, const int widths[N_CO
 {
 	for (int i = 0; i < n; i++) {
 		bool coloured = i == STATE && colour != NPF_PLAIN;
-		int width = i + 1 < n ? widths[i] : 0;
+		int width = i + 1 < n || i == MTU ? widths[i] : 0;
 
 		printf("%s%s%*s%s", i ? "  " : "", coloured ? npf_colour(terminal, colour) : "",
 		       i == MTU ? width : -width, row->cells[i],
@@ -189,31 +190,50 @@ static void print_row(const struct npf_terminal *terminal, const int widths[N_CO
 	putchar('\n');
 }
 
+/* A line of its own, further to the left where the window ends too early for it. */
+static void print_address(int start, int columns, const char *text)
+{
+	int length = (int)strlen(text);
+
+	if (length > columns - start)
+		start = length < columns ? columns - length : 0;
+	printf("%*s%s\n", start, "", text);
+}
+
+static void print_adapter(const struct npf_terminal *terminal, const int widths[N_COLUMNS], int n,
+			  int columns, const struct npf_adapter *adapter)
+{
+	int start = start_of(widths, ADDRESSES);
+	char text[ADDRESS_TEXT];
+	struct row row;
+	bool fits;
+
+	fill(&row, adapter);
+	fits = n > DESCRIPTION || (int)strlen(row.cells[ADDRESSES]) <= columns - start;
+	print_row(terminal, widths, fits ? n : ADDRESSES, &row, state_colour(adapter));
+	for (uint8_t i = fits ? 1 : 0; i < adapter->n_addresses; i++) {
+		format_address(text, &adapter->addresses[i]);
+		print_address(start, columns, text);
+	}
+}
+
 /* On a terminal that is too narrow for all of it without what drives the adapters. */
 static void print_table(const struct npf_terminal *terminal, const struct adapters *adapters)
 {
-	int widths[N_COLUMNS] = { 0 }, n = N_COLUMNS;
+	int widths[N_COLUMNS] = { 0 }, n = N_COLUMNS, window = INT_MAX;
 	unsigned int columns, rows;
-	char text[ADDRESS_TEXT];
-	struct row row;
 
 	measure(widths, adapters);
 	npf_terminal_size(terminal, &columns, &rows);
-	if (terminal->tty && start_of(widths, DESCRIPTION) + widths[DESCRIPTION] > (int)columns)
+	if (terminal->tty)
+		window = (int)columns;
+	if (start_of(widths, DESCRIPTION) + widths[DESCRIPTION] > window)
 		n = DESCRIPTION;
 	printf("%s", npf_colour(terminal, NPF_BOLD));
 	print_row(terminal, widths, n, &titles, NPF_PLAIN);
 	printf("%s", npf_colour(terminal, NPF_PLAIN));
-	for (size_t i = 0; i < adapters->n; i++) {
-		const struct npf_adapter *adapter = &adapters->list[i];
-
-		fill(&row, adapter);
-		print_row(terminal, widths, n, &row, state_colour(adapter));
-		for (uint8_t k = 1; k < adapter->n_addresses; k++) {
-			format_address(text, &adapter->addresses[k]);
-			printf("%*s%s\n", start_of(widths, ADDRESSES), "", text);
-		}
-	}
+	for (size_t i = 0; i < adapters->n; i++)
+		print_adapter(terminal, widths, n, window, &adapters->list[i]);
 }
 
 /* ---- following ------------------------------------------------------------------------------- */
