@@ -534,8 +534,11 @@ static void what_an_adapter_that_goes_was_given_arrives_unchanged(void **state)
 	size_t size;
 	uint8_t *queue = make_queue(0, QUEUED, small, &size);
 
+	/* Emulated machines have two minutes for all of this program. */
+	enum content first = getenv("NPF_TEST_PACKETS") ? NUMBERED : COPIES;
+
 	for (size_t p = 1; p < N_OF(paths); p++) { /* auto is one of them */
-		for (enum content content = 0; content < N_CONTENTS; content++)
+		for (enum content content = first; content < N_CONTENTS; content++)
 			expect_content(*state, paths[p], content, queue, size);
 	}
 	free(queue);
