@@ -409,9 +409,9 @@ static void a_crowd_behind_a_program_hides_no_loss(void **state)
 /* ---- queueing disciplines -------------------------------------------------------------------- */
 
 /* Past the queueing discipline, so that they are counted before what waits there. */
-static int open_bypass(struct bench *bench)
+static int open_bypass(struct bench *bench, const char *name)
 {
-	int fd = net_sender(&bench->net, NET_HERE, "va"), on = 1;
+	int fd = net_sender(&bench->net, NET_HERE, name), on = 1;
 
 	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)), 0);
 	return fd;
@@ -431,17 +431,18 @@ static void send_past(struct bench *bench, int fd, unsigned int n)
 	while (stats.received < before.received + n);
 }
 
+#define HELD 50 /* by a discipline that lets one a second go */
+
 /* At a frame a second: what waits is not confirmed by frames of others, nor what is thrown away then. */
 static void what_waits_in_a_queue_is_not_confirmed(void **state)
 {
-	enum { HELD = 50 };
 	struct bench *bench = *state;
 	uint8_t frame[1000];
 	uint64_t before, left;
 	int other;
 
 	need_run(bench, "tc qdisc add dev va root tbf rate 8kbit burst 1600 limit 1000000");
-	other = open_bypass(bench);
+	other = open_bypass(bench, "va");
 	make_frame(1, frame, sizeof(frame));
 	before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
 	assert_int_equal(npf_set_write_repeat(bench->near, HELD), 0);
@@ -467,7 +468,7 @@ static void expect_drops_to_be_known(struct bench *bench)
 
 	need_run(bench, "tc qdisc add dev va root handle 1: tbf rate 1mbit burst 1600 limit 100000");
 	need_run(bench, "tc qdisc add dev va parent 1:1 pfifo_head_drop limit 10");
-	other = open_bypass(bench);
+	other = open_bypass(bench, "va");
 	make_frame(1, frame, sizeof(frame));
 	assert_int_equal(npf_set_write_repeat(bench->near, N), 0);
 	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
@@ -506,6 +507,163 @@ static void what_one_of_many_disciplines_drops_is_not_confirmed(void **state)
 	}
 	assert_int_equal(npf_reset_send_stats(bench->near), 0);
 	expect_drops_to_be_known(bench);
+}
+
+static void send_others_past(int fd, unsigned int n)
+{
+	uint8_t frame[100];
+
+	make_others(frame);
+	for (unsigned int i = 0; i < n; i++)
+		net_send(fd, frame, sizeof(frame));
+}
+
+static struct npf_instance *send_to_be_held(struct bench *bench)
+{
+	struct npf_instance *sender;
+	uint8_t frame[1000];
+
+	add_pair(bench, 4711);
+	net_offload(&bench->net, NET_HERE, "eb", ETHTOOL_SGRO, false); /* ea keeps its own count */
+	need_run(bench, "tc qdisc add dev ea root tbf rate 8kbit burst 1600 limit 1000000");
+	sender = open_on(bench, NET_HERE, "ea", NPF_OPEN_SEND_ONLY);
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_write_repeat(sender, HELD), 0);
+	assert_int_equal(npf_write(sender, frame, sizeof(frame)), sizeof(frame));
+	return sender;
+}
+
+/* With the adapter it is thrown away, and whoever is counted with its end stands in for none. */
+static void what_was_held_when_the_adapter_went_is_not_confirmed(void **state)
+{
+	enum { OTHER = 200 };
+	struct bench *bench = *state;
+	struct npf_instance *sender = send_to_be_held(bench);
+	int other = open_bypass(bench, "ea");
+	uint64_t left;
+
+	(void)stats_of(sender);
+	send_others_past(other, OTHER);
+	left = net_counters(&bench->net, NET_HERE, "ea").tx_packets;
+	assert_in_range(left, OTHER, OTHER + HELD - 1);
+	net_run(&bench->net, NET_HERE, "ip link del ea");
+	for (int i = 0; i < 2; i++)
+		assert_in_range(stats_of(sender).confirmed, 0, left - OTHER);
+	close(other);
+	close_on(bench, sender);
+}
+
+static void another_adapter_with_the_same_index_confirms_nothing(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *sender = send_to_be_held(bench);
+	uint64_t left;
+	int other;
+
+	(void)stats_of(sender);
+	left = net_counters(&bench->net, NET_HERE, "ea").tx_packets;
+	assert_in_range(left, 0, HELD - 1);
+	net_run(&bench->net, NET_HERE, "ip link del ea");
+	add_pair(bench, 4711);
+	other = net_sender(&bench->net, NET_HERE, "ea");
+	send_others_past(other, 200);
+	assert_true(net_counters(&bench->net, NET_HERE, "ea").tx_packets >= 200);
+	for (int i = 0; i < 2; i++)
+		assert_in_range(stats_of(sender).confirmed, 0, left);
+	close(other);
+	close_on(bench, sender);
+	net_run(&bench->net, NET_HERE, "ip link del ea");
+}
+
+static void drop_the_oldest(struct bench *bench, int handle)
+{
+	net_run(&bench->net, NET_HERE,
+		"tc qdisc replace dev va root handle %d: tbf rate 1mbit burst 1600 limit 100000",
+		handle);
+	net_run(&bench->net, NET_HERE, "tc qdisc add dev va parent %d:1 pfifo_head_drop limit 10",
+		handle);
+}
+
+/* What comes in its place counts from zero, and more than nothing it is, though less than before. */
+static void what_an_exchanged_discipline_drops_is_not_confirmed(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t left, before = net_counters(&bench->net, NET_HERE, "va").tx_packets;
+	uint8_t frame[100];
+	int other;
+
+	need_run(bench, "tc qdisc add dev va root handle 7: tbf rate 1mbit burst 1600 limit 1600");
+	need_run(bench, "tc qdisc add dev va parent 7:1 pfifo_head_drop limit 10");
+	other = open_bypass(bench, "va");
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_send_path(bench->near, NPF_SEND_SOCKET), 0);
+	for (int handle = 1; handle <= 2; handle++) {
+		drop_the_oldest(bench, handle);
+		assert_int_equal(npf_set_write_repeat(bench->near, 4000 - 1000 * handle), 0);
+		assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+		assert_int_equal(npf_wait_sent(bench->near, 1000000000), 0);
+		(void)stats_of(bench->near);
+	}
+	left = net_counters(&bench->net, NET_HERE, "va").tx_packets - before;
+	assert_in_range(left, 1, 2000);
+	send_past(bench, other, 6000);
+	assert_int_equal(stats_of(bench->near).handed, 5000);
+	assert_in_range(stats_of(bench->near).confirmed, 1, left);
+	close(other);
+}
+
+/* It says OK for its discipline, and drops behind it: here what is too long for its peer. */
+static void what_is_dropped_behind_a_discipline_is_not_confirmed(void **state)
+{
+	enum { N = 1000 };
+	struct bench *bench = *state;
+	int64_t deadline = now_ms() + PATIENCE_MS;
+	uint8_t frame[1400];
+	int other;
+
+	need_run(bench, "tc qdisc add dev va root pfifo limit 1000");
+	net_run(&bench->net, NET_THERE, "ip link set vb mtu 500");
+	other = open_bypass(bench, "va");
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_send_path(bench->near, NPF_SEND_SOCKET), 0);
+	assert_int_equal(npf_set_write_repeat(bench->near, N), 0);
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+	while (stats_of(bench->near).device_dropped < N && now_ms() < deadline)
+		continue;
+	assert_int_equal(stats_of(bench->near).device_dropped, N);
+	send_past(bench, other, 2 * N);
+	assert_int_equal(stats_of(bench->near).handed, N);
+	assert_int_equal(stats_of(bench->near).confirmed, 0);
+	close(other);
+}
+
+/* It drops what was not redirected to it, as something received. */
+static void what_an_ifb_drops_is_not_confirmed(void **state)
+{
+	enum { N = 1000 };
+	struct bench *bench = *state;
+	int64_t deadline = now_ms() + PATIENCE_MS;
+	int other = net_sender(&bench->net, NET_HERE, "va");
+	struct npf_instance *sender;
+	uint8_t frame[100];
+
+	need_run(bench, "ip link add ifb7 type ifb");
+	need_run(bench, "ip link set ifb7 up");
+	need_run(bench, "tc qdisc add dev va clsact");
+	need_run(bench, "tc filter add dev va egress protocol all u32 match u32 0 0 "
+			"action mirred egress redirect dev ifb7");
+	sender = open_on(bench, NET_HERE, "ifb7", NPF_OPEN_SEND_ONLY);
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_write_repeat(sender, N), 0);
+	assert_int_equal(npf_write(sender, frame, sizeof(frame)), sizeof(frame));
+	send_others_past(other, 2 * N);
+	while (net_counters(&bench->net, NET_HERE, "ifb7").tx_packets < N && now_ms() < deadline)
+		continue;
+	assert_true(net_counters(&bench->net, NET_HERE, "ifb7").tx_packets >= N);
+	assert_int_equal(stats_of(sender).handed, N);
+	assert_int_equal(stats_of(sender).confirmed, 0);
+	close_on(bench, sender);
+	close(other);
 }
 
 /* What it refuses it counts as dropped; that never went, and what was taken has left. Of the last of some
@@ -577,6 +735,11 @@ int main(void)
 		SEND_TEST(what_waits_in_a_queue_is_not_confirmed),
 		SEND_TEST(what_a_discipline_drops_is_not_confirmed),
 		SEND_TEST(what_one_of_many_disciplines_drops_is_not_confirmed),
+		SEND_TEST(what_was_held_when_the_adapter_went_is_not_confirmed),
+		SEND_TEST(another_adapter_with_the_same_index_confirms_nothing),
+		SEND_TEST(what_an_exchanged_discipline_drops_is_not_confirmed),
+		SEND_TEST(what_is_dropped_behind_a_discipline_is_not_confirmed),
+		SEND_TEST(what_an_ifb_drops_is_not_confirmed),
 		SEND_TEST(what_a_full_discipline_refuses_is_no_loss),
 		SEND_TEST(looks_are_heard_by_nobody),
 	};

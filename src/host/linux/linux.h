@@ -165,8 +165,11 @@ struct npf_counting {
 	bool many;        /* adapters have queueing disciplines */
 	bool queues;      /* it has a queueing discipline, */
 	bool tells;       /* which counts what it refuses, */
-	uint32_t queue_drops; /* which has dropped so many; 32 bits ... */
-	uint64_t queue_lost;  /* ... and more */
+	uint32_t handle; /* which is this one, */
+	char kind[NPF_NAME_SIZE];
+	uint32_t queue_drops; /* and has dropped so many; 32 bits ... */
+	uint64_t queue_lost;  /* ... and more, with what it lost behind it */
+	uint64_t dropped;     /* by the adapter, at the last look */
 	uint64_t told;        /* of what the socket was refused, what is among these */
 };
 
@@ -228,6 +231,8 @@ int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *rea
 
 /* 0, or -ENETDOWN: the adapter is down or has no carrier, and would drop what it is given. */
 int npf_linux_link_up(struct npf_nic *nic);
+/* Is the adapter still the one that was opened? Another may have its name and index. */
+bool npf_linux_bound(const struct npf_nic *nic);
 /* Has the adapter gone? Another may have its index already. */
 bool npf_linux_replaced(struct npf_nic *nic);
 /* Look now, so that a frame of that time need not wait for it. */

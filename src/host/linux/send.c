@@ -43,7 +43,7 @@ static bool has_carrier(struct npf_nic *nic)
 }
 
 /* The kernel takes the socket from an adapter that goes; another may get its name and index. */
-static bool is_bound(const struct npf_nic *nic)
+bool npf_linux_bound(const struct npf_nic *nic)
 {
 	struct sockaddr_ll address = { 0 };
 	socklen_t size = sizeof(address);
@@ -55,7 +55,7 @@ static bool is_bound(const struct npf_nic *nic)
 static int look_at_link(struct npf_nic *nic)
 {
 	struct ifreq request = { 0 };
-	int err = is_bound(nic) ? ask_link(nic, SIOCGIFFLAGS, &request) : -ENODEV;
+	int err = npf_linux_bound(nic) ? ask_link(nic, SIOCGIFFLAGS, &request) : -ENODEV;
 
 	if (err)
 		return err;

@@ -9,7 +9,8 @@
  * the adapter, as frames are that no protocol wants.
  *
  * A tun or tap device says OK, too, and counts as dropped what the queue for its reader has no room
- * for. A queueing discipline may drop what it took before, and counts that.
+ * for. A queueing discipline may drop what it took before, and counts that; what the adapter drops behind
+ * one only the adapter counts. An ifb counts what was not redirected to it as received, and drops it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -102,6 +103,7 @@ static const char *const telling[] = { "pfifo_fast", "pfifo", "bfifo", "pfifo_he
 
 struct discipline {
 	uint32_t index; /* of the adapter */
+	uint32_t handle;
 	char kind[NPF_NAME_SIZE];
 	uint32_t drops;
 	size_t seen; /* of all adapters */
@@ -142,6 +144,7 @@ static int read_discipline(const struct nlmsghdr *message, void *arg)
 				       n < sizeof(queue) ? n : sizeof(queue));
 		}
 	}
+	discipline->handle = root->tcm_handle;
 	discipline->drops = queue.drops;
 	return MNL_CB_OK;
 }
@@ -168,23 +171,38 @@ static bool has_none(const struct npf_nic *nic)
 	       !strcmp(kind, "noqueue");
 }
 
-/* One that comes new counts from zero. What the kernel has for all adapters it tells us only; what it has
- * for one it tells all who listen for changes. It leaves out what is there by default. */
-static uint64_t count_queue_drops(struct npf_nic *nic)
+/* What the kernel has for all adapters it tells us only; what it has for one it tells all who listen for
+ * changes. It leaves out what is there by default. */
+static int find_discipline(struct npf_nic *nic, struct discipline *discipline)
 {
-	struct npf_counting *counting = &nic->counting;
-	struct discipline discipline = { .index = nic->adapter.index };
-	bool none = counting->many && has_none(nic);
+	bool none = nic->counting.many && has_none(nic);
+	int err = none ? 0 : ask_disciplines(nic, discipline);
 
-	if (!none && ask_disciplines(nic, &discipline))
-		return counting->queue_lost;
-	counting->many = none || discipline.seen > MANY;
-	counting->queues = discipline.kind[0] && strcmp(discipline.kind, "noqueue") != 0;
-	counting->tells = tells(discipline.kind);
-	if (discipline.drops > counting->queue_drops)
-		counting->queue_lost += discipline.drops - counting->queue_drops;
-	counting->queue_drops = discipline.drops;
-	return counting->queue_lost;
+	if (!err)
+		nic->counting.many = none || discipline->seen > MANY;
+	return err;
+}
+
+/* One that comes new counts from zero. */
+static void count_queue_drops(struct npf_counting *counting, const struct discipline *found)
+{
+	bool same = counting->handle == found->handle && !strcmp(counting->kind, found->kind) &&
+		    counting->queue_drops <= found->drops;
+
+	counting->queue_lost += found->drops - (same ? counting->queue_drops : 0);
+	counting->queue_drops = found->drops;
+	counting->handle = found->handle;
+	memcpy(counting->kind, found->kind, sizeof(counting->kind));
+	counting->queues = found->kind[0] && strcmp(found->kind, "noqueue") != 0;
+	counting->tells = tells(found->kind);
+}
+
+/* Whoever sends through a discipline is not told what the adapter drops; without one he is. */
+static void count_behind(struct npf_counting *counting, uint64_t dropped, bool queued)
+{
+	if (queued && dropped > counting->dropped)
+		counting->queue_lost += dropped - counting->dropped;
+	counting->dropped = dropped;
 }
 
 /* Frames that a socket was refused are among what was lost if the discipline, or a tap that has none, did
@@ -257,45 +275,69 @@ static void bound_losses(struct npf_counting *counting, struct npf_sent_counters
 	counters->lost[1] = counting->lost;
 }
 
-static int find_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
+/* Of an adapter that is there. */
+static void count_losses(struct npf_nic *nic, const struct rtnl_link_stats64 *stats,
+			 const struct discipline *found)
 {
-	int err = ask_stats(nic, stats);
+	struct npf_counting *counting = &nic->counting;
+	bool queued = counting->queues;
 
-	if (err != -ENODEV || !__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) || !nic->last.known)
-		return err;
+	count_queue_drops(counting, found);
+	count_behind(counting, stats->tx_dropped + stats->tx_errors,
+		     (queued || counting->queues) && !npf_send_counters_tap(nic));
+}
+
+static bool is_ifb(const struct npf_nic *nic)
+{
+	return !strncmp(nic->adapter.description, "ifb ", 4);
+}
+
+/* Has it gone? Asked after what may have been told of another, which has its index now. */
+static int find_last(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
+{
+	if (!npf_linux_nic.gone(nic) || !nic->last.known)
+		return -ENODEV;
 	*stats = nic->last.stats;
 	return 0;
 }
 
 int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 {
+	struct npf_counting *counting = &nic->counting;
+	struct discipline discipline = { .index = nic->adapter.index };
 	struct rtnl_link_stats64 stats = { 0 };
 	/* Before the losses, which they may become. */
 	uint64_t told = __atomic_load_n(&nic->told, __ATOMIC_ACQUIRE);
 	uint64_t refused = __atomic_exchange_n(&nic->refused, 0, __ATOMIC_ACQ_REL);
 	uint64_t sure = __atomic_load_n(&nic->sure, __ATOMIC_ACQUIRE);
 	uint64_t waiting = count_charged(nic->sender) + count_charged(nic->hidden_sender);
-	int err = find_stats(nic, &stats);
+	int err = ask_stats(nic, &stats);
+	bool found = !err && !find_discipline(nic, &discipline);
+	bool gone = npf_linux_nic.gone(nic) || !npf_linux_bound(nic);
 
+	if (gone)
+		err = find_last(nic, &stats);
 	if (err)
 		return err;
+	if (found && !gone)
+		count_losses(nic, &stats, &discipline);
+	/* What a discipline held when the adapter went nobody has counted. */
+	if (gone && counting->queues)
+		waiting = UINT32_MAX;
 	*counters = (struct npf_sent_counters){ .packets = stats.tx_packets,
 						.dropped = stats.tx_dropped + stats.tx_errors,
 						.sure = sure,
 						.waiting = waiting };
 	if (nic->adapter.hatype == ARPHRD_LOOPBACK)
-		bound_losses(&nic->counting, counters, stats.rx_dropped);
+		bound_losses(counting, counters, stats.rx_dropped);
 	else if (npf_send_counters_tap(nic))
 		counters->lost[0] = counters->lost[1] = stats.tx_dropped;
-
-	uint64_t queue_lost = count_queue_drops(nic);
-
+	else if (is_ifb(nic))
+		counters->lost[0] = counters->lost[1] = stats.rx_dropped;
 	for (size_t i = 0; i < 2; i++)
-		counters->lost[i] += queue_lost;
-	count_refused(nic, refused);
-	counters->told = told + nic->counting.told;
-	/* What a discipline held when the adapter went nobody has counted. */
-	if (nic->counting.queues && __atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE))
-		counters->waiting = UINT32_MAX;
+		counters->lost[i] += counting->queue_lost;
+	if (!gone)
+		count_refused(nic, refused);
+	counters->told = told + counting->told;
 	return 0;
 }
