@@ -223,8 +223,18 @@ int npf_work_off(struct npf_instance *instance, struct npf_job *job)
 	return err;
 }
 
+/* An adapter that is being deleted is down first; who asks for its counters waits until it has gone. */
+static int name_end(struct npf_instance *instance, int err)
+{
+	if (err != -ENETDOWN)
+		return err;
+	npf_look_at_adapter(instance);
+	return npf_has_gone(instance) ? -ENODEV : err;
+}
+
 int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int err)
 {
+	err = name_end(instance, err);
 	if (err)
 		npf_count_failed(instance, job->n - job->sent, err);
 	npf_close_account(instance);

@@ -140,6 +140,8 @@ void npf_count_run(struct npf_instance *instance, const struct npf_run *run);
 void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, uint64_t room);
 void npf_count_failed(struct npf_instance *instance, size_t n, int err);
 /* Nothing is under way: what the adapter loses from now on was not of it. */
+/* Read the adapter's counters now. */
+void npf_look_at_adapter(struct npf_instance *instance);
 void npf_close_account(struct npf_instance *instance);
 
 #endif

@@ -183,7 +183,7 @@ static void look_alone(struct npf_instance *instance)
 	npf_lock_release(instance->host, &instance->sending.look_lock);
 }
 
-static void look_at_adapter(struct npf_instance *instance)
+void npf_look_at_adapter(struct npf_instance *instance)
 {
 	npf_lock_take(instance->host, &instance->sending.look_lock);
 	look_alone(instance);
@@ -226,13 +226,13 @@ void npf_close_account(struct npf_instance *instance)
 	uint64_t looked = __atomic_load_n(&instance->sending.looked, __ATOMIC_RELAXED);
 
 	if (npf_now(instance) - looked >= LOOK_LAST)
-		look_at_adapter(instance);
+		npf_look_at_adapter(instance);
 }
 
 static void begin_to_look(struct npf_instance *instance)
 {
 	__atomic_store_n(&instance->sending.began, npf_now(instance), __ATOMIC_RELAXED);
-	look_at_adapter(instance);
+	npf_look_at_adapter(instance);
 }
 
 void npf_count_asked(struct npf_instance *instance, size_t n)
@@ -305,7 +305,7 @@ void npf_count_failed(struct npf_instance *instance, size_t n, int err)
 static void compute(struct npf_instance *instance, struct npf_send_stats *stats)
 {
 	if (has_begun(instance))
-		look_at_adapter(instance);
+		npf_look_at_adapter(instance);
 
 	struct npf_send_counters *counters = lock(instance);
 
@@ -347,7 +347,7 @@ int npf_reset_send_stats(struct npf_instance *instance)
 	if (err)
 		return err;
 	if (has_begun(instance))
-		look_at_adapter(instance);
+		npf_look_at_adapter(instance);
 	forget(lock(instance));
 	unlock(instance);
 	npf_stop_using_open_instance(instance);

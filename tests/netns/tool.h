@@ -383,6 +383,15 @@ static inline int tool_wait(struct tool *tool)
 	return WEXITSTATUS(status);
 }
 
+/* Its end comes by itself, while its input stays open. */
+static inline void tool_await_end(struct tool *tool)
+{
+	siginfo_t ended = { 0 };
+
+	TOOL_UNTIL(!waitid(P_PID, (id_t)tool->pid, &ended, WEXITED | WNOHANG | WNOWAIT) &&
+		   ended.si_pid);
+}
+
 #define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 /* Run npf to its end, which must be this exit code. */

@@ -490,7 +490,57 @@ static void device_vanishes(void **state)
 	assert_true(tool->taken <= sent);
 	assert_int_equal(tool_number(tool, "asked"), sent + 1);
 	assert_int_equal(tool_number(tool, "failed"), 1);
+	assert_int_equal(tool_number(tool, "adapter gone"), 1);
 	trace_free(&trace);
+}
+
+static void expect_gone_after_one(struct tool *tool)
+{
+	TOOL_UNTIL(tool_received(tool) >= 1);
+	net_run(&tool->net, NET_HERE, "ip link delete va");
+	tool_await_end(tool);
+	assert_int_equal(tool_wait(tool), 7);
+	tool_assert_complains(tool, "has gone");
+	assert_int_equal(tool_number(tool, "handed"), 1);
+	assert_int_equal(tool_number(tool, "adapter gone"), 1);
+}
+
+/* An hour before the next packet is due. */
+static void device_vanishes_in_a_gap(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[TOOL_LONGEST];
+	struct trace trace;
+
+	trace_begin(&trace, TRACE_MICRO, 1);
+	for (uint32_t i = 0; i < 2; i++) {
+		tool_frame(i, frame, tool_size(i));
+		trace_put(&trace, i * UINT64_C(3600000000000), frame, tool_size(i), tool_size(i));
+	}
+	trace_ready(&trace);
+	tool_start(tool, false, WORDS(REPLAY, trace.path));
+	expect_gone_after_one(tool);
+	trace_free(&trace);
+}
+
+/* Before who writes it comes to the next packet. */
+static void device_vanishes_while_the_input_stalls(void **state)
+{
+	static const char *const paces[] = { "--topspeed", "--multiplier=1" };
+	const uint32_t header[] = { 0xA1B2C3D4, 2 | 4u << 16, 0, 0, 65535, 1 };
+	struct tool *tool = of(state);
+
+	for (size_t i = 0; i < N_OF(paces); i++) {
+		tool_start(tool, true, WORDS(REPLAY, paces[i], "-"));
+		assert_int_equal(write(tool->in, header, sizeof(header)), sizeof(header));
+		put_frames(tool->in, 0, 1);
+		expect_gone_after_one(tool);
+		if (i + 1 < N_OF(paces)) {
+			tool_teardown(state);
+			tool_setup(state);
+			tool = of(state);
+		}
+	}
 }
 
 /* Which faster path there might have been is of no interest then, nor can it be asked. */
@@ -577,6 +627,8 @@ int main(int argc, char **argv)
 		TEST(standard_input),
 		TEST(device_down),
 		TEST(device_vanishes),
+		TEST(device_vanishes_in_a_gap),
+		TEST(device_vanishes_while_the_input_stalls),
 		TEST(device_vanishes_at_top_speed),
 		TEST(mistakes),
 		TEST(summary_for_people),

@@ -252,6 +252,43 @@ static void interrupted(void **state)
 	expect_copies(tool, frame, 18, sent);
 }
 
+/* A quarter of an hour before the next is due. */
+static void the_adapter_goes_in_a_gap(void **state)
+{
+	struct tool *tool = of(state);
+
+	tool_start(tool, false, WORDS(SEND, "--hex", HEX, "-n", "5", "--rate", "0.001pps"));
+	TOOL_UNTIL(tool_received(tool) >= 1);
+	net_run(&tool->net, NET_HERE, "ip link delete va");
+	tool_await_end(tool);
+	assert_int_equal(tool_wait(tool), 7);
+	tool_assert_complains(tool, "has gone");
+	assert_int_equal(tool_number(tool, "handed"), 1);
+	assert_int_equal(tool_number(tool, "adapter gone"), 4);
+}
+
+/* By each way the text, the exit code and the account agree: it has gone, though it was down before. */
+static void the_adapter_goes_at_full_speed(void **state)
+{
+	static const char *const ways[] = { "auto", "socket", "clone" };
+	struct tool *tool;
+
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		tool = of(state);
+		assert_int_equal(npf_set_mode(tool->far, NPF_MODE_STAT), 0);
+		tool_start(tool, false,
+			   WORDS(SEND, "--hex", HEX, "--pad", "60", "-n", "forever", "--path",
+				 ways[i]));
+		TOOL_UNTIL(tool_received(tool) >= 1000);
+		net_run(&tool->net, NET_HERE, "ip link delete va");
+		assert_int_equal(tool_wait(tool), 7);
+		tool_assert_complains(tool, "has gone");
+		assert_int_equal(tool_number(tool, "adapter gone"), tool_number(tool, "failed"));
+		tool_teardown(state);
+		tool_setup(state);
+	}
+}
+
 /* What a queueing discipline holds leaves at two frames a second: who does not want to wait is told how
  * to end it, after the account. */
 static void a_slow_end_can_be_cut_short(void **state)
@@ -456,6 +493,8 @@ int main(int argc, char **argv)
 		TEST(checksums),
 		TEST(for_ever),
 		TEST(interrupted),
+		TEST(the_adapter_goes_in_a_gap),
+		TEST(the_adapter_goes_at_full_speed),
 		TEST(a_slow_end_can_be_cut_short),
 		TEST(refused),
 		TEST(mistakes),

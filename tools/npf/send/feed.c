@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -290,6 +292,20 @@ static void *read_ahead(void *data)
 	return NULL;
 }
 
+static int wait_for(struct npf_feed *feed, int fd)
+{
+	struct epoll_event readable = { .events = EPOLLIN };
+
+	return fd >= 0 && epoll_ctl(feed->wait_fd, EPOLL_CTL_ADD, fd, &readable);
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd readable = { .fd = fd, .events = POLLIN };
+
+	return poll(&readable, 1, 0) == 1;
+}
+
 static int start_thread(struct npf_feed *feed)
 {
 	int err = add_batch(feed);
@@ -301,7 +317,9 @@ static int start_thread(struct npf_feed *feed)
 	feed->full_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	feed->empty_fd = eventfd(1, EFD_CLOEXEC | EFD_SEMAPHORE);
 	feed->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (feed->full_fd < 0 || feed->empty_fd < 0 || feed->stop_fd < 0)
+	feed->wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (feed->full_fd < 0 || feed->empty_fd < 0 || feed->stop_fd < 0 ||
+	    wait_for(feed, feed->full_fd) || wait_for(feed, feed->options.ended_fd))
 		return out_of_memory(feed);
 	feed->trace.stop_fd = feed->stop_fd;
 	feed->trace.idle = on_idle;
@@ -320,8 +338,10 @@ static int next_read(struct npf_feed *feed, struct npf_batch **batch)
 {
 	if (feed->sending)
 		post(feed->empty_fd);
-	if (!npf_signals_wait(feed->full_fd, UINT64_MAX))
+	if (!npf_signals_wait(feed->wait_fd, UINT64_MAX))
 		return -EINTR;
+	if (!is_readable(feed->full_fd))
+		return -ENODEV;
 	take(feed->full_fd);
 	if (feed->received == atomic_load(&feed->published))
 		return feed->err;
@@ -467,6 +487,7 @@ int npf_feed_open(struct npf_feed *feed, const struct npf_feed_options *options)
 	memset(feed, 0, sizeof(*feed));
 	feed->options = *options;
 	feed->full_fd = feed->empty_fd = feed->stop_fd = feed->trace.stop_fd = -1;
+	feed->wait_fd = -1;
 	npf_schedule_init(&feed->schedule, options->pace);
 	err = check_files(feed, &total);
 	if (err)
@@ -519,5 +540,6 @@ void npf_feed_close(struct npf_feed *feed)
 	free_batches(feed);
 	close_fd(&feed->full_fd);
 	close_fd(&feed->empty_fd);
+	close_fd(&feed->wait_fd);
 	close_fd(&feed->stop_fd);
 }

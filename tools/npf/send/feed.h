@@ -27,6 +27,7 @@ struct npf_feed_options {
 	bool cut;   /* packets that the capture cut go as they are */
 	bool force; /* whatever the link type */
 	const struct npf_adapter *adapter;
+	int ended_fd; /* readable when no packets are wanted any more, -1 none */
 };
 
 /* Packets that are not sent, and why. Of what is kept in memory, those of one pass. */
@@ -64,6 +65,7 @@ struct npf_feed {
 	bool threaded;
 	pthread_t thread;
 	int full_fd, empty_fd, stop_fd;
+	int wait_fd;                    /* epoll: full_fd, or ended_fd */
 	atomic_uint_fast64_t published; /* batches */
 	uint64_t received;
 	atomic_bool stopped;
@@ -78,7 +80,7 @@ struct npf_feed {
 int npf_feed_open(struct npf_feed *feed, const struct npf_feed_options *options);
 /*
  * The next batch, the caller's until the next call: it makes the times absolute. NULL at the end:
- * 0 all was read, -EINTR a signal came, or what ended reading early, with a sentence in
+ * 0 all was read, -EINTR a signal came, -ENODEV ended_fd did while the input was waited for, or what ended reading early, with a sentence in
  * feed->error. What was read before an error is handed out before it.
  */
 int npf_feed_next(struct npf_feed *feed, struct npf_batch **batch);

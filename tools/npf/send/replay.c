@@ -45,6 +45,8 @@ static int send_all(struct npf_sending *sending, struct npf_feed *feed)
 		if (npf_sending_frames(sending, batch->frames, batch->n, batch->done))
 			return 0;
 	}
+	if (err == -ENODEV && npf_sending_gone(sending))
+		return 0;
 	if (err == -EINTR)
 		npf_sending_stopped(sending);
 	return err;
@@ -72,6 +74,7 @@ static int open_feed(struct npf_sending *sending, struct npf_feed *feed,
 	int err;
 
 	options->adapter = &sending->session.adapter;
+	options->ended_fd = npf_poll_fd(sending->session.instance);
 	err = npf_feed_open(feed, options);
 	if (!err)
 		return EXIT_OK;

@@ -94,6 +94,9 @@ static enum npf_send_failure failure(const struct report *report)
 
 	if (report->sending->err == -EINTR)
 		return NPF_SEND_FAILED_STOPPED;
+	if (report->sending->err ==
+	    -ENODEV) /* which the driver need not have been asked to notice */
+		return NPF_SEND_FAILED_GONE;
 	for (int reason = 0; reason < NPF_SEND_FAILED_N; reason++) {
 		if (reason != NPF_SEND_FAILED_STOPPED && stats->failed_by[reason])
 			return (enum npf_send_failure)reason;

@@ -8,10 +8,8 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "send_report.h"
 #include "ui/signals.h"
@@ -141,6 +139,24 @@ bool npf_sending_stopped(struct npf_sending *sending)
 	return npf_signals_stopped() && note(sending, -EINTR);
 }
 
+bool npf_sending_gone(struct npf_sending *sending)
+{
+	struct npf_adapter adapter;
+
+	return npf_instance_adapter(sending->session.instance, &adapter) == -ENODEV &&
+	       note(sending, -ENODEV);
+}
+
+/* Meanwhile the driver has no frame to notice the adapter's end by. */
+static int wait_until(struct npf_sending *sending, uint64_t time)
+{
+	struct npf_instance *instance = sending->session.instance;
+	bool ended = npf_signals_wait(npf_poll_fd(instance), time) &&
+		     npf_send_clock(instance) < time;
+
+	return ended && npf_sending_gone(sending) ? -ENODEV : 0;
+}
+
 /* How many of them are due by then; times never decrease. */
 static size_t due_by(const struct npf_send_frame *frames, size_t n, uint64_t time)
 {
@@ -176,7 +192,7 @@ int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame 
 			n -= sent;
 			sending->packets += sent;
 		} else {
-			npf_signals_wait(-1, npf_plan_again(now));
+			err = wait_until(sending, npf_plan_again(now));
 		}
 		err = note(sending, err);
 		sending->share = share < 0 ? share : share - per_frame * (double)n;
@@ -227,22 +243,6 @@ void npf_sending_repeat(struct npf_sending *sending, const void *frame, size_t s
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-#define GOING_LOOKS 20
-#define GOING_NS    10000000
-
-/* An adapter that is being deleted is down for a moment before it is gone. */
-static bool has_gone(const struct npf_sending *sending)
-{
-	const struct timespec pause = { .tv_nsec = GOING_NS };
-
-	for (int i = 0; sending->err == -ENETDOWN && i < GOING_LOOKS; i++) {
-		if (!if_nametoindex(sending->options.adapter))
-			return true;
-		nanosleep(&pause, NULL);
-	}
-	return sending->err == -ENODEV;
-}
-
 static int exit_code(const struct npf_sending *sending, const struct npf_account *account)
 {
 	const struct npf_command *command = sending->session.command;
@@ -255,7 +255,7 @@ static int exit_code(const struct npf_sending *sending, const struct npf_account
 		return EXIT_OK;
 	if (sending->err == -EINTR)
 		return EXIT_STOPPED;
-	if (has_gone(sending))
+	if (sending->err == -ENODEV)
 		return npf_tool_fail(command, EXIT_GONE, "the interface %s has gone",
 				     sending->options.adapter);
 	return npf_tool_fail(command, EXIT_FAILED, "sending on %s: %s", sending->options.adapter,

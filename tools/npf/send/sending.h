@@ -80,6 +80,8 @@ void npf_sending_repeat(struct npf_sending *sending, const void *frame, size_t s
 			uint64_t copies);
 /* Did a signal come? The summary will say so. */
 bool npf_sending_stopped(struct npf_sending *sending);
+/* Likewise: has the adapter gone? */
+bool npf_sending_gone(struct npf_sending *sending);
 /* Wait for what is under way, tell the summary, and close. */
 int npf_sending_end(struct npf_sending *sending, const struct npf_account *account);
 /* Close without a word: nothing was sent. */
