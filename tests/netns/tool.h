@@ -322,12 +322,16 @@ static inline void tool_expect_no_more(struct tool *tool)
 
 static inline void tool_exec(const struct tool *tool, const char *const *words, const int pipes[3])
 {
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
 	const char *argv[TOOL_WORDS + 2] = { tool_npf };
 	size_t n = 0;
 
 	for (; words[n] && n < TOOL_WORDS; n++)
 		argv[n + 1] = words[n];
 	net_enter(&tool->net, NET_HERE);
+	/* Ignored signals are inherited, from a script's background job and from nohup. */
+	for (size_t i = 0; i < N_OF(signals); i++)
+		signal(signals[i], SIG_DFL);
 	if (tool->memory)
 		setrlimit(RLIMIT_DATA, &(struct rlimit){ tool->memory, tool->memory });
 	for (int i = 0; i < 3; i++)
