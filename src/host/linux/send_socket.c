@@ -35,11 +35,11 @@ static void set_frame(struct batch *batch, size_t i, const struct npf_send_frame
 	};
 }
 
-static int wait_for_room(int fd)
+static bool finds_room(int fd)
 {
 	struct pollfd room = { .fd = fd, .events = POLLOUT };
 
-	return poll(&room, 1, WAIT_MS) == 1 && room.revents & POLLOUT ? 0 : -ENOBUFS;
+	return poll(&room, 1, WAIT_MS) == 1 && room.revents & POLLOUT;
 }
 
 /* How many of the batch went; negative errno: none. */
@@ -69,9 +69,9 @@ static int try_batch(struct npf_nic *nic, struct batch *batch, unsigned int n)
 	int sent = send_batch(fd, batch, n);
 
 	if (sent == -EAGAIN) {
-		sent = wait_for_room(fd);
-		if (!sent)
-			sent = send_batch(fd, batch, n);
+		if (!finds_room(fd)) /* nobody refused it */
+			return -EAGAIN;
+		sent = send_batch(fd, batch, n);
 	}
 	if (sent == -ENETDOWN && is_old_news(nic, sent))
 		sent = send_batch(fd, batch, n);
