@@ -8,11 +8,14 @@
 
 #include <bpf/bpf.h>
 #include <dirent.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #include "expression/expression.h"
 #include "filter/filter.h"
+#include "host/linux/chain.h"
 #include "lib/testdata.h"
 
 #define SIZE        100u
@@ -20,16 +23,16 @@
 #define BUFFER      (1u << 20)
 #define TCX_INGRESS 46
 
-/* The first program at a place answers for those behind it. */
-static bool has_head(const struct wire *wire)
+/* The first program at a place answers for those behind it, and the verifier looked at it briefly. */
+static bool has_head_on(const char *adapter)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t ids[8], size = sizeof(info);
 	LIBBPF_OPTS(bpf_prog_query_opts, query, .prog_ids = ids, .prog_cnt = N_OF(ids));
+	bool is_head;
 	int fd;
 
-	assert_int_equal(wire->hook, NPF_HOOK_TCX);
-	assert_int_equal(bpf_prog_query_opts((int)if_nametoindex("va"),
+	assert_int_equal(bpf_prog_query_opts((int)if_nametoindex(adapter),
 					     (enum bpf_attach_type)TCX_INGRESS, &query),
 			 0);
 	assert_true(query.prog_cnt > 0);
@@ -37,13 +40,16 @@ static bool has_head(const struct wire *wire)
 	assert_true(fd >= 0);
 	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
 	close(fd);
-	return !strcmp(info.name, "npf_head");
+	is_head = !strcmp(info.name, "npf_head");
+	if (is_head)
+		assert_in_range(info.verified_insns, 1, NPF_CHAIN_HEAD_VERIFIED);
+	return is_head;
 }
 
 static void expect_head(const struct wire *wire, bool there)
 {
 	if (wire->hook == NPF_HOOK_TCX)
-		assert_int_equal(has_head(wire), there);
+		assert_int_equal(has_head_on("va"), there);
 }
 
 /* ---- as each alone --------------------------------------------------------------------------- */
@@ -417,7 +423,7 @@ static void statistics(void **state)
 	expect_head(pair.wire, false);
 	wire_send_plain(pair.wire, 0, FEW, SIZE);
 	expect(pair.fourth, 2 * FEW, FEW / 2);
-	assert_int_equal(npf_get_class_stats(pair.odd, counted, &n, &time), 0);
+	WIRE_UNTIL(!npf_get_class_stats(pair.odd, counted, &n, &time) && counted[1].packets >= FEW);
 	assert_int_equal(n, N_OF(counted));
 	assert_int_equal(counted[0].packets, FEW / 2);
 	assert_int_equal(counted[1].packets, FEW);
@@ -517,6 +523,165 @@ static void too_long(void **state)
 	close_pair(&pair);
 }
 
+/* ---- what a head would cost ------------------------------------------------------------------- */
+
+#define LEVELS 6u
+
+struct crowd {
+	struct wire *wire;
+	uint32_t n;
+	struct npf_instance *instances[NPF_CHAIN_HEAD_MOST + 1];
+};
+
+/* The i-th of filters that are short and multiply the verifier's ways:
+ * each knows a little more of a byte, and the last of a byte reads where that is. */
+static void put_dear(struct npf_instance *instance, uint32_t i)
+{
+	const uint32_t byte = i % (NPF_CHAIN_HEAD_MOST / 3), level = i / (NPF_CHAIN_HEAD_MOST / 3);
+	const struct npf_insn knows[] = {
+		{ .code = 0xb1, .k = 14 + byte }, /* ldxb 4 * (p[k] & 15) */
+		{ .code = 0x87 },                 /* txa */
+		{ .code = 0x25, .jf = 1, .k = (9 - level) * LEVELS },
+		INSN_RET(0xFFFFFFFF),
+		INSN_RET(0),
+	};
+	const struct npf_insn reads[] = {
+		{ .code = 0xb1, .k = 14 + byte },
+		{ .code = 0x50, .k = 20 }, /* ldb p[x + k] */
+		INSN_JEQ(7 + i, 0, 1),
+		INSN_RET(0xFFFFFFFF),
+		INSN_RET(0),
+	};
+	const struct npf_program knowing = PROGRAM(knows), reading = PROGRAM(reads);
+	bool is_last = i + LEVELS >= NPF_CHAIN_HEAD_MOST;
+
+	assert_int_equal(npf_set_filter(instance, is_last ? &reading : &knowing), 0);
+}
+
+static void open_crowd(struct crowd *crowd, void **state)
+{
+	crowd->wire = wire_of(state);
+	if (crowd->wire->hook != NPF_HOOK_TCX)
+		skip();
+	npf_close(crowd->wire->instance);
+	crowd->wire->instance = NULL;
+}
+
+static void add_to(struct crowd *crowd, const struct npf_program *program)
+{
+	struct npf_instance *instance = wire_open(crowd->wire, "va");
+
+	crowd->instances[crowd->n++] = instance;
+	if (program)
+		assert_int_equal(npf_set_filter(instance, program), 0);
+}
+
+static void close_down_to(struct crowd *crowd, uint32_t n)
+{
+	while (crowd->n > n)
+		npf_close(crowd->instances[--crowd->n]);
+}
+
+static void many_members(void **state)
+{
+	struct crowd crowd = { 0 };
+
+	open_crowd(&crowd, state);
+	while (crowd.n < NPF_CHAIN_HEAD_MOST)
+		add_to(&crowd, crowd.n % 2 ? &wire_odd : &fourth);
+	expect_head(crowd.wire, true);
+	add_to(&crowd, &fourth);
+	expect_head(crowd.wire, false);
+	close_down_to(&crowd, NPF_CHAIN_HEAD_MOST);
+	expect_head(crowd.wire, true);
+	close_down_to(&crowd, 0);
+}
+
+/* Once it was, nothing is loaded anew with each change, until half have gone. */
+static void too_dear(void **state)
+{
+	struct crowd crowd = { 0 };
+
+	open_crowd(&crowd, state);
+	while (crowd.n < NPF_CHAIN_HEAD_MOST) {
+		add_to(&crowd, NULL);
+		put_dear(crowd.instances[crowd.n - 1], crowd.n - 1);
+		if (crowd.n == 4)
+			expect_head(crowd.wire, true);
+		else if (crowd.n > 1)
+			has_head_on("va");
+	}
+	expect_head(crowd.wire, false);
+	for (uint32_t i = 0; i < crowd.n; i++)
+		assert_int_equal(npf_set_filter(crowd.instances[i], &fourth), 0);
+	expect_head(crowd.wire, false);
+	close_down_to(&crowd, NPF_CHAIN_HEAD_MOST / 2 + 1);
+	expect_head(crowd.wire, false);
+	close_down_to(&crowd, 2);
+	expect_head(crowd.wire, true);
+	close_down_to(&crowd, 0);
+}
+
+/* ---- adapters that change --------------------------------------------------------------------- */
+
+#define OTHER_TYPE 803 /* ARPHRD_IEEE80211_RADIOTAP */
+
+static struct npf_instance *open_typed(struct wire *wire, uint32_t type)
+{
+	const struct npf_insn insns[] = {
+		{ .code = 0x28, .k = 12 }, /* ldh p[k] */
+		INSN_JEQ(NET_ETHERTYPE, 0, 3),
+		{ .code = 0x20, .k = NPF_AD_HATYPE }, /* ld */
+		INSN_JEQ(type, 0, 1),
+		INSN_RET(0xFFFFFFFF),
+		INSN_RET(0),
+	};
+	const struct npf_program program = { .length = N_OF(insns),
+					     .insns = insns,
+					     .dialect = NPF_DIALECT_LINUX };
+	struct npf_instance *instance = wire_open(wire, "tap0");
+
+	assert_int_equal(npf_set_hw_filter(instance, NPF_FILTER_PROMISCUOUS), 0);
+	assert_int_equal(npf_set_buffer(instance, BUFFER), 0);
+	assert_int_equal(npf_set_filter(instance, &program), 0);
+	return instance;
+}
+
+static void expect_captured(struct npf_instance *instance, uint64_t n)
+{
+	WIRE_UNTIL(wire_stats(instance).captured >= n);
+	assert_int_equal(wire_stats(instance).captured, n);
+}
+
+/* Each goes by the type that the adapter had when its tap was made. */
+static void other_type(void **state)
+{
+	struct wire *wire = wire_of(state);
+	struct npf_instance *before, *same, *after;
+	uint8_t frame[SIZE];
+	int tap;
+
+	if (wire->hook != NPF_HOOK_TCX || !net_has_tun())
+		skip();
+	tap = net_tun(&wire->net, NET_HERE, "tap0", IFF_TAP | IFF_NO_PI);
+	wire_frame(0, frame, SIZE);
+	before = open_typed(wire, 1);
+	same = open_typed(wire, 1);
+	assert_true(has_head_on("tap0"));
+	npf_close(same);
+	net_run(&wire->net, NET_HERE, "ip link set tap0 down");
+	assert_int_equal(ioctl(tap, TUNSETLINK, OTHER_TYPE), 0);
+	net_run(&wire->net, NET_HERE, "ip link set tap0 up");
+	after = open_typed(wire, OTHER_TYPE);
+	assert_false(has_head_on("tap0"));
+	assert_int_equal(write(tap, frame, SIZE), SIZE);
+	expect_captured(before, 1);
+	expect_captured(after, 1);
+	npf_close(after);
+	npf_close(before);
+	close(tap);
+}
+
 /* ---- forks ------------------------------------------------------------------------------------ */
 
 /* The other process takes another filter for one, which must hold for both at once. */
@@ -562,6 +727,9 @@ int main(void)
 		{ "sets", sets },
 		{ "kinds of frames", kinds_of_frames },
 		{ "too long", too_long },
+		{ "many members", many_members },
+		{ "too dear", too_dear },
+		{ "another type of adapter", other_type },
 		{ "in a fork", in_a_fork },
 	};
 

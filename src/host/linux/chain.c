@@ -70,9 +70,10 @@ struct npf_chain {
 	uint32_t link_id;
 	struct order *order;
 	struct npf_chain_member *first;
-	uint32_t n_open; /* members not left */
-	int head_next;   /* PROG_ARRAY of heads; -1: there has been none */
-	bool head_tried; /* since the last change */
+	uint32_t n_open;  /* members not left */
+	int head_next;    /* PROG_ARRAY of heads; -1: there has been none */
+	bool head_tried;  /* since the last change */
+	uint32_t dear_at; /* members whose head took the verifier too long; 0: none did */
 };
 
 /* The parts of union bpf_attr and of struct bpf_link_info that tcx wants; the rest must be zero. */
@@ -446,7 +447,8 @@ static bool gather(const struct npf_chain *chain, struct npf_chain_head *head)
 {
 	const struct order *order = chain->order;
 
-	if (order->n < 2 || order->unknown || chain->forks != forks)
+	if (order->n < 2 || order->n > NPF_CHAIN_HEAD_MOST || order->unknown ||
+	    chain->forks != forks)
 		return false;
 	for (uint32_t i = 0; i < order->n; i++) {
 		const struct npf_chain_member *member = member_at(chain, i);
@@ -455,7 +457,8 @@ static bool gather(const struct npf_chain *chain, struct npf_chain_head *head)
 			return false;
 		head->filters[i] = member->filter;
 		head->attach_type = member->entry.attach_type;
-		head->hatype = member->entry.hatype;
+		if (head->filters[i].hatype != head->filters[0].hatype)
+			return false;
 	}
 	head->n = order->n;
 	return true;
@@ -481,17 +484,28 @@ static void put_head(struct npf_chain *chain, int program)
 	order->changing = false;
 }
 
+/* One that took the verifier long would do so again with the next change: no other is tried before
+ * half the members have gone. */
+static bool is_dear(struct npf_chain *chain)
+{
+	if (chain->order->n <= chain->dear_at / 2)
+		chain->dear_at = 0;
+	return chain->dear_at;
+}
+
 /* After changes. What fails leaves the chain as it is. */
 static void renew_head(struct npf_chain *chain)
 {
 	struct npf_chain_head head;
 	int program;
 
-	if (chain->head_tried || chain->order->headed || !gather(chain, &head))
+	if (chain->head_tried || chain->order->headed || is_dear(chain) || !gather(chain, &head))
 		return;
 	chain->head_tried = true;
 	head.next = make_head_next(chain);
 	program = head.next < 0 ? head.next : npf_chain_head_load(&head);
+	if (program == -EFBIG)
+		chain->dear_at = head.n;
 	if (program < 0)
 		return;
 	put_head(chain, program);

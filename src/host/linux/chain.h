@@ -22,13 +22,13 @@ struct npf_chain_entry {
 	int next;      /* PROG_ARRAY: whom the program jumps to, */
 	uint32_t slot; /* at this place of it */
 	int holder;    /* hangs up once no process has the instance open any more */
-	uint32_t hatype;
 };
 
 /* Of a member's program: what lets the head answer for it. */
 struct npf_chain_filter {
 	const struct npf_program *program; /* NULL: the head cannot */
-	int control, cpus;                 /* maps of its tap */
+	int control, cpus;                 /* maps of its tap, */
+	uint32_t hatype;                   /* and what it takes the adapter for */
 };
 
 /* One lock for all chains of the process, the last that is taken but that of a chain's order and that of
@@ -49,14 +49,19 @@ bool npf_chain_shared(const struct npf_chain_member *member);
 
 /* ---- chain_head.c --------------------------------------------------------------------------- */
 
+/* More members, or instructions that the verifier looks at to load it, and a head is not worth it. */
+#define NPF_CHAIN_HEAD_MOST     16u
+#define NPF_CHAIN_HEAD_VERIFIED 4096u
+
 struct npf_chain_head {
-	uint32_t attach_type, hatype;
+	uint32_t attach_type;
 	int next; /* PROG_ARRAY: the first member, at 0 */
 	uint32_t n;
-	struct npf_chain_filter filters[NPF_CHAIN_MOST];
+	struct npf_chain_filter filters[NPF_CHAIN_HEAD_MOST]; /* of one hatype */
 };
 
-/* A program before n members, from 2 on. Its descriptor, or a negative errno value: it cannot be. */
+/* A program before n members, from 2 on. Its descriptor, or a negative errno value: it cannot be. -EFBIG:
+ * the verifier looked at it for too long. */
 int npf_chain_head_load(const struct npf_chain_head *head);
 
 #endif

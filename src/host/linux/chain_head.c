@@ -28,8 +28,8 @@
 #define LOOK_UP     1
 #define PASS_ON     0xFFFFFFFFu /* TC_ACT_UNSPEC */
 #define TCX_INGRESS 46
-#define LENGTH      (96 + 32 * NPF_CHAIN_MOST) /* instructions, at most */
-#define TO_CHAIN    3                          /* jumps to the members */
+#define LENGTH      (96 + 32 * NPF_CHAIN_HEAD_MOST) /* instructions, at most */
+#define TO_CHAIN    3                               /* jumps to the members */
 
 /* The stack, from r10. */
 #define AT_CONTEXT (-8)
@@ -128,7 +128,8 @@ static void load_packet_type(struct writer *w)
 		npf_ebpf_read(&w->code, NPF_W, R2, R1, SKB(pkt_type));
 	else
 		npf_ebpf_move_k(&w->code, R2,
-				w->head->hatype == ARPHRD_LOOPBACK ? NPF_TO_HOST : NPF_FROM_HOST);
+				w->head->filters[0].hatype == ARPHRD_LOOPBACK ? NPF_TO_HOST
+									      : NPF_FROM_HOST);
 }
 
 static void fill_beside(struct writer *w)
@@ -141,7 +142,7 @@ static void fill_beside(struct writer *w)
 	npf_ebpf_write(code, NPF_W, R10, ON_FRAME(protocol), R2);
 	load_packet_type(w);
 	npf_ebpf_write(code, NPF_W, R10, ON_FRAME(packet_type), R2);
-	put_constant(code, ON_FRAME(hatype), w->head->hatype);
+	put_constant(code, ON_FRAME(hatype), w->head->filters[0].hatype);
 	put_constant(code, ON_FRAME(tag_tpid), 0);
 }
 
@@ -307,6 +308,30 @@ static bool gather(const struct npf_chain_head *head, struct npf_filter_set *set
 	return length <= MOST_INSNS;
 }
 
+/* The filters' loads at offsets that vary, and what they ask of one byte one after the other, can make
+ * the verifier's ways many, and more with each filter. */
+static bool is_dear(int program)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(program, &info, &size) ||
+	       info.verified_insns > NPF_CHAIN_HEAD_VERIFIED;
+}
+
+static int load(const struct npf_spliced *spliced)
+{
+	int program = npf_linux_load(BPF_PROG_TYPE_SCHED_CLS, "npf_head", spliced->insns,
+				     spliced->n);
+
+	if (program == -E2BIG)
+		return -EFBIG;
+	if (program < 0 || !is_dear(program))
+		return program;
+	close(program);
+	return -EFBIG;
+}
+
 int npf_chain_head_load(const struct npf_chain_head *head)
 {
 	const struct npf_translation way = { .access = NPF_EBPF_GLANCE, .join = true };
@@ -322,7 +347,7 @@ int npf_chain_head_load(const struct npf_chain_head *head)
 	err = npf_splice((const struct bpf_insn *)insns, w.code.length, &set, &way, &spliced);
 	if (err)
 		return err;
-	err = npf_linux_load(BPF_PROG_TYPE_SCHED_CLS, "npf_head", spliced.insns, spliced.n);
+	err = load(&spliced);
 	npf_spliced_free(&spliced);
 	return err;
 }

@@ -414,6 +414,7 @@ static struct npf_chain_filter filter_of(const struct npf_kernel_tap *tap,
 		.program = alone && rejects ? filters->filter : NULL,
 		.control = bpf_map__fd(tap->skel->maps.data_control),
 		.cpus = bpf_map__fd(tap->skel->maps.cpus),
+		.hatype = tap->skel->rodata->geometry.hatype,
 	};
 }
 

@@ -43,7 +43,6 @@ static int join(struct npf_nic *nic, struct tcx *tcx, int slot, int program)
 		.next = tcx->ebpf.next,
 		.slot = (uint32_t)slot,
 		.holder = tcx->holder,
-		.hatype = nic->adapter.hatype,
 	};
 
 	return npf_chain_join(&nic->host->chains, &entry, &tcx->members[slot]);
