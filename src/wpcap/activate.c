@@ -185,6 +185,7 @@ int pcap_activate_win32(pcap_t *p)
 	wpcap_close_unused(real, &p->event);
 	__atomic_store_n(&p->reader, p->instance, __ATOMIC_RELEASE);
 	find_at_hand(p);
+	wpcap_open_compiler(p);
 	return 0;
 }
 

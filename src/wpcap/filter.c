@@ -44,8 +44,17 @@ static pcap_t *open_compiler(const pcap_t *p)
 	return NULL;
 }
 
+/* Programs like dumpcap open, give up all rights, and compile then: too late to open another one. That
+ * takes time, and with our own library a program can compile earlier. */
+void wpcap_open_compiler(pcap_t *p)
+{
+	if (npf_dropin_at_hand && p->link_type == DLT_EN10MB)
+		p->compiler = open_compiler(p);
+}
+
 /* Opening a live one takes time: only for expressions that it makes a difference to. One that jumps back
- * is run on packets as they are read, where the tag is in them. */
+ * is run on packets as they are read, where the tag is in them. NULL: there is none, and what another
+ * makes of the expression would find other packets. */
 static pcap_t *compiler_of(pcap_t *p, const char *expression)
 {
 	if (p->real)
@@ -55,7 +64,7 @@ static pcap_t *compiler_of(pcap_t *p, const char *expression)
 		return p->dead;
 	if (!p->compiler)
 		p->compiler = open_compiler(p);
-	return p->compiler ? p->compiler : p->dead;
+	return p->compiler;
 }
 
 /* ---- installing ---------------------------------------------------------------------------- */
@@ -289,8 +298,12 @@ WPCAP_EXPORT int pcap_compile(pcap_t *p, struct bpf_program *program, const char
 			      int optimize, bpf_u_int32 netmask)
 {
 	pcap_t *compiler = compiler_of(p, expression);
-	int result = REAL(pcap_compile)(compiler, program, expression, optimize, netmask);
+	int result;
 
+	if (!compiler)
+		return wpcap_fail(p, PCAP_ERROR,
+				  "a filter with vlan has to be compiled with the rights to capture");
+	result = REAL(pcap_compile)(compiler, program, expression, optimize, netmask);
 	if (result || p->real)
 		return result && !p->real ? wpcap_fail_as(p, result, compiler) : result;
 	install_early(p, program);

@@ -123,9 +123,9 @@ start() { # side command...
 }
 
 # When all was heard, file has what matches known: "the-end", or what the program makes of it.
-listen() { # name file known command...
+listen() { # name[:case] file known command...
 	name=$1
-	have "$name" || return 0
+	have "${name%:*}" || return 0
 	file_of[$name]=$2
 	known_of[$name]=$3
 	shift 3
@@ -161,14 +161,15 @@ stop() { # side
 plain() { # side
 	local path=$work/$name.$1
 	case $name in
-	dumpcap) tcpdump -n -e -t -XX -r "$path/all.pcapng" 2>/dev/null ;;
+	dumpcap*) tcpdump -n -e -t -XX -r "$path/all.pcapng" 2>/dev/null ;;
 	tcpflow) (cd "$path" && for flow in *.[0-9]*-*; do echo "$flow"; cat "$flow"; done) ;;
 	p0f) sed 's/^\[[^]]*\] //' "$path/log" ;;
 	*) cat "$path/out" ;;
 	esac >"$path/text"
 }
 
-# What the traffic was: 21 questions to port 7 and their answers, and one page asked for by HTTP.
+# What the traffic was: 21 questions to port 7 and their answers, one page asked for by HTTP, and 5
+# packets with a tag.
 counts() { # pattern n: so many lines of it
 	local n
 	n=$(grep -caE -e "$1" "$work/$name.npf/text") || true
@@ -179,6 +180,11 @@ true_of_traffic() {
 	case $name in
 	tcpdump) counts 'proto UDP \(17\)' 42 ;;
 	dumpcap) counts 'UDP, length' 42 ;;
+	*:vlan) counts '192\.0\.2\.2' 5 ;;
+	*:not-vlan)
+		counts 'UDP, length' 42
+		counts 'vlan 7' 0
+		;;
 	tshark) counts '^[0-9]+\s192\.0\.2\.[12]\s192\.0\.2\.[12]\s(7|4000)\s' 42 ;;
 	ngrep) counts '^U 192\.0\.2\.' 42 ;;
 	scapy) counts '^b.*the-end|^b.*hello' 42 ;;
@@ -196,7 +202,7 @@ true_of_traffic() {
 
 compare() { # name
 	name=$1
-	ran[$name]=yes
+	ran[${name%:*}]=yes
 	plain libpcap
 	plain npf
 	[ -s "$work/$name.libpcap/text" ] || { failed "$name" "says nothing on libpcap"; return; }
@@ -214,6 +220,11 @@ listen tcpdump out the-end tcpdump -i va -n -e -vv -A -t -l
 listen dumpcap all.pcapng the-end dumpcap -q -i va -w all.pcapng
 listen tshark out '^49' tshark -i va -n -l -T fields -e frame.len \
 	-e ip.src -e ip.dst -e udp.srcport -e tcp.srcport -e tcp.flags -e data.data
+# These give up their rights, and compile then.
+listen dumpcap:vlan all.pcapng 'tagged 4' dumpcap -q -i va -f vlan -w all.pcapng
+listen dumpcap:not-vlan all.pcapng the-end dumpcap -q -i va -f 'ip and not vlan' -w all.pcapng
+listen tshark:vlan out 7461676765642034 tshark -i va -n -l -f vlan -T fields -e vlan.id -e ip.src \
+	-e data.data
 listen ngrep out the-end ngrep -q -l -d va -W byline '' udp
 listen tcpflow '192*' 'known answer' tcpflow -i va
 listen p0f log 'mod=http response' p0f -i va -o log

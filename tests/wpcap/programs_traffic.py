@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Traffic that is known, for programs.sh: serve | talk."""
 import socket
+import struct
 import sys
 import threading
 
@@ -19,6 +20,19 @@ def serve_web():
         peer.close()
 
 
+def send_tagged():
+    """Of IPv4, for protocol 253, which is nobody's."""
+    link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    link.bind(('vb', 0))
+    macs = bytes.fromhex('02000000000a02000000000b')
+    for number in range(5):
+        text = b'tagged %d' % number
+        header = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(text), 0, 0, 64, 253, 0,
+                             socket.inet_aton(SERVER), socket.inet_aton('192.0.2.1'))
+        link.send(macs + struct.pack('!HHH', 0x8100, 7, 0x0800) + header + text)
+    link.close()
+
+
 def serve():
     echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     echo.bind((SERVER, 7))
@@ -26,6 +40,8 @@ def serve():
     print('serving', flush=True)
     while True:
         data, peer = echo.recvfrom(4096)
+        if data == b'the-end':
+            send_tagged()
         echo.sendto(data, peer)
 
 

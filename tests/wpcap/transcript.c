@@ -526,6 +526,37 @@ static void tell_without_rights(void)
 	pcap_close(p);
 }
 
+static void send_tagged(pcap_t *p, int n)
+{
+	unsigned char frame[SIZE] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2, 0,    0,
+				      0,    0,    1,    0x81, 0,    0,    5, 0x88, 0xb5 };
+
+	for (int i = 0; i < n; i++) {
+		frame[SIZE - 1] = (unsigned char)(i + 1);
+		TELL(p, pcap_sendpacket(p, frame, SIZE));
+	}
+}
+
+/* As dumpcap does it: compiled as somebody else, too. The driver takes tags out of what it filters. */
+static void tell_tagged_without_rights(const char *expression, int expected)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p = open_with(HERE, set_nothing);
+	int n = 0;
+
+	printf("-- tags without rights: %s\n", expression);
+	TELL(NULL, seteuid(NOBODY));
+	filter_by(p, expression);
+	for (int i = 0; i < 2; i++) {
+		send_tagged(other, FRAMES);
+		send_frames(other, FRAMES);
+	}
+	take(p, &n, expected);
+	TELL(NULL, seteuid(0));
+	pcap_close(other);
+	pcap_close(p);
+}
+
 static void see_and_filter(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
 {
 	if (!*(int *)user)
@@ -723,6 +754,9 @@ int main(void)
 	tell_earlier_packets();
 	tell_compiled_only();
 	tell_without_rights();
+	tell_tagged_without_rights("vlan 5", 2 * FRAMES);
+	tell_tagged_without_rights("ether proto 0x88b5 and not vlan", 2 * FRAMES);
+	tell_tagged_without_rights("ether proto 0x88b5 and vlan", 2 * FRAMES);
 	tell_in_hand();
 	tell_refused_filters();
 	tell_link_types();
