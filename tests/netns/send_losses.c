@@ -557,6 +557,43 @@ static void another_adapter_with_the_same_index_confirms_nothing(void **state)
 	net_run(&bench->net, NET_HERE, "ip link del ea");
 }
 
+/* It takes them off their socket's charge; they are as little sent as others that wait. */
+static void what_netem_delays_is_not_confirmed(void **state)
+{
+	static const char *const places[] = { "root", "parent 1:1" };
+	struct bench *bench = *state;
+	int other = open_bypass(bench, "va");
+	struct npf_send_stats stats;
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_set_send_path(bench->near, NPF_SEND_SOCKET), 0);
+	assert_int_equal(npf_set_write_repeat(bench->near, HELD), 0);
+	for (size_t i = 0; i < N_OF(places); i++) {
+		char command[100];
+
+		if (i)
+			need_run(bench, "tc qdisc add dev va root handle 1: prio");
+		snprintf(command, sizeof(command),
+			 "tc qdisc add dev va %s netem delay 200s limit 100000", places[i]);
+		need_run(bench, command);
+		for (int band = 2; i && band <= 3; band++) {
+			snprintf(command, sizeof(command),
+				 "tc qdisc add dev va parent 1:%d netem delay 200s limit 100000",
+				 band);
+			need_run(bench, command);
+		}
+		assert_int_equal(npf_reset_send_stats(bench->near), 0);
+		assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+		send_past(bench, other, 200);
+		stats = stats_of(bench->near);
+		assert_int_equal(stats.handed, HELD);
+		assert_int_equal(stats.confirmed, 0);
+		net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
+	}
+	close(other);
+}
+
 static void drop_the_oldest(struct bench *bench, int handle)
 {
 	net_run(&bench->net, NET_HERE,
@@ -718,6 +755,7 @@ int main(void)
 		SEND_TEST(what_one_of_many_disciplines_drops_is_not_confirmed),
 		SEND_TEST(what_was_held_when_the_adapter_went_is_not_confirmed),
 		SEND_TEST(another_adapter_with_the_same_index_confirms_nothing),
+		SEND_TEST(what_netem_delays_is_not_confirmed),
 		SEND_TEST(what_an_exchanged_discipline_drops_is_not_confirmed),
 		SEND_TEST(what_is_dropped_behind_a_discipline_is_not_confirmed),
 		SEND_TEST(what_an_ifb_drops_is_not_confirmed),

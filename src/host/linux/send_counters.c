@@ -106,7 +106,9 @@ struct discipline {
 	uint32_t handle;
 	char kind[NPF_NAME_SIZE];
 	uint32_t drops;
-	size_t seen; /* of all adapters */
+	uint32_t held; /* frames of whomever */
+	bool orphans;  /* it or one below takes frames off their socket's charge */
+	size_t seen;   /* of all adapters */
 };
 
 static bool tells(const char *kind)
@@ -118,6 +120,12 @@ static bool tells(const char *kind)
 	return false;
 }
 
+/* netem, whatever it does to frames. */
+static bool is_orphaning(const struct nlattr *kind)
+{
+	return !strncmp(mnl_attr_get_payload(kind), "netem", mnl_attr_get_payload_len(kind));
+}
+
 static int read_discipline(const struct nlmsghdr *message, void *arg)
 {
 	const struct tcmsg *root = mnl_nlmsg_get_payload(message);
@@ -126,8 +134,13 @@ static int read_discipline(const struct nlmsghdr *message, void *arg)
 	struct discipline *discipline = arg;
 
 	discipline->seen++;
-	if (message->nlmsg_type != RTM_NEWQDISC || root->tcm_parent != TC_H_ROOT ||
-	    root->tcm_ifindex != (int)discipline->index)
+	if (message->nlmsg_type != RTM_NEWQDISC || root->tcm_ifindex != (int)discipline->index)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, message, sizeof(struct tcmsg)) {
+		if (mnl_attr_get_type(attr) == TCA_KIND)
+			discipline->orphans |= is_orphaning(attr);
+	}
+	if (root->tcm_parent != TC_H_ROOT)
 		return MNL_CB_OK;
 	mnl_attr_for_each(attr, message, sizeof(struct tcmsg)) {
 		if (mnl_attr_get_type(attr) == TCA_KIND)
@@ -146,6 +159,7 @@ static int read_discipline(const struct nlmsghdr *message, void *arg)
 	}
 	discipline->handle = root->tcm_handle;
 	discipline->drops = queue.drops;
+	discipline->held = queue.qlen;
 	return MNL_CB_OK;
 }
 
@@ -321,6 +335,8 @@ int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 		return err;
 	if (found && !gone)
 		count_losses(nic, &stats, &discipline);
+	if (!gone && discipline.orphans && waiting < discipline.held)
+		waiting = discipline.held;
 	/* What a discipline held when the adapter went nobody has counted. */
 	if (gone && counting->queues)
 		waiting = UINT32_MAX;

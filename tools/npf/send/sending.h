@@ -65,7 +65,9 @@ enum { NPF_SENDING_PATH = 512, NPF_SENDING_NO_LOOPBACK, NPF_SENDING_LATE, NPF_SE
 	"      --no-loopback      captures on this adapter need not see the packets:\n"            \
 	"                         take the fastest path whoever captures\n"                        \
 	"      --late TIME        from when a timed packet counts as late (default 100us)\n"       \
-	"      --json             the summary as one JSON object\n"
+	"      --json             the summary as one JSON object. What the queue of the\n"         \
+	"                         adapter still holds after 2 s is handed and not\n"               \
+	"                         confirmed in any summary, though it may leave later\n"
 
 void npf_sending_defaults(struct npf_sending_options *options);
 /* All of these return exit codes; failures were told. */
