@@ -266,7 +266,7 @@ cp "$npf" npf-plain
 cp "$npf" npf-lent
 if as_nobody ./npf-plain --version >/dev/null 2>&1; then
 	as_nobody ./npf-plain doctor >out 2>err
-	says out "npf run hands nothing of this on"
+	says out "npf run needs that in any case"
 	says out "no   tpacket         CAP_NET_RAW is missing"
 	says out "?    direct I/O      not known: no file can be made here: Permission denied"
 	! grep -q 'see npf doctor' out || complain "doctor sends to doctor: $(cat out)"

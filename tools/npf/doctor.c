@@ -353,7 +353,8 @@ static void tell_cure(const struct findings *findings)
 	printf("to get what is missing, once, as root:\n  setcap ");
 	for (size_t i = 0; i < N_CAPABILITIES; i++)
 		printf("%s%s", i ? "," : "", capabilities[i].name);
-	printf("+ep '%s'\nor run npf as root (npf run hands nothing of this on: it has to be)\n",
+	printf("+ep '%s'\nor run npf as root; npf run needs that in any case, for programs get none of a file's\n"
+	       "capabilities from it\n",
 	       program);
 }
 
