@@ -14,6 +14,9 @@
 #define MOST_BUFFER  (16 << 20)
 #define MEMORY_SHARE 256
 
+/* What is asked for is rounded up to a page, as libpcap does: a few bytes would hold no packet. */
+#define SMALLEST_BUFFER 4096
+
 /* Wake the reader for so much of the buffer, and no more, unless time passes first. A wake-up costs
  * the sender as much as some twenty packets. */
 #define BUFFER_SHARE 8
@@ -94,6 +97,8 @@ static int usual_buffer(void)
 static void open_adapter(pcap_t *p)
 {
 	if (p->options.buffer_size > 0) {
+		if (p->options.buffer_size < SMALLEST_BUFFER)
+			p->options.buffer_size = SMALLEST_BUFFER;
 		p->adapter = PacketOpenAdapterBuffered(p->device, p->options.buffer_size);
 		return;
 	}

@@ -4,9 +4,11 @@
  * an event for pcap_breakloop() at once, later versions when they activate, and does not close it with
  * such a handle: a program that opens captures again and again would run out of descriptors.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/single_threaded.h>
@@ -16,10 +18,56 @@
 
 #define ID "eventfd-id:"
 
+/* That of the tpacket hook, which opens nothing (host/linux/hook_tpacket.c). */
+#define OUR_THREAD "npf-tpacket\n"
+
+static ssize_t read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, size - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
+/* Or gone. */
+static bool is_ours(const char *task)
+{
+	char path[64], name[32];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", task);
+	if (read_text(path, name, sizeof(name)) < 0)
+		return errno == ENOENT || errno == ESRCH;
+	return !strcmp(name, OUR_THREAD);
+}
+
+/* No other thread opens anything. The C library does not forget that there was one. */
+static bool is_alone(void)
+{
+	const struct dirent *task;
+	bool alone = true;
+	DIR *tasks;
+
+	if (__libc_single_threaded)
+		return true;
+	tasks = opendir("/proc/self/task");
+	if (!tasks)
+		return false;
+	while (alone && (task = readdir(tasks)) != NULL)
+		alone = task->d_name[0] == '.' || atoi(task->d_name) == gettid() ||
+			is_ours(task->d_name);
+	closedir(tasks);
+	return alone;
+}
+
 /* The one that the next call that makes one will get; -1: with other threads about nobody knows. */
 static int next_descriptor(void)
 {
-	int fd = __libc_single_threaded ? eventfd(0, EFD_CLOEXEC) : -1;
+	int fd = is_alone() ? eventfd(0, EFD_CLOEXEC) : -1;
 
 	if (fd >= 0)
 		close(fd);
@@ -31,16 +79,11 @@ static int event_id(int fd)
 {
 	char path[64], text[512];
 	const char *at;
-	ssize_t n;
-	int info, id;
+	int id;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	info = open(path, O_RDONLY | O_CLOEXEC);
-	if (info < 0)
+	if (read_text(path, text, sizeof(text)) < 0)
 		return -1;
-	n = read(info, text, sizeof(text) - 1);
-	close(info);
-	text[n > 0 ? n : 0] = '\0';
 	at = strstr(text, ID);
 	return at && sscanf(at, ID "%d", &id) == 1 ? id : -1;
 }

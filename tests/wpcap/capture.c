@@ -3,10 +3,12 @@
 #include "wpcap/capture.h"
 
 #include <dirent.h>
+#include <linux/capability.h>
 #include <errno.h>
 #include <pthread.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,6 +63,41 @@ static void descriptors_are_closed(void **in)
 			before = descriptors();
 	}
 	assert_int_equal(descriptors(), before);
+}
+
+/* All rights but a packet socket's: packets come by the tpacket hook, which has a thread. */
+static void lend_rights(bool all)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	assert_int_equal(syscall(SYS_capget, &header, data), 0);
+	data[0].effective = all ? data[0].permitted : 1u << CAP_NET_RAW;
+	data[1].effective = all ? data[1].permitted : 0;
+	assert_int_equal(syscall(SYS_capset, &header, data), 0);
+}
+
+/* Also of those that are opened beside another one. */
+static void descriptors_are_closed_beside_our_thread(void **in)
+{
+	struct state *state = *in;
+	pcap_t *lasting;
+	int before;
+
+	lend_rights(false);
+	lasting = pcap_open_live("va", 100, 1, 10, state->errbuf);
+	assert_non_null(lasting);
+	assert_int_equal(system("grep -qx npf-tpacket /proc/$PPID/task/*/comm"), 0);
+	before = descriptors();
+	for (int i = 0; i < 20; i++) {
+		pcap_t *p = pcap_open_live("va", 100, 1, 10, state->errbuf);
+
+		assert_non_null(p);
+		pcap_close(p);
+	}
+	assert_int_equal(descriptors(), before);
+	pcap_close(lasting);
+	lend_rights(true);
 }
 
 static void options_are_refused_after_activation(void **in)
@@ -654,6 +691,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_does_not_exist_is_told_as_libpcap_does),
 		TEST(descriptors_are_closed),
+		TEST(descriptors_are_closed_beside_our_thread),
 		TEST(options_are_refused_after_activation),
 		TEST(calls_before_activation_say_so),
 		TEST(monitor_mode_is_refused),

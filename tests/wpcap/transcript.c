@@ -230,6 +230,11 @@ static void set_small(pcap_t *p)
 	TELL(p, pcap_set_buffer_size(p, 100000));
 }
 
+static void set_smallest(pcap_t *p)
+{
+	TELL(p, pcap_set_buffer_size(p, 1));
+}
+
 static void filter_by(pcap_t *p, const char *expression)
 {
 	struct bpf_program program;
@@ -283,6 +288,24 @@ static void tell_mode(const char *what, void (*set)(pcap_t *p))
 	other = pcap_open_live(THERE, 100, 0, 50, errbuf);
 	send_frames(other, FRAMES);
 	take(p, &n, FRAMES);
+	pcap_close(other);
+	pcap_close(p);
+}
+
+/* It need not hold more than one packet. */
+static void tell_smallest_buffer(void)
+{
+	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *p;
+	int n = 0;
+
+	printf("-- the smallest buffer\n");
+	p = open_with(HERE, set_smallest);
+	filter_own(p);
+	for (int i = 1; i <= FRAMES; i++) {
+		send_frames(other, 1);
+		take(p, &n, i);
+	}
 	pcap_close(other);
 	pcap_close(p);
 }
@@ -744,6 +767,7 @@ int main(void)
 	tell_mode("nanoseconds", set_nano);
 	tell_mode("one protocol", set_protocol);
 	tell_mode("a small buffer", set_small);
+	tell_smallest_buffer();
 	tell_breaks();
 	tell_without_blocking();
 	tell_without_blocking_before(HERE);

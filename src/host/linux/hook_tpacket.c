@@ -430,6 +430,9 @@ static int give_order(struct tpacket *tpacket, struct order *order)
 	return order->err;
 }
 
+/* By it libwpcap knows whose thread it is (wpcap/unused.c). */
+#define THREAD_NAME "npf-tpacket"
+
 /* Signals are the program's; none shall find this thread. */
 static int start_thread(struct tpacket *tpacket, char *error)
 {
@@ -443,6 +446,7 @@ static int start_thread(struct tpacket *tpacket, char *error)
 	if (err)
 		return npf_linux_error(error, -err, "starting the receiving thread failed: %s",
 				       strerror(err));
+	pthread_setname_np(tpacket->thread, THREAD_NAME);
 	tpacket->running = true;
 	return 0;
 }
