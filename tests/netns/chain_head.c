@@ -11,6 +11,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "expression/expression.h"
@@ -22,9 +23,10 @@
 #define FEW         20u
 #define BUFFER      (1u << 20)
 #define TCX_INGRESS 46
+#define TCX_EGRESS  47
 
 /* The first program at a place answers for those behind it, and the verifier looked at it briefly. */
-static bool has_head_on(const char *adapter)
+static bool has_head_at(const char *adapter, int place)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t ids[8], size = sizeof(info);
@@ -33,7 +35,7 @@ static bool has_head_on(const char *adapter)
 	int fd;
 
 	assert_int_equal(bpf_prog_query_opts((int)if_nametoindex(adapter),
-					     (enum bpf_attach_type)TCX_INGRESS, &query),
+					     (enum bpf_attach_type)place, &query),
 			 0);
 	assert_true(query.prog_cnt > 0);
 	fd = bpf_prog_get_fd_by_id(ids[0]);
@@ -44,6 +46,11 @@ static bool has_head_on(const char *adapter)
 	if (is_head)
 		assert_in_range(info.verified_insns, 1, NPF_CHAIN_HEAD_VERIFIED);
 	return is_head;
+}
+
+static bool has_head_on(const char *adapter)
+{
+	return has_head_at(adapter, TCX_INGRESS);
 }
 
 static void expect_head(const struct wire *wire, bool there)
@@ -682,6 +689,64 @@ static void other_type(void **state)
 	close(tap);
 }
 
+/* ---- what fails ------------------------------------------------------------------------------- */
+
+#define MOST_FDS 1024u
+
+static void limit_fds(rlim_t n)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = n;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Set a filter with n descriptors free. */
+static int set_filter_with(struct npf_instance *instance, const struct npf_program *program,
+			   uint32_t n)
+{
+	int fds[MOST_FDS], err;
+	uint32_t taken = 0;
+
+	while ((fds[taken] = dup(STDOUT_FILENO)) >= 0)
+		assert_true(++taken < MOST_FDS);
+	assert_true(taken > n);
+	for (uint32_t i = 0; i < n; i++)
+		close(fds[--taken]);
+	err = npf_set_filter(instance, program);
+	while (taken)
+		close(fds[--taken]);
+	return err;
+}
+
+/* Nobody answers for a filter whose exchange failed amid, before another is in place. */
+static void fails(void **state)
+{
+	struct pair pair = open_pair(state);
+	bool amid = false;
+	struct rlimit before;
+
+	if (pair.wire->hook != NPF_HOOK_TCX) {
+		close_pair(&pair);
+		skip();
+	}
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit_fds(MOST_FDS / 2);
+	for (uint32_t n = 0; set_filter_with(pair.odd, &fourth, n); n++) {
+		assert_int_equal(npf_set_filter(pair.fourth, &fourth), 0);
+		amid |= has_head_on("va") != has_head_at("va", TCX_EGRESS);
+		wire_send_plain(pair.wire, 0, FEW, SIZE);
+		expect(pair.odd, (n + 1) * FEW, (n + 1) * FEW / 2);
+		expect(pair.fourth, FEW, FEW / 4);
+	}
+	limit_fds(before.rlim_cur);
+	assert_true(amid);
+	send_to_pair(&pair);
+	expect_head(pair.wire, true);
+	close_pair(&pair);
+}
+
 /* ---- forks ------------------------------------------------------------------------------------ */
 
 /* The other process takes another filter for one, which must hold for both at once. */
@@ -730,6 +795,7 @@ int main(void)
 		{ "many members", many_members },
 		{ "too dear", too_dear },
 		{ "another type of adapter", other_type },
+		{ "fails", fails },
 		{ "in a fork", in_a_fork },
 	};
 

@@ -733,22 +733,24 @@ static int exchange(struct npf_chain_member *member, int program, uint32_t id,
 int npf_chain_exchange(struct npf_chain_member *member, int program,
 		       const struct npf_chain_filter *filter)
 {
+	const struct npf_chain_filter none = { 0 };
 	struct gone gone = { 0 };
 	int copy = duplicate(program);
+	int err = copy < 0 ? copy : 0;
 	uint32_t id;
-	int err;
 
-	if (copy < 0)
-		return copy;
-	err = ask_program(copy, &id);
-	if (!err) {
-		take_lock();
+	if (!err)
+		err = ask_program(copy, &id);
+	take_lock();
+	if (!err)
 		err = exchange(member, copy, id, filter, &gone);
-		release_lock();
-	}
+	/* Who fails to bring the old one back closes the maps of the new one, which we have. */
+	if (err)
+		take_filter(member, &none);
+	release_lock();
 	free_gone(&gone);
 	if (err)
-		close(copy);
+		close_one(copy);
 	return err;
 }
 

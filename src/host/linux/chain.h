@@ -38,8 +38,9 @@ struct npf_chain_filter {
  * Negative errno: that of attaching. The descriptors stay the caller's. */
 int npf_chain_join(struct npf_chain **chains, const struct npf_chain_entry *entry,
 		   struct npf_chain_member **member);
-/* In one step. The maps of the filter stay until the next exchange, or the member leaves. -ENOLINK: the
- * adapter has gone. -EBUSY: the order is not known any more. */
+/* In one step. The maps of the filter stay until the next exchange, or the member leaves. One that fails
+ * leaves the program as it was, for which no head answers then. -ENOLINK: the adapter has gone. -EBUSY: the
+ * order is not known any more. */
 int npf_chain_exchange(struct npf_chain_member *member, int program,
 		       const struct npf_chain_filter *filter);
 /* n of them, NULL or not, whose instance this process has closed. */
