@@ -227,6 +227,7 @@ int64_t npf_read(struct npf_instance *instance, void *buffer, size_t size);
 
 #define NPF_PACKET_OUTGOING 0x1u /* sent by this host */
 #define NPF_PACKET_CUT      0x2u /* shorter than the filter asked: larger than the buffer's unit */
+#define NPF_PACKET_TAGGED   0x4u /* its VLAN tag had been taken out, and is in data again */
 
 struct npf_packet {
 	uint64_t time;       /* ns since 1970 */

@@ -40,6 +40,7 @@ enum { TAP_DROP_NO_BUFFER, TAP_DROP_FULL, TAP_DROP_COPY, TAP_DROP_REENTRY };
 
 #define TAP_FLAG_OUTGOING 0x1u /* NPF_PACKET_OUTGOING */
 #define TAP_FLAG_CUT      0x2u /* NPF_PACKET_CUT */
+#define TAP_FLAG_TAGGED   0x4u /* NPF_PACKET_TAGGED */
 
 #define TAP_LINE_MINIMUM  60u /* shortest frame on an Ethernet, without its checksum */
 #define TAP_LINE_OVERHEAD 12u /* what the manual's record adds for preamble and checksum */
@@ -242,6 +243,8 @@ NPF_TAP_INLINE void npf_put(struct npf_tap_env *env, struct npf_control *control
 	uint32_t cap = verdict < held ? verdict : held;
 	uint32_t most = chunk_size - NPF_CHUNK_HEADER - NPF_RECORD_HEADER;
 
+	if (frame->tagged)
+		flags |= TAP_FLAG_TAGGED;
 	if (cap > most) {
 		cap = most;
 		flags |= TAP_FLAG_CUT;

@@ -9,9 +9,6 @@
 #include "filter/filter.h"
 #include "wpcap/wpcap.h"
 
-#define TPID_C 0x8100u
-#define TPID_S 0x88A8u
-
 #define ROOM (1u << 18) /* the longest packet */
 
 static uint32_t half(const uint8_t *at)
@@ -51,14 +48,11 @@ static const uint8_t *take_tag(pcap_t *p, struct npf_frame *frame, const uint8_t
 	return p->untagged;
 }
 
-static bool is_tagged(const pcap_t *p, const struct npf_packet *packet)
+/* One that was sent with its tag among its bytes is no different for the kernel's filters, either. */
+static bool is_tagged(const struct npf_packet *packet)
 {
-	uint32_t type;
-
-	if (p->link_type == DLT_RAW || packet->caplen < NPF_TAG_OFFSET + NPF_TAG_SIZE + 2)
-		return false;
-	type = half(packet->data + NPF_TAG_OFFSET);
-	return type == TPID_C || type == TPID_S;
+	return packet->flags & NPF_PACKET_TAGGED &&
+	       packet->caplen >= NPF_TAG_OFFSET + NPF_TAG_SIZE + 2;
 }
 
 static struct npf_program program_of(const struct bpf_program *filter)
@@ -109,7 +103,7 @@ static uint32_t run(pcap_t *p, const struct npf_packet *packet)
 
 	if (p->libpcaps)
 		return REAL(bpf_filter)(p->filter.bf_insns, data, packet->len, packet->caplen);
-	if (is_tagged(p, packet))
+	if (is_tagged(packet))
 		data = take_tag(p, &frame, data);
 	if (p->link_type != DLT_RAW && frame.length >= NPF_TAG_OFFSET + 2)
 		frame.protocol = half(data + NPF_TAG_OFFSET);

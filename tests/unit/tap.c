@@ -289,6 +289,7 @@ static void whole_tagged_frame_is_four_bytes_longer(void **state)
 	const uint8_t *data = (const uint8_t *)record + NPF_RECORD_HEADER;
 
 	assert_int_equal(record->caplen, 64);
+	assert_int_equal(record->flags, NPF_PACKET_TAGGED);
 	for (uint32_t i = 0; i < 64; i++)
 		assert_int_equal(data[i], tagged_byte(i));
 	tap_fini(&tap);

@@ -561,13 +561,13 @@ static void send_tagged(pcap_t *p, int n)
 }
 
 /* As dumpcap does it: compiled as somebody else, too. The driver takes tags out of what it filters. */
-static void tell_tagged_without_rights(const char *expression, int expected)
+static void tell_tagged_without_rights(const char *from, const char *expression, int expected)
 {
-	pcap_t *other = pcap_open_live(THERE, 100, 0, 50, errbuf);
+	pcap_t *other = pcap_open_live(from, 100, 0, 50, errbuf);
 	pcap_t *p = open_with(HERE, set_nothing);
 	int n = 0;
 
-	printf("-- tags without rights: %s\n", expression);
+	printf("-- tags from %s without rights: %s\n", from, expression);
 	TELL(NULL, seteuid(NOBODY));
 	filter_by(p, expression);
 	for (int i = 0; i < 2; i++) {
@@ -778,9 +778,12 @@ int main(void)
 	tell_earlier_packets();
 	tell_compiled_only();
 	tell_without_rights();
-	tell_tagged_without_rights("vlan 5", 2 * FRAMES);
-	tell_tagged_without_rights("ether proto 0x88b5 and not vlan", 2 * FRAMES);
-	tell_tagged_without_rights("ether proto 0x88b5 and vlan", 2 * FRAMES);
+	tell_tagged_without_rights(THERE, "vlan 5", 2 * FRAMES);
+	tell_tagged_without_rights(HERE, "vlan 5", 2 * FRAMES);
+	tell_tagged_without_rights(THERE, "ether proto 0x88b5", 4 * FRAMES);
+	tell_tagged_without_rights(HERE, "ether proto 0x88b5", 2 * FRAMES);
+	tell_tagged_without_rights(THERE, "ether proto 0x88b5 and not vlan", 2 * FRAMES);
+	tell_tagged_without_rights(THERE, "ether proto 0x88b5 and vlan", 2 * FRAMES);
 	tell_in_hand();
 	tell_refused_filters();
 	tell_link_types();
