@@ -205,7 +205,7 @@ static void print_adapter(const struct npf_terminal *terminal, const int widths[
 {
 	int start = start_of(widths, ADDRESSES);
 	char text[ADDRESS_TEXT];
-	struct row row;
+	struct row row = { 0 };
 	bool fits;
 
 	fill(&row, adapter);
