@@ -248,6 +248,8 @@ says out "hooks, tried on va"
 ends 4 doctor -i nope
 [ "$(cat out err)" = "npf doctor: there is no adapter nope (npf list shows all)" ] ||
 	complain "doctor -i nope: $(cat out err)"
+ends 4 capture -i any -q
+says err "one adapter at a time; npf run -- tcpdump -i any has all"
 if unshare --user --map-root-user --net true 2>/dev/null; then
 	unshare --user --map-root-user --net "$npf" doctor >out 2>err || [ $? -eq 1 ] ||
 		complain "doctor in a user namespace: $(cat out err)"

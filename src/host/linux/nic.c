@@ -89,6 +89,9 @@ static int bind_nic(struct npf_nic *nic, const char *name, char *error)
 	if (err)
 		return err;
 	err = npf_linux_adapter(name, 0, &nic->adapter);
+	if (err == -ENODEV && !strcmp(name, "any"))
+		return npf_linux_error(error, err,
+				       "one adapter at a time; npf run -- tcpdump -i any has all");
 	if (err == -ENODEV)
 		return npf_linux_error(error, err, "there is no adapter %.31s (npf list shows all)",
 				       name);
