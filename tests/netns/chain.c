@@ -21,13 +21,6 @@
 
 /* ---- filters: every n-th frame --------------------------------------------------------------- */
 
-static const struct npf_insn fourth_insns[] = {
-	INSN_LD_B(FRAME_NUMBER_AT + 3),
-	{ .code = 0x54, .k = 3 }, /* and */
-	INSN_JEQ(0, 0, 1),
-	INSN_RET(0xFFFFFFFF),
-	INSN_RET(0),
-};
 static const struct npf_insn all_insns[] = { INSN_RET(0xFFFFFFFF) };
 static const struct npf_insn none_insns[] = { INSN_LD_B(0), INSN_RET(0) };
 static const struct npf_program none = PROGRAM(none_insns);
@@ -38,7 +31,7 @@ static const struct every {
 } filters[] = {
 	{ 1, 0, PROGRAM(all_insns) },
 	{ 2, 1, PROGRAM(wire_odd_insns) },
-	{ 4, 0, PROGRAM(fourth_insns) },
+	{ 4, 0, PROGRAM(wire_fourth_insns) },
 };
 
 static bool takes(const struct every *filter, uint32_t number)

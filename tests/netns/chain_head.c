@@ -321,15 +321,6 @@ static void of_bytes_alone(void **state)
 
 /* ---- what a head must make way for ------------------------------------------------------------ */
 
-static const struct npf_insn fourth_insns[] = {
-	INSN_LD_B(FRAME_NUMBER_AT + 3),
-	{ .code = 0x54, .k = 3 }, /* and */
-	INSN_JEQ(0, 0, 1),
-	INSN_RET(0xFFFFFFFF),
-	INSN_RET(0),
-};
-static const struct npf_program fourth = PROGRAM(fourth_insns);
-
 /* Two instances: of 20 frames one takes the ten that are odd, the other every fourth. */
 struct pair {
 	struct wire *wire;
@@ -353,7 +344,7 @@ static struct pair open_pair(void **state)
 	npf_close(pair.wire->instance);
 	pair.wire->instance = NULL;
 	pair.odd = open_one(pair.wire, &wire_odd);
-	pair.fourth = open_one(pair.wire, &fourth);
+	pair.fourth = open_one(pair.wire, &wire_fourth);
 	return pair;
 }
 
@@ -368,7 +359,7 @@ static void expect(struct npf_instance *instance, uint64_t received, uint64_t ca
 static void send_to_pair(const struct pair *pair)
 {
 	assert_int_equal(npf_set_filter(pair->odd, &wire_odd), 0);
-	assert_int_equal(npf_set_filter(pair->fourth, &fourth), 0);
+	assert_int_equal(npf_set_filter(pair->fourth, &wire_fourth), 0);
 	wire_send_plain(pair->wire, 0, FEW, SIZE);
 	expect(pair->odd, FEW, FEW / 2);
 	expect(pair->fourth, FEW, FEW / 4);
@@ -406,7 +397,7 @@ static void others_without(void **state)
 	send_to_pair(&pair);
 	npf_close(pair.odd);
 	expect_head(pair.wire, false);
-	assert_int_equal(npf_set_filter(pair.fourth, &fourth), 0);
+	assert_int_equal(npf_set_filter(pair.fourth, &wire_fourth), 0);
 	wire_send_plain(pair.wire, 0, FEW, SIZE);
 	expect(pair.fourth, FEW, FEW / 4);
 	npf_close(pair.fourth);
@@ -521,7 +512,7 @@ static void too_long(void **state)
 	insns[601] = (struct npf_insn){ .code = 0x16 }; /* ret a */
 	assert_int_equal(npf_set_filter(pair.odd, &program), 0);
 	expect_head(pair.wire, false);
-	assert_int_equal(npf_set_filter(pair.fourth, &fourth), 0);
+	assert_int_equal(npf_set_filter(pair.fourth, &wire_fourth), 0);
 	wire_send_plain(pair.wire, 0, FEW, SIZE);
 	expect(pair.fourth, FEW, FEW / 4);
 	wire_received(pair.odd, FEW);
@@ -595,9 +586,9 @@ static void many_members(void **state)
 
 	open_crowd(&crowd, state);
 	while (crowd.n < NPF_CHAIN_HEAD_MOST)
-		add_to(&crowd, crowd.n % 2 ? &wire_odd : &fourth);
+		add_to(&crowd, crowd.n % 2 ? &wire_odd : &wire_fourth);
 	expect_head(crowd.wire, true);
-	add_to(&crowd, &fourth);
+	add_to(&crowd, &wire_fourth);
 	expect_head(crowd.wire, false);
 	close_down_to(&crowd, NPF_CHAIN_HEAD_MOST);
 	expect_head(crowd.wire, true);
@@ -620,7 +611,7 @@ static void too_dear(void **state)
 	}
 	expect_head(crowd.wire, false);
 	for (uint32_t i = 0; i < crowd.n; i++)
-		assert_int_equal(npf_set_filter(crowd.instances[i], &fourth), 0);
+		assert_int_equal(npf_set_filter(crowd.instances[i], &wire_fourth), 0);
 	expect_head(crowd.wire, false);
 	close_down_to(&crowd, NPF_CHAIN_HEAD_MOST / 2 + 1);
 	expect_head(crowd.wire, false);
@@ -733,8 +724,8 @@ static void fails(void **state)
 	}
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	limit_fds(MOST_FDS / 2);
-	for (uint32_t n = 0; set_filter_with(pair.odd, &fourth, n); n++) {
-		assert_int_equal(npf_set_filter(pair.fourth, &fourth), 0);
+	for (uint32_t n = 0; set_filter_with(pair.odd, &wire_fourth, n); n++) {
+		assert_int_equal(npf_set_filter(pair.fourth, &wire_fourth), 0);
 		amid |= has_head_on("va") != has_head_at("va", TCX_EGRESS);
 		wire_send_plain(pair.wire, 0, FEW, SIZE);
 		expect(pair.odd, (n + 1) * FEW, (n + 1) * FEW / 2);
@@ -765,7 +756,7 @@ static void in_a_fork(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
-		if (npf_set_filter(pair.odd, &fourth))
+		if (npf_set_filter(pair.odd, &wire_fourth))
 			_exit(1);
 		close_pair(&pair);
 		_exit(0);

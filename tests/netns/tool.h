@@ -493,4 +493,16 @@ static inline void tool_assert_complains(const struct tool *tool, const char *te
 		fail_msg("'%s' is not in: %s", text, tool->complained);
 }
 
+/* The adapter goes after the first frame: npf says so, and of how many it was the reason. */
+static inline void tool_expect_gone_after_one(struct tool *tool, uint64_t failed)
+{
+	TOOL_UNTIL(tool_received(tool) >= 1);
+	net_run(&tool->net, NET_HERE, "ip link delete va");
+	tool_await_end(tool);
+	assert_int_equal(tool_wait(tool), 7);
+	tool_assert_complains(tool, "has gone");
+	assert_int_equal(tool_number(tool, "handed"), 1);
+	assert_int_equal(tool_number(tool, "adapter gone"), failed);
+}
+
 #endif

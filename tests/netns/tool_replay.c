@@ -494,17 +494,6 @@ static void device_vanishes(void **state)
 	trace_free(&trace);
 }
 
-static void expect_gone_after_one(struct tool *tool)
-{
-	TOOL_UNTIL(tool_received(tool) >= 1);
-	net_run(&tool->net, NET_HERE, "ip link delete va");
-	tool_await_end(tool);
-	assert_int_equal(tool_wait(tool), 7);
-	tool_assert_complains(tool, "has gone");
-	assert_int_equal(tool_number(tool, "handed"), 1);
-	assert_int_equal(tool_number(tool, "adapter gone"), 1);
-}
-
 /* An hour before the next packet is due. */
 static void device_vanishes_in_a_gap(void **state)
 {
@@ -519,7 +508,7 @@ static void device_vanishes_in_a_gap(void **state)
 	}
 	trace_ready(&trace);
 	tool_start(tool, false, WORDS(REPLAY, trace.path));
-	expect_gone_after_one(tool);
+	tool_expect_gone_after_one(tool, 1);
 	trace_free(&trace);
 }
 
@@ -534,7 +523,7 @@ static void device_vanishes_while_the_input_stalls(void **state)
 		tool_start(tool, true, WORDS(REPLAY, paces[i], "-"));
 		assert_int_equal(write(tool->in, header, sizeof(header)), sizeof(header));
 		put_frames(tool->in, 0, 1);
-		expect_gone_after_one(tool);
+		tool_expect_gone_after_one(tool, 1);
 		if (i + 1 < N_OF(paces)) {
 			tool_teardown(state);
 			tool_setup(state);

@@ -258,13 +258,7 @@ static void the_adapter_goes_in_a_gap(void **state)
 	struct tool *tool = of(state);
 
 	tool_start(tool, false, WORDS(SEND, "--hex", HEX, "-n", "5", "--rate", "0.001pps"));
-	TOOL_UNTIL(tool_received(tool) >= 1);
-	net_run(&tool->net, NET_HERE, "ip link delete va");
-	tool_await_end(tool);
-	assert_int_equal(tool_wait(tool), 7);
-	tool_assert_complains(tool, "has gone");
-	assert_int_equal(tool_number(tool, "handed"), 1);
-	assert_int_equal(tool_number(tool, "adapter gone"), 4);
+	tool_expect_gone_after_one(tool, 4);
 }
 
 /* By each way the text, the exit code and the account agree: it has gone, though it was down before. */

@@ -210,6 +210,16 @@ static const struct npf_insn wire_odd_insns[] = {
 };
 static const struct npf_program wire_odd = PROGRAM(wire_odd_insns);
 
+/* Every fourth. */
+static const struct npf_insn wire_fourth_insns[] = {
+	INSN_LD_B(FRAME_NUMBER_AT + 3),
+	{ .code = 0x54, .k = 3 }, /* and */
+	INSN_JEQ(0, 0, 1),
+	INSN_RET(0xFFFFFFFF),
+	INSN_RET(0),
+};
+static const struct npf_program wire_fourth = PROGRAM(wire_fourth_insns);
+
 /* veth receives where it sends. On one CPU the tap's bounds are exact. */
 static inline void wire_one_cpu(void)
 {
