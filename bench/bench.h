@@ -264,6 +264,7 @@ enum {
 	RATE_TRAFGEN,
 	RATE_TCPREPLAY,
 	RATE_TCPREPLAY_ONE,
+	RATE_LIVE, /* what the kernel makes of the bench's own live frames */
 	RATE_TCPREPLAY_64,
 	RATE_REPLAY_64,
 	RATE_REPLAY_64_SOCKET,
@@ -278,11 +279,13 @@ enum {
 	RATE_TCPREPLAY_DROPPED,
 	RATE_TCPREPLAY_ONE_DROPPED,
 	RATE_TCPREPLAY_64_DROPPED,
+	RATE_LIVE_DROPPED,
 	N_RATES
 };
 enum { PACED_TCPREPLAY, PACED_REPLAY, N_PACED };
 
-/* A program that sends on va. In argv "NPF" is the path of ours, and the names of traces theirs. */
+/* A program that sends on va, or the bench itself where argv is NULL. In argv "NPF" is the path of ours,
+ * and the names of traces theirs. */
 struct injector {
 	const char *label, *key;
 	size_t size; /* of its frames; 0 of many sizes or one that does not matter */
@@ -333,7 +336,7 @@ struct results {
 /* ---- inject.c, inject_report.c --------------------------------------------------------------- */
 
 /* npf: the path of ours. Says what cannot run by calling missing. */
-void inject_measure(struct injection *injection, const struct world *world, const char *npf,
+void inject_measure(struct injection *injection, struct sender *sender, const char *npf,
 		    unsigned int rounds, unsigned int ms,
 		    void (*missing)(void *data, const char *label, const char *why), void *data);
 

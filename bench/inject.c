@@ -6,7 +6,8 @@
  *
  * What the receiver does with a packet happens on the sender's CPU, and takes longer than sending it
  * the fastest way. So a repeated frame is measured with two receivers: the kernel's stack, and a
- * program that takes packets away before it.
+ * program that takes packets away before it. Beside them the bench's own live frames, from a program
+ * that redirects and does nothing else: no program that sends this way can be faster.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -88,6 +89,7 @@ const struct injector rate_injectors[N_RATES] = {
 			     tcpreplay_repeat },
 	[RATE_TCPREPLAY_ONE] = { "tcpreplay --topspeed, one packet", "tcpreplay_one_packet", 64,
 				 tcpreplay_one },
+	[RATE_LIVE] = { "live frames, bare", "live_frames", 64, NULL },
 	[RATE_TCPREPLAY_64] = { "tcpreplay --topspeed -K", "tcpreplay_64", 64, tcpreplay_64 },
 	[RATE_REPLAY_64] = { "npf replay -t -K", "npf_replay_64", 64, replay_64 },
 	[RATE_REPLAY_64_SOCKET] = { "npf replay -t -K, by socket", "npf_replay_64_socket", 64,
@@ -109,6 +111,7 @@ const struct injector rate_injectors[N_RATES] = {
 					 "tcpreplay_one_packet_dropped", 64, tcpreplay_one },
 	[RATE_TCPREPLAY_64_DROPPED] = { "tcpreplay --topspeed -K", "tcpreplay_64_dropped", 64,
 					tcpreplay_64 },
+	[RATE_LIVE_DROPPED] = { "live frames, bare", "live_frames_dropped", 64, NULL },
 };
 const struct injector paced_injectors[N_PACED] = {
 	[PACED_TCPREPLAY] = { "tcpreplay -K", "tcpreplay", 0, tcpreplay_gaps },
@@ -117,6 +120,7 @@ const struct injector paced_injectors[N_PACED] = {
 
 struct inject {
 	struct injection *injection;
+	struct sender *sender;
 	const struct world *world;
 	const char *npf;
 	unsigned int ms;
@@ -269,11 +273,27 @@ static bool finish(const struct inject *inject, struct sending_child *child, con
 
 /* ---- rates ----------------------------------------------------------------------------------- */
 
+static void measure_live(struct inject *inject, unsigned int r)
+{
+	struct burst burst;
+
+	if (!sender_has(inject->sender, LIVE_FRAMES))
+		return;
+	sender_burst(inject->sender, LIVE_FRAMES, rate_injectors[r].size, inject->ms * RATE_X,
+		     &burst);
+	series_add(&inject->injection->rate[r],
+		   (double)burst.delivered * 1e3 / (double)burst.wall_ns);
+}
+
 static void measure_rate(struct inject *inject, unsigned int r)
 {
 	uint64_t before = world_delivered(inject->world), packets, time;
 	struct sending_child child;
 
+	if (!rate_injectors[r].argv) {
+		measure_live(inject, r);
+		return;
+	}
 	if (inject->broken_rate[r])
 		return;
 	start(inject, &child, rate_injectors[r].argv);
@@ -480,14 +500,15 @@ static void make_traces(struct inject *inject)
 	trace_gaps(&inject->traces[TRACE_MILLI], 1000 * US, 1000 * US, PACED_NS);
 }
 
-void inject_measure(struct injection *injection, const struct world *world, const char *npf,
+void inject_measure(struct injection *injection, struct sender *sender, const char *npf,
 		    unsigned int rounds, unsigned int ms,
 		    void (*missing)(void *data, const char *label, const char *why), void *data)
 {
 	static struct inject inject;
 
 	inject.injection = injection;
-	inject.world = world;
+	inject.sender = sender;
+	inject.world = sender->world;
 	inject.npf = npf;
 	inject.ms = ms;
 	inject.missing = missing;

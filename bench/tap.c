@@ -455,7 +455,7 @@ static void measure(struct bench *bench)
 	if (strchr(phases, 'i'))
 		measure_crowds(bench);
 	if (strchr(phases, 'j'))
-		inject_measure(&bench->results.injection, &bench->world, bench->npf,
+		inject_measure(&bench->results.injection, &bench->sender, bench->npf,
 			       bench->results.rounds, bench->results.ms, note, bench);
 	if (strchr(phases, 'd'))
 		dump_measure(&bench->world, &bench->sender, bench->npf, &bench->results);
