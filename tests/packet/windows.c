@@ -407,7 +407,8 @@ static void without_a_taker_the_process_ends(void **in)
 
 	(void)in;
 #ifdef __SANITIZE_THREAD__
-	skip(); /* it does not want threads in a child */
+	print_message("the thread sanitizer does not want threads in a child\n");
+	skip();
 #endif
 	child = fork();
 	if (!child) {
@@ -461,8 +462,10 @@ static void keys_come_from_a_terminal(void **in)
 	struct termios mode, after;
 
 	(void)in;
-	if (terminal < 0 || grantpt(terminal) || unlockpt(terminal))
+	if (terminal < 0 || grantpt(terminal) || unlockpt(terminal)) {
+		print_message("no pseudo-terminals here\n");
 		skip();
+	}
 	before = redirect(open(ptsname(terminal), O_RDWR | O_NOCTTY));
 	assert_int_equal(tcgetattr(STDIN_FILENO, &mode), 0);
 	assert_true(mode.c_lflag & ICANON);
@@ -598,7 +601,8 @@ static void formats_of_microsoft(void **in)
 
 	(void)in;
 #ifdef NPF_FORMATS_AS_THEY_ARE
-	skip(); /* clang with _FORTIFY_SOURCE */
+	print_message("clang with _FORTIFY_SOURCE\n");
+	skip();
 #endif
 	sprintf(text, "BPS=%I64u %s", large, "x");
 	assert_string_equal(text, "BPS=5000000000 x");
@@ -777,8 +781,10 @@ static void a_terminal_is_a_screen(void **state)
 	size_t n = 0;
 
 	(void)state;
-	if (terminal < 0 || grantpt(terminal) || unlockpt(terminal))
+	if (terminal < 0 || grantpt(terminal) || unlockpt(terminal)) {
+		print_message("no pseudo-terminals here\n");
 		skip();
+	}
 	slave = open(ptsname(terminal), O_RDWR | O_NOCTTY);
 	if (slave < 0)
 		skip();

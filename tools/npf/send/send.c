@@ -501,5 +501,5 @@ const struct npf_command npf_command_send = {
 		"  npf send -i eth0 --file syn.pcap -n 1000000\n"
 		"  npf send -i eth0 --file syn.pcap -n forever --rate 10kpps --checksums \\\n"
 		"      --set 26:4=counter:10.0.0.1-10.0.255.254 --set 34:2=random:1024-65535\n"
-		"  npf send -i eth0 --hex \"$(xxd frame.bin)\" --rate 100Mbps -n 0\n",
+		"  npf send -i eth0 --hex \"$(od -An -v -tx1 frame.bin)\" --rate 100Mbps -n 0\n",
 };
