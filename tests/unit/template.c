@@ -70,6 +70,23 @@ static void fixed_values(void **state)
 	assert_false(npf_template_varies(&template));
 }
 
+/* Numbers are decimal whatever zeros they begin with. */
+static void leading_zeros(void **state)
+{
+	struct npf_template template = { 0 };
+	uint8_t frame[14] = { 0 };
+
+	(void)state;
+	add(&template, "010:1=0xAA");
+	add(&template, "08:02=010");
+	add(&template, "0x0b:1=0x0BB");
+	npf_template_apply(&template, frame);
+	assert_memory_equal(frame,
+			    ((const uint8_t[]){ [9] = 10, [10] = 0xAA, [11] = 0xBB, [13] = 0 }),
+			    sizeof(frame));
+	assert_int_equal(template.fields[1].length, 2);
+}
+
 /* All values of a small range come, none beside it; the same seed makes the same packets. */
 static void random_values(void **state)
 {
@@ -121,6 +138,18 @@ static void mistakes(void **state)
 		"1:3=10.0.0.1",
 		"1:4=10.0.0.256",
 		"1:6=02:00:00:00:00",
+		"1:6=02:00:00:00:00:00:00",
+		"1:6=02:00:00:00:00:",
+		"1:6=-1:0:0:0:0:0",
+		"1:6= 1:0:0:0:0:0",
+		"1:6=02:00:00:00:00:001",
+		"1:6=02:00:00:00:00:0g",
+		" 1:2=1",
+		"+1:2=1",
+		"1 :2=1",
+		"0x:2=1",
+		"1:0x=1",
+		"1:2a=1",
 		"65536:1=1",
 		"1:2=18446744073709551616",
 	};
@@ -245,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counters),
 		cmocka_unit_test(fixed_values),
+		cmocka_unit_test(leading_zeros),
 		cmocka_unit_test(random_values),
 		cmocka_unit_test(mistakes),
 		cmocka_unit_test(checksums_are_put_right),

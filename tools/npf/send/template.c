@@ -46,16 +46,15 @@ static bool take_ipv4(const char *text, uint64_t *value)
 
 static bool take_ethernet(const char *text, uint64_t *value)
 {
-	unsigned int bytes[6];
-	int end = 0;
-
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &bytes[0], &bytes[1], &bytes[2], &bytes[3],
-		   &bytes[4], &bytes[5], &end) != 6 ||
-	    text[end])
-		return false;
 	*value = 0;
-	for (int i = 0; i < 6; i++)
-		*value = *value << 8 | bytes[i];
+	for (int i = 0; i < 6; i++) {
+		size_t digits = strspn(text, "0123456789abcdefABCDEF");
+
+		if (digits < 1 || digits > 2 || text[digits] != (i < 5 ? ':' : '\0'))
+			return false;
+		*value = *value << 8 | strtoul(text, NULL, 16);
+		text += digits + 1;
+	}
 	return true;
 }
 
@@ -117,18 +116,16 @@ static bool take_rest(const char *text, struct npf_field *field)
 	return take_value(text, strlen(text), field->length, &field->first);
 }
 
+/* As large as a number of two bytes, and written as one. */
 static bool take_place(const char **text, char end, uint32_t *value)
 {
-	char *rest;
-	unsigned long number;
+	const char *stop = strchr(*text, end);
+	uint64_t number;
 
-	if (**text < '0' || **text > '9')
-		return false;
-	number = strtoul(*text, &rest, 0);
-	if (*rest != end || number > UINT16_MAX)
+	if (!stop || !take_value(*text, (size_t)(stop - *text), sizeof(uint16_t), &number))
 		return false;
 	*value = (uint32_t)number;
-	*text = rest + 1;
+	*text = stop + 1;
 	return true;
 }
 
