@@ -79,6 +79,11 @@ static void rate(void **state)
 	tool_counts(tool, 3000);
 	assert_int_equal(tool_number(tool, "paced"), 3000);
 	expect_copies(tool, frame, 18, 3000);
+
+	/* A number alone is seconds. */
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "--rate", "1000", "--late", "2"));
+	assert_int_equal(tool_number(tool, "limit_ns"), UINT64_C(2000000000));
+	expect_copies(tool, frame, 18, 1);
 }
 
 static void files(void **state)
@@ -443,6 +448,8 @@ static void mistakes(void **state)
 	}
 	tool_run(tool, 2, WORDS(SEND, "--hex", "02:00:zz"));
 	tool_assert_complains(tool, "line 1, column 7");
+	tool_run(tool, 2, WORDS(SEND, "--hex", HEX, "--rate", "100MBps"));
+	tool_assert_complains(tool, "a capital B is bytes");
 	tool_run(tool, 2, WORDS(SEND, "--hex", HEX, "--hex", HEX));
 	tool_assert_complains(tool, "given once by --hex");
 	tool_expect_no_more(tool);

@@ -60,6 +60,13 @@ bool npf_parse_decimal(const char *text, uint64_t *millionths)
 	return true;
 }
 
+bool npf_rate_in_bytes(const char *text)
+{
+	const char *b = strchr(text, 'B');
+
+	return b && strncasecmp(b, "bit", 3) != 0;
+}
+
 bool npf_parse_rate(const char *text, struct npf_pace *pace)
 {
 	static const struct {
@@ -71,7 +78,7 @@ bool npf_parse_rate(const char *text, struct npf_pace *pace)
 	};
 	uint64_t millionths;
 
-	if (!take_decimal(&text, &millionths))
+	if (!take_decimal(&text, &millionths) || npf_rate_in_bytes(text))
 		return false;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (strcasecmp(text, units[i].unit))

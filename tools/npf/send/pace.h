@@ -23,6 +23,8 @@ struct npf_pace {
 
 /* "10kpps", "100Mbps" or "100Mbit/s", "2500" (packets). Suffixes are powers of ten. */
 bool npf_parse_rate(const char *text, struct npf_pace *pace);
+/* "100MBps": eight times what a rate in bits is, and so none here. */
+bool npf_rate_in_bytes(const char *text);
 /* A plain number above zero with up to six decimals, k, M or G behind it. */
 bool npf_parse_decimal(const char *text, uint64_t *millionths);
 

@@ -406,7 +406,11 @@ static int take_option(struct options *options, int option)
 	case RATE:
 		return npf_parse_rate(optarg, &options->pace)
 			       ? EXIT_OK
-			       : bad_value("--rate", "a rate such as 10kpps or 100Mbps");
+			       : bad_value("--rate",
+					   npf_rate_in_bytes(optarg)
+						   ? "in bits a second, such as 100Mbps; a "
+						     "capital B is bytes"
+						   : "a rate such as 10kpps or 100Mbps");
 	case FORCE:
 		options->force = true;
 		return EXIT_OK;

@@ -64,7 +64,8 @@ enum { NPF_SENDING_PATH = 512, NPF_SENDING_NO_LOOPBACK, NPF_SENDING_LATE, NPF_SE
 	"                         packets always socket\n"                                         \
 	"      --no-loopback      captures on this adapter need not see the packets:\n"            \
 	"                         take the fastest path whoever captures\n"                        \
-	"      --late TIME        from when a timed packet counts as late (default 100us)\n"       \
+	"      --late TIME        when a timed packet counts as late (default 100us);\n"           \
+	"                         a number alone is seconds\n"                                     \
 	"      --json             the summary as one JSON object. What the queue of the\n"         \
 	"                         adapter still holds after 2 s is handed and not\n"               \
 	"                         confirmed in any summary, though it may leave later\n"
