@@ -532,7 +532,9 @@ void npf_stop_sending(struct npf_instance *instance);
 
 /* Wait until what was handed over has left the adapter's queue (NPF_WaitEndOfBufferedWrite), at
  * most ns. npf_buffered_write() does this by itself, for a second at most; so does npf_close(), for
- * as long as something leaves, until nothing has for a second. -ETIMEDOUT, -EINTR. */
+ * as long as something leaves, until nothing has for a second. -ETIMEDOUT, -EINTR.
+ * And, only here, until an adapter that counts frames when their receiver takes them (a veth that was sent
+ * live frames) has counted them, or has counted no more for a second: what is missing then got lost. */
 int npf_wait_sent(struct npf_instance *instance, uint64_t ns);
 
 enum npf_send_failure {
@@ -552,7 +554,7 @@ const char *npf_send_failure_name(enum npf_send_failure reason);
  * confirmed is what the adapter's own counter of sent frames has risen by, at most handed; it never
  * falls. The counter is shared: where the adapter may lose frames without a word (loopback, tun and
  * tap devices, queueing disciplines) no more is confirmed than is left when all losses were ours.
- * Adapters with a queue may need npf_wait_sent() before it is complete. A reset amid a send leaves
+ * Adapters with a queue, and a veth, may need npf_wait_sent() before it is complete. A reset amid a send leaves
  * asked what that send has not counted yet.
  */
 struct npf_send_stats {
@@ -561,8 +563,8 @@ struct npf_send_stats {
 	uint64_t confirmed; /* the adapter counted them as sent */
 	uint64_t failed;    /* did not go, all reasons */
 	uint64_t failed_by[NPF_SEND_FAILED_N];
-	uint64_t device_dropped;          /* by the adapter meanwhile, anybody's */
-	uint64_t bytes;                   /* of the frames handed over */
+	uint64_t device_dropped; /* by the adapter meanwhile, anybody's; not live frames that it refused */
+	uint64_t bytes;          /* of the frames handed over */
 	uint64_t by_path[NPF_SEND_PATHS]; /* frames handed over by each path */
 	uint64_t paced;                   /* frames that had a time, and went */
 	uint64_t late;                    /* of them later than npf_set_late_limit() */

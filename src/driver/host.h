@@ -63,6 +63,7 @@ struct npf_transmission {
 	bool repeat;             /* n copies of the first frame, which is all there is */
 	enum npf_send_path path; /* AUTO: the host chooses by the loopback rule of npf.h */
 	enum npf_send_path used; /* out: the one that was tried */
+	bool full; /* out: part went, and the queue is full; the next call had better wait */
 };
 
 /* The adapter's own counters of what it sends, whoever had it sent. */
@@ -72,9 +73,11 @@ struct npf_sent_counters {
 	/* Where it may lose frames that it has taken, without a word: each of the two counts all of
 	 * these, and other things besides. */
 	uint64_t lost[2];
-	uint64_t told;    /* counted in both, and whoever sent them was told: they never went */
-	uint64_t sure;    /* frames of this binding that are not among these: it knows of each */
-	uint64_t waiting; /* frames of this binding that have not come to it, at most */
+	uint64_t told;     /* counted in both, and whoever sent them was told: they never went */
+	uint64_t sure;     /* frames of this binding that are not among these: it knows of each */
+	uint64_t waiting;  /* frames of this binding that have not come to it, at most */
+	uint64_t again;    /* of dropped: refused, and who sent them was told; read behind it */
+	uint64_t trailing; /* frames of this binding that it counts when their receiver takes them */
 };
 
 struct npf_nic_ops {

@@ -111,6 +111,7 @@ static int64_t transmit(struct npf_instance *instance, struct npf_run *run)
 	int64_t n = instance->host->nic->transmit(instance->nic, &what);
 
 	run->path = what.used;
+	run->full = what.full;
 	if (n > 0)
 		__atomic_store_n(&sending->used, what.used, __ATOMIC_RELAXED);
 	return n;
@@ -145,6 +146,8 @@ static int send_run(struct npf_instance *instance, struct npf_job *job, struct n
 			      run->paced ? 0 : UINT64_MAX);
 	job->sent += run->n;
 	job->stuck = 0;
+	if (run->full && job->sent < job->n)
+		sleep_until(instance, npf_now(instance) + PAUSE);
 	return 0;
 }
 
@@ -285,6 +288,32 @@ int npf_drain(struct npf_instance *instance, uint64_t ns)
 					"the adapter still holds frames back; is the link up?");
 		sleep_until(instance,
 			    now + (ns - (now - began) < PAUSE ? ns - (now - began) : PAUSE));
+	}
+	return 0;
+}
+
+int npf_drain_trailing(struct npf_instance *instance, uint64_t ns)
+{
+	uint64_t began = npf_now(instance), since = began, least = UINT64_MAX, trailing;
+
+	while ((trailing = npf_count_trailing(instance))) {
+		int err = stopped(instance);
+		uint64_t now = npf_now(instance);
+
+		if (err)
+			return npf_fail(instance, err, "the wait for the adapter was stopped");
+		if (trailing < least) {
+			least = trailing;
+			since = now;
+		}
+		if (now - since >= NPF_DRAIN_NS) {
+			npf_count_missing(instance);
+			return 0;
+		}
+		if (now - began >= ns)
+			return npf_fail(instance, -ETIMEDOUT,
+					"the adapter has not counted all frames that it took yet");
+		sleep_until(instance, now + PAUSE);
 	}
 	return 0;
 }

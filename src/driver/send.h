@@ -34,7 +34,12 @@ struct npf_send_counters {
 	uint64_t late[NPF_LATE_BUCKETS];
 	struct npf_sent_counters last; /* the adapter's, as last seen */
 	uint64_t risen;                /* its counter of sent frames, since the first of ours */
-	bool began;                    /* last is known */
+	uint64_t dropped;              /* the same of its drops */
+	uint64_t refused;              /* of these, and we know of each */
+	uint64_t trailing; /* frames that it has taken and will count, when last seen; 0 unknown */
+	uint64_t missing;  /* of these, waited for in vain */
+	uint64_t owed;     /* of those of before a reset: what it counts first is theirs */
+	bool began;        /* last is known */
 	/* The account of what it lost of ours: closed up to here, when nothing was under way. */
 	struct npf_sent_counters closed_at;
 	uint64_t closed; /* frames handed by then */
@@ -113,7 +118,9 @@ int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int er
 bool npf_has_gone(struct npf_instance *instance);
 /* Until the adapter's queue holds nothing of ours, at most ns. -ETIMEDOUT, -EINTR, -ECANCELED. */
 int npf_drain(struct npf_instance *instance, uint64_t ns);
-/* The same for who closes and is alone: as long as something leaves, and no stop ends it. */
+/* Until it has counted what it took, the same; or nothing more for NPF_DRAIN_NS, then that is lost. */
+int npf_drain_trailing(struct npf_instance *instance, uint64_t ns);
+/* The first for who closes and is alone: as long as something leaves, and no stop ends it. */
 void npf_drain_last(struct npf_instance *instance);
 
 /* Whatever is sent now is not the rest of a queue that was stopped, or he who has it was told. */
@@ -130,6 +137,7 @@ struct npf_run {
 	size_t n;
 	bool repeat;
 	bool paced;
+	bool full; /* behind them there was no room */
 	enum npf_send_path path;
 	uint64_t time;
 };
@@ -139,6 +147,9 @@ void npf_count_run(struct npf_instance *instance, const struct npf_run *run);
  * waits, ns; without the time for it only when it is overdue. */
 void npf_refresh_confirmed(struct npf_instance *instance, uint64_t now, uint64_t room);
 void npf_count_failed(struct npf_instance *instance, size_t n, int err);
+/* How many frames an adapter that counts late, asked now, has still to count; and: take them for lost. */
+uint64_t npf_count_trailing(struct npf_instance *instance);
+void npf_count_missing(struct npf_instance *instance);
 /* Nothing is under way: what the adapter loses from now on was not of it. */
 /* Read the adapter's counters now. */
 void npf_look_at_adapter(struct npf_instance *instance);

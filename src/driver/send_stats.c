@@ -133,7 +133,10 @@ static void take_look(struct npf_send_counters *counters, const struct npf_sent_
 		close_at(counters, now, 0);
 	else {
 		counters->risen += rise(counters->last.packets, now->packets);
-		stats->device_dropped += rise(counters->last.dropped, now->dropped);
+		counters->dropped += rise(counters->last.dropped, now->dropped);
+		counters->refused += rise(counters->last.again, now->again);
+		stats->device_dropped = most(stats->device_dropped,
+					     rise(counters->refused, counters->dropped));
 	}
 	counters->last = *now;
 	counters->began = true;
@@ -142,7 +145,10 @@ static void take_look(struct npf_send_counters *counters, const struct npf_sent_
 	uint64_t left = least(before, stats->handed); /* less after a reset */
 
 	left -= least(left, lost + now->waiting);
-	stats->confirmed = most(stats->confirmed, least(left, counters->risen));
+	stats->confirmed = most(stats->confirmed,
+				least(left, rise(counters->owed, counters->risen)));
+	counters->trailing = least(now->trailing, rise(stats->confirmed, left));
+	counters->missing = least(counters->missing, counters->trailing);
 	if (before == stats->asked - stats->failed && !now->waiting)
 		close_at(counters, now, lost);
 }
@@ -227,6 +233,32 @@ void npf_close_account(struct npf_instance *instance)
 
 	if (npf_now(instance) - looked >= LOOK_LAST)
 		npf_look_at_adapter(instance);
+}
+
+/* Who cannot ask any more waits for nothing. */
+uint64_t npf_count_trailing(struct npf_instance *instance)
+{
+	struct npf_send_counters *counters = lock(instance);
+	bool began = counters->began;
+	uint64_t trailing;
+
+	counters->trailing = 0;
+	unlock(instance);
+	if (!began)
+		return 0;
+	npf_look_at_adapter(instance);
+	lock(instance);
+	trailing = rise(counters->missing, counters->trailing);
+	unlock(instance);
+	return trailing;
+}
+
+void npf_count_missing(struct npf_instance *instance)
+{
+	struct npf_send_counters *counters = lock(instance);
+
+	counters->missing = counters->trailing;
+	unlock(instance);
 }
 
 static void begin_to_look(struct npf_instance *instance)
@@ -337,6 +369,7 @@ static void forget(struct npf_send_counters *counters)
 		.last = counters->last,
 		.began = counters->began && under_way,
 		.closed_at = counters->last,
+		.owed = rise(counters->missing, counters->trailing),
 	};
 }
 

@@ -215,7 +215,12 @@ int npf_wait_sent(struct npf_instance *instance, uint64_t ns)
 		return err;
 	err = npf_start_sending(instance);
 	if (!err) {
+		uint64_t began = npf_now(instance), took;
+
 		err = npf_drain(instance, ns);
+		took = npf_now(instance) - began;
+		if (!err)
+			err = npf_drain_trailing(instance, took < ns ? ns - took : 0);
 		npf_finish_sending(instance);
 	}
 	npf_stop_using_open_instance(instance);

@@ -423,6 +423,79 @@ static void item_10_writers_follow_each_other(void **state)
 	assert_int_equal(send_stats(world).handed, WRITERS * ROUNDS * FRAMES);
 }
 
+static void send_some(struct world *world, uint32_t n)
+{
+	uint8_t frame[60] = { 0 };
+
+	assert_int_equal(npf_set_write_repeat(world->instance, n), 0);
+	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
+}
+
+static void take_some(void *arg)
+{
+	npf_sim_trail(((struct world *)arg)->host, "eth0", 5);
+}
+
+static void take_all(void *arg)
+{
+	npf_sim_trail(((struct world *)arg)->host, "eth0", 0);
+}
+
+static void what_a_receiver_has_not_taken_is_waited_for(void **state)
+{
+	struct world *world = *state;
+	uint64_t began = world_now(world);
+
+	send_some(world, 10);
+	npf_sim_trail(world->host, "eth0", 7);
+	assert_int_equal(send_stats(world).confirmed, 3);
+	assert_fails(world->instance, npf_wait_sent(world->instance, 10 * MS), -ETIMEDOUT);
+	assert_int_equal(world_now(world), began + 10 * MS);
+	npf_stop_sending(world->instance);
+	assert_fails(world->instance, npf_wait_sent(world->instance, 10 * MS), -EINTR);
+	/* Longer than a second, in which something is taken. */
+	assert_int_equal(npf_sim_at(world->host, began + 900 * MS, take_some, world), 0);
+	assert_int_equal(npf_sim_at(world->host, began + 1800 * MS, take_all, world), 0);
+	assert_int_equal(npf_wait_sent(world->instance, 60000 * MS), 0);
+	assert_in_range(world_now(world), began + 1800 * MS, began + 1801 * MS);
+	assert_int_equal(send_stats(world).confirmed, 10);
+}
+
+static void what_a_receiver_lost_is_waited_for_once(void **state)
+{
+	struct world *world = *state;
+	uint64_t began;
+
+	send_some(world, 10);
+	npf_sim_trail(world->host, "eth0", 4);
+	began = world_now(world);
+	assert_int_equal(npf_wait_sent(world->instance, 60000 * MS), 0);
+	assert_in_range(world_now(world), began + 1000 * MS, began + 1001 * MS);
+	assert_int_equal(send_stats(world).confirmed, 6);
+	began = world_now(world);
+	send_some(world, 10);
+	assert_int_equal(npf_wait_sent(world->instance, 0), 0);
+	assert_int_equal(world_now(world), began);
+	assert_int_equal(send_stats(world).confirmed, 16);
+}
+
+/* Frames of before a reset, counted later, are none of after. */
+static void what_trails_a_reset_confirms_nothing(void **state)
+{
+	struct world *world = *state;
+
+	send_some(world, 10);
+	npf_sim_trail(world->host, "eth0", 4);
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	send_some(world, 5);
+	npf_sim_trail(world->host, "eth0", 5);
+	assert_int_equal(send_stats(world).confirmed, 0);
+	npf_sim_trail(world->host, "eth0", 2);
+	assert_int_equal(send_stats(world).confirmed, 3);
+	npf_sim_trail(world->host, "eth0", 0);
+	assert_int_equal(send_stats(world).confirmed, 5);
+}
+
 static void *write_slowly(void *arg)
 {
 	struct world *world = arg;
@@ -465,6 +538,9 @@ int main(void)
 		IN_WORLD(counters_are_reset_amid_a_send),
 		IN_WORLD(paths_are_obeyed_or_refused),
 		IN_WORLD(an_instance_that_only_sends_taps_nothing),
+		IN_WORLD(what_a_receiver_has_not_taken_is_waited_for),
+		IN_WORLD(what_a_receiver_lost_is_waited_for_once),
+		IN_WORLD(what_trails_a_reset_confirms_nothing),
 		IN_WORLD(item_10_writers_follow_each_other),
 		IN_WORLD(cleanup_ends_a_writer_that_waits),
 	};

@@ -19,9 +19,10 @@ struct npf_sim_adapter {
 	uint64_t room; /* frames that its queue still takes */
 	uint64_t tx_dropped;
 	uint64_t tx_lost[2];
-	uint64_t tx_told; /* of these */
-	uint64_t unsent;  /* bytes that it holds back */
-	uint64_t delay;   /* of who asks for its counters, ns */
+	uint64_t tx_told;  /* of these */
+	uint64_t unsent;   /* bytes that it holds back */
+	uint64_t trailing; /* frames that it has sent and not counted */
+	uint64_t delay;    /* of who asks for its counters, ns */
 };
 
 /* Something scripted: a call, or a frame for an adapter. */

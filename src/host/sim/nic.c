@@ -348,11 +348,13 @@ static int nic_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 	uint64_t delay = on ? on->delay : 0;
 
 	if (!err)
-		*counters = (struct npf_sent_counters){ .packets = on->adapter.tx_packets,
+		*counters = (struct npf_sent_counters){ .packets = on->adapter.tx_packets -
+								   on->trailing,
 							.dropped = on->tx_dropped,
 							.lost = { on->tx_lost[0], on->tx_lost[1] },
 							.told = on->tx_told,
-							.waiting = on->unsent };
+							.waiting = on->unsent,
+							.trailing = on->trailing };
 	pthread_mutex_unlock(&nic->sim->lock);
 	if (delay)
 		npf_sim_advance(&nic->sim->base, delay);

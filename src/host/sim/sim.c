@@ -352,6 +352,11 @@ void npf_sim_hold(struct npf_host *host, const char *name, uint64_t bytes)
 	npf_sim_find(npf_sim_of(host), name)->unsent = bytes;
 }
 
+void npf_sim_trail(struct npf_host *host, const char *name, uint64_t n)
+{
+	npf_sim_find(npf_sim_of(host), name)->trailing = n;
+}
+
 void npf_sim_delay_counters(struct npf_host *host, const char *name, uint64_t ns)
 {
 	npf_sim_find(npf_sim_of(host), name)->delay = ns;

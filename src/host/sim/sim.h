@@ -44,6 +44,8 @@ void npf_sim_lose_sent(struct npf_host *host, const char *name, uint64_t n, uint
 void npf_sim_refuse_sent(struct npf_host *host, const char *name, uint64_t n);
 /* It holds so many bytes back that were sent. */
 void npf_sim_hold(struct npf_host *host, const char *name, uint64_t bytes);
+/* Of the frames that it sent so many lie at their receiver and are not counted yet. */
+void npf_sim_trail(struct npf_host *host, const char *name, uint64_t n);
 /* Who asks for its counters is so much later when he has them. */
 void npf_sim_delay_counters(struct npf_host *host, const char *name, uint64_t ns);
 /* n frames are lost before the tap. */
