@@ -234,6 +234,7 @@ static void an_adapter_that_goes_down_during_a_repetition(void **state)
 		assert_int_equal(npf_reset_send_stats(bench->near), 0);
 		assert_int_equal(npf_set_buffer(bench->far, 0), 0); /* counts from zero */
 		repeat_to_the_end(bench, bring_down, -ENETDOWN);
+		assert_int_equal(npf_wait_sent(bench->near, PATIENCE_MS * UINT64_C(1000000)), 0);
 		near = stats_of(bench->near);
 		sent = net_counters(&bench->net, NET_HERE, "va").tx_packets - sent;
 		arrived = net_counters(&bench->net, NET_THERE, "vb").rx_packets - arrived;
@@ -682,6 +683,7 @@ static void a_repetition_can_be_stopped(void **state)
 		assert_int_equal(npf_reset_send_stats(bench->near), 0);
 		assert_int_equal(npf_set_buffer(bench->far, 0), 0); /* counts from zero */
 		assert_int_equal(repeat_until(bench, stop_it), -EINTR);
+		assert_int_equal(npf_wait_sent(bench->near, PATIENCE_MS * UINT64_C(1000000)), 0);
 		wait_for_frames(bench, stats_of(bench->near).confirmed);
 		assert_int_equal(npf_get_stats(bench->far, &far), 0);
 		assert_int_equal(far.received, stats_of(bench->near).handed);

@@ -295,8 +295,10 @@ static inline void need_run(struct bench *bench, const char *command)
 
 static inline void expect_counted(struct bench *bench, uint64_t before, uint64_t n)
 {
-	struct npf_send_stats stats = stats_of(bench->near);
+	struct npf_send_stats stats;
 
+	assert_int_equal(npf_wait_sent(bench->near, PATIENCE_MS * UINT64_C(1000000)), 0);
+	stats = stats_of(bench->near);
 	assert_int_equal(stats.handed, n);
 	assert_int_equal(stats.confirmed, n);
 	assert_int_equal(stats.failed, 0);

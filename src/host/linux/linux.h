@@ -120,6 +120,15 @@ struct npf_obstacle {
 	char reason[NPF_TEXT_SIZE];
 };
 
+/* Frames that lie in the ring of a veth's peer, which others go past; see send.c. */
+struct npf_in_ring {
+	bool asked;      /* base is known */
+	uint64_t base;   /* the adapter's counter, when none was there */
+	uint64_t handed; /* frames since, by whatever path */
+	uint64_t least;  /* that were there, as seen while somebody waited */
+	uint64_t since;  /* when that was first seen, ns */
+};
+
 struct npf_fast {
 	uint64_t link_seen; /* when the link was last seen up, ns */
 	uint64_t volume;    /* frames without a time so far: is it worth the preparation? */
@@ -143,6 +152,7 @@ struct npf_fast {
 	/* XDP. */
 	struct npf_xdp_sender *xdp; /* loaded at first need */
 	struct npf_obstacle xdp_obstacle;
+	struct npf_in_ring in_ring;
 
 	/* AF_XDP. */
 	struct npf_xsk_sender *xsk;
@@ -200,6 +210,8 @@ struct npf_nic {
 	uint64_t refused; /* the same of a discipline, most likely, since the last look; atomic */
 	uint64_t nftables_lack; /* until when the kernel is believed to have none; atomic */
 	uint64_t sure;          /* frames that a tap took, as we know of each; atomic */
+	uint64_t again;         /* frames that a veth refused, and counted as dropped; atomic */
+	uint64_t live; /* live frames since a veth's ring was empty; atomic, written by transmit */
 };
 
 /* ---- adapters.c, ethtool.c ----------------------------------------------------------------- */
@@ -263,6 +275,10 @@ static inline void npf_send_counters_told(struct npf_nic *nic, uint64_t n)
 bool npf_send_counters_overrun(int fd, uint32_t *overrun);
 /* A tun or tap device: it counts what it has no room for, and says OK. */
 bool npf_send_counters_tap(const struct npf_nic *nic);
+/* Its frames lie in a ring of its peer, where that polls, and are counted when that has taken them. */
+bool npf_send_counters_veth(const struct npf_nic *nic);
+/* The adapter's counter of sent frames, by a socket of the caller's; negative errno. */
+int npf_send_counters_packets(const struct npf_nic *nic, int netlink, uint64_t *packets);
 /* Of struct npf_nic_ops. */
 int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters);
 
@@ -315,14 +331,14 @@ void npf_send_xdp_close(struct npf_nic *nic);
 /* The first frames of what that fit; 0: the first does not. */
 size_t npf_send_xdp_fits(const struct npf_transmission *what);
 /* The results of transmit. -EOPNOTSUPP: none went, and none ever will; fast.xdp_reason says why. */
-int64_t npf_send_by_xdp(struct npf_nic *nic, const struct npf_transmission *what);
+int64_t npf_send_by_xdp(struct npf_nic *nic, struct npf_transmission *what);
 
 /* ---- send_xsk.c: the same ------------------------------------------------------------------- */
 
 int npf_send_xsk_prepare(struct npf_nic *nic, char *reason);
 void npf_send_xsk_close(struct npf_nic *nic);
 size_t npf_send_xsk_fits(const struct npf_transmission *what);
-int64_t npf_send_by_xsk(struct npf_nic *nic, const struct npf_transmission *what);
+int64_t npf_send_by_xsk(struct npf_nic *nic, struct npf_transmission *what);
 /* Bytes, about. Not beside transmit. */
 uint64_t npf_send_xsk_unsent(struct npf_nic *nic);
 
@@ -333,7 +349,7 @@ void npf_send_clone_close(struct npf_nic *nic);
 size_t npf_send_clone_fits(const struct npf_transmission *what);
 /* Is it quicker than a packet socket with these, which fit? */
 bool npf_send_clone_pays(const struct npf_transmission *what);
-int64_t npf_send_by_clone(struct npf_nic *nic, const struct npf_transmission *what);
+int64_t npf_send_by_clone(struct npf_nic *nic, struct npf_transmission *what);
 
 /* ---- nic.c --------------------------------------------------------------------------------- */
 

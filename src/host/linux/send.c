@@ -101,6 +101,71 @@ uint32_t npf_linux_mtu(struct npf_nic *nic)
 		       : (uint32_t)request.ifr_mtu;
 }
 
+/* ---- the order ----------------------------------------------------------------------------- */
+
+/*
+ * A veth whose peer polls puts live frames into a ring of it, and most others past that. A peer that
+ * polls on another CPU (threaded NAPI) takes what comes past first; so that waits until the ring is empty,
+ * which the adapter's counter tells: it counts frames of the ring when they are taken from it.
+ */
+
+/* The counter has not risen for so long: frames were lost there, or are counted nowhere. */
+#define RING_NS 20000000u
+
+static void empty_ring(struct npf_nic *nic, uint64_t counted)
+{
+	nic->fast.in_ring =
+		(struct npf_in_ring){ .asked = true, .base = counted, .least = UINT64_MAX };
+	__atomic_store_n(&nic->live, 0, __ATOMIC_RELEASE);
+}
+
+static bool is_ring_empty(struct npf_nic *nic)
+{
+	struct npf_in_ring *ring = &nic->fast.in_ring;
+	struct npf_host *host = &nic->host->base;
+	uint64_t counted, now = host->system->now(host);
+
+	if (npf_send_counters_packets(nic, nic->fast.netlink, &counted))
+		return true;
+
+	uint64_t taken = counted - ring->base;
+	uint64_t left = taken < ring->handed ? ring->handed - taken : 0;
+
+	if (left && left < ring->least) {
+		ring->least = left;
+		ring->since = now;
+	}
+	if (left && now - ring->since < RING_NS)
+		return false;
+	empty_ring(nic, counted);
+	return true;
+}
+
+/* May a frame go by this path now? */
+static bool is_in_order(struct npf_nic *nic, enum npf_send_path path)
+{
+	return path == NPF_SEND_XDP || !nic->live || is_ring_empty(nic);
+}
+
+static void count_in_ring(struct npf_nic *nic, uint64_t n, enum npf_send_path path)
+{
+	nic->fast.in_ring.handed += n;
+	if (path != NPF_SEND_XDP || !npf_send_counters_veth(nic))
+		return;
+	__atomic_fetch_add(&nic->live, n, __ATOMIC_RELEASE);
+}
+
+/* Before the first frame. */
+static void ask_for_ring(struct npf_nic *nic)
+{
+	uint64_t counted;
+
+	if (nic->fast.in_ring.asked || !npf_send_counters_veth(nic))
+		return;
+	if (!npf_send_counters_packets(nic, nic->fast.netlink, &counted))
+		empty_ring(nic, counted);
+}
+
 /* ---- the path ------------------------------------------------------------------------------ */
 
 /* What is worth more than a few system calls; what is worth loading a program for is NPF_SEND_MANY. */
@@ -115,7 +180,7 @@ static const struct way {
 	int (*prepare)(struct npf_nic *nic, char *reason);
 	size_t (*fits)(const struct npf_transmission *what);
 	bool (*pays)(const struct npf_transmission *what); /* NULL: always */
-	int64_t (*send)(struct npf_nic *nic, const struct npf_transmission *what);
+	int64_t (*send)(struct npf_nic *nic, struct npf_transmission *what);
 } ways[] = {
 	{ NPF_SEND_XDP, true, npf_send_xdp_prepare, npf_send_xdp_fits, NULL, npf_send_by_xdp },
 	{ NPF_SEND_CLONE, false, npf_send_clone_prepare, npf_send_clone_fits, npf_send_clone_pays,
@@ -158,7 +223,7 @@ static const struct way *way_of(enum npf_send_path path)
 static int64_t send_by_socket(struct npf_nic *nic, struct npf_transmission *what)
 {
 	what->used = NPF_SEND_SOCKET;
-	return npf_send_by_socket(nic, what);
+	return is_in_order(nic, NPF_SEND_SOCKET) ? npf_send_by_socket(nic, what) : -EAGAIN;
 }
 
 static bool is_tagged(const struct npf_nic *nic, const struct npf_send_frame *frame)
@@ -195,6 +260,7 @@ static size_t count_short(struct npf_nic *nic, const struct npf_transmission *wh
 static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_transmission *what)
 {
 	struct npf_transmission part = *what;
+	int64_t sent;
 
 	part.n = way->fits(what);
 	if (!part.n || way->prepare(nic, NULL))
@@ -202,7 +268,11 @@ static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_tr
 	what->used = way->path;
 	if (way->unseen && !(part.n = count_short(nic, &part)))
 		return -EMSGSIZE;
-	return way->send(nic, &part);
+	if (!is_in_order(nic, way->path))
+		return -EAGAIN;
+	sent = way->send(nic, &part);
+	what->full = part.full;
+	return sent;
 }
 
 static bool pays(const struct way *way, const struct npf_transmission *what)
@@ -294,9 +364,12 @@ int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 	what->used = what->path;
 	if (n)
 		return n;
+	ask_for_ring(nic);
 	n = what->path == NPF_SEND_AUTO || what->path == NPF_SEND_FASTEST
 		    ? send_automatically(nic, what)
 		    : send_forced(nic, what);
+	if (n > 0)
+		count_in_ring(nic, (uint64_t)n, what->used);
 	if (n > 0 && is_sure(nic, what->used))
 		__atomic_fetch_add(&nic->sure, (uint64_t)n, __ATOMIC_RELEASE);
 	return n;

@@ -248,7 +248,7 @@ static int judge(struct npf_nic *nic, int err)
 	return put_off(nic, -EOPNOTSUPP, "the kernel did not send a clone");
 }
 
-int64_t npf_send_by_clone(struct npf_nic *nic, const struct npf_transmission *what)
+int64_t npf_send_by_clone(struct npf_nic *nic, struct npf_transmission *what)
 {
 	struct npf_host *host = &nic->host->base;
 	uint64_t began = host->system->now(host);

@@ -63,15 +63,8 @@ static int read_stats(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
-static int ask(struct npf_nic *nic, struct nlmsghdr *message, size_t room, mnl_cb_t read, void *to)
-{
-	struct npf_counting *counting = &nic->counting;
-
-	message->nlmsg_seq = ++counting->sequence;
-	return npf_linux_ask(counting->netlink, message, room, read, to);
-}
-
-static int ask_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
+static int ask_stats(const struct npf_nic *nic, int netlink, uint32_t sequence,
+		     struct rtnl_link_stats64 *stats)
 {
 	_Alignas(struct nlmsghdr) uint8_t buffer[4096];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
@@ -82,12 +75,27 @@ static int ask_stats(struct npf_nic *nic, struct rtnl_link_stats64 *stats)
 	link = mnl_nlmsg_put_extra_header(message, sizeof(*link));
 	link->ifindex = nic->adapter.index;
 	link->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
-	return ask(nic, message, sizeof(buffer), read_stats, stats);
+	message->nlmsg_seq = sequence;
+	return npf_linux_ask(netlink, message, sizeof(buffer), read_stats, stats);
+}
+
+int npf_send_counters_packets(const struct npf_nic *nic, int netlink, uint64_t *packets)
+{
+	struct rtnl_link_stats64 stats = { 0 };
+	int err = ask_stats(nic, netlink, 0, &stats);
+
+	*packets = stats.tx_packets;
+	return err;
 }
 
 bool npf_send_counters_tap(const struct npf_nic *nic)
 {
 	return !strncmp(nic->adapter.description, "tun ", 4);
+}
+
+bool npf_send_counters_veth(const struct npf_nic *nic)
+{
+	return !strncmp(nic->adapter.description, "veth", 4);
 }
 
 /* ---- its queueing discipline ---------------------------------------------------------------- */
@@ -173,7 +181,9 @@ static int ask_disciplines(struct npf_nic *nic, struct discipline *discipline)
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	all = mnl_nlmsg_put_extra_header(message, sizeof(*all));
 	all->tcm_family = AF_UNSPEC;
-	return ask(nic, message, sizeof(buffer), read_discipline, discipline);
+	message->nlmsg_seq = ++nic->counting.sequence;
+	return npf_linux_ask(nic->counting.netlink, message, sizeof(buffer), read_discipline,
+			     discipline);
 }
 
 /* Is there nothing to count? Cheaper to ask for where all disciplines are many. */
@@ -325,7 +335,7 @@ int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 	uint64_t refused = __atomic_exchange_n(&nic->refused, 0, __ATOMIC_ACQ_REL);
 	uint64_t sure = __atomic_load_n(&nic->sure, __ATOMIC_ACQUIRE);
 	uint64_t waiting = count_charged(nic->sender) + count_charged(nic->hidden_sender);
-	int err = ask_stats(nic, &stats);
+	int err = ask_stats(nic, counting->netlink, ++counting->sequence, &stats);
 	bool found = !err && !find_discipline(nic, &discipline);
 	bool gone = npf_linux_nic.gone(nic) || !npf_linux_bound(nic);
 
@@ -344,6 +354,8 @@ int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 						.dropped = stats.tx_dropped + stats.tx_errors,
 						.sure = sure,
 						.waiting = waiting };
+	counters->again = __atomic_load_n(&nic->again, __ATOMIC_ACQUIRE);
+	counters->trailing = gone ? 0 : __atomic_load_n(&nic->live, __ATOMIC_ACQUIRE);
 	if (nic->adapter.hatype == ARPHRD_LOOPBACK)
 		bound_losses(counting, counters, stats.rx_dropped);
 	else if (npf_send_counters_tap(nic))

@@ -13,7 +13,6 @@
 #include <linux/rtnetlink.h>
 #include <net/if_arp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,11 +35,16 @@
 #define BATCH_ORDERED 16
 #define BATCH_REPEAT  128
 
+/* A receiver that works on another CPU (a veth's with threaded NAPI) may not work at all just now, and what
+ * its ring has no room for is made in vain: so runs are short then, of so many frames at least. */
+#define LEAST 256u
+
 struct npf_xdp_sender {
 	struct send_bpf *skel;
 	struct npf_send_queue queue;
 	int garage, parked; /* see park(); -1 */
 	bool proved;        /* a frame has left this way */
+	uint32_t most;      /* frames of the next run */
 };
 
 /* ---- loading -------------------------------------------------------------------------------- */
@@ -200,6 +204,7 @@ static int prepare(struct npf_nic *nic)
 		return put_off(nic, -ENOTSUP, "out of memory");
 	xdp->garage = -1;
 	xdp->parked = -1;
+	xdp->most = UINT32_MAX;
 	npf_linux_hush(&before);
 	err = load(nic, xdp);
 	npf_linux_unhush(&before);
@@ -265,7 +270,7 @@ static int run(struct npf_xdp_sender *xdp, uint32_t length, uint32_t n, uint32_t
 /* The driver does not take them. A veth's does not say more than that its peer cannot. */
 static int64_t refuse(struct npf_nic *nic, bool just_now)
 {
-	bool veth = !strncmp(nic->adapter.description, "veth", 4);
+	bool veth = npf_send_counters_veth(nic);
 
 	nic->fast.xdp->proved = false;
 	return put_off(nic, -EOPNOTSUPP,
@@ -299,11 +304,30 @@ static int64_t judge(struct npf_nic *nic, int err)
 	}
 }
 
-int64_t npf_send_by_xdp(struct npf_nic *nic, const struct npf_transmission *what)
+static uint32_t twice(uint64_t n)
+{
+	return n > UINT32_MAX / 2 ? UINT32_MAX : (uint32_t)(2 * n);
+}
+
+/* What the last run tells of how many the next should be; true: leave the adapter alone for a while. */
+static bool adapt(struct npf_xdp_sender *xdp)
+{
+	const struct npf_send_state *state = &xdp->skel->data_state->state;
+
+	if (state->hold != NPF_SEND_REST) {
+		xdp->most = twice(xdp->most);
+		return false;
+	}
+	xdp->most = state->sent > LEAST / 2 ? twice(state->sent) : LEAST;
+	return true;
+}
+
+int64_t npf_send_by_xdp(struct npf_nic *nic, struct npf_transmission *what)
 {
 	struct npf_xdp_sender *xdp = nic->fast.xdp;
 	struct npf_send_state *state = &xdp->skel->data_state->state;
-	uint32_t n = xdp->proved ? (uint32_t)what->n : 1; /* one frame shows whether it works */
+	uint32_t most = what->n < xdp->most ? (uint32_t)what->n : xdp->most;
+	uint32_t n = xdp->proved ? most : 1; /* one frame shows whether it works */
 	uint32_t records = what->repeat ? 1 : n;
 	uint32_t length = npf_send_queue_fill(&xdp->queue, what->frames, &records);
 	int err;
@@ -314,10 +338,11 @@ int64_t npf_send_by_xdp(struct npf_nic *nic, const struct npf_transmission *what
 	err = run(xdp, length, n, what->repeat ? BATCH_REPEAT : BATCH_ORDERED);
 	if (npf_send_counters_tap(nic)) /* which counts one frame of a bulk */
 		npf_send_counters_told(nic, state->cut);
+	if (npf_send_counters_veth(nic))
+		__atomic_fetch_add(&nic->again, state->full, __ATOMIC_RELEASE);
+	what->full = adapt(xdp);
 	if (!state->sent)
 		return judge(nic, err);
 	xdp->proved = true;
-	if (state->failed) /* let the receiver work */
-		sched_yield();
 	return (int64_t)state->sent;
 }

@@ -337,7 +337,7 @@ static int judge(struct npf_nic *nic, int err)
 	}
 }
 
-int64_t npf_send_by_xsk(struct npf_nic *nic, const struct npf_transmission *what)
+int64_t npf_send_by_xsk(struct npf_nic *nic, struct npf_transmission *what)
 {
 	struct npf_host *host = &nic->host->base;
 	struct npf_xsk_sender *xsk = nic->fast.xsk;

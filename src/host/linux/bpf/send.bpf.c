@@ -8,7 +8,8 @@
  * BPF_PROG_RUN does not tell what became of the frames. The tracepoints do: the kernel collects up to
  * 16 frames, hands them to the adapter's driver and reports how many, from the first, it took. All
  * that happens before the kernel lets anything else run on this CPU, so what is reported while
- * frames of ours are queued is about them.
+ * frames of ours are queued is about them. Where the order matters the rest of the run is thrown away
+ * behind a frame that it did not take; the next run makes it anew. Of copies any other will do, a little later.
  */
 #include <linux/bpf.h>
 #include <linux/errno.h>
@@ -45,6 +46,7 @@ static inline __attribute__((always_inline)) int fail(int error)
 {
 	state.error = error;
 	state.failed++;
+	state.hold = NPF_SEND_REST;
 	return XDP_DROP;
 }
 
@@ -86,9 +88,10 @@ int npf_send(struct xdp_md *ctx)
 
 	if (!records)
 		return fail(-EINVAL);
-	/* What follows a frame that did not go must not go either. */
-	if (state.failed && !state.repeat)
+	if (state.hold) {
+		state.hold -= state.hold != NPF_SEND_REST;
 		return XDP_DROP;
+	}
 
 	uint32_t at = state.next & (NPF_SEND_QUEUE - 1);
 	struct npf_send_record *record = (void *)(records + at);
@@ -121,6 +124,15 @@ static inline __attribute__((always_inline)) int is_ours(void)
 	return state.queued && state.task == bpf_get_current_task();
 }
 
+/* What follows a frame that did not go must not go either. */
+static inline __attribute__((always_inline)) uint32_t hold_after(uint32_t sent)
+{
+	if (!state.repeat || state.error)
+		return NPF_SEND_REST;
+	state.vain = sent ? 0 : state.vain + 1;
+	return state.vain < NPF_SEND_VAIN ? NPF_SEND_PAUSE : NPF_SEND_REST;
+}
+
 /* Arguments: from, to, sent, dropped, error. */
 SEC("raw_tracepoint/xdp_devmap_xmit")
 int npf_send_done(struct bpf_raw_tracepoint_args *ctx)
@@ -134,7 +146,11 @@ int npf_send_done(struct bpf_raw_tracepoint_args *ctx)
 	state.failed += dropped;
 	if (dropped) {
 		state.error = (int32_t)ctx->args[4];
-		state.cut += !ctx->args[4];
+		if (!state.error) {
+			state.full += dropped;
+			state.cut++;
+		}
+		state.hold = hold_after(sent);
 	}
 	return 0;
 }
@@ -148,5 +164,6 @@ int npf_send_refused(struct bpf_raw_tracepoint_args *ctx)
 	state.queued--;
 	state.failed++;
 	state.error = (int32_t)ctx->args[3];
+	state.hold = NPF_SEND_REST;
 	return 0;
 }

@@ -20,17 +20,26 @@ struct npf_send_record {
 };
 #define NPF_SEND_RECORD(size) (((size) + sizeof(struct npf_send_record) + 7u) & ~7u)
 
+/* When the adapter has no room for copies so many are thrown away, some microseconds, in which a receiver
+ * at work on another CPU makes room for some. Where it did not so often, it does not work just now. */
+#define NPF_SEND_PAUSE 128u
+#define NPF_SEND_VAIN  12u
+#define NPF_SEND_REST  UINT32_MAX /* hold: all of this run */
+
 struct npf_send_state {
 	/* Written before a run. */
 	uint32_t repeat; /* the first record again and again; the order is of no matter then */
 	/* The run's. */
 	uint32_t next;   /* where in the queue the next record begins */
 	uint32_t queued; /* frames that the kernel collects for the adapter just now */
-	int32_t error;   /* why the last of `failed` did, 0 unknown: the adapter had no room */
-	uint64_t task;   /* who runs: the tracepoints fire for everybody */
-	uint64_t sent;   /* the adapter took them */
+	uint32_t hold;   /* frames to be thrown away first */
+	uint32_t vain; /* bulks of copies, one after the other, that the adapter had no room for */
+	int32_t error; /* why the last of `failed` did, 0 unknown: the adapter had no room */
+	uint64_t task; /* who runs: the tracepoints fire for everybody */
+	uint64_t sent; /* the adapter took them */
 	uint64_t failed;
-	uint64_t cut; /* bulks that the adapter did not take whole */
+	uint64_t full; /* of failed: the adapter had no room */
+	uint64_t cut;  /* bulks that the adapter did not take whole */
 };
 
 #endif
