@@ -5,6 +5,11 @@
  */
 #include "netns/tool.h"
 
+#include <dirent.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
 #define REPLAY "replay", "-i", "va", "--json"
 
 static struct tool *of(void **state)
@@ -421,6 +426,14 @@ static void put_frames(int fd, uint32_t first, uint32_t n)
 	assert_int_equal(fclose(trace.file), 0);
 }
 
+static int bytes_in(int pipe)
+{
+	int n;
+
+	assert_int_equal(ioctl(pipe, FIONREAD, &n), 0);
+	return n;
+}
+
 /* A pipe that is slower than the sender: what is there goes at once, and nothing waits for more. */
 static void standard_input(void **state)
 {
@@ -451,6 +464,20 @@ static void standard_input(void **state)
 	close(in);
 	tool_counts(tool, 3);
 	tool_expect_no_more(tool);
+
+	/* The same where all of it would be read first, within the header and behind it. */
+	for (size_t given = 3; given <= sizeof(header); given += sizeof(header) - 3) {
+		tool_start(tool, true, WORDS(REPLAY, "-K", "-"));
+		assert_int_equal(write(tool->in, header, given), given);
+		TOOL_UNTIL(!bytes_in(tool->in));
+		in = tool->in;
+		tool->in = -1;
+		kill(tool->pid, SIGINT);
+		assert_int_equal(tool_wait(tool), 10);
+		close(in);
+		tool_counts(tool, 0);
+		assert_non_null(strstr(tool->said, "\"stopped\":true"));
+	}
 
 	tool_run(tool, 2, WORDS(REPLAY, "-l", "2", "-"));
 	tool_assert_complains(tool, "--preload");
@@ -530,6 +557,66 @@ static void device_vanishes_while_the_input_stalls(void **state)
 			tool = of(state);
 		}
 	}
+}
+
+/* Has npf opened it? */
+static bool has_open(struct tool *tool, const char *path)
+{
+	char name[300], target[300];
+	struct dirent *entry;
+	bool found = false;
+	DIR *folder;
+
+	snprintf(name, sizeof(name), "/proc/%d/fd", (int)tool->pid);
+	folder = opendir(name);
+	while (folder && !found && (entry = readdir(folder))) {
+		ssize_t n = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1);
+
+		found = n > 0 && (size_t)n == strlen(path) && !memcmp(target, path, (size_t)n);
+	}
+	if (folder)
+		closedir(folder);
+	return found;
+}
+
+/* A FIFO without a writer: what stood before it has gone, and both ends are noticed. */
+static void nobody_writes_the_fifo(void **state)
+{
+	static const char *const keep[] = { "--topspeed", "--preload" };
+	char folder[] = "/tmp/npf-replay-XXXXXX", fifo[64];
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	trace_make(&trace, TRACE_MICRO, 3);
+	for (size_t i = 0; i < N_OF(keep); i++) {
+		tool_start(tool, false, WORDS(REPLAY, keep[i], trace.path, fifo));
+		TOOL_UNTIL(has_open(tool, fifo));
+		if (!i)
+			tool_expect(tool, 0, 3, 1);
+		kill(tool->pid, SIGINT);
+		assert_int_equal(tool_wait(tool), 10);
+		tool_counts(tool, i ? 0 : 3);
+		assert_non_null(strstr(tool->said, "\"stopped\":true"));
+		assert_string_equal(tool->complained, "");
+	}
+	for (size_t i = 0; i < N_OF(keep); i++) {
+		tool_teardown(state);
+		tool_setup(state);
+		tool = of(state);
+		tool_start(tool, false, WORDS(REPLAY, keep[i], fifo));
+		TOOL_UNTIL(has_open(tool, fifo));
+		net_run(&tool->net, NET_HERE, "ip link delete va");
+		tool_await_end(tool);
+		assert_int_equal(tool_wait(tool), 7);
+		tool_assert_complains(tool, "has gone");
+		assert_int_equal(tool_number(tool, "handed"), 0);
+	}
+	unlink(fifo);
+	rmdir(folder);
+	trace_free(&trace);
 }
 
 /* Which faster path there might have been is of no interest then, nor can it be asked. */
@@ -618,6 +705,7 @@ int main(int argc, char **argv)
 		TEST(device_vanishes),
 		TEST(device_vanishes_in_a_gap),
 		TEST(device_vanishes_while_the_input_stalls),
+		TEST(nobody_writes_the_fifo),
 		TEST(device_vanishes_at_top_speed),
 		TEST(mistakes),
 		TEST(summary_for_people),

@@ -49,12 +49,12 @@ static ssize_t read_some(struct source *source, uint8_t *to, size_t size)
 {
 	ssize_t n;
 
-	/* A pipe may have nothing for long. */
-	if (!source->regular && !source->waiter.wait(source->waiter.data, source->fd))
-		return fail(source, -EINTR, "interrupted");
-	do
+	do {
+		/* A pipe may have nothing for long, or somebody else took it. */
+		if (!source->regular && !source->waiter.wait(source->waiter.data, source->fd))
+			return fail(source, -EINTR, "interrupted");
 		n = read(source->fd, to, size);
-	while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || (errno == EAGAIN && !source->regular)));
 	if (n < 0)
 		return fail_errno(source);
 	source->done += (uint64_t)n;
@@ -209,7 +209,9 @@ int source_open(struct source *source, const char *name, const struct source_wai
 
 	memset(source, 0, sizeof(*source));
 	source->waiter = waiter ? *waiter : (struct source_waiter){ .wait = wait_for_signals };
-	source->fd = strcmp(name, "-") ? open(name, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+	/* A FIFO that nobody writes to is opened all the same: the waiter waits, and can be ended. */
+	source->fd = strcmp(name, "-") ? open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+				       : STDIN_FILENO;
 	if (source->fd < 0 || fstat(source->fd, &status))
 		return fail_errno(source);
 	if (S_ISDIR(status.st_mode))

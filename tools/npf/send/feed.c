@@ -364,14 +364,29 @@ static int keep_file(struct npf_feed *feed)
 	return err;
 }
 
+/* What ends waiting for a pipe: a signal, or the adapter's end. */
+static int watch_ends(struct npf_feed *feed)
+{
+	feed->wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (feed->wait_fd < 0 || wait_for(feed, npf_signals_fd()) ||
+	    wait_for(feed, feed->options.ended_fd))
+		return out_of_memory(feed);
+	feed->trace.stop_fd = feed->wait_fd;
+	return 0;
+}
+
 /* What stands before a damaged place is sent once, and then the damage told. */
 static int keep_all(struct npf_feed *feed)
 {
 	struct npf_batch *out;
+	int err = watch_ends(feed);
 
-	feed->trace.stop_fd = npf_signals_fd();
+	if (err)
+		return err;
 	for (; !feed->err && feed->file < feed->options.n_files && !shall_stop(feed); feed->file++)
 		feed->err = keep_file(feed);
+	if (feed->err == -EINTR) /* npf_feed_next() tells what came */
+		feed->err = 0;
 	if (feed->err && feed->err != -EBADMSG)
 		return feed->err;
 	feed->kept = feed->taken;
@@ -436,6 +451,8 @@ static int next_from_memory(struct npf_feed *feed, struct npf_batch **batch)
 	}
 	if (npf_signals_stopped())
 		return -EINTR;
+	if (!feed->kept && is_readable(feed->wait_fd))
+		return -ENODEV;
 	if (!out->n)
 		return feed->err;
 	out->done = share_sent(feed);
