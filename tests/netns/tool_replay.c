@@ -358,6 +358,45 @@ static void damaged_files(void **state)
 	trace_free(&trace);
 }
 
+/* Of a file that is small: all of it is unpacked at once. */
+static void damaged_packed_file(void **state)
+{
+	static const uint8_t zeros[512];
+	struct tool *tool = of(state);
+	struct trace trace, packed;
+	uint8_t bytes[200000], checksum;
+	size_t n;
+	gzFile gzip;
+
+	trace_make(&trace, TRACE_MICRO, 100);
+	n = (size_t)pread(fileno(trace.file), bytes, sizeof(bytes), 0);
+	trace_begin(&packed, TRACE_MICRO, 1);
+	trace_ready(&packed);
+	assert_int_equal(ftruncate(fileno(packed.file), 0), 0);
+	rewind(packed.file);
+	gzip = gzdopen(dup(fileno(packed.file)), "w");
+	assert_non_null(gzip);
+	assert_int_equal(gzwrite(gzip, bytes, (unsigned int)n), n);
+	assert_int_equal(gzclose(gzip), Z_OK);
+	n = (size_t)lseek(fileno(packed.file), 0, SEEK_END);
+
+	assert_int_equal(write(fileno(packed.file), zeros, sizeof(zeros)), sizeof(zeros));
+	tool_run(tool, 0, WORDS(REPLAY, packed.path));
+	tool_counts(tool, 100);
+	tool_expect(tool, 0, 100, 1);
+
+	assert_int_equal(pread(fileno(packed.file), &checksum, 1, (off_t)n - 8), 1);
+	checksum ^= 1;
+	assert_int_equal(pwrite(fileno(packed.file), &checksum, 1, (off_t)n - 8), 1);
+	tool_run(tool, 8, WORDS(REPLAY, packed.path));
+	tool_counts(tool, 100);
+	tool_assert_complains(tool, "the gzip data is damaged; 100 packets before it went");
+	tool_expect(tool, 0, 100, 1);
+	tool_expect_no_more(tool);
+	trace_free(&packed);
+	trace_free(&trace);
+}
+
 static void no_trace_at_all(void **state)
 {
 	struct tool *tool = of(state);
@@ -698,6 +737,7 @@ int main(int argc, char **argv)
 		TEST(link_types),
 		TEST(interfaces_of_pcapng),
 		TEST(damaged_files),
+		TEST(damaged_packed_file),
 		TEST(no_trace_at_all),
 		TEST(interrupted),
 		TEST(standard_input),

@@ -131,6 +131,15 @@ head -c -1 two.pcapng >bad.pcapng
 damaged bad.pcapng 1 "cut short after packet 1"
 { head -c 90 two.pcap && printf '\377\377\377\177' && tail -c +95 two.pcap; } >bad.pcap
 damaged bad.pcap 1 "packet 2 at byte 82 claims 2147483647 bytes"
+# All is unpacked at once, and only then found damaged; zeros behind the end are no damage.
+for ending in gz zst; do
+	{ cat two.$ending && head -c 512 /dev/zero; } >zeros.$ending
+	expect 0 "2 of 2 packets kept" filter zeros.$ending before.pcap
+	{ cat zeros.$ending && printf garbage; } >bad.$ending
+	damaged bad.$ending 2 "data is damaged"
+done
+{ head -c -8 two.gz && printf 'none' && tail -c 4 two.gz; } >bad.gz
+damaged bad.gz 2 "the gzip data is damaged"
 # A megabyte of packets, so that packed ones arrive in pieces.
 tail -c +25 two.pcap >records
 for ((i = 0; i < 13; i++)); do cat records records >twice && mv twice records; done

@@ -21,11 +21,18 @@
 #define PAGE         4096u
 #define GZIP_OR_ZLIB 47 /* inflateInit2(): recognise the header, largest window */
 
+/* zstd's hint of what to give it next has the header of the next block in it. */
+#define ZSTD_BLOCK_HEADER 3u
+#define ZSTD_FRAME_BEGIN  5u
+
 struct unpacker {
 	bool is_zstd;
-	bool within; /* a packed stream has begun and not ended */
+	bool within;        /* a packed stream has begun and not ended */
+	const char *damage; /* behind what was unpacked; NULL none that is known */
 	z_stream gzip;
 	ZSTD_DStream *zstd;
+	size_t hint;  /* of zstd */
+	bool pending; /* zstd may have more to give without more input */
 	size_t at, n; /* what is left in packed */
 	uint8_t packed[BLOCK];
 };
@@ -101,6 +108,13 @@ static int start_unpacking(struct source *source, bool is_zstd)
 	return 0;
 }
 
+/* What was unpacked before the damage comes first. */
+static ssize_t damaged(struct source *source, size_t unpacked, const char *text)
+{
+	source->unpacker->damage = text;
+	return unpacked ? (ssize_t)unpacked : fail(source, -EBADMSG, text);
+}
+
 static ssize_t gunzip(struct source *source, uint8_t *to, size_t size)
 {
 	struct unpacker *unpacker = source->unpacker;
@@ -116,26 +130,50 @@ static ssize_t gunzip(struct source *source, uint8_t *to, size_t size)
 	gzip->avail_out = (uInt)size;
 	result = inflate(gzip, Z_NO_FLUSH);
 	if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-		return fail(source, -EBADMSG, "the gzip data is damaged");
+		return damaged(source, size - gzip->avail_out, "the gzip data is damaged");
 	unpacker->within = result != Z_STREAM_END;
 	unpacker->at += unpacker->n - gzip->avail_in;
 	unpacker->n = gzip->avail_in;
 	return (ssize_t)(size - gzip->avail_out);
 }
 
+/* A call that fails does not say what it has unpacked before. So each gets a header or the body of a
+ * block, never a body and the header that follows, and nothing while it still has something to give. */
+static size_t next_for_zstd(const struct unpacker *unpacker)
+{
+	size_t hint = unpacker->hint ? unpacker->hint : ZSTD_FRAME_BEGIN;
+
+	if (unpacker->pending)
+		return 0;
+	if (hint > ZSTD_BLOCK_HEADER)
+		hint -= ZSTD_BLOCK_HEADER;
+	return hint < unpacker->n ? hint : unpacker->n;
+}
+
 static ssize_t unzstd(struct source *source, uint8_t *to, size_t size)
 {
 	struct unpacker *unpacker = source->unpacker;
-	ZSTD_inBuffer in = { unpacker->packed + unpacker->at, unpacker->n, 0 };
+	ZSTD_inBuffer in = { unpacker->packed + unpacker->at, next_for_zstd(unpacker), 0 };
 	ZSTD_outBuffer out = { to, size, 0 };
 	size_t result = ZSTD_decompressStream(unpacker->zstd, &out, &in);
 
 	if (ZSTD_isError(result))
-		return fail(source, -EBADMSG, "the zstd data is damaged");
+		return damaged(source, 0, "the zstd data is damaged");
 	unpacker->within = result != 0;
+	unpacker->hint = result;
+	unpacker->pending = result && out.pos == out.size;
 	unpacker->at += in.pos;
 	unpacker->n -= in.pos;
 	return (ssize_t)out.pos;
+}
+
+/* Zeros fill the last block of a tape, or of a disk: they may stand behind a packed stream. */
+static void skip_zeros(struct unpacker *unpacker)
+{
+	while (unpacker->n && !unpacker->packed[unpacker->at]) {
+		unpacker->at++;
+		unpacker->n--;
+	}
 }
 
 /* Bytes unpacked, 0 at the end. */
@@ -143,10 +181,14 @@ static ssize_t unpack_some(struct source *source, uint8_t *to, size_t size)
 {
 	struct unpacker *unpacker = source->unpacker;
 
+	if (unpacker->damage)
+		return fail(source, -EBADMSG, unpacker->damage);
 	for (;;) {
 		ssize_t n;
 
-		if (!unpacker->n) {
+		if (!unpacker->within)
+			skip_zeros(unpacker);
+		if (!unpacker->n && !unpacker->pending) {
 			n = read_some(source, unpacker->packed, BLOCK);
 			if (n < 0)
 				return n;
@@ -156,9 +198,10 @@ static ssize_t unpack_some(struct source *source, uint8_t *to, size_t size)
 				return fail(source, -EBADMSG, "the packed data is cut short");
 			if (!n)
 				return 0;
+			continue;
 		}
 		n = unpacker->is_zstd ? unzstd(source, to, size) : gunzip(source, to, size);
-		if (n)
+		if (n || unpacker->damage)
 			return n;
 	}
 }
