@@ -307,8 +307,8 @@ static void link_types(void **state)
 	trace_free(&trace);
 }
 
-/* pcapng with two interfaces: fine when they agree, told when not. */
-/* Whatever their snap lengths are, packets of the adapter's link type go. */
+/* Whatever their snap lengths are, packets of the adapter's link type go, and a filter need make
+ * sense for these alone. */
 static void interfaces_of_pcapng(void **state)
 {
 	static const uint32_t short_one[] = { 1, 20, 1, 40, 20 };
@@ -329,9 +329,21 @@ static void interfaces_of_pcapng(void **state)
 	assert_int_equal(tool_number(tool, "other_link"), 5);
 	tool_expect(tool, 0, 20, 1);
 
+	tool_run(tool, 0,
+		 WORDS(REPLAY, "-t", trace.path, "--", "ether[17]", "&", "1", "=", "1", "or", "arp",
+		       "or", "vlan"));
+	tool_counts(tool, 10);
+	assert_int_equal(tool_number(tool, "other_link"), 5);
+	assert_int_equal(tool_number(tool, "filtered"), 10);
+	tool_expect(tool, 1, 10, 2);
+
 	tool_run(tool, 0, WORDS(REPLAY, "-t", "--force", trace.path));
 	tool_counts(tool, 25);
 	tool_expect(tool, 0, 25, 1);
+	tool_run(tool, 2,
+		 WORDS(REPLAY, "-t", "--force", trace.path, "--", "not", "arp", "or", "vlan"));
+	tool_assert_complains(tool, "packets of link type 101 (raw IP): ");
+	tool_expect(tool, 0, 20, 1);
 	tool_expect_no_more(tool);
 	trace_free(&trace);
 }

@@ -230,6 +230,14 @@ static int read_packets(struct npf_feed *feed)
 	return result;
 }
 
+/* A filter that makes no sense for packets that are left out anyway ends nothing. */
+static bool shall_judge(void *data, uint32_t link_type)
+{
+	const struct npf_feed *feed = data;
+
+	return belongs(&feed->options, link_type);
+}
+
 static int open_file(struct npf_feed *feed)
 {
 	const struct npf_feed_options *options = &feed->options;
@@ -323,7 +331,6 @@ static int start_thread(struct npf_feed *feed)
 		return out_of_memory(feed);
 	feed->trace.stop_fd = feed->stop_fd;
 	feed->trace.idle = on_idle;
-	feed->trace.data = feed;
 	feed->batches->next->next = feed->batches;
 	feed->current = feed->batches;
 	feed->threaded = true;
@@ -505,6 +512,8 @@ int npf_feed_open(struct npf_feed *feed, const struct npf_feed_options *options)
 	feed->options = *options;
 	feed->full_fd = feed->empty_fd = feed->stop_fd = feed->trace.stop_fd = -1;
 	feed->wait_fd = -1;
+	feed->trace.judges = shall_judge;
+	feed->trace.data = feed;
 	npf_schedule_init(&feed->schedule, options->pace);
 	err = check_files(feed, &total);
 	if (err)

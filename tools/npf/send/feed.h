@@ -33,7 +33,7 @@ struct npf_feed_options {
 /* Packets that are not sent, and why. Of what is kept in memory, those of one pass. */
 struct npf_feed_counts {
 	uint64_t filtered;
-	uint64_t other_link; /* type than the file's first packet */
+	uint64_t other_link; /* type than the adapter's */
 	uint64_t cut;
 	uint64_t longer, shorter; /* than the adapter takes */
 };

@@ -205,12 +205,13 @@ fail:
 static int judge(struct npf_trace *trace, uint32_t i, char error[NPF_ERROR_SIZE])
 {
 	const struct trace_batch *batch = &trace->batch;
+	uint32_t link_type = link_of(batch->link_type);
 	struct npf_jit_filter *filter;
 	int err;
 
-	if (!trace->expression)
+	if (!trace->expression || (trace->judges && !trace->judges(trace->data, link_type)))
 		return 1;
-	err = find_filter(trace, link_of(batch->link_type), &filter, error);
+	err = find_filter(trace, link_type, &filter, error);
 	if (err)
 		return err;
 	if (npf_jit_run(filter, batch->data[i], batch->len[i], batch->caplen[i]))

@@ -27,10 +27,12 @@ struct npf_trace {
 	uint32_t snaplen;   /* no packet is longer */
 	uint32_t of_packet; /* link type of the packet that was given last */
 	uint64_t filtered;  /* packets that the filter rejected */
+	/* The filter judges packets of this link type, others are given as they are; NULL all. */
+	bool (*judges)(void *data, uint32_t link_type);
 	/* For what is not a regular file. */
 	int stop_fd;              /* reading ends when this is readable; -1 none */
 	void (*idle)(void *data); /* called before reading has to wait; NULL nothing */
-	void *data;               /* for it */
+	void *data;               /* for both */
 
 	/* trace.c's own */
 	struct source source;
@@ -45,7 +47,7 @@ struct npf_trace {
 	uint32_t n_filters;
 };
 
-/* stop_fd, idle and data are the caller's to set before, all else is set here. "-" is standard
+/* judges, stop_fd, idle and data are the caller's to set before, all else is set here. "-" is standard
  * input. expression stays the caller's until the end. Negative errno with a sentence that names the
  * file: -EMEDIUMTYPE it is no savefile, -EINVAL the expression is none, -EINTR stop_fd came first. */
 int npf_trace_open(struct npf_trace *trace, const char *name, const char *expression,
