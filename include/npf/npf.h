@@ -507,6 +507,13 @@ int npf_set_write_repeat(struct npf_instance *instance, uint32_t copies);
  */
 int64_t npf_buffered_write(struct npf_instance *instance, const void *queue, size_t size, bool sync);
 
+/*
+ * Wait until a time of npf_send_clock(), for who has the rest of a queue: 0 when it is time, -EINTR a stop
+ * (of this wait, or the one that left this rest), -ECANCELED npf_cleanup(), -ENODEV the adapter has
+ * gone. Others may send meanwhile.
+ */
+int npf_wait_for_rest(struct npf_instance *instance, const void *rest, size_t size, uint64_t time);
+
 /* What both of the above are made of. */
 struct npf_send_frame {
 	const void *data;
@@ -527,7 +534,7 @@ int npf_send_frames(struct npf_instance *instance, const struct npf_send_frame *
 /* The clock of npf_send_frame.at: monotonic (on Linux CLOCK_MONOTONIC). */
 uint64_t npf_send_clock(const struct npf_instance *instance);
 
-/* Make the send that runs now, or the next, end early with -EINTR once. Async-signal-safe. */
+/* Make the send (or the wait for a rest) that runs now, or the next, end early with -EINTR once. Async-signal-safe. */
 void npf_stop_sending(struct npf_instance *instance);
 
 /* Wait until what was handed over has left the adapter's queue (NPF_WaitEndOfBufferedWrite), at

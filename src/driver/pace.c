@@ -69,6 +69,21 @@ static int wait_for(struct npf_instance *instance, uint64_t now, uint64_t time)
 	return npf_has_gone(instance) ? -ENODEV : 0;
 }
 
+int npf_sleep_until_due(struct npf_instance *instance, uint64_t time)
+{
+	uint64_t now;
+	int err;
+
+	while (!(err = stopped(instance)) && (now = npf_now(instance)) < time) {
+		bool last = time - now <= LOOK;
+
+		sleep_until(instance, last ? time : now + LOOK);
+		if (!last && npf_has_gone(instance))
+			return -ENODEV;
+	}
+	return err;
+}
+
 /* ---- one run -------------------------------------------------------------------------------- */
 
 static size_t count_untimed(const struct npf_job *job)

@@ -192,9 +192,9 @@ static int send_all(struct npf_instance *instance, struct queue *queue)
 	while (queue->at < queue->size && !err)
 		err = send_window(instance, queue, frames, most);
 	npf_free(instance->host, frames, most * sizeof(*frames));
-	/* What does not leave in time is told by npf_get_send_stats(). */
-	if (!err)
-		npf_drain(instance, NPF_DRAIN_NS);
+	/* What does not leave in time is told by npf_get_send_stats(); a stop to who has the rest. */
+	if (!err && npf_drain(instance, NPF_DRAIN_NS) == -EINTR)
+		err = -EINTR;
 
 	struct npf_job whole = { .n = queue->n, .sent = queue->sent };
 
@@ -216,6 +216,34 @@ static bool is_stopped_rest(struct npf_sending *sending, const struct queue *que
 		return false;
 	npf_forget_rest(sending);
 	return true;
+}
+
+static int wait_for_rest(struct npf_instance *instance, const struct queue *rest, uint64_t time)
+{
+	int err = npf_start_sending(instance);
+	bool is_stopped;
+
+	if (err)
+		return err;
+	is_stopped = is_stopped_rest(&instance->sending, rest);
+	npf_finish_sending(instance);
+	if (!is_stopped)
+		err = npf_sleep_until_due(instance, time);
+	if (is_stopped || err == -EINTR)
+		return npf_fail(instance, -EINTR, "the wait for the next record was stopped");
+	return err ? npf_fail_host(instance, err, "the wait for the next record ended") : 0;
+}
+
+int npf_wait_for_rest(struct npf_instance *instance, const void *data, size_t size, uint64_t time)
+{
+	const struct queue rest = { .data = data, .size = size };
+	int err = npf_enter(instance);
+
+	if (err)
+		return err;
+	err = wait_for_rest(instance, &rest, time);
+	npf_stop_using_open_instance(instance);
+	return err;
 }
 
 static int send_queue(struct npf_instance *instance, struct queue *queue)

@@ -116,6 +116,8 @@ int npf_do_job(struct npf_instance *instance, struct npf_job *job);
 int npf_work_off(struct npf_instance *instance, struct npf_job *job);
 int npf_end_job(struct npf_instance *instance, const struct npf_job *job, int err);
 bool npf_has_gone(struct npf_instance *instance);
+/* For who is not between start and finish, so that others send meanwhile. -EINTR, -ECANCELED, -ENODEV. */
+int npf_sleep_until_due(struct npf_instance *instance, uint64_t time);
 /* Until the adapter's queue holds nothing of ours, at most ns. -ETIMEDOUT, -EINTR, -ECANCELED. */
 int npf_drain(struct npf_instance *instance, uint64_t ns);
 /* Until it has counted what it took, the same; or nothing more for NPF_DRAIN_NS, then that is lost. */

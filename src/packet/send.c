@@ -4,7 +4,6 @@
  * tells how much that was; what is left is waited for and sent from here.
  */
 #include <string.h>
-#include <time.h>
 
 #include "packet.h"
 
@@ -20,10 +19,11 @@ PACKET_EXPORT BOOLEAN PacketSendPacket(LPADAPTER adapter, LPPACKET packet, BOOLE
 /* ---- queues -------------------------------------------------------------------------------- */
 
 struct queue {
+	struct npf_instance *instance;
 	const uint8_t *packets;
 	size_t size;
 	size_t sent;
-	struct timespec start;
+	uint64_t start; /* ns of npf_send_clock() */
 };
 
 /* Time stamp of the packet at an offset that is known to hold a header, ns. */
@@ -35,40 +35,39 @@ static int64_t stamp_at(const struct queue *queue, size_t offset)
 	return header.tv_sec * NS_PER_S + header.tv_usec * NS_PER_US;
 }
 
-/* Sleep until the next packet's place in the schedule of the whole queue. */
-static void wait_for_next(const struct queue *queue)
+/* Until the next packet's place in the schedule of the whole queue. */
+static int wait_for_next(const struct queue *queue)
 {
-	struct timespec at = queue->start;
+	size_t left = queue->size - queue->sent;
 	int64_t after;
 
-	if (queue->size - queue->sent < sizeof(struct npf_sf_pkthdr))
-		return;
+	if (left < sizeof(struct npf_sf_pkthdr))
+		return 0;
 	after = stamp_at(queue, queue->sent) - stamp_at(queue, 0);
-	if (after <= 0)
-		return;
-	at.tv_sec += (time_t)((at.tv_nsec + after) / NS_PER_S);
-	at.tv_nsec = (long)((at.tv_nsec + after) % NS_PER_S);
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
-		;
+	return npf_wait_for_rest(queue->instance, queue->packets + queue->sent, left,
+				 queue->start + (after > 0 ? (uint64_t)after : 0));
 }
 
 PACKET_EXPORT INT PacketSendPackets(LPADAPTER adapter, PVOID packets, ULONG size, BOOLEAN Sync)
 {
-	struct queue queue = { .packets = packets, .size = size };
+	struct queue queue = {
+		.instance = packet_instance(adapter),
+		.packets = packets,
+		.size = size,
+	};
 	uint32_t code = Sync ? NPF_BIOCSENDPACKETSSYNC : NPF_BIOCSENDPACKETSNOSYNC;
 
 	if (size > INT32_MAX) {
 		packet_fail(adapter, EMSGSIZE, "a queue has 2 GiB at most; send it in parts");
 		return 0;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &queue.start);
+	queue.start = npf_send_clock(queue.instance);
 	while (queue.sent < queue.size) {
 		size_t consumed = 0;
 
-		if (queue.sent && Sync)
-			wait_for_next(&queue);
-		if (!packet_result(npf_io_control(packet_instance(adapter), code,
-						  queue.packets + queue.sent,
+		if (queue.sent && Sync && !packet_result(wait_for_next(&queue)))
+			break;
+		if (!packet_result(npf_io_control(queue.instance, code, queue.packets + queue.sent,
 						  queue.size - queue.sent, NULL, 0, &consumed)))
 			break;
 		/* Success without progress: the adapter has gone. Not for ever. */

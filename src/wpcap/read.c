@@ -350,7 +350,7 @@ WPCAP_EXPORT int pcap_loop(pcap_t *p, int count, pcap_handler callback, u_char *
 	}
 }
 
-/* Flags only, and one write: a signal handler may, and another thread, also while it is activated. What
+/* Flags only, a write and a wake-up: a signal handler may, and another thread, also while it is activated. What
  * is not activated yet breaks then. */
 WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
 {
@@ -360,6 +360,8 @@ WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
 	__atomic_store_n(&p->broken, 1, __ATOMIC_SEQ_CST);
 	reader = __atomic_load_n(&p->reader, __ATOMIC_ACQUIRE);
 	real = __atomic_load_n(&p->real_reader, __ATOMIC_SEQ_CST);
+	if (reader && __atomic_load_n(&p->transmitting, __ATOMIC_SEQ_CST))
+		npf_stop_sending(reader);
 	if (reader)
 		npf_stop_waiting(reader);
 	else if (real)

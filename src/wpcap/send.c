@@ -48,6 +48,13 @@ WPCAP_EXPORT int pcap_sendqueue_queue(pcap_send_queue *queue, const struct pcap_
 	return 0;
 }
 
+/* pcap_breakloop() may have come when all had gone: the next send shall not end for it. */
+static void end_transmit(pcap_t *p)
+{
+	if (!__atomic_sub_fetch(&p->transmitting, 1, __ATOMIC_SEQ_CST))
+		(void)npf_wait_for_rest(p->instance, NULL, 0, 0);
+}
+
 WPCAP_EXPORT u_int pcap_sendqueue_transmit(pcap_t *p, pcap_send_queue *queue, int sync)
 {
 	INT sent;
@@ -59,8 +66,10 @@ WPCAP_EXPORT u_int pcap_sendqueue_transmit(pcap_t *p, pcap_send_queue *queue, in
 
 	WPCAP_IN_DRIVER(p);
 
+	__atomic_add_fetch(&p->transmitting, 1, __ATOMIC_SEQ_CST);
 	sent = PacketSendPackets(p->adapter, queue->buffer, queue->len, (BOOLEAN) !!sync);
 	if ((u_int)sent < queue->len)
 		wpcap_fail_adapter(p, 0, "sending the queue failed");
+	end_transmit(p);
 	return (u_int)sent;
 }

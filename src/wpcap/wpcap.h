@@ -78,9 +78,10 @@ struct pcap {
 	bool nonblocking;
 	bool min_to_copy_set; /* by pcap_setmintocopy() */
 	pcap_direction_t direction;
-	uint32_t broken;  /* pcap_breakloop() was called; atomic */
-	uint32_t waiting; /* threads that wait for packets; atomic */
-	bool closed;      /* by a signal handler amid such a wait, which looks at it */
+	uint32_t broken;       /* pcap_breakloop() was called; atomic */
+	uint32_t waiting;      /* threads that wait for packets; atomic */
+	uint32_t transmitting; /* threads that send a queue; atomic */
+	bool closed;           /* by a signal handler amid such a wait, which looks at it */
 	/* Who reads, once it is activated, for pcap_breakloop(); one at most, atomic. */
 	pcap_t *real_reader;
 	struct npf_instance *reader;

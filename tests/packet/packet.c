@@ -429,6 +429,32 @@ static void queues_of_a_departed_adapter_end(void **in)
 	assert_true(PacketSendPackets(state->adapter, queue, size, TRUE) < (INT)size);
 }
 
+static void *remove_amid_gap(void *arg)
+{
+	struct state *state = arg;
+
+	while (!net_counters(&state->net, NET_THERE, "vb").rx_packets)
+		usleep(1000);
+	net_run(&state->net, NET_HERE, "ip link del va");
+	return NULL;
+}
+
+/* An hour before its second frame. */
+static void a_gap_ends_with_the_adapter(void **in)
+{
+	struct state *state = *in;
+	uint8_t queue[2 * 116];
+	ULONG size = fill_queue(queue, 2, 3600 * 1000 * 1000u);
+	pthread_t remover;
+
+	assert_int_equal(pthread_create(&remover, NULL, remove_amid_gap, state), 0);
+	errno = 0;
+	assert_int_equal(PacketSendPackets(state->adapter, queue, size, TRUE), size / 2);
+	assert_int_equal(errno, ENODEV);
+	assert_non_null(strstr(PacketGetErrorText(state->adapter), "gone"));
+	assert_int_equal(pthread_join(remover, NULL), 0);
+}
+
 /* ---- settings ------------------------------------------------------------------------------ */
 
 static void the_buffer_is_sized_in_bytes(void **in)
@@ -829,6 +855,7 @@ int main(void)
 		TEST(queues_are_sent_at_their_times),
 		TEST(broken_queues_send_nothing),
 		TEST(queues_of_a_departed_adapter_end),
+		TEST(a_gap_ends_with_the_adapter),
 		TEST(the_buffer_is_sized_in_bytes),
 		TEST(the_filter_decides),
 		TEST(statistics_mode_has_its_record),

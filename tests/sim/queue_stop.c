@@ -164,6 +164,95 @@ static void who_does_not_come_back_may_begin_anew(void **state)
 	assert_int_equal(count_sent(world, 1), WENT + RECORDS);
 }
 
+/* ---- in the gap before the rest -------------------------------------------------------------- */
+
+#define HOUR (US * 1000000 * 3600)
+#define LATE (US * 1000000 * 1800)
+
+static void remove_adapter(void *arg)
+{
+	assert_int_equal(npf_sim_remove_adapter(((struct world *)arg)->host, "eth0"), 0);
+}
+
+static int wait_for_rest(struct world *world, const uint8_t queue[SIZE], uint64_t time)
+{
+	return npf_wait_for_rest(world->instance, queue + WENT * RECORD, SIZE - WENT * RECORD, time);
+}
+
+static void its_time_comes(void **state)
+{
+	struct world *world = *state;
+	uint64_t time = world_now(world) + HOUR;
+	uint8_t queue[SIZE];
+
+	assert_int_equal(wait_for_rest(world, queue, time), 0);
+	assert_true(world_now(world) >= time);
+	assert_int_equal(wait_for_rest(world, queue, 0), 0);
+	expect_account(world, 0, 0);
+}
+
+static void a_stop_comes_first(void **state)
+{
+	struct world *world = *state;
+	uint64_t at = world_now(world) + LATE;
+	uint8_t queue[SIZE];
+
+	assert_int_equal(npf_sim_at(world->host, at, stop, world), 0);
+	assert_fails(world->instance, wait_for_rest(world, queue, at + HOUR), -EINTR);
+	assert_int_equal(world_now(world), at);
+	/* Once; and one that came before is heard of whatever the time. */
+	assert_int_equal(wait_for_rest(world, queue, 0), 0);
+	stop(world);
+	assert_fails(world->instance, wait_for_rest(world, queue, 0), -EINTR);
+	make_queue(queue, 1);
+	assert_int_equal(npf_buffered_write(world->instance, queue, SIZE, true), SIZE);
+}
+
+static void the_adapter_goes_first(void **state)
+{
+	struct world *world = *state;
+	uint64_t at = world_now(world) + LATE;
+	uint8_t queue[SIZE];
+
+	assert_int_equal(npf_sim_at(world->host, at, remove_adapter, world), 0);
+	assert_fails(world->instance, wait_for_rest(world, queue, at + HOUR), -ENODEV);
+	assert_true(world_now(world) <= at + 100 * 1000 * US);
+}
+
+/* All went that was due, and does not leave the adapter. */
+static void a_stop_comes_while_it_drains(void **state)
+{
+	struct npf_sf_pkthdr header = { 3600, 0, 60, 60 };
+	struct world *world = *state;
+	uint8_t queue[SIZE];
+	uint64_t now;
+
+	make_queue(queue, 1);
+	memcpy(queue + WENT * RECORD, &header, sizeof(header));
+	npf_sim_hold(world->host, "eth0", 60);
+	assert_int_equal(npf_sim_at(world->host, world_now(world) + 50000 * US, stop, world), 0);
+	assert_int_equal(npf_buffered_write(world->instance, queue, SIZE, true), WENT * RECORD);
+	npf_sim_hold(world->host, "eth0", 0);
+	now = world_now(world);
+	assert_fails(world->instance, wait_for_rest(world, queue, now + HOUR), -EINTR);
+	assert_int_equal(world_now(world), now);
+	expect_account(world, WENT, 0);
+}
+
+static void who_was_stopped_does_not_wait(void **state)
+{
+	struct world *world = *state;
+	uint8_t queue[SIZE];
+	uint64_t now;
+
+	make_queue(queue, 1);
+	stop_half_way(world, queue);
+	now = world_now(world);
+	assert_fails(world->instance, wait_for_rest(world, queue, now + HOUR), -EINTR);
+	assert_int_equal(world_now(world), now);
+	assert_int_equal(write_rest(world, queue), SIZE - WENT * RECORD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +261,11 @@ int main(void)
 		IN_WORLD(whatever_is_sent_ends_the_memory),
 		IN_WORLD(what_is_refused_does_not),
 		IN_WORLD(who_does_not_come_back_may_begin_anew),
+		IN_WORLD(its_time_comes),
+		IN_WORLD(a_stop_comes_first),
+		IN_WORLD(the_adapter_goes_first),
+		IN_WORLD(a_stop_comes_while_it_drains),
+		IN_WORLD(who_was_stopped_does_not_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

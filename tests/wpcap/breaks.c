@@ -195,6 +195,54 @@ static void at_any_time(void **in)
 	}
 }
 
+/* ---- of who sends a queue ------------------------------------------------------------------- */
+
+/* Two frames, an hour apart. */
+static pcap_send_queue *make_queue(void)
+{
+	const struct net_flood flood = { .side = NET_HERE, .name = "va", .length = LENGTH };
+	struct pcap_pkthdr header = { .caplen = LENGTH, .len = LENGTH };
+	pcap_send_queue *queue = pcap_sendqueue_alloc(2 * (16 + LENGTH));
+	uint8_t frame[LENGTH];
+
+	assert_non_null(queue);
+	for (uint64_t i = 0; i < 2; i++) {
+		net_flood_frame(&flood, i, frame);
+		header.ts.tv_sec = (time_t)i * 3600;
+		assert_int_equal(pcap_sendqueue_queue(queue, &header, frame), 0);
+	}
+	return queue;
+}
+
+static void *break_amid_gap(void *arg)
+{
+	struct state *state = arg;
+
+	while (!net_counters(&state->net, NET_THERE, "vb").rx_packets)
+		usleep(1000);
+	pcap_breakloop(state->p);
+	return NULL;
+}
+
+static void amid_the_gap_of_a_queue(void **in)
+{
+	struct state *state = *in;
+	pcap_send_queue *queue = make_queue();
+	uint8_t frame[LENGTH] = { 0 };
+	pthread_t thread;
+
+	/* One that comes before it starts is not for it. */
+	pcap_breakloop(state->p);
+	assert_int_equal(by_next(state->p), PCAP_ERROR_BREAK);
+	assert_int_equal(pthread_create(&thread, NULL, break_amid_gap, state), 0);
+	assert_int_equal(pcap_sendqueue_transmit(state->p, queue, 1), queue->len / 2);
+	assert_non_null(strstr(pcap_geterr(state->p), "stopped"));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(by_next(state->p), PCAP_ERROR_BREAK);
+	assert_int_equal(pcap_sendpacket(state->p, frame, sizeof(frame)), 0);
+	pcap_sendqueue_destroy(queue);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +252,7 @@ int main(void)
 		TEST(without_blocking_no_read_waits),
 		TEST(a_negative_timeout_is_no_wait),
 		TEST(at_any_time),
+		TEST(amid_the_gap_of_a_queue),
 	};
 
 	if (sanitized())
