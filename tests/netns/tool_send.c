@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define SEND "send", "-i", "va", "--json"
@@ -111,6 +112,50 @@ static void files(void **state)
 	tool_run(tool, 0, WORDS(SEND, "--file", path));
 	expect_copies(tool, frame, 300, 1);
 	close(fd);
+}
+
+static void put_in(struct tool *tool, const void *bytes, size_t n)
+{
+	assert_int_equal(write(tool->in, bytes, n), n);
+}
+
+/* A frame may come through a pipe, in pieces; a savefile is not lost there without a word. */
+static void pipes(void **state)
+{
+	static const char *const ways[] = { "--raw", "--file" };
+	static const uint32_t header[] = { 0xA1B2C3D4, 2 | 4u << 16, 0, 0, 65535, 1 };
+	struct tool *tool = of(state);
+	uint8_t frame[18];
+	int in, unread;
+
+	hex_frame(frame);
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		tool_start(tool, true, WORDS(SEND, ways[i], "-"));
+		put_in(tool, frame, 7);
+		TOOL_UNTIL(!ioctl(tool->in, FIONREAD, &unread) && !unread);
+		put_in(tool, frame + 7, 11);
+		assert_int_equal(tool_wait(tool), 0);
+		expect_copies(tool, frame, 18, 1);
+	}
+
+	tool_start(tool, true, WORDS(SEND, "--file", "-"));
+	put_in(tool, header, sizeof(header));
+	assert_int_equal(tool_wait(tool), 1);
+	tool_assert_complains(tool, "npf replay -L 1 sends its first packet");
+
+	/* It reads, so a signal finds it prepared; the pipe stays open. */
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		tool_start(tool, true, WORDS(SEND, ways[i], "-"));
+		put_in(tool, frame, 7);
+		TOOL_UNTIL(!ioctl(tool->in, FIONREAD, &unread) && !unread);
+		in = tool->in;
+		tool->in = -1;
+		kill(tool->pid, SIGINT);
+		tool_await_end(tool);
+		assert_int_equal(tool_wait(tool), 10);
+		close(in);
+	}
+	tool_expect_no_more(tool);
 }
 
 static void padding(void **state)
@@ -488,6 +533,7 @@ int main(int argc, char **argv)
 		TEST(repeats),
 		TEST(rate),
 		TEST(files),
+		TEST(pipes),
 		TEST(padding),
 		TEST(templates),
 		TEST(a_template_a_million_times),

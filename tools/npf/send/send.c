@@ -3,12 +3,15 @@
  * npf send: one frame, once or again and again, always the same or made from a template.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "checksum.h"
 #include "hex.h"
@@ -37,7 +40,7 @@ struct options {
 };
 
 struct frame {
-	uint8_t bytes[FRAME_ROOM];
+	uint8_t bytes[FRAME_ROOM + 1];
 	size_t size;
 	uint32_t link_type; /* of the file it came from */
 	bool from_trace;
@@ -96,28 +99,61 @@ static int first_packet(struct frame *frame, const char *name)
 	return code;
 }
 
-/* The bytes of a file, FRAME_ROOM at most. */
-static int read_bytes(struct frame *frame, const char *name, bool *too_long)
+/* A pipe may have nothing for long. -EINTR when a signal comes first. */
+static ssize_t read_some(int fd, uint8_t *to, size_t size)
 {
-	FILE *file = fopen(name, "re");
-	int code = EXIT_OK;
+	ssize_t n;
 
-	if (!file)
+	do {
+		if (!npf_signals_wait(fd, UINT64_MAX))
+			return -EINTR;
+		n = read(fd, to, size);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	return n < 0 ? -errno : n;
+}
+
+/* To the end of the file, or until it is longer than any frame. */
+static int read_until_full(struct frame *frame, int fd)
+{
+	ssize_t n = 1;
+
+	while (n > 0 && frame->size < sizeof(frame->bytes)) {
+		n = read_some(fd, frame->bytes + frame->size, sizeof(frame->bytes) - frame->size);
+		frame->size += n > 0 ? (size_t)n : 0;
+	}
+	return n < 0 ? (int)n : 0;
+}
+
+/* The bytes of a file; one more than FRAME_ROOM says that it is longer. */
+static int read_bytes(struct frame *frame, const char *name, struct stat *status)
+{
+	/* Opening a pipe that nobody writes to shall not wait, for no signal would end that. */
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err;
+
+	if (fd < 0)
 		return fail("%s: %s", name, strerror(errno));
-	frame->size = fread(frame->bytes, 1, FRAME_ROOM, file);
-	*too_long = !feof(file) && fgetc(file) != EOF;
-	if (ferror(file))
-		code = fail("%s: %s", name, strerror(EIO));
-	fclose(file);
-	return code;
+	err = fstat(fd, status) ? -errno : read_until_full(frame, fd);
+	close(fd);
+	if (err == -EINTR)
+		return EXIT_STOPPED;
+	return err ? fail("%s: %s", name, strerror(-err)) : EXIT_OK;
+}
+
+/* What was looked at of a pipe is not there for a second reader. */
+static int read_savefile(struct frame *frame, const char *name, const struct stat *status)
+{
+	if (S_ISREG(status->st_mode))
+		return first_packet(frame, name);
+	return fail("%s: %s", name,
+		    "a savefile that comes through a pipe: npf replay -L 1 sends its first packet");
 }
 
 /* A file that is no frame, most likely, is not sent as one by accident. */
 static int read_file(struct frame *frame, const char *name)
 {
-	bool too_long;
+	struct stat status;
 	enum npf_kind kind;
-	int code = read_bytes(frame, name, &too_long);
+	int code = read_bytes(frame, name, &status);
 
 	if (code)
 		return code;
@@ -127,15 +163,16 @@ static int read_file(struct frame *frame, const char *name)
 	case NPF_KIND_PCAPNG:
 	case NPF_KIND_GZIP:
 	case NPF_KIND_ZSTD:
-		return first_packet(frame, name);
+		return read_savefile(frame, name, &status);
 	case NPF_KIND_TEXT:
 		return npf_tool_fail(&npf_command_send, EXIT_NO_SAVEFILE,
 				     "%s: this is text, not a frame: --hex takes hexadecimal digits, "
 				     "--raw sends the file's bytes as they are",
 				     name);
 	case NPF_KIND_OTHER:
-		return too_long ? fail("%s: %s", name, "longer than any frame, and not pcap either")
-				: EXIT_OK;
+		return frame->size > FRAME_ROOM
+			       ? fail("%s: %s", name, "longer than any frame, and not pcap either")
+			       : EXIT_OK;
 	default:
 		return npf_tool_fail(&npf_command_send, EXIT_NO_SAVEFILE,
 				     "%s: %s; --raw sends its bytes as they are", name,
@@ -145,10 +182,12 @@ static int read_file(struct frame *frame, const char *name)
 
 static int read_raw(struct frame *frame, const char *name)
 {
-	bool too_long;
-	int code = read_bytes(frame, name, &too_long);
+	struct stat status;
+	int code = read_bytes(frame, name, &status);
 
-	return code || !too_long ? code : fail("%s: %s", name, "longer than any frame");
+	if (code || frame->size <= FRAME_ROOM)
+		return code;
+	return fail("%s: %s", name, "longer than any frame");
 }
 
 static int read_frame(struct frame *frame, const struct options *options)
@@ -366,6 +405,15 @@ static int take_frame(struct options *options, const char **from)
 	return EXIT_OK;
 }
 
+static int take_file(struct options *options, const char **from)
+{
+	int code = take_frame(options, from);
+
+	if (!code && !strcmp(*from, "-"))
+		*from = "/dev/stdin";
+	return code;
+}
+
 static int take_field(struct options *options)
 {
 	char error[NPF_ERROR_SIZE];
@@ -385,9 +433,9 @@ static int take_option(struct options *options, int option)
 	case HEX:
 		return take_frame(options, &options->hex);
 	case FILE_NAME:
-		return take_frame(options, &options->file);
+		return take_file(options, &options->file);
 	case RAW:
-		return take_frame(options, &options->raw);
+		return take_file(options, &options->raw);
 	case SET:
 		return take_field(options);
 	case SEED:
@@ -484,7 +532,7 @@ const struct npf_command npf_command_send = {
 		"                         text of a dump are fine\n"
 		"      --file FILE        the first packet of a savefile (pcap or pcapng, also\n"
 		"                         packed by gzip or zstd), or a file that is the frame\n"
-		"                         itself; text is refused\n"
+		"                         itself; text is refused. - is standard input\n"
 		"      --raw FILE         a file that is the frame itself, whatever it looks like\n"
 		"      --force            a packet of another link type too\n"
 		"      --pad SIZE         zeros behind it until it has so many bytes\n"
