@@ -467,8 +467,8 @@ static inline void tool_said_json(const struct tool *tool)
 	assert_string_equal(skip_value(tool->said, 0), "\n");
 }
 
-/* The number behind "key": in it. */
-static inline uint64_t tool_number(const struct tool *tool, const char *key)
+/* What stands behind "key": in it. */
+static inline const char *tool_value(const struct tool *tool, const char *key)
 {
 	char wanted[64];
 	const char *at;
@@ -478,7 +478,17 @@ static inline uint64_t tool_number(const struct tool *tool, const char *key)
 	at = strstr(tool->said, wanted);
 	if (!at)
 		fail_msg("no %s in %s", key, tool->said);
-	return strtoull(at + strlen(wanted), NULL, 10);
+	return at + strlen(wanted);
+}
+
+static inline uint64_t tool_number(const struct tool *tool, const char *key)
+{
+	return strtoull(tool_value(tool, key), NULL, 10);
+}
+
+static inline double tool_real(const struct tool *tool, const char *key)
+{
+	return strtod(tool_value(tool, key), NULL);
 }
 
 static inline void tool_counts(const struct tool *tool, uint64_t handed)

@@ -534,6 +534,35 @@ static void standard_input(void **state)
 	tool_assert_complains(tool, "--preload");
 }
 
+/* What comes late through a pipe takes the time of who writes it, not of sending: none went before this
+ * test wrote the first, long after the file had begun. */
+static void waits_for_the_first_packet_do_not_count(void **state)
+{
+	static const char *const paces[] = { "--topspeed", "--pps=1000" };
+	const uint32_t header[] = { 0xA1B2C3D4, 2 | 4u << 16, 0, 0, 65535, 1 };
+	struct tool *tool = of(state);
+	int unread;
+
+	for (size_t i = 0; i < N_OF(paces); i++) {
+		uint64_t start;
+
+		tool_start(tool, true, WORDS(REPLAY, paces[i], "-"));
+		assert_int_equal(write(tool->in, header, sizeof(header)), sizeof(header));
+		TOOL_UNTIL(!ioctl(tool->in, FIONREAD, &unread) && !unread);
+		start = read_clock(CLOCK_MONOTONIC);
+		TOOL_UNTIL(read_clock(CLOCK_MONOTONIC) - start >= 700000000);
+		start = read_clock(CLOCK_MONOTONIC);
+		put_frames(tool->in, 0, 10);
+		assert_int_equal(tool_wait(tool), 0);
+		tool_counts(tool, 10);
+		/* 10 packets have 9 gaps between them, and one more was added. */
+		assert_true(tool_real(tool, "seconds") * 0.9 * 1e9 <=
+			    (double)(read_clock(CLOCK_MONOTONIC) - start));
+		assert_true(tool_real(tool, "seconds") > 0);
+		tool_expect(tool, 0, 10, 1);
+	}
+}
+
 static void device_down(void **state)
 {
 	struct tool *tool = of(state);
@@ -753,6 +782,7 @@ int main(int argc, char **argv)
 		TEST(no_trace_at_all),
 		TEST(interrupted),
 		TEST(standard_input),
+		TEST(waits_for_the_first_packet_do_not_count),
 		TEST(device_down),
 		TEST(device_vanishes),
 		TEST(device_vanishes_in_a_gap),

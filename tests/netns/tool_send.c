@@ -87,6 +87,60 @@ static void rate(void **state)
 	expect_copies(tool, frame, 18, 1);
 }
 
+/* The last packet's gap belongs to the time as the others do: so none goes faster than asked, however few
+ * there are, for no packet leaves before its time. One alone has no rate. */
+static void rates_of_a_few(void **state)
+{
+	static const struct {
+		const char *rate, *count;
+		double seconds;
+		uint64_t n;
+	} cases[] = { { "10", "2", 0.2, 2 }, { "720bps", "2", 0.4, 2 }, { "100", "3", 0.03, 3 } };
+	struct tool *tool = of(state);
+	uint8_t frame[18];
+
+	hex_frame(frame);
+	for (size_t i = 0; i < N_OF(cases); i++) {
+		double seconds, pps, n = (double)cases[i].n;
+
+		tool_run(tool, 0,
+			 WORDS(SEND, "--hex", HEX, "--rate", cases[i].rate, "-n", cases[i].count));
+		seconds = tool_real(tool, "seconds");
+		pps = tool_real(tool, "packets_per_second");
+		assert_true(seconds >= cases[i].seconds);
+		assert_true(pps > 0 && pps <= n / cases[i].seconds);
+		assert_true(pps * seconds > 0.999 * n && pps * seconds < 1.001 * n);
+		assert_true(tool_real(tool, "bits_per_second") <= n * 144 / cases[i].seconds);
+		expect_copies(tool, frame, 18, cases[i].n);
+	}
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "--rate", "10"));
+	assert_true(tool_real(tool, "packets_per_second") == 0);
+	tool_run(tool, 0, WORDS("send", "-i", "va", "--hex", HEX, "--rate", "10"));
+	assert_non_null(strstr(tool->said, "\npath socket, as all timed packets\n"));
+	/* Microseconds show. */
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX));
+	assert_true(tool_real(tool, "seconds") > 0);
+	expect_copies(tool, frame, 18, 3);
+}
+
+/* Asked for, a path is taken for packets with times, too, and not because all take it. */
+static void timed_packets_on_another_path(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[18];
+
+	hex_frame(frame);
+	tool_run(tool, 0,
+		 WORDS("send", "-i", "va", "--hex", HEX, "--rate", "1000", "-n", "5", "--path",
+		       "clone"));
+	assert_non_null(strstr(tool->said, ", path clone\n"));
+	tool_run(tool, 0,
+		 WORDS("send", "-i", "va", "--hex", HEX, "--rate", "1000", "-n", "5",
+		       "--no-loopback"));
+	assert_non_null(strstr(tool->said, ", path socket, as all timed packets\n"));
+	expect_copies(tool, frame, 18, 10);
+}
+
 static void files(void **state)
 {
 	struct tool *tool = of(state);
@@ -532,6 +586,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(repeats),
 		TEST(rate),
+		TEST(rates_of_a_few),
+		TEST(timed_packets_on_another_path),
 		TEST(files),
 		TEST(pipes),
 		TEST(padding),

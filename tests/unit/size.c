@@ -190,8 +190,9 @@ static void json_text(void **state)
 	npf_json_array(&json, NULL);
 	npf_json_array_end(&json);
 	fclose(json.out);
-	assert_string_equal(text, "{\"a\\\"\\\\\":\"\\u000a\\ufffd\xc3\xa4\\ufffd\\ufffd\\ufffd\","
-				  "\"b\":[18446744073709551615,0.333],\"c\":true,\"d\":null}\n[]");
+	assert_string_equal(text,
+			    "{\"a\\\"\\\\\":\"\\u000a\\ufffd\xc3\xa4\\ufffd\\ufffd\\ufffd\","
+			    "\"b\":[18446744073709551615,0.333333],\"c\":true,\"d\":null}\n[]");
 	free(text);
 }
 

@@ -57,7 +57,6 @@ static int replay(struct npf_sending *sending, struct npf_feed *feed)
 	struct npf_account account = { .skipped = &feed->counts };
 	int err;
 
-	sending->begun = npf_send_clock(sending->session.instance);
 	err = send_all(sending, feed);
 	npf_feed_close(feed);
 	account.paced = feed->options.pace.kind != NPF_PACE_TOP;

@@ -345,7 +345,6 @@ static int send_frame(struct npf_sending *sending, struct options *options, stru
 	}
 	if (!varies)
 		make_frame(options, frame, sending->session.adapter.link_type, frame->bytes);
-	sending->begun = npf_send_clock(sending->session.instance);
 	if (varies || account.paced)
 		code = send_made(sending, options, frame);
 	else

@@ -120,14 +120,27 @@ static void settle_counts(struct report *report)
 	stats->failed_by[reason] = stats->failed;
 }
 
-static void look(struct report *report, struct npf_instance *instance)
+/* Packets with times have one gap less between them than they are: the last one's, which belongs to it
+ * as well, is taken for the mean of the others. A single one has none, and no rate. */
+static double seconds(const struct report *report)
 {
 	const struct npf_sending *sending = report->sending;
+	double n = (double)report->stats.handed, between;
 
+	if (!report->stats.handed || sending->ended < sending->begun)
+		return 0;
+	between = (double)(sending->ended - sending->begun) / SECOND;
+	if (!report->account->paced)
+		return between;
+	return n > 1 ? between * n / (n - 1) : 0;
+}
+
+static void look(struct report *report, struct npf_instance *instance)
+{
 	/* Fails on closed instances only. */
 	npf_get_send_stats(instance, &report->stats);
 	settle_counts(report);
-	report->seconds = (double)(sending->ended - sending->begun) / SECOND;
+	report->seconds = seconds(report);
 	if (report->seconds > 0) {
 		report->pps = (double)report->stats.handed / report->seconds;
 		report->bps = (double)report->stats.bytes * 8 / report->seconds;
@@ -186,9 +199,12 @@ static void tell_rate(const struct report *report)
 		return;
 	npf_format_si(pps, sizeof(pps), report->pps, "pps");
 	npf_format_si(bps, sizeof(bps), report->bps, "bit/s");
-	printf("in %.3f s: %s, %s, path %s%s\n", report->seconds, pps, bps,
-	       npf_send_path_name(report->path),
-	       report->account->paced ? ", as all timed packets" : "");
+	if (report->seconds > 0)
+		printf("in %.6f s: %s, %s, ", report->seconds, pps, bps);
+	printf("path %s%s\n", npf_send_path_name(report->path),
+	       report->account->paced && report->sending->options.path == NPF_SEND_AUTO
+		       ? ", as all timed packets"
+		       : "");
 	for (int path = NPF_SEND_PATHS - 1; path > (int)report->path; path--) {
 		if (*report->why[path])
 			printf("    not %s: %s\n", npf_send_path_name((enum npf_send_path)path),

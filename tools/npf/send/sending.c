@@ -104,7 +104,6 @@ int npf_sending_open(struct npf_sending *sending, const struct npf_command *comm
 	}
 	npf_signals_watch(sending->session.instance);
 	npf_progress_init(&sending->progress);
-	sending->begun = npf_send_clock(sending->session.instance);
 	return EXIT_OK;
 }
 
@@ -157,6 +156,28 @@ static int wait_until(struct npf_sending *sending, uint64_t time)
 	return ended && npf_sending_gone(sending) ? -ENODEV : 0;
 }
 
+/* Waiting for the first packet, and for what comes behind the last one, is no time of sending. A packet
+ * with a time counts from that. */
+static void note_sent(struct npf_sending *sending, uint64_t began, uint64_t ended)
+{
+	if (!sending->begun)
+		sending->begun = began;
+	sending->ended = ended;
+}
+
+static void note_frames(struct npf_sending *sending, const struct npf_send_frame *frames, size_t n,
+			size_t sent, uint64_t began)
+{
+	uint64_t now = npf_send_clock(sending->session.instance);
+
+	if (!sent)
+		return;
+	/* Was the wait for the next cut short? */
+	if (sent < n && frames[sent].at > now)
+		now = frames[sent - 1].at;
+	note_sent(sending, frames->at ? frames->at : began, now);
+}
+
 /* How many of them are due by then; times never decrease. */
 static size_t due_by(const struct npf_send_frame *frames, size_t n, uint64_t time)
 {
@@ -188,6 +209,7 @@ int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame 
 
 		if (due) {
 			err = npf_send_frames(instance, frames, due, &sent);
+			note_frames(sending, frames, due, sent, now);
 			frames += sent;
 			n -= sent;
 			sending->packets += sent;
@@ -229,6 +251,7 @@ void npf_sending_repeat(struct npf_sending *sending, const void *frame, size_t s
 
 		err = npf_set_write_repeat(instance, (uint32_t)n);
 		sent = err ? err : npf_write(instance, frame, size);
+		note_sent(sending, now, npf_send_clock(instance));
 		err = note(sending, sent < 0 ? (int)sent : 0);
 		if (err)
 			break;
@@ -282,7 +305,6 @@ int npf_sending_end(struct npf_sending *sending, const struct npf_account *accou
 	struct npf_instance *instance = sending->session.instance;
 	int code, err, held;
 
-	sending->ended = npf_send_clock(instance);
 	npf_progress_end(&sending->progress);
 	/* What a signal stops may be this wait, once. */
 	held = npf_wait_sent(instance, DRAIN);

@@ -22,7 +22,7 @@ struct npf_sending {
 	struct npf_sending_options options;
 	struct npf_session session;
 	struct npf_progress progress;
-	uint64_t begun, ended; /* npf_send_clock() */
+	uint64_t begun, ended; /* npf_send_clock() of the first packet and the last; 0 none went */
 	uint64_t packets;      /* that went, for the progress */
 	double share;          /* of all, likewise */
 	int err;               /* of the driver: why it ended early */

@@ -94,7 +94,7 @@ void npf_json_unsigned(struct npf_json *json, const char *key, uint64_t value)
 void npf_json_real(struct npf_json *json, const char *key, double value)
 {
 	start(json, key);
-	fprintf(json->out, "%.3f", isfinite(value) ? value : 0.0);
+	fprintf(json->out, "%.6f", isfinite(value) ? value : 0.0);
 }
 
 void npf_json_bool(struct npf_json *json, const char *key, bool value)
