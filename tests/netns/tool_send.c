@@ -7,6 +7,8 @@
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
+#include <linux/if_tun.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -466,6 +468,39 @@ static void checksums_of_nothing(void **state)
 	assert_string_equal(tool->complained, "");
 }
 
+/* What its reader has not taken yet a tun device has not counted, and the summary waits. The reader takes
+ * it when npf has ended, too early, or goes on after all was sent. Should it be kept from that for longer
+ * than npf waits, another try does. */
+static void a_reader_that_is_late(void **state)
+{
+	static const char packet[] = "4500001c0001000040017cde7f0000017f000001 0800f7fd00010001";
+	struct tool *tool = of(state);
+	uint64_t confirmed = 0;
+	uint8_t got[100];
+	int tun;
+
+	if (!net_has_tun())
+		skip();
+	tun = net_tun(&tool->net, NET_HERE, "t0", IFF_TUN | IFF_NO_PI);
+	for (int i = 0; i < 10 && !confirmed; i++) {
+		struct pollfd readable = { .fd = tun, .events = POLLIN };
+		siginfo_t ended = { 0 };
+		uint64_t start;
+
+		tool_start(tool, false, WORDS("send", "-i", "t0", "--json", "--hex", packet));
+		assert_int_equal(poll(&readable, 1, TOOL_PATIENCE_MS), 1);
+		start = tool_ms();
+		while (!ended.si_pid && tool_ms() - start < 300)
+			waitid(P_PID, (id_t)tool->pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+		assert_int_equal(read(tun, got, sizeof(got)), 28);
+		assert_int_equal(tool_wait(tool), 0);
+		assert_int_equal(tool_number(tool, "handed"), 1);
+		confirmed = tool_number(tool, "confirmed");
+	}
+	close(tun);
+	assert_int_equal(confirmed, 1);
+}
+
 /* The summary asks nothing that would have to be prepared. */
 static void a_few_prepare_nothing(void **state)
 {
@@ -606,6 +641,7 @@ int main(int argc, char **argv)
 		TEST(checksums_of_nothing),
 		TEST(nobody_needs_to_see_it),
 		TEST(a_few_prepare_nothing),
+		TEST(a_reader_that_is_late),
 	};
 
 	tool_require(argc, argv);

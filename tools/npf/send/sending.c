@@ -10,12 +10,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "send_report.h"
 #include "ui/signals.h"
 
 #define SHOWN        UINT64_C(200000000)  /* ns that a call may take where somebody watches */
 #define DRAIN        UINT64_C(2000000000) /* ns for what is in the adapter's queue */
+#define NAP          2000000L             /* ns between looks whether they have left */
 #define DEFAULT_LATE UINT64_C(100000)
 #define MOST_LATE    UINT64_C(3600000000000) /* ns */
 #define FIRST_COPIES 65536u
@@ -300,6 +302,24 @@ static void close_slowly(struct npf_sending *sending)
 	npf_sending_close(sending);
 }
 
+/* A tun or tap device counts a frame when its reader takes it, which may be a moment after the driver
+ * was done; what it had no room for it has told by then. */
+static void wait_for_reader(struct npf_sending *sending)
+{
+	const struct timespec nap = { .tv_nsec = NAP };
+	struct npf_instance *instance = sending->session.instance;
+	uint64_t end = npf_time_add(npf_send_clock(instance), DRAIN);
+	unsigned int signals = npf_signals_count();
+	struct npf_send_stats stats;
+
+	if (strncmp(sending->session.adapter.description, "tun ", 4) != 0)
+		return;
+	while (!npf_get_send_stats(instance, &stats) &&
+	       stats.confirmed + stats.device_dropped < stats.handed &&
+	       npf_signals_count() == signals && npf_send_clock(instance) < end)
+		nanosleep(&nap, NULL);
+}
+
 int npf_sending_end(struct npf_sending *sending, const struct npf_account *account)
 {
 	struct npf_instance *instance = sending->session.instance;
@@ -310,6 +330,8 @@ int npf_sending_end(struct npf_sending *sending, const struct npf_account *accou
 	held = npf_wait_sent(instance, DRAIN);
 	if (held == -EINTR)
 		held = npf_wait_sent(instance, DRAIN);
+	if (!held)
+		wait_for_reader(sending);
 	err = npf_send_report(sending, account);
 	code = npf_tool_flushed(sending->session.command, err, exit_code(sending, account));
 	if (held == -ETIMEDOUT || held == -EINTR)
