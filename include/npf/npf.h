@@ -473,8 +473,8 @@ enum npf_send_path {
  * The loopback rule: frames that are sent are seen by every capture on the adapter, the sender's
  * own unless BIOCISETLOBBEH hides them from it. XDP and AF_XDP go behind the backs of captures, so
  * AUTO takes them only while there is none that should see the frames (no packet socket, no tcx or
- * clsact program) and no queueing discipline that would shape them, and looks again every few
- * milliseconds. Frames with a time go by socket. A path that is set here is obeyed
+ * clsact program) and no queueing discipline that would shape them. It looks when a call begins, and again every
+ * few milliseconds. Frames with a time go by socket. A path that is set here is obeyed
  * whoever captures: -ENOTSUP or -EPERM when that cannot be, and npf_error() says why.
  */
 int npf_set_send_path(struct npf_instance *instance, enum npf_send_path path);

@@ -61,6 +61,7 @@ struct npf_transmission {
 	const struct npf_send_frame *frames; /* their times are not looked at */
 	size_t n;                            /* at least 1 */
 	bool repeat;             /* n copies of the first frame, which is all there is */
+	bool begins;             /* the first of a call: what was known of captures is old */
 	enum npf_send_path path; /* AUTO: the host chooses by the loopback rule of npf.h */
 	enum npf_send_path used; /* out: the one that was tried */
 	bool full; /* out: part went, and the queue is full; the next call had better wait */

@@ -117,6 +117,7 @@ static int64_t transmit(struct npf_instance *instance, struct npf_run *run)
 		.frames = run->frames,
 		.n = run->n,
 		.repeat = run->repeat,
+		.begins = sending->begins,
 		.path = (enum npf_send_path)__atomic_load_n(&sending->path, __ATOMIC_RELAXED),
 	};
 
@@ -125,6 +126,7 @@ static int64_t transmit(struct npf_instance *instance, struct npf_run *run)
 
 	int64_t n = instance->host->nic->transmit(instance->nic, &what);
 
+	sending->begins = false;
 	run->path = what.used;
 	run->full = what.full;
 	if (n > 0)

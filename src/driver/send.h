@@ -55,6 +55,7 @@ struct npf_rest {
 
 struct npf_sending {
 	struct npf_lock lock; /* one writer at a time */
+	bool begins;          /* nothing of this call went yet; lock */
 	uint32_t stop;        /* NPF_STOP_*; what a writer that waits sleeps on; atomic */
 	uint32_t copies;      /* BIOCSWRITEREP; atomic */
 	uint32_t path;        /* enum npf_send_path that was set; atomic */

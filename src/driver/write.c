@@ -21,6 +21,7 @@ int npf_start_sending(struct npf_instance *instance)
 	if (!npf_start_using_binding(instance))
 		return npf_fail_host(instance, -ENODEV, "sending failed");
 	npf_lock_take(instance->host, &instance->sending.lock);
+	instance->sending.begins = true;
 	return 0;
 }
 

@@ -301,6 +301,12 @@ void npf_send_rule_open(struct npf_nic *nic);
 void npf_send_rule_close(struct npf_nic *nic);
 /* The kind of the adapter's root queueing discipline; -ENODEV, ... */
 int npf_send_rule_discipline(const struct npf_nic *nic, int netlink, char kind[NPF_NAME_SIZE]);
+/* Ask anew when it is next of interest: a call begins, and what is there by now is to see all of it. */
+static inline void npf_send_rule_forget(struct npf_nic *nic)
+{
+	nic->fast.ruled = 0;
+	nic->fast.queue_ruled = 0;
+}
 /* 0: nobody would see the difference. -EBUSY, with a sentence when reason is given. */
 int npf_send_rule_ask(struct npf_nic *nic, char *reason);
 /* 0: clones, which no queue holds back and nothing marks as ours, may be sent. -ENOTSUP, likewise. */

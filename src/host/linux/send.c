@@ -362,6 +362,8 @@ int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 	int64_t n = npf_linux_link_up(nic);
 
 	what->used = what->path;
+	if (what->begins)
+		npf_send_rule_forget(nic);
 	if (n)
 		return n;
 	ask_for_ring(nic);

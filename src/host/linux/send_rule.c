@@ -22,7 +22,7 @@
 
 #include "host/linux/linux.h"
 
-/* A verdict holds so long: a capture that starts meanwhile misses that much at most. */
+/* Within a call a verdict holds so long: a capture that starts meanwhile misses that much at most. */
 #define VERDICT_NS 10000000u
 
 /* VLANs on VLANs that are followed down to what they are made on. */
