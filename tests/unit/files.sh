@@ -79,6 +79,10 @@ expect 8 "after packet 1: 1 byte is left over" filter --count more.pcap
 grep -q '  1 packet, whole' out || complain "repair: $(cat out)"
 grep -q '  then 1 byte ' out || complain "repair: $(cat out)"
 
+{ printf '\xd4\xc3\xb2\xa1\x02\0\x03\0' && tail -c +9 two.pcap; } >old.pcap
+expect 9 "old.pcap: pcap format 2.3: only 2.4 is read" capture -r old.pcap
+expect 9 "old.pcap: pcap format 2.3: only 2.4 is read" filter --count old.pcap
+
 # ---- filter ----------------------------------------------------------------------------------
 
 expect 9 "text: this is text, neither pcap nor pcapng" filter --count text

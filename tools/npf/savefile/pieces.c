@@ -147,9 +147,11 @@ static int begin_pcap(struct trace *trace, const uint8_t *at, size_t n, struct t
 	*need = FILE_HEADER;
 	if (n < FILE_HEADER)
 		return 0;
-	if (get16(trace, at + 4) != 2 || get16(trace, at + 6) != 4)
-		return fail(trace, "pcap format %u.%u: only 2.4 is read", get16(trace, at + 4),
-			    get16(trace, at + 6));
+	if (get16(trace, at + 4) != 2 || get16(trace, at + 6) != 4) {
+		fail(trace, "pcap format %u.%u: only 2.4 is read", get16(trace, at + 4),
+		     get16(trace, at + 6));
+		return -EMEDIUMTYPE;
+	}
 	link = get32(trace, at + 20);
 	interface.link_type = link & NPF_KIND_LINK_TYPE;
 	interface.fcs.known = link & FCS_KNOWN;
