@@ -251,6 +251,43 @@ static void backwards(void **state)
 	trace_free(&trace);
 }
 
+static void put_timeless(struct trace *trace, uint32_t n)
+{
+	const uint32_t size = tool_size(n), padded = (size + 3) & ~3u;
+	const uint32_t head[] = { 3, 16 + padded, size };
+	uint8_t frame[TOOL_LONGEST + 3] = { 0 };
+
+	tool_frame(n, frame, size);
+	put_words(trace, head, N_OF(head));
+	assert_int_equal(fwrite(frame, 1, padded, trace->file), padded);
+	put_words(trace, &head[1], 1);
+}
+
+/* Simple packet blocks of pcapng: none of them waits, and none makes others wait, for 1970. */
+static void packets_without_a_time(void **state)
+{
+	static const char *const keep[] = { "--multiplier=1", "--preload" };
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_begin(&trace, TRACE_NG, 1);
+	put_timeless(&trace, 0);
+	put_timeless(&trace, 1);
+	trace_frames(&trace, 2, 3);
+	put_timeless(&trace, 5);
+	trace_frames(&trace, 6, 1);
+	trace_ready(&trace);
+	for (size_t i = 0; i < N_OF(keep); i++) {
+		tool_run(tool, 0, WORDS(REPLAY, keep[i], trace.path, trace.path));
+		tool_counts(tool, 14);
+		assert_int_equal(tool_number(tool, "backwards"), 0);
+		tool_expect(tool, 0, 7, 1);
+		tool_expect(tool, 0, 7, 1);
+	}
+	tool_expect_no_more(tool);
+	trace_free(&trace);
+}
+
 /* ---- what is left out ------------------------------------------------------------------------- */
 
 static void odd_packets(void **state)
@@ -773,6 +810,7 @@ int main(int argc, char **argv)
 		TEST(passes_through_a_large_file),
 		TEST(every_pace),
 		TEST(backwards),
+		TEST(packets_without_a_time),
 		TEST(times),
 		TEST(odd_packets),
 		TEST(link_types),

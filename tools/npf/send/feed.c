@@ -81,14 +81,14 @@ static bool has_room(const struct npf_batch *batch, uint32_t size)
 	return batch->n < NPF_BATCH_FRAMES && size <= NPF_BATCH_BYTES - batch->used;
 }
 
-static void put_packet(struct npf_batch *batch, const struct npf_packet *packet)
+static void put_packet(struct npf_batch *batch, const struct npf_packet *packet, uint64_t time)
 {
 	uint8_t *at = batch->bytes + batch->used;
 	size_t used = batch->used + ((packet->caplen + (ALIGN - 1)) & ~(size_t)(ALIGN - 1));
 
 	memcpy(at, packet->data, packet->caplen);
 	batch->frames[batch->n] = (struct npf_send_frame){ .data = at, .size = packet->caplen };
-	batch->times[batch->n++] = packet->time;
+	batch->times[batch->n++] = time;
 	batch->used = used < NPF_BATCH_BYTES ? used : NPF_BATCH_BYTES;
 }
 
@@ -190,8 +190,32 @@ static bool is_wanted(struct npf_feed *feed, const struct npf_packet *packet)
 	return !reason;
 }
 
+/* When the next packet is due. One without a time goes with the one before it, or when its pass begins;
+ * then the pass counts its time from the first that has one. */
+static uint64_t due(struct npf_schedule *schedule, uint64_t time, uint32_t size)
+{
+	bool first = !schedule->taken;
+	uint64_t at;
+
+	if (time != NPF_NO_TIME)
+		return npf_schedule_next(schedule, time, size);
+	at = npf_schedule_next(schedule, schedule->last, size);
+	if (first)
+		schedule->taken = 0;
+	return at;
+}
+
+/* One that is later than can be told is still one. */
+static uint64_t time_of(const struct npf_feed *feed, const struct npf_packet *packet)
+{
+	if (feed->trace.timeless)
+		return NPF_NO_TIME;
+	return packet->time == NPF_NO_TIME ? NPF_NO_TIME - 1 : packet->time;
+}
+
 static int take_packet(struct npf_feed *feed, const struct npf_packet *packet)
 {
+	uint64_t time = time_of(feed, packet);
 	int err;
 
 	if (!is_wanted(feed, packet))
@@ -199,10 +223,10 @@ static int take_packet(struct npf_feed *feed, const struct npf_packet *packet)
 	err = make_room(feed, packet->caplen);
 	if (err)
 		return err;
-	put_packet(feed->current, packet);
+	put_packet(feed->current, packet, time);
 	if (feed->threaded)
-		feed->current->frames[feed->current->n - 1].at =
-			npf_schedule_next(&feed->schedule, packet->time, packet->caplen);
+		feed->current->frames[feed->current->n - 1].at = due(&feed->schedule, time,
+								     packet->caplen);
 	feed->taken++;
 	return 0;
 }
@@ -429,8 +453,7 @@ static void copy_kept(struct npf_feed *feed, struct npf_batch *out)
 		struct npf_send_frame *frame = &out->frames[out->n++];
 
 		*frame = from->frames[i];
-		frame->at = npf_schedule_next(&feed->schedule, from->times[i],
-					      (uint32_t)frame->size);
+		frame->at = due(&feed->schedule, from->times[i], (uint32_t)frame->size);
 		feed->taken++;
 	}
 	feed->from_frame = i;

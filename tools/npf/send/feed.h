@@ -15,6 +15,7 @@
 
 #define NPF_BATCH_FRAMES 16384u
 #define NPF_BATCH_BYTES  (4u << 20)
+#define NPF_NO_TIME      UINT64_MAX
 
 struct npf_feed_options {
 	char *const *files;
@@ -41,7 +42,7 @@ struct npf_feed_counts {
 /* Frames one after the other; at is relative to the start of all, 0 for the topmost speed. */
 struct npf_batch {
 	struct npf_send_frame *frames;
-	uint64_t *times; /* of the recording */
+	uint64_t *times; /* of the recording, or NPF_NO_TIME */
 	uint8_t *bytes;
 	size_t n, used;
 	bool ends_file;

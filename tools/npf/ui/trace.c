@@ -225,7 +225,7 @@ static void give(struct npf_trace *trace, uint32_t i, struct npf_packet *packet)
 	const struct trace_batch *batch = &trace->batch;
 	struct npf_stamp stamp = { 0 };
 
-	trace_look(&trace->pieces, batch, i, &stamp);
+	trace->timeless = !trace_look(&trace->pieces, batch, i, &stamp);
 	trace->of_packet = link_of(batch->link_type);
 	*packet = (struct npf_packet){
 		.time = stamp.seconds < 0 ? 0 : npf_time_of((uint64_t)stamp.seconds, stamp.ns),

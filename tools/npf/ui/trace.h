@@ -26,6 +26,7 @@ struct npf_trace {
 	uint32_t link_type; /* of the first packet, or of the first interface of a file without any */
 	uint32_t snaplen;   /* no packet is longer */
 	uint32_t of_packet; /* link type of the packet that was given last */
+	bool timeless;      /* the file says no time of that packet, which has 0 */
 	uint64_t filtered;  /* packets that the filter rejected */
 	/* The filter judges packets of this link type, others are given as they are; NULL all. */
 	bool (*judges)(void *data, uint32_t link_type);
