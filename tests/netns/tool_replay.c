@@ -138,6 +138,7 @@ static void passes_through_a_large_file(void **state)
 		tool_frame(i, frame, EACH);
 		trace_put(&trace, i, frame, EACH, EACH);
 	}
+	trace_put(&trace, N, frame, EACH, EACH + 1);
 	trace_ready(&trace);
 	assert_int_equal(npf_set_filter(tool->far, &program), 0);
 #ifndef NPF_SANITIZED
@@ -148,6 +149,7 @@ static void passes_through_a_large_file(void **state)
 	tool_run(tool, 0, WORDS(REPLAY, "-t", "-l", "2", trace.path));
 	tool->memory = 0;
 	tool_counts(tool, 2 * N);
+	assert_int_equal(tool_number(tool, "cut"), 2);
 	TOOL_UNTIL(tool_received(tool) >= 2 * N);
 	while (npf_batch_begin(tool->far) > 0) {
 		for (; npf_batch_next(tool->far, &packet); seen++) {
@@ -324,6 +326,35 @@ static void odd_packets(void **state)
 	assert_memory_equal(got, frame, 100);
 	assert_true(tool_next(tool, got, &size));
 	tool_expect_no_more(tool);
+	trace_free(&trace);
+}
+
+/* In every round, whether the file is read again or kept in memory. */
+static void left_out_of_every_round(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[2000];
+	struct trace trace;
+
+	trace_begin(&trace, TRACE_MICRO, 1);
+	tool_frame(0, frame, sizeof(frame));
+	trace_put(&trace, 1000, frame, 100, 1000); /* cut */
+	trace_put(&trace, 2000, frame, 2000, 2000);
+	trace_put(&trace, 3000, frame, 13, 13);
+	trace_frames(&trace, 0, 2);
+	trace_ready(&trace);
+	tool_run(tool, 0,
+		 WORDS(REPLAY, "-t", "-l", "3", trace.path, "--", "len", "<", "18", "or",
+		       "ether[17]", "!=", "1"));
+	tool_counts(tool, 3);
+	assert_int_equal(tool_number(tool, "cut"), 3);
+	assert_int_equal(tool_number(tool, "longer"), 3);
+	assert_int_equal(tool_number(tool, "shorter"), 3);
+	assert_int_equal(tool_number(tool, "filtered"), 3);
+	/* The third round never begins. */
+	tool_run(tool, 0, WORDS(REPLAY, "-t", "-l", "0", "-L", "4", trace.path));
+	tool_counts(tool, 4);
+	assert_int_equal(tool_number(tool, "cut"), 2);
 	trace_free(&trace);
 }
 
@@ -813,6 +844,7 @@ int main(int argc, char **argv)
 		TEST(packets_without_a_time),
 		TEST(times),
 		TEST(odd_packets),
+		TEST(left_out_of_every_round),
 		TEST(link_types),
 		TEST(interfaces_of_pcapng),
 		TEST(damaged_files),

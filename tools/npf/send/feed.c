@@ -421,6 +421,7 @@ static int keep_all(struct npf_feed *feed)
 	if (feed->err && feed->err != -EBADMSG)
 		return feed->err;
 	feed->kept = feed->taken;
+	feed->skipped = feed->counts;
 	feed->taken = 0;
 	if (feed->err)
 		feed->options.loops = 1;
@@ -459,6 +460,21 @@ static void copy_kept(struct npf_feed *feed, struct npf_batch *out)
 	feed->from_frame = i;
 }
 
+/* What every pass leaves out; reading has counted that of the first. */
+static void count_skipped(struct npf_feed *feed)
+{
+	const struct npf_feed_counts *skipped = &feed->skipped;
+	bool begins = feed->from == feed->batches && !feed->from_frame;
+
+	if (!feed->pass || !begins)
+		return;
+	feed->counts.filtered += skipped->filtered;
+	feed->counts.other_link += skipped->other_link;
+	feed->counts.cut += skipped->cut;
+	feed->counts.longer += skipped->longer;
+	feed->counts.shorter += skipped->shorter;
+}
+
 static double share_sent(const struct npf_feed *feed)
 {
 	if (feed->options.limit != UINT64_MAX)
@@ -475,6 +491,7 @@ static int next_from_memory(struct npf_feed *feed, struct npf_batch **batch)
 	out->n = 0;
 	while (feed->kept && out->n < NPF_BATCH_FRAMES && feed->pass < feed->options.loops &&
 	       feed->taken < feed->options.limit) {
+		count_skipped(feed);
 		copy_kept(feed, out);
 		if (feed->from_frame == feed->from->n)
 			next_kept(feed);

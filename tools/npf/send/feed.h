@@ -31,7 +31,8 @@ struct npf_feed_options {
 	int ended_fd; /* readable when no packets are wanted any more, -1 none */
 };
 
-/* Packets that are not sent, and why. Of what is kept in memory, those of one pass. */
+/* Packets that are not sent, and why, of all passes. One through what is kept in memory counts as a
+ * whole once it has begun. */
 struct npf_feed_counts {
 	uint64_t filtered;
 	uint64_t other_link; /* type than the adapter's */
@@ -73,7 +74,8 @@ struct npf_feed {
 	/* Kept in memory: the batches hold one pass. */
 	struct npf_batch *from; /* where to go on */
 	size_t from_frame;
-	uint64_t kept; /* packets of a pass */
+	uint64_t kept;                  /* packets of a pass */
+	struct npf_feed_counts skipped; /* of a pass */
 };
 
 /* Check that the files can be opened and belong to this link; read them with preload, or begin to.
