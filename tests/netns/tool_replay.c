@@ -485,6 +485,13 @@ static void no_trace_at_all(void **state)
 	trace_make(&trace, TRACE_MICRO, 10);
 	trace_begin(&other, TRACE_MICRO, 1);
 	trace_ready(&other);
+	char path[300];
+
+	/* Of a long path the end is told. */
+	snprintf(path, sizeof(path), "/%0200d/nowhere.pcap", 0);
+	tool_run(tool, 1, WORDS(REPLAY, path));
+	tool_assert_complains(tool, "0/nowhere.pcap: No such file");
+
 	/* Nothing goes when one of several cannot be read. */
 	tool_run(tool, 1, WORDS(REPLAY, trace.path, "/nowhere.pcap"));
 	tool_assert_complains(tool, "/nowhere.pcap");

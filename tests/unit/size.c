@@ -196,6 +196,26 @@ static void json_text(void **state)
 	free(text);
 }
 
+/* Of a path that is too long the end stays, whole characters of it. */
+static void long_paths(void **state)
+{
+	char path[301], shown[NPF_PATH_SHOWN], wanted[NPF_PATH_SHOWN];
+
+	(void)state;
+	assert_string_equal(npf_short_path(shown, ""), "");
+	assert_string_equal(npf_short_path(shown, "a/b.pcap"), "a/b.pcap");
+	memset(path, 'x', sizeof(path) - 1);
+	memcpy(path + 290, "/name.pcap", 11);
+	assert_string_equal(npf_short_path(shown, path + 300 - 103), path + 300 - 103);
+	memcpy(wanted, "...", 3);
+	memcpy(wanted + 3, path + 200, 101);
+	assert_string_equal(npf_short_path(shown, path + 300 - 104), wanted);
+	assert_string_equal(npf_short_path(shown, path), wanted);
+	memcpy(path + 199, "\xc3\xa4", 2);
+	memcpy(wanted + 3, path + 201, 100);
+	assert_string_equal(npf_short_path(shown, path), wanted);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +223,7 @@ int main(void)
 		cmocka_unit_test(durations),  cmocka_unit_test(hooks),
 		cmocka_unit_test(words),      cmocka_unit_test(readable_numbers),
 		cmocka_unit_test(clean_text), cmocka_unit_test(json_text),
+		cmocka_unit_test(long_paths),
 	};
 
 	return cmocka_run_group_tests_name("size", tests, NULL, NULL);

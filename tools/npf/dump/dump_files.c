@@ -21,6 +21,7 @@
 #include "dump_names.h"
 #include "savefile/file_name.h"
 #include "tool.h"
+#include "ui/terminal.h"
 
 #define QUEUE       256 /* jobs; each complete file holds a descriptor */
 #define FEW         4   /* files that are synced one by one: beyond, the file system at once */
@@ -106,7 +107,10 @@ int npf_dump_files_init(struct npf_dump_files **made, const struct npf_dump_file
 
 static int tell(int err, char error[NPF_ERROR_SIZE], const char *what, const char *why)
 {
-	snprintf(error, NPF_ERROR_SIZE, "%.100s: %.150s", what, why ? why : strerror(-err));
+	char shown[NPF_PATH_SHOWN];
+
+	snprintf(error, NPF_ERROR_SIZE, "%s: %.150s", npf_short_path(shown, what),
+		 why ? why : strerror(-err));
 	return err;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "ui/signals.h"
+#include "ui/terminal.h"
 #include "tool.h"
 
 #define ALIGN 8u /* of a frame in its batch */
@@ -278,7 +279,7 @@ static int open_file(struct npf_feed *feed)
 static int read_file(struct npf_feed *feed)
 {
 	const char *name = feed->options.files[feed->file];
-	char why[NPF_ERROR_SIZE];
+	char why[NPF_ERROR_SIZE], shown[NPF_PATH_SHOWN];
 	int err = open_file(feed);
 
 	if (err)
@@ -289,7 +290,7 @@ static int read_file(struct npf_feed *feed)
 	if (!err)
 		return 0;
 	memcpy(why, feed->error, sizeof(why));
-	snprintf(feed->error, sizeof(feed->error), "%.100s: %.150s", name, why);
+	snprintf(feed->error, sizeof(feed->error), "%s: %.150s", npf_short_path(shown, name), why);
 	return err;
 }
 

@@ -213,8 +213,11 @@ const char *npf_link_name(uint32_t link_type)
 void npf_link_mismatch(char error[NPF_ERROR_SIZE], const char *file, uint32_t of_file,
 		       uint32_t of_adapter)
 {
+	char shown[NPF_PATH_SHOWN];
+
 	snprintf(error, NPF_ERROR_SIZE,
-		 "%.120s holds packets of link type %u (%s), the adapter's is %u (%s); --force sends "
+		 "%s holds packets of link type %u (%s), the adapter's is %u (%s); --force sends "
 		 "them all the same",
-		 file, of_file, npf_link_name(of_file), of_adapter, npf_link_name(of_adapter));
+		 npf_short_path(shown, file), of_file, npf_link_name(of_file), of_adapter,
+		 npf_link_name(of_adapter));
 }

@@ -103,6 +103,16 @@ void npf_clean_text(char *out, size_t size, const char *text)
 	*out = '\0';
 }
 
+const char *npf_short_path(char shown[NPF_PATH_SHOWN], const char *path)
+{
+	size_t n = strlen(path), cut = n < NPF_PATH_SHOWN ? 0 : n - (NPF_PATH_SHOWN - 4);
+
+	while (((unsigned char)path[cut] & 0xc0) == 0x80) /* amid a character */
+		cut++;
+	snprintf(shown, NPF_PATH_SHOWN, "%s%s", cut ? "..." : "", path + cut);
+	return shown;
+}
+
 const char *npf_plural(uint64_t n)
 {
 	return n == 1 ? "" : "s";

@@ -34,6 +34,10 @@ size_t npf_utf8_length(const char *text);
 /* Copy text, cut to fit, with control characters and broken UTF-8 replaced by '?'. */
 void npf_clean_text(char *out, size_t size, const char *text);
 
+/* A path as sentences have room for: of a long one the end, which tells what it is. */
+#define NPF_PATH_SHOWN 104u
+const char *npf_short_path(char shown[NPF_PATH_SHOWN], const char *path);
+
 /* What a word gets behind n of something: "" or "s". */
 const char *npf_plural(uint64_t n);
 

@@ -12,6 +12,7 @@
 #include "expression/expression.h"
 #include "filter_text.h"
 #include "send/pace.h"
+#include "terminal.h"
 #include "tool.h"
 
 #define LINK_ETHERNET 1u
@@ -133,8 +134,10 @@ static int find_filter(struct npf_trace *trace, uint32_t link_type, struct npf_j
 
 static int tell(int err, const char *name, const char *why, char error[NPF_ERROR_SIZE])
 {
-	snprintf(error, NPF_ERROR_SIZE, "%.100s: %.150s",
-		 strcmp(name, "-") ? name : "standard input", why);
+	char shown[NPF_PATH_SHOWN];
+
+	snprintf(error, NPF_ERROR_SIZE, "%s: %.150s",
+		 strcmp(name, "-") ? npf_short_path(shown, name) : "standard input", why);
 	return err;
 }
 
