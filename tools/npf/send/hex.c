@@ -22,6 +22,7 @@ struct reader {
 	const char *at;
 	unsigned int number; /* of the line, from 1 */
 	bool dump;           /* the line began with an offset */
+	bool colon;          /* and a colon behind it */
 	size_t line_bytes;   /* read from it */
 	uint8_t *out;
 	size_t n, size;
@@ -98,6 +99,7 @@ static int begin_line(struct reader *reader)
 	bool colon = has_colon_offset(at, digits);
 
 	reader->line_bytes = 0;
+	reader->colon = colon;
 	reader->dump = colon || has_bare_offset(reader, at, digits);
 	if (!reader->dump)
 		return 0;
@@ -133,13 +135,21 @@ static int take_group(struct reader *reader)
 	return 0;
 }
 
+/* xxd, with a colon and lines of any length: as many characters as bytes. What follows a gap amid the
+ * bytes of a line is longer. */
+static bool is_text_of_line(const struct reader *reader)
+{
+	return reader->colon && strcspn(reader->at, "\r\n") == reader->line_bytes;
+}
+
 /* Does the column of text begin after a gap of so many blanks? */
 static bool text_begins(const struct reader *reader, size_t gap)
 {
 	if (!reader->dump || !reader->line_bytes)
 		return false;
-	return gap >= TEXT_GAP || (gap > 1 && reader->line_bytes >= DUMP_LINE) ||
-	       *reader->at == '|' || *reader->at == '>';
+	if (gap > 1 && (reader->line_bytes >= DUMP_LINE || is_text_of_line(reader)))
+		return true;
+	return gap >= TEXT_GAP || *reader->at == '|' || *reader->at == '>';
 }
 
 static int take_line(struct reader *reader)
