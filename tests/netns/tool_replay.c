@@ -717,18 +717,18 @@ static void device_vanishes_while_the_input_stalls(void **state)
 /* Has npf opened it? */
 static bool has_open(struct tool *tool, const char *path)
 {
-	char name[300], target[300];
+	struct stat wanted, here;
 	struct dirent *entry;
 	bool found = false;
+	char name[64];
 	DIR *folder;
 
+	assert_int_equal(stat(path, &wanted), 0);
 	snprintf(name, sizeof(name), "/proc/%d/fd", (int)tool->pid);
 	folder = opendir(name);
-	while (folder && !found && (entry = readdir(folder))) {
-		ssize_t n = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1);
-
-		found = n > 0 && (size_t)n == strlen(path) && !memcmp(target, path, (size_t)n);
-	}
+	while (folder && !found && (entry = readdir(folder)))
+		found = !fstatat(dirfd(folder), entry->d_name, &here, 0) &&
+			here.st_dev == wanted.st_dev && here.st_ino == wanted.st_ino;
 	if (folder)
 		closedir(folder);
 	return found;
