@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A way of sending is prepared by the adapter's index; meanwhile the adapter goes, and another gets that
- * index. It gets no frame. This program stands in front of the calls that name the index.
+ * An adapter that stands where another was. A way of sending is prepared by the adapter's index; meanwhile
+ * the adapter goes, and another gets that index. It gets no frame. This program stands in front of the
+ * calls that name the index. And: the adapter is renamed, and another gets its name, which tells nothing
+ * of the first.
  */
 #include "netns/sending.h"
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#define INDEX 4711u
+#define INDEX  4711u
+#define ROUNDS 8 /* of renaming */
 
 /* Replace the adapter at the next such call: right before it, or after. */
 static struct {
@@ -108,10 +112,92 @@ static void what_takes_the_index_meanwhile_gets_nothing(void **state)
 		skip();
 }
 
+/* ---- names ---------------------------------------------------------------------------------- */
+
+static void rename_near(struct bench *bench, const char *from, const char *to)
+{
+	net_run(&bench->net, NET_HERE, "ip link set %s down", from);
+	net_run(&bench->net, NET_HERE, "ip link set %s name %s", from, to);
+	net_run(&bench->net, NET_HERE, "ip link set %s up", to);
+}
+
+static void send_some(struct bench *bench, uint32_t size, int64_t result)
+{
+	uint8_t frame[1500];
+	int64_t sent;
+
+	make_frame(1, frame, size);
+	for (size_t i = 0; i < N_OF(paths); i++) {
+		if (!take_path(bench->near, paths[i]))
+			continue;
+		sent = npf_write(bench->near, frame, size);
+		if (sent != result)
+			fail_msg("%s: %lld, %s", npf_send_path_name(paths[i]), (long long)sent,
+				 npf_error(bench->near));
+	}
+}
+
+static void what_takes_the_name_tells_nothing_of_it(void **state)
+{
+	struct bench *bench = *state;
+
+	send_some(bench, 100, 100);
+	rename_near(bench, "va", "vx");
+	net_run(&bench->net, NET_HERE, "ip link add ea type veth peer name va");
+	net_run(&bench->net, NET_HERE, "ip link set va mtu 9000");
+	send_some(bench, 100, 100);
+	net_run(&bench->net, NET_HERE, "ip link set ea up");
+	net_run(&bench->net, NET_HERE, "ip link set va up");
+	net_run(&bench->net, NET_HERE, "ip link set vx mtu 1400");
+	assert_int_equal(npf_set_write_repeat(bench->near, 20000), 0);
+	send_some(bench, 1500, -EMSGSIZE);
+	assert_int_equal(npf_set_write_repeat(bench->near, 1), 0);
+	net_run(&bench->net, NET_HERE, "ip link set vx down");
+	send_some(bench, 100, -ENETDOWN);
+	rename_near(bench, "vx", "vy");
+	send_some(bench, 100, 100);
+	net_run(&bench->net, NET_HERE, "ip link del vy");
+	send_some(bench, 100, -ENODEV);
+}
+
+static void *count_and_ask(void *arg)
+{
+	struct bench *bench = arg;
+	struct npf_send_stats stats;
+	struct npf_adapter adapter;
+
+	while (!__atomic_load_n(&bench->over, __ATOMIC_ACQUIRE)) {
+		(void)npf_get_send_stats(bench->near, &stats);
+		(void)npf_instance_adapter(bench->near, &adapter);
+	}
+	return NULL;
+}
+
+/* The thread sanitizer looks on. */
+static void a_name_changes_beside_who_counts(void **state)
+{
+	struct bench *bench = *state;
+	pthread_t thread;
+	uint8_t frame[100];
+	int sent = 0;
+
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(pthread_create(&thread, NULL, count_and_ask, bench), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		rename_near(bench, i % 2 ? "vx" : "va", i % 2 ? "va" : "vx");
+		sent += npf_write(bench->near, frame, sizeof(frame)) == sizeof(frame);
+	}
+	__atomic_store_n(&bench->over, true, __ATOMIC_RELEASE);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(sent, ROUNDS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SEND_TEST(what_takes_the_index_meanwhile_gets_nothing),
+		SEND_TEST(what_takes_the_name_tells_nothing_of_it),
+		SEND_TEST(a_name_changes_beside_who_counts),
 	};
 
 	net_require();

@@ -112,7 +112,7 @@ static struct npf_ring_geometry shape(const struct npf_nic *nic,
 
 	if (wanted->n_chunks || wanted->stream_size)
 		return *wanted;
-	npf_ring_cut(&smallest, 1, wanted->n_cpus, nic->adapter.max_receive);
+	npf_ring_cut(&smallest, 1, wanted->n_cpus, nic->latest.max_receive);
 	return smallest;
 }
 

@@ -501,8 +501,8 @@ static int open_tpacket(struct npf_nic *nic, char *error)
 	if (tpacket->bell < 0)
 		return npf_linux_error(error, -errno, "no descriptors left: %s", strerror(errno));
 
-	uint32_t size = feed_size_for(&no_ring, nic->adapter.max_receive);
-	int err = open_feed(&tpacket->feed, &nic->adapter, size, error);
+	uint32_t size = feed_size_for(&no_ring, nic->latest.max_receive);
+	int err = open_feed(&tpacket->feed, &nic->latest, size, error);
 
 	if (err)
 		return err;
@@ -568,17 +568,17 @@ static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometr
 	struct tpacket *tpacket = nic->hook_state;
 	struct order order = { .run = run_set_ring, .geometry = geometry, .view = view };
 	struct feed feed = { .socket = -1 };
-	uint32_t size = feed_size_for(geometry, nic->adapter.max_receive);
+	uint32_t size = feed_size_for(geometry, nic->latest.max_receive);
 	bool change = size != mapped_size(&tpacket->feed);
 	int err = 0;
 
 	if (change) {
-		err = open_feed(&feed, &nic->adapter, size, error);
+		err = open_feed(&feed, &nic->latest, size, error);
 		order.feed = &feed;
 	}
 	if (err)
 		return err;
-	err = listen_to(change ? &feed : &tpacket->feed, &nic->adapter, error);
+	err = listen_to(change ? &feed : &tpacket->feed, &nic->latest, error);
 	if (err)
 		goto close_unused;
 	err = give_order(tpacket, &order);

@@ -130,8 +130,9 @@ struct npf_in_ring {
 };
 
 struct npf_fast {
-	uint64_t link_seen; /* when the link was last seen up, ns */
-	uint64_t volume;    /* frames without a time so far: is it worth the preparation? */
+	char name[NPF_NAME_SIZE]; /* of the adapter, as last asked */
+	uint64_t link_seen;       /* when the link was last seen up, ns */
+	uint64_t volume;          /* frames without a time so far: is it worth the preparation? */
 
 	/* The rule: see send_rule.c. */
 	int packets;          /* /proc/net/packet of our network namespace, -1 */
@@ -188,7 +189,9 @@ struct npf_nic {
 	const struct npf_linux_hook_ops *ops; /* NULL: before the first ring */
 	void *hook_state;
 	enum npf_hook wanted;
-	struct npf_adapter adapter; /* last known */
+	struct npf_adapter
+		adapter; /* as it was opened: whoever sends or counts reads it without a lock */
+	struct npf_adapter latest; /* as last asked; for who has the instance's lock */
 	bool gone;
 	struct npf_last_counters last; /* written before gone is */
 	struct npf_event event;

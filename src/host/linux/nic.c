@@ -98,6 +98,8 @@ static int bind_nic(struct npf_nic *nic, const char *name, char *error)
 	if (err)
 		return npf_linux_error(error, err, "asking for adapter %.31s failed: %s", name,
 				       strerror(-err));
+	nic->latest = nic->adapter;
+	memcpy(nic->fast.name, nic->adapter.name, sizeof(nic->fast.name));
 	err = npf_linux_monitor_only(nic->monitor, nic->adapter.index);
 	if (err)
 		return npf_linux_error(error, err, "watching %s failed: %s", nic->adapter.name,
@@ -151,9 +153,9 @@ static bool gone(struct npf_nic *nic)
 
 static int info(struct npf_nic *nic, struct npf_adapter *adapter)
 {
-	int err = gone(nic) ? -ENODEV : npf_linux_adapter(NULL, nic->adapter.index, &nic->adapter);
+	int err = gone(nic) ? -ENODEV : npf_linux_adapter(NULL, nic->adapter.index, &nic->latest);
 
-	*adapter = nic->adapter;
+	*adapter = nic->latest;
 	return err;
 }
 

@@ -21,16 +21,33 @@
 
 /* ---- the link ------------------------------------------------------------------------------ */
 
+/* The name that the adapter has now. */
+static int ask_name(const struct npf_nic *nic, char name[IFNAMSIZ])
+{
+	struct ifreq request = { .ifr_ifindex = (int)nic->adapter.index };
+
+	if (ioctl(nic->sender, SIOCGIFNAME, &request))
+		return -errno;
+	memcpy(name, request.ifr_name, IFNAMSIZ);
+	return 0;
+}
+
+/* It is asked by name, and by its index whether it had that name: another may have taken it. */
 static int ask_link(struct npf_nic *nic, unsigned long code, struct ifreq *request)
 {
-	memcpy(request->ifr_name, nic->adapter.name, sizeof(request->ifr_name));
-	if (!ioctl(nic->sender, code, request))
-		return 0;
-	/* Renamed meanwhile, or gone. */
-	if (errno != ENODEV || npf_linux_adapter(NULL, nic->adapter.index, &nic->adapter))
-		return -errno;
-	memcpy(request->ifr_name, nic->adapter.name, sizeof(request->ifr_name));
-	return ioctl(nic->sender, code, request) ? -errno : 0;
+	char name[IFNAMSIZ];
+	int answer, err;
+
+	memcpy(name, nic->fast.name, IFNAMSIZ);
+	do {
+		memcpy(nic->fast.name, name, IFNAMSIZ);
+		memcpy(request->ifr_name, name, IFNAMSIZ);
+		answer = ioctl(nic->sender, code, request) ? -errno : 0;
+		err = ask_name(nic, name);
+		if (err)
+			return err;
+	} while (strcmp(name, nic->fast.name) != 0);
+	return answer;
 }
 
 /* An interface that waits for its protocols (dormant) is not running and yet has a carrier. */
