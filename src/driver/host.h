@@ -64,7 +64,8 @@ struct npf_transmission {
 	bool begins;             /* the first of a call: what was known of captures is old */
 	enum npf_send_path path; /* AUTO: the host chooses by the loopback rule of npf.h */
 	enum npf_send_path used; /* out: the one that was tried */
-	bool full; /* out: part went, and the queue is full; the next call had better wait */
+	bool full;   /* out: part went, and the queue is full; the next call had better wait */
+	bool waited; /* out: for room, before the last frame went */
 };
 
 /* The adapter's own counters of what it sends, whoever had it sent. */

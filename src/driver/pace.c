@@ -129,6 +129,7 @@ static int64_t transmit(struct npf_instance *instance, struct npf_run *run)
 	sending->begins = false;
 	run->path = what.used;
 	run->full = what.full;
+	run->waited = what.waited;
 	if (n > 0)
 		__atomic_store_n(&sending->used, what.used, __ATOMIC_RELAXED);
 	return n;
@@ -155,7 +156,7 @@ static int send_run(struct npf_instance *instance, struct npf_job *job, struct n
 
 	if (n <= 0)
 		return be_patient(instance, job, n ? (int)n : -EAGAIN);
-	if (run->paced && n > 1) /* the last of them went just now */
+	if (run->paced && (n > 1 || run->waited)) /* the last of them went just now */
 		run->time = npf_now(instance);
 	run->n = (size_t)n;
 	npf_count_run(instance, run);

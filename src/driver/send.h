@@ -140,7 +140,8 @@ struct npf_run {
 	size_t n;
 	bool repeat;
 	bool paced;
-	bool full; /* behind them there was no room */
+	bool full;   /* behind them there was no room */
+	bool waited; /* before them there was none */
 	enum npf_send_path path;
 	uint64_t time;
 };

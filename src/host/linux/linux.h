@@ -254,7 +254,7 @@ bool npf_linux_replaced(struct npf_nic *nic);
 void npf_linux_link_ahead(struct npf_nic *nic, uint64_t time);
 
 /* The results of transmit. */
-int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *what);
+int64_t npf_send_by_socket(struct npf_nic *nic, struct npf_transmission *what);
 /* Of struct npf_nic_ops. */
 void npf_linux_await(struct npf_nic *nic, uint64_t time, uint32_t *word, uint32_t value);
 

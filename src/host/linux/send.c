@@ -344,6 +344,7 @@ static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *
 	part.n = count_slow(what, way_of(unseen ? NPF_SEND_XDP : NPF_SEND_CLONE));
 	sent = send_by_socket(nic, &part);
 	what->used = part.used;
+	what->waited = part.waited;
 	return sent;
 }
 

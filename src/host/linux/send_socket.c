@@ -63,12 +63,13 @@ static bool is_old_news(struct npf_nic *nic, int err)
 
 /* What ended a batch the kernel keeps to itself, a full buffer or a refusal; only the latter is counted
  * when it is met again, and then once, though it may have been two. */
-static int try_batch(struct npf_nic *nic, struct batch *batch, unsigned int n)
+static int try_batch(struct npf_nic *nic, struct batch *batch, unsigned int n, bool *waited)
 {
 	int fd = sender_of(nic);
 	int sent = send_batch(fd, batch, n);
 
 	if (sent == -EAGAIN) {
+		*waited = true;
 		if (!finds_room(fd)) /* nobody refused it */
 			return -EAGAIN;
 		sent = send_batch(fd, batch, n);
@@ -98,7 +99,7 @@ static unsigned int fill(const struct npf_nic *nic, struct batch *batch,
 	return n;
 }
 
-int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *what)
+int64_t npf_send_by_socket(struct npf_nic *nic, struct npf_transmission *what)
 {
 	struct npf_host *host = &nic->host->base;
 	uint64_t began = 0;
@@ -107,7 +108,7 @@ int64_t npf_send_by_socket(struct npf_nic *nic, const struct npf_transmission *w
 	int n = 0;
 
 	while (sent < what->n) {
-		n = try_batch(nic, &batch, fill(nic, &batch, what, sent));
+		n = try_batch(nic, &batch, fill(nic, &batch, what, sent), &what->waited);
 		if (n < 0)
 			break;
 		sent += (size_t)n;
