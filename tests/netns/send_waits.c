@@ -4,7 +4,11 @@
  */
 #include "netns/sending.h"
 
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <poll.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #define MOST 10000 /* frames that a socket's buffer surely does not hold */
@@ -27,6 +31,41 @@ int poll(struct pollfd *fds, nfds_t n, int ms)
 		net_run(&bench->net, NET_HERE, "tc qdisc del dev va root");
 	}
 	return (int)syscall(SYS_ppoll, fds, n, ms < 0 ? NULL : &limit, NULL, 0);
+}
+
+/* The kernel looks at carriers a second after the last time; here it takes longer. */
+static bool running_still;
+
+/* In place of the C library's. */
+int ioctl(int fd, unsigned long code, ...)
+{
+	struct ifreq *request;
+	va_list arguments;
+	int result;
+
+	va_start(arguments, code);
+	request = va_arg(arguments, void *);
+	va_end(arguments);
+	result = (int)syscall(SYS_ioctl, fd, code, request);
+	if (!result && code == SIOCGIFFLAGS && running_still)
+		request->ifr_flags |= IFF_RUNNING;
+	return result;
+}
+
+static void a_link_that_went_down_is_no_full_queue(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t frame[100];
+
+	need_path(bench->near, NPF_SEND_XSK);
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+	running_still = true;
+	net_run(&bench->net, NET_THERE, "ip link set vb down");
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), -ENETDOWN);
+	assert_int_equal(stats_of(bench->near).failed_by[NPF_SEND_FAILED_DOWN], 1);
+	running_still = false;
+	net_run(&bench->net, NET_THERE, "ip link set vb up");
 }
 
 static void lateness_holds_the_wait_for_room(void **state)
@@ -52,6 +91,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SEND_TEST(lateness_holds_the_wait_for_room),
+		SEND_TEST(a_link_that_went_down_is_no_full_queue),
 	};
 
 	net_require();

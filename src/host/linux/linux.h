@@ -132,7 +132,8 @@ struct npf_in_ring {
 struct npf_fast {
 	char name[NPF_NAME_SIZE]; /* of the adapter, as last asked */
 	uint64_t link_seen;       /* when the link was last seen up, ns */
-	uint64_t volume;          /* frames without a time so far: is it worth the preparation? */
+	uint64_t stuck;  /* since when nothing goes, or the carrier was asked for, ns; 0: it goes */
+	uint64_t volume; /* frames without a time so far: is it worth the preparation? */
 
 	/* The rule: see send_rule.c. */
 	int packets;          /* /proc/net/packet of our network namespace, -1 */

@@ -50,13 +50,16 @@ static int ask_link(struct npf_nic *nic, unsigned long code, struct ifreq *reque
 	return answer;
 }
 
-/* An interface that waits for its protocols (dormant) is not running and yet has a carrier. */
-static bool has_carrier(struct npf_nic *nic)
+enum carrier { CARRIER_UNKNOWN, CARRIER_NONE, CARRIER_THERE };
+
+static enum carrier ask_carrier(struct npf_nic *nic)
 {
 	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
 	struct ifreq request = { .ifr_data = (void *)&link };
 
-	return !ask_link(nic, SIOCETHTOOL, &request) && link.data;
+	if (ask_link(nic, SIOCETHTOOL, &request))
+		return CARRIER_UNKNOWN;
+	return link.data ? CARRIER_THERE : CARRIER_NONE;
 }
 
 /* The kernel takes the socket from an adapter that goes; another may get its name and index. */
@@ -78,7 +81,8 @@ static int look_at_link(struct npf_nic *nic)
 		return err;
 	if (!(request.ifr_flags & IFF_UP))
 		return -ENETDOWN;
-	return request.ifr_flags & IFF_RUNNING || has_carrier(nic) ? 0 : -ENETDOWN;
+	/* One that waits for its protocols (dormant) is not running and yet has a carrier. */
+	return request.ifr_flags & IFF_RUNNING || ask_carrier(nic) == CARRIER_THERE ? 0 : -ENETDOWN;
 }
 
 /* Without a carrier the kernel takes frames, says nothing and throws them away. */
@@ -369,6 +373,25 @@ static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
 	return err ? err : -ENOTSUP;
 }
 
+#define STUCK_NS 100000000u
+
+/* A queue that does not drain may be that of a link that went down: the kernel takes a second to say that
+ * it is not running, as long as who sends has patience. Its driver knows at once. */
+static int64_t name_obstruction(struct npf_nic *nic, int64_t err)
+{
+	struct npf_host *host = &nic->host->base;
+	uint64_t now = host->system->now(host);
+
+	if (err != -ENOBUFS && err != -EAGAIN)
+		return err;
+	if (!nic->fast.stuck)
+		nic->fast.stuck = now;
+	if (now - nic->fast.stuck < STUCK_NS)
+		return err;
+	nic->fast.stuck = now;
+	return ask_carrier(nic) == CARRIER_NONE ? -ENETDOWN : err;
+}
+
 /* The stack's answer is OK when a tap drops a frame; the others hear of it. */
 static bool is_sure(const struct npf_nic *nic, enum npf_send_path used)
 {
@@ -388,9 +411,11 @@ int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 	n = what->path == NPF_SEND_AUTO || what->path == NPF_SEND_FASTEST
 		    ? send_automatically(nic, what)
 		    : send_forced(nic, what);
-	if (n > 0)
-		count_in_ring(nic, (uint64_t)n, what->used);
-	if (n > 0 && is_sure(nic, what->used))
+	if (n <= 0)
+		return name_obstruction(nic, n);
+	nic->fast.stuck = 0;
+	count_in_ring(nic, (uint64_t)n, what->used);
+	if (is_sure(nic, what->used))
 		__atomic_fetch_add(&nic->sure, (uint64_t)n, __ATOMIC_RELEASE);
 	return n;
 }
