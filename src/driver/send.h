@@ -154,9 +154,9 @@ void npf_count_failed(struct npf_instance *instance, size_t n, int err);
 /* How many frames an adapter that counts late, asked now, has still to count; and: take them for lost. */
 uint64_t npf_count_trailing(struct npf_instance *instance);
 void npf_count_missing(struct npf_instance *instance);
-/* Nothing is under way: what the adapter loses from now on was not of it. */
 /* Read the adapter's counters now. */
 void npf_look_at_adapter(struct npf_instance *instance);
+/* Nothing is under way: what the adapter loses from now on was not of it. */
 void npf_close_account(struct npf_instance *instance);
 
 #endif
