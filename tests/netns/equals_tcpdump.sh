@@ -50,7 +50,7 @@ split() {
 }
 
 listens() {
-	grep -q "listening on" "$1" || ! kill -0 "$2" 2>/dev/null
+	grep -qs "listening on" "$1" || ! kill -0 "$2" 2>/dev/null
 }
 
 # What tcpdump finds in the first block of its buffer it filters by itself, and then it knows no
@@ -72,7 +72,7 @@ compare() { # hook adapter command... ; cases in the array "cases"
 	shift 2
 	for i in "${!cases[@]}"; do
 		split "${cases[i]}"
-		rm -f "$work/npf$i" "$work/tcpdump$i"
+		rm -f "$work/npf$i" "$work/tcpdump$i" "$work/npf$i.said" "$work/tcpdump$i.said"
 		"$npf" capture --hook "$hook" -i "$adapter" -B 32M "${options[@]}" -w "$work/npf$i" \
 			"${words[@]}" 2>"$work/npf$i.said" &
 		pids+=($!)

@@ -10,6 +10,9 @@ SERVER = '192.0.2.2'
 BODY = b'known answer\n'
 REPLY = b'HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n' % len(BODY) + BODY
 
+# Whoever saw the answer saw everything.
+LAST_QUESTION, LAST_ANSWER = b'hello, for the last time', b'the-end'
+
 
 def serve_web():
     listener = socket.create_server((SERVER, 80))
@@ -40,17 +43,18 @@ def serve():
     print('serving', flush=True)
     while True:
         data, peer = echo.recvfrom(4096)
-        if data == b'the-end':
+        if data == LAST_QUESTION:
             send_tagged()
+            data = LAST_ANSWER
         echo.sendto(data, peer)
 
 
-def ask(text):
+def ask(text, answer=None):
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    client.settimeout(5)
+    client.settimeout(200)  # only a failure waits for it
     client.bind(('192.0.2.1', 4000))
     client.sendto(text, (SERVER, 7))
-    assert client.recv(4096) == text
+    assert client.recv(4096) == (answer or text)
     client.close()
 
 
@@ -64,7 +68,7 @@ def talk():
         said += piece
     assert said == REPLY
     client.close()
-    ask(b'the-end')
+    ask(LAST_QUESTION, LAST_ANSWER)
 
 
 {'serve': serve, 'talk': talk}[sys.argv[1]]()

@@ -29,8 +29,14 @@ failed() { # case, why
 	status=1
 }
 
-ln -s "$npf" "$work/npf" # a path that is one word
-run=('' "$work/npf run --")
+# Where everybody may read them, by a path that is one word: what tcpdump starts once it gave up being root
+# loads the drop-in, too.
+mkdir -p "$work/tools" "$work/src/packet" "$work/src/wpcap/dropin"
+cp "$npf" "$work/tools/npf"
+for library in libnpf.so.0 packet/libpacket.so.0 wpcap/dropin/libpcap.so.0.8; do
+	cp "$(dirname "$npf")/../src/$library" "$work/src/$library"
+done
+run=('' "$work/tools/npf run --")
 sides='0 1' # libpcap, NPF
 
 # NPF alone keeps the list of packet sockets open.
@@ -97,8 +103,21 @@ ended() { # number side
 	[ "$(grep -ca '9999: .*UDP' "$work/$1.$2.out")" -ge "$last" ]
 }
 
+all_ended() {
+	local i side
+	for i in "${!cases[@]}"; do
+		for side in $sides; do ended "$i" "$side" || return 1; done
+	done
+}
+
 listens() { # number side
 	grep -qs 'listening on' "$work/$1.$2.err" || ! kill -0 "${pids[$1.$2]}" 2>/dev/null
+}
+
+# In immediate mode each packet takes a frame of libpcap's buffer that has room for the longest: of the usual
+# 2 MiB that is 8, and libpcap, not NPF, loses what comes while it does not run.
+room() { # number side
+	case "$2 ${cases[$1]}" in '0 '*--immediate-mode*) echo '-B 32768' ;; esac
 }
 
 # Times are not the same; their digits are as many.
@@ -112,7 +131,7 @@ declare -A pids
 for i in "${!cases[@]}"; do
 	for side in $sides; do
 		# shellcheck disable=SC2086 # words are wanted
-		${run[side]} tcpdump -i va -l ${cases[i]} \
+		${run[side]} tcpdump -i va -l $(room "$i" "$side") ${cases[i]} \
 			>"$work/$i.$side.out" 2>"$work/$i.$side.err" </dev/null &
 		pids[$i.$side]=$!
 	done
@@ -128,10 +147,10 @@ for i in "${!cases[@]}"; do
 	esac
 done
 "${traffic[@]}" packets
+wait_for "each tcpdump prints all" all_ended || true
 for i in "${!cases[@]}"; do
 	for side in $sides; do
-		wait_for "tcpdump ${cases[i]} prints all" ended "$i" "$side" ||
-			failed "tcpdump ${cases[i]}" "does not end"
+		ended "$i" "$side" || failed "tcpdump ${cases[i]}" "does not end, on side $side"
 		kill -INT "${pids[$i.$side]}" 2>/dev/null || true
 	done
 done
@@ -248,7 +267,8 @@ writers=()
 begin() { # options...: both write
 	local side
 	for side in $sides; do
-		rm -rf "$work/files.$side"
+		# What the one before said is no word of this one.
+		rm -rf "$work/files.$side" "$work/err.$side" "$work/out.$side"
 		mkdir "$work/files.$side"
 		chmod 777 "$work/files.$side"
 		# shellcheck disable=SC2086 # words are wanted
@@ -414,6 +434,7 @@ piped() { # side
 }
 
 for side in $sides; do
+	rm "$work/err.$side"
 	# shellcheck disable=SC2086 # words are wanted
 	${run[side]} tcpdump -i va -U -w - udp 2>"$work/err.$side" </dev/null |
 		cat >"$work/piped.$side" &
