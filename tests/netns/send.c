@@ -340,6 +340,23 @@ static void what_keeps_a_way_closed_may_pass(void **state)
 		skip();
 }
 
+/* The kernel lets go of a closed socket some time after it was closed. */
+static void who_sends_by_xsk_may_follow_at_once(void **state)
+{
+	struct bench *bench = *state;
+	uint8_t frame[100];
+
+	make_frame(1, frame, sizeof(frame));
+	need_path(bench->near, NPF_SEND_XSK);
+	for (int i = 0; i < 20; i++) {
+		close_on(bench, bench->near);
+		bench->near = open_on(bench, NET_HERE, "va", NPF_OPEN_SEND_ONLY);
+		assert_true(take_path(bench->near, NPF_SEND_XSK));
+		assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+	}
+	expect_frames(bench, 20, is_the_same);
+}
+
 static uint32_t jumbo(uint64_t n)
 {
 	static const uint32_t lengths[] = { 9014, 60, 3072, 3073, 64, 1514, 9000, 100, 2000 };
@@ -682,6 +699,7 @@ int main(void)
 		SEND_TEST(a_receiver_with_a_smaller_mtu_is_named),
 		SEND_TEST(a_peer_that_stops_polling_gets_the_rest),
 		SEND_TEST(what_keeps_a_way_closed_may_pass),
+		SEND_TEST(who_sends_by_xsk_may_follow_at_once),
 		SEND_TEST(jumbo_frames_go_in_order_with_small_ones),
 		SEND_TEST(sizes_are_checked_before_the_first_frame_goes),
 		SEND_TEST(a_device_that_is_down_sends_nothing),

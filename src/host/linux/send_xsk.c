@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/linux/linux.h"
@@ -24,6 +25,7 @@
 #define N_FILL     2u    /* of a ring that we never use: nothing is received */
 #define BATCH      32u   /* what the kernel sends in one system call */
 #define TRIES      64 /* system calls that skip what was taken back: some kernels skip one each */
+#define LET_GO_NS  500000000u /* the kernel lets go of a closed socket some ms later */
 #define NOWHERE    UINT64_MAX
 
 struct ring {
@@ -90,11 +92,26 @@ static int share_memory(struct npf_xsk_sender *xsk)
 	return setsockopt(xsk->fd, SOL_XDP, XDP_UMEM_REG, &region, sizeof(region)) ? -errno : 0;
 }
 
-static int make(struct npf_nic *nic, struct npf_xsk_sender *xsk)
+/* The one before us may have closed its socket a moment ago. */
+static int take_queue(struct npf_nic *nic, const struct npf_xsk_sender *xsk, uint64_t patience)
 {
+	struct npf_host *host = &nic->host->base;
+	const struct timespec pause = { .tv_nsec = 1000000 };
 	struct sockaddr_xdp address = { .sxdp_family = AF_XDP,
 					.sxdp_flags = XDP_COPY,
 					.sxdp_ifindex = nic->adapter.index };
+	uint64_t end = host->system->now(host) + patience;
+
+	while (bind(xsk->fd, (struct sockaddr *)&address, sizeof(address))) {
+		if (errno != EBUSY || host->system->now(host) >= end)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static int make(struct npf_nic *nic, struct npf_xsk_sender *xsk, uint64_t patience)
+{
 	int err;
 
 	if (npf_send_rule_elsewhere(nic))
@@ -104,10 +121,9 @@ static int make(struct npf_nic *nic, struct npf_xsk_sender *xsk)
 		return -errno;
 	if ((err = share_memory(xsk)) || (err = option(xsk->fd, XDP_UMEM_FILL_RING, N_FILL)) ||
 	    (err = option(xsk->fd, XDP_UMEM_COMPLETION_RING, N_CHUNKS)) ||
-	    (err = option(xsk->fd, XDP_TX_RING, N_CHUNKS)) || (err = map_rings(xsk)))
+	    (err = option(xsk->fd, XDP_TX_RING, N_CHUNKS)) || (err = map_rings(xsk)) ||
+	    (err = take_queue(nic, xsk, patience)))
 		return err;
-	if (bind(xsk->fd, (struct sockaddr *)&address, sizeof(address)))
-		return -errno;
 	return npf_linux_replaced(nic) ? -ENODEV : 0;
 }
 
@@ -140,7 +156,8 @@ static int give_up(struct npf_nic *nic, int err)
 		{ -EPERM, false, "AF_XDP needs CAP_NET_RAW" },
 		{ -EAFNOSUPPORT, false, "this kernel has no AF_XDP" },
 		{ -ENOSYS, false, "AF_XDP does not tell before Linux 6.17 what it sent" },
-		{ -EBUSY, true, "another program sends or receives by AF_XDP here" },
+		{ -EBUSY, true,
+		  "another program sends or receives by AF_XDP here, or did a moment ago" },
 		{ -ENETDOWN, true, "the adapter is down" },
 		{ -ENOBUFS, true, "AF_XDP needs more locked memory (ulimit -l)" },
 		{ -ENOMEM, true, "out of memory" },
@@ -165,7 +182,7 @@ static bool counts_well(void)
 	return !uname(&kernel) && strverscmp(kernel.release, "6.17") >= 0;
 }
 
-static int prepare(struct npf_nic *nic)
+static int prepare(struct npf_nic *nic, uint64_t patience)
 {
 	struct npf_xsk_sender *xsk = calloc(1, sizeof(*xsk));
 	int err;
@@ -178,7 +195,7 @@ static int prepare(struct npf_nic *nic)
 	}
 	for (uint32_t i = 0; i < N_CHUNKS; i++)
 		xsk->free[xsk->n_free++] = (uint64_t)i * CHUNK_SIZE;
-	err = make(nic, xsk);
+	err = make(nic, xsk, patience);
 	if (err) {
 		destroy(xsk);
 		return give_up(nic, err);
@@ -193,7 +210,8 @@ int npf_send_xsk_prepare(struct npf_nic *nic, char *reason)
 
 	if (err || nic->fast.xsk)
 		return err;
-	err = prepare(nic);
+	/* Who asks wants this way; who sends by whatever way is open does not wait for it. */
+	err = prepare(nic, reason ? LET_GO_NS : 0);
 	return err ? npf_linux_error(reason, err, "%s", nic->fast.xsk_obstacle.reason) : 0;
 }
 
