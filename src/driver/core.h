@@ -31,7 +31,7 @@
  *
  * Locks, in the order of taking: driver.lock, instance.sending.lock, instance.sending.look_lock,
  * instance.lock, instance.sending.stats_lock, instance.error_lock. The host's own come after these, and
- * may be the process', for which a fork waits (host/linux/chain.h); a fork does not wait for those above.
+ * may be the process', for which a fork waits (host/linux/process.h); a fork does not wait for those above.
  * No lock but sending.lock is held while a reader waits or walks a batch, or a writer sends.
  */
 #ifndef NPF_CORE_H

@@ -33,6 +33,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "host/linux/process.h"
 #include "npf/bpf.h"
 
 /* From <linux/bpf.h> of kernel 6.6; older headers lack it. */
@@ -99,54 +100,6 @@ struct gone {
 	struct npf_chain_member *first;
 	bool passed; /* a packet may still be in one of them that is to go on to others */
 };
-
-/* ---- one thread, and no fork meanwhile ------------------------------------------------------ */
-
-/* What this process knows of all chains; before the lock of an order. A fork waits for it, since its
- * child would have it locked for ever: hence one for the process, as pthread_atfork() knows no other. */
-static pthread_mutex_t lock;
-static uint32_t forks; /* that have been, up to this process */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-/* Recursive: a signal's handler that forks may have interrupted who holds it. */
-static void make_lock(void)
-{
-	pthread_mutexattr_t attributes;
-
-	pthread_mutexattr_init(&attributes);
-	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
-	pthread_mutex_init(&lock, &attributes);
-	pthread_mutexattr_destroy(&attributes);
-}
-
-static void before_fork(void)
-{
-	pthread_mutex_lock(&lock);
-	forks++;
-}
-
-/* It was locked by a thread of another number: this one may not unlock it. */
-static void in_child(void)
-{
-	make_lock();
-}
-
-static void release_lock(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-static void prepare(void)
-{
-	make_lock();
-	pthread_atfork(before_fork, release_lock, in_child);
-}
-
-static void take_lock(void)
-{
-	pthread_once(&once, prepare);
-	pthread_mutex_lock(&lock);
-}
 
 /* ---- asking the kernel ---------------------------------------------------------------------- */
 
@@ -448,7 +401,7 @@ static bool gather(const struct npf_chain *chain, struct npf_chain_head *head)
 	const struct order *order = chain->order;
 
 	if (order->n < 2 || order->n > NPF_CHAIN_HEAD_MOST || order->unknown ||
-	    chain->forks != forks)
+	    chain->forks != npf_process_forks())
 		return false;
 	for (uint32_t i = 0; i < order->n; i++) {
 		const struct npf_chain_member *member = member_at(chain, i);
@@ -600,7 +553,7 @@ static struct npf_chain *find(struct npf_chain *chain, const struct npf_chain_en
 
 	while (chain && chain->link_id != link)
 		chain = chain->next;
-	return link && chain && chain->forks == forks ? chain : NULL;
+	return link && chain && chain->forks == npf_process_forks() ? chain : NULL;
 }
 
 static int follow(struct npf_chain *chain, struct npf_chain_member *member)
@@ -659,7 +612,7 @@ static int begin(struct npf_chain **chains, struct npf_chain_member *member)
 	set_n(order, 1);
 	chain->order = order;
 	chain->head_next = -1;
-	chain->forks = forks;
+	chain->forks = npf_process_forks();
 	chain->next = *chains;
 	*chains = chain;
 	append(chain, member);
@@ -678,12 +631,12 @@ int npf_chain_join(struct npf_chain **chains, const struct npf_chain_entry *entr
 
 	if (err)
 		return err;
-	take_lock();
+	npf_process_lock();
 	tidy_all(*chains, &gone);
 	chain = find(*chains, entry);
 	if (!chain || follow(chain, member))
 		err = begin(chains, member);
-	release_lock();
+	npf_process_unlock();
 	free_gone(&gone);
 	if (err)
 		free_member(member);
@@ -741,13 +694,13 @@ int npf_chain_exchange(struct npf_chain_member *member, int program,
 
 	if (!err)
 		err = ask_program(copy, &id);
-	take_lock();
+	npf_process_lock();
 	if (!err)
 		err = exchange(member, copy, id, filter, &gone);
 	/* Who fails to bring the old one back closes the maps of the new one, which we have. */
 	if (err)
 		take_filter(member, &none);
-	release_lock();
+	npf_process_unlock();
 	free_gone(&gone);
 	if (err)
 		close_one(copy);
@@ -771,13 +724,13 @@ void npf_chain_leave(struct npf_chain **chains, struct npf_chain_member *const *
 {
 	struct gone gone = { 0 };
 
-	take_lock();
+	npf_process_lock();
 	for (uint32_t i = 0; i < n; i++) {
 		if (members[i])
 			leave(chains, members[i], &gone);
 	}
 	tidy_all(*chains, &gone);
-	release_lock();
+	npf_process_unlock();
 	free_gone(&gone);
 }
 

@@ -31,8 +31,8 @@ struct npf_chain_filter {
 	uint32_t hatype;                   /* and what it takes the adapter for */
 };
 
-/* One lock for all chains of the process, the last that is taken but that of a chain's order and that of
- * libbpf's printer; a fork waits for it. `chains` are those of a host, NULL at first. */
+/* All chains of the process are under its lock (process.h), the last that is taken but that of a chain's
+ * order and that of libbpf's printer. `chains` are those of a host, NULL at first. */
 
 /* Behind those that are there, or, if that cannot be, alone and before all other programs there.
  * Negative errno: that of attaching. The descriptors stay the caller's. */

@@ -20,6 +20,7 @@
  *                   splice.c puts it into the tap, set_maps.c its sets
  *   peek.c          what the kernel tells of how a socket's filter may read a packet in place
  *   kernel_filter.c a filter run by the kernel without an adapter, to be compared or timed
+ *   process.c       forks: which process is this?
  *   rights.c        what the thread may: giving it up, naming what is missing
  *   trace.c         tells of functions that begin and end (NPF_TRACE)
  *   hook_tcx.c      where it is attached, in a chain with others of this process (chain.c), which a
