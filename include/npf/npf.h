@@ -8,6 +8,11 @@
  * Threads: a driver may be used from several threads. An instance takes one reader at a time
  * (npf_read or a batch); control calls, writes and npf_stop_waiting() may run beside it. Writers of
  * one instance follow each other.
+ *
+ * Forks: what is open when a process forks both have open, and each may go on with it. An instance is read by
+ * one of them. Both may send by it, also at the same time (see npf_set_send_path()). No other thread may be
+ * inside a call of the driver when a process forks whose child goes on with its instances, and a fork without
+ * the C library (the clone system call by itself, vfork) must not use any.
  */
 #ifndef NPF_NPF_H
 #define NPF_NPF_H
@@ -476,6 +481,12 @@ enum npf_send_path {
  * clsact program) and no queueing discipline that would shape them. It looks when a call begins, and again every
  * few milliseconds. Frames with a time go by socket. A path that is set here is obeyed
  * whoever captures: -ENOTSUP or -EPERM when that cannot be, and npf_error() says why.
+ *
+ * A fork sends by ways of its own, which it makes when it first needs them, with the rights that it has by
+ * then; its frames and its parent's are in order each for themselves, and each counts its own, and stops by
+ * itself. npf_wait_sent() waits for those of both in the packet socket's queue. AF_XDP is the process' that
+ * prepared it: until that has closed the instance, and so has each fork that has not sent by it since, others
+ * cannot use it, and are answered so where it is forced.
  */
 int npf_set_send_path(struct npf_instance *instance, enum npf_send_path path);
 /* The one last used; NPF_SEND_AUTO before anything was sent. */

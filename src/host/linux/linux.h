@@ -131,6 +131,7 @@ struct npf_in_ring {
 };
 
 struct npf_fast {
+	uint32_t process;         /* whose all that is open below is: see npf_process_number() */
 	char name[NPF_NAME_SIZE]; /* of the adapter, as last asked */
 	uint64_t link_seen;       /* when the link was last seen up, ns */
 	uint64_t stuck;  /* since when nothing goes, or the carrier was asked for, ns; 0: it goes */
@@ -170,6 +171,7 @@ struct npf_last_counters {
 
 /* See send_counters.c. */
 struct npf_counting {
+	uint32_t process;  /* whose the descriptors are */
 	int netlink;       /* rtnetlink socket in the adapter's network namespace, -1 */
 	int backlogs;      /* /proc/net/softnet_stat, -1 */
 	uint32_t sequence; /* of the last question */
@@ -304,6 +306,8 @@ void npf_send_egress_refused(struct npf_nic *nic);
 /* Failures only mean that the fast ways stay closed. */
 void npf_send_rule_open(struct npf_nic *nic);
 void npf_send_rule_close(struct npf_nic *nic);
+/* In a fork: ask by descriptors of our own from now on, or by none where this thread is elsewhere. */
+void npf_send_rule_renew(struct npf_nic *nic);
 /* The kind of the adapter's root queueing discipline; -ENODEV, ... */
 int npf_send_rule_discipline(const struct npf_nic *nic, int netlink, char kind[NPF_NAME_SIZE]);
 /* Ask anew when it is next of interest: a call begins, and what is there by now is to see all of it. */

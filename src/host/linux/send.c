@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "host/linux/linux.h"
+#include "host/linux/process.h"
 
 /* A link that was up is looked at again after this. */
 #define LINK_NS 1000000u
@@ -392,6 +393,19 @@ static int64_t name_obstruction(struct npf_nic *nic, int64_t err)
 	return ask_carrier(nic) == CARRIER_NONE ? -ENETDOWN : err;
 }
 
+/* What a fork has of the fast ways is its parent's: both would write what the kernel reads as one's, and
+ * AF_XDP's frames it reads from the parent's memory whoever gives them. A fork lets go, which the parent
+ * does not notice, and makes its own when they are needed. */
+static void settle(struct npf_nic *nic)
+{
+	if (nic->fast.process == npf_process_number())
+		return;
+	npf_send_xdp_close(nic);
+	npf_send_xsk_close(nic);
+	npf_send_clone_close(nic);
+	npf_send_rule_renew(nic);
+}
+
 /* The stack's answer is OK when a tap drops a frame; the others hear of it. */
 static bool is_sure(const struct npf_nic *nic, enum npf_send_path used)
 {
@@ -402,6 +416,7 @@ int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 {
 	int64_t n = npf_linux_link_up(nic);
 
+	settle(nic);
 	what->used = what->path;
 	if (what->begins)
 		npf_send_rule_forget(nic);
@@ -427,6 +442,7 @@ int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *rea
 
 	if (path == NPF_SEND_AUTO || path == NPF_SEND_SOCKET || path == NPF_SEND_FASTEST)
 		return 0;
+	settle(nic);
 	way = way_of(path);
 	err = way->prepare(nic, reason);
 	return err || !way->unseen ? err : npf_send_rule_ask(nic, reason);
@@ -443,5 +459,6 @@ static uint64_t queued_by(int fd)
 
 uint64_t npf_linux_unsent(struct npf_nic *nic)
 {
+	settle(nic);
 	return queued_by(nic->sender) + queued_by(nic->hidden_sender) + npf_send_xsk_unsent(nic);
 }

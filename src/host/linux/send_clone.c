@@ -205,7 +205,7 @@ static size_t run(struct npf_clone_sender *clone, const struct bpf_program *prog
 	*err = bpf_prog_test_run_opts(bpf_program__fd(program), &options);
 	if (state->error)
 		*err = state->error;
-	return n - state->left;
+	return n - (state->left < n ? state->left : n);
 }
 
 static size_t run_copies(struct npf_clone_sender *clone, const struct npf_send_frame *frame,

@@ -29,10 +29,12 @@
 #include <unistd.h>
 
 #include "host/linux/linux.h"
+#include "host/linux/process.h"
 
 void npf_send_counters_open(struct npf_nic *nic)
 {
 	nic->counting.netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	nic->counting.process = npf_process_number();
 	nic->counting.backlogs = open("/proc/net/softnet_stat", O_RDONLY | O_CLOEXEC);
 }
 
@@ -42,6 +44,19 @@ void npf_send_counters_close(struct npf_nic *nic)
 		close(nic->counting.netlink);
 	if (nic->counting.backlogs >= 0)
 		close(nic->counting.backlogs);
+}
+
+/* A fork that asked by its parent's socket would read the parent's answers. In another network namespace
+ * than the adapter's it cannot ask at all. */
+static void renew(struct npf_nic *nic)
+{
+	if (nic->counting.process == npf_process_number())
+		return;
+	npf_send_counters_close(nic);
+	if (npf_send_rule_elsewhere(nic))
+		nic->counting.netlink = nic->counting.backlogs = -1;
+	else
+		npf_send_counters_open(nic);
 }
 
 /* ---- the adapter ---------------------------------------------------------------------------- */
@@ -330,6 +345,8 @@ int npf_linux_sent(struct npf_nic *nic, struct npf_sent_counters *counters)
 	struct npf_counting *counting = &nic->counting;
 	struct discipline discipline = { .index = nic->adapter.index };
 	struct rtnl_link_stats64 stats = { 0 };
+
+	renew(nic);
 	/* Before the losses, which they may become. */
 	uint64_t told = __atomic_load_n(&nic->told, __ATOMIC_ACQUIRE);
 	uint64_t refused = __atomic_exchange_n(&nic->refused, 0, __ATOMIC_ACQ_REL);

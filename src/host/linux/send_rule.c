@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "host/linux/linux.h"
+#include "host/linux/process.h"
 
 /* Within a call a verdict holds so long: a capture that starts meanwhile misses that much at most. */
 #define VERDICT_NS 10000000u
@@ -42,11 +43,17 @@ static uint64_t own_namespace(void)
 	return stat("/proc/thread-self/ns/net", &file) ? 0 : file.st_ino;
 }
 
-void npf_send_rule_open(struct npf_nic *nic)
+static void open_sources(struct npf_nic *nic)
 {
-	nic->fast.namespace = own_namespace();
 	nic->fast.packets = open("/proc/thread-self/net/packet", O_RDONLY | O_CLOEXEC);
 	nic->fast.netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+}
+
+void npf_send_rule_open(struct npf_nic *nic)
+{
+	nic->fast.process = npf_process_number();
+	nic->fast.namespace = own_namespace();
+	open_sources(nic);
 }
 
 void npf_send_rule_close(struct npf_nic *nic)
@@ -60,6 +67,19 @@ void npf_send_rule_close(struct npf_nic *nic)
 bool npf_send_rule_elsewhere(const struct npf_nic *nic)
 {
 	return !nic->fast.namespace || nic->fast.namespace != own_namespace();
+}
+
+/* By those of the parent each would read the other's answers, and on from where the other was. */
+void npf_send_rule_renew(struct npf_nic *nic)
+{
+	npf_send_rule_close(nic);
+	nic->fast.packets = nic->fast.netlink = -1;
+	if (!npf_send_rule_elsewhere(nic)) {
+		open_sources(nic);
+		nic->fast.process = npf_process_number();
+	}
+	npf_send_rule_forget(nic);
+	nic->fast.egress_asked = 0;
 }
 
 static int ask_namespace(const struct npf_nic *nic, char *reason)

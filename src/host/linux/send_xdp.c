@@ -344,5 +344,5 @@ int64_t npf_send_by_xdp(struct npf_nic *nic, struct npf_transmission *what)
 	if (!state->sent)
 		return judge(nic, err);
 	xdp->proved = true;
-	return (int64_t)state->sent;
+	return (int64_t)(state->sent < n ? state->sent : n);
 }
