@@ -543,6 +543,27 @@ static void interrupted(void **state)
 	trace_free(&trace);
 }
 
+/* Who reads the summary is told, unless a signal is the only end that there is. */
+static void interrupted_before_people(void **state)
+{
+	static const char *const rounds[] = { "-l1", "-l0" };
+	struct tool *tool = of(state);
+	struct trace trace;
+
+	trace_make(&trace, TRACE_MICRO, 50000);
+	for (size_t i = 0; i < N_OF(rounds); i++) {
+		uint64_t before = tool_received(tool);
+
+		tool_start(tool, false,
+			   WORDS("replay", "-i", "va", "--pps", "10", rounds[i], trace.path));
+		TOOL_UNTIL(tool_received(tool) > before);
+		kill(tool->pid, SIGINT);
+		assert_int_equal(tool_wait(tool), i ? 0 : 10);
+		assert_int_equal(!strstr(tool->said, "\nstopped by a signal before the end\n"), i);
+	}
+	trace_free(&trace);
+}
+
 static void put_frames(int fd, uint32_t first, uint32_t n)
 {
 	struct trace trace = { .format = TRACE_MICRO, .file = fdopen(dup(fd), "w") };
@@ -827,11 +848,13 @@ static void summary_for_people(void **state)
 	struct trace trace;
 
 	trace_make(&trace, TRACE_MICRO, 10);
-	tool_run(tool, 0, WORDS("replay", "-i", "va", trace.path));
+	tool_run(tool, 0, WORDS("replay", "-i", "va", "--late", "2", trace.path));
 	assert_non_null(strstr(tool->said, "10 packets asked\n10 packets handed over\n"
 					   "10 packets confirmed by the adapter\n"
 					   "0 packets failed\n"));
 	assert_non_null(strstr(tool->said, "late: half of them"));
+	assert_non_null(strstr(tool->said, "more than 2.00 s\n"));
+	assert_null(strstr(tool->said, "stopped"));
 	assert_string_equal(tool->complained, "");
 	trace_free(&trace);
 }
@@ -858,6 +881,7 @@ int main(int argc, char **argv)
 		TEST(damaged_packed_file),
 		TEST(no_trace_at_all),
 		TEST(interrupted),
+		TEST(interrupted_before_people),
 		TEST(standard_input),
 		TEST(waits_for_the_first_packet_do_not_count),
 		TEST(device_down),

@@ -509,6 +509,10 @@ static void a_few_prepare_nothing(void **state)
 	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "-n", "10"));
 	assert_non_null(strstr(tool->said, "\"xdp\":\"it does not pay for so few\""));
 	assert_non_null(strstr(tool->said, "\"xsk\":\"it does not pay for so few\""));
+	/* Nobody who sends a packet wonders about them. */
+	tool_run(tool, 0, WORDS("send", "-i", "va", "--hex", HEX));
+	assert_non_null(strstr(tool->said, "path socket\n"));
+	assert_null(strstr(tool->said, "    not "));
 }
 
 /* Whoever captures, and whatever the adapter can. */

@@ -205,6 +205,9 @@ static void tell_rate(const struct report *report)
 	       report->account->paced && report->sending->options.path == NPF_SEND_AUTO
 		       ? ", as all timed packets"
 		       : "");
+	/* One reason for all of them, and nobody asks for it after a single packet. */
+	if (report->stats.handed < NPF_SEND_MANY)
+		return;
 	for (int path = NPF_SEND_PATHS - 1; path > (int)report->path; path--) {
 		if (*report->why[path])
 			printf("    not %s: %s\n", npf_send_path_name((enum npf_send_path)path),
@@ -214,7 +217,13 @@ static void tell_rate(const struct report *report)
 
 static void format_time(char text[32], uint64_t ns)
 {
-	snprintf(text, 32, ns < 10000 ? "%.2f us" : "%.1f us", (double)ns / 1e3);
+	static const char *const units[] = { "us", "ms", "s" };
+	double value = (double)ns / 1e3;
+	size_t i = 0;
+
+	for (; value >= 1000 && i + 1 < sizeof(units) / sizeof(units[0]); i++)
+		value /= 1000;
+	snprintf(text, 32, value < 10 ? "%.2f %s" : "%.1f %s", value, units[i]);
 }
 
 static void tell_lateness(const struct report *report)
@@ -233,9 +242,19 @@ static void tell_lateness(const struct report *report)
 	       p50, p99, most, stats->late, limit);
 }
 
+/* Of what was to be sent a number tells how much was stopped; of what a file holds none does. */
+static void tell_stopped(const struct report *report)
+{
+	const struct npf_account *account = report->account;
+
+	if (report->sending->err == -EINTR && !account->wanted && !account->endless)
+		printf("stopped by a signal before the end\n");
+}
+
 static void print_text(const struct report *report)
 {
 	tell_counts(report);
+	tell_stopped(report);
 	tell_skipped(report);
 	tell_rate(report);
 	tell_lateness(report);
