@@ -34,6 +34,12 @@ static void as_written(void **state)
 		{ "\t0x0000:  4500 0054 1234 4000 4001 abcd 0a00 0001  E..T.4@.@.......\n"
 		  "\t0x0010:  0a00 0002 0800 dead                      ab dead\n",
 		  24 },
+		/* With the packet's headlines; as -x of npf capture. */
+		{ "12:34:56.789012 IP (tos 0x0, ttl 64, proto ICMP (1), length 84)\n"
+		  "    10.0.0.1 > 10.0.0.2: ICMP echo request, id 1, seq 1, length 64\n"
+		  "\t0x0000:  4500 0054 1234 4000 4001 abcd 0a00 0001  E..T.4@.@.......\n"
+		  "\t0x0010:  0a00 0002 0800 dead                      ab dead\n",
+		  24 },
 		/* xxd */
 		{ "00000000: 4500 0054 1234 4000 4001 abcd 0a00 0001  E..T.4@.@.......\n"
 		  "00000010: 0a00 0002 0800 dead                      ........\n",
@@ -107,8 +113,17 @@ static void mistakes_have_a_place(void **state)
 	} bad[] = {
 		{ "", "there are no bytes", -EINVAL },
 		{ " \n ", "there are no bytes", -EINVAL },
-		{ "45 0g", "line 1, column 4: an odd number of digits; a byte has two", -EINVAL },
-		{ "45 zz", "line 1, column 4: not a hexadecimal digit", -EINVAL },
+		{ "45 0g", "line 1, column 5: 'g' is not a hexadecimal digit", -EINVAL },
+		{ "fffffffffffg", "line 1, column 12: 'g' is not a hexadecimal digit", -EINVAL },
+		{ "45 zz", "line 1, column 4: 'z' is not a hexadecimal digit", -EINVAL },
+		{ "45 \xe2", "line 1, column 4: not a hexadecimal digit", -EINVAL },
+		/* A dump has one headline, and one beginning. */
+		{ "4500\n1.2\n0x0000:  4500",
+		  "line 3, column 1: the offset is not the number of bytes before it", -EINVAL },
+		{ "1.2\n0x0000:  4500\n1.2 IP\n0x0000:  4500",
+		  "line 3, column 1: no line of the dump above it; one packet is sent", -EINVAL },
+		{ "1.2\n0x0010:  4500", "line 1, column 2: '.' is not a hexadecimal digit",
+		  -EINVAL },
 		{ "45 00\n00 5", "line 2, column 4: an odd number of digits; a byte has two",
 		  -EINVAL },
 		{ "0x0000:  4500\n0x0010:  0054",

@@ -2,7 +2,7 @@
 /*
  * Reading hexadecimal text. A line is a dump's when it begins with an offset: digits and a colon,
  * or as many bytes as were read so far followed by a gap. Only a dump's line has a column of text
- * behind its bytes.
+ * behind its bytes, and lines in front of the first, where a packet's headline stands.
  */
 #include "hex.h"
 
@@ -23,6 +23,7 @@ struct reader {
 	unsigned int number; /* of the line, from 1 */
 	bool dump;           /* the line began with an offset */
 	bool colon;          /* and a colon behind it */
+	bool dumped;         /* a line before it did */
 	size_t line_bytes;   /* read from it */
 	uint8_t *out;
 	size_t n, size;
@@ -100,6 +101,7 @@ static int begin_line(struct reader *reader)
 
 	reader->line_bytes = 0;
 	reader->colon = colon;
+	reader->dumped |= reader->dump;
 	reader->dump = colon || has_bare_offset(reader, at, digits);
 	if (!reader->dump)
 		return 0;
@@ -115,14 +117,30 @@ static unsigned int nibble(char c)
 					 : (unsigned int)(tolower((unsigned char)c) - 'a' + 10);
 }
 
+static bool ends_group(char c)
+{
+	return ends_line(c) || is_blank(c) || strchr(":-,|>", c);
+}
+
+static int complain_of_digit(struct reader *reader, size_t digits)
+{
+	char what[] = "'?' is not a hexadecimal digit";
+
+	reader->at += digits;
+	if (!isprint((unsigned char)*reader->at))
+		return complain(reader, -EINVAL, "not a hexadecimal digit");
+	what[1] = *reader->at;
+	return complain(reader, -EINVAL, what);
+}
+
 static int take_group(struct reader *reader)
 {
 	size_t digits;
 
 	reader->at = skip_prefix(reader->at);
 	digits = count_digits(reader->at);
-	if (!digits)
-		return complain(reader, -EINVAL, "not a hexadecimal digit");
+	if (!digits || !ends_group(reader->at[digits]))
+		return complain_of_digit(reader, digits);
 	if (digits % 2)
 		return complain(reader, -EINVAL, "an odd number of digits; a byte has two");
 	for (; digits; digits -= 2, reader->at += 2) {
@@ -170,6 +188,38 @@ static int take_line(struct reader *reader)
 	return err;
 }
 
+/* Does a dump, whose offsets have colons, begin below this line? */
+static bool is_above_dump(const struct reader *reader)
+{
+	const char *at = reader->line;
+
+	while (*(at += strcspn(at, "\n"))) {
+		const char *offset = skip_prefix(skip_blanks(++at));
+
+		if (has_colon_offset(offset, count_digits(offset)))
+			return !strtoull(offset, NULL, 16);
+	}
+	return false;
+}
+
+/* A line that cannot be read is a headline, of tcpdump's for one, when the dump begins below it. */
+static int take_line_or_headline(struct reader *reader)
+{
+	size_t before = reader->n;
+	int err = take_line(reader);
+
+	if (err != -EINVAL || reader->dump)
+		return err;
+	if (reader->dumped) {
+		reader->at = reader->line;
+		return complain(reader, err, "no line of the dump above it; one packet is sent");
+	}
+	if (!is_above_dump(reader))
+		return err;
+	reader->n = before;
+	return 0;
+}
+
 int64_t npf_hex_parse(const char *text, uint8_t *out, size_t size, char error[NPF_ERROR_SIZE])
 {
 	struct reader reader = { .at = text, .out = out, .size = size, .error = error };
@@ -179,7 +229,7 @@ int64_t npf_hex_parse(const char *text, uint8_t *out, size_t size, char error[NP
 
 		reader.line = reader.at;
 		reader.number++;
-		err = take_line(&reader);
+		err = take_line_or_headline(&reader);
 		if (err)
 			return err;
 		reader.at += strcspn(reader.at, "\n");
