@@ -509,10 +509,12 @@ int npf_set_write_repeat(struct npf_instance *instance, uint32_t copies);
  * NPF_BufferedWrite: send a queue of frames, each headed by a npf_sf_pkthdr, nothing between them.
  * sync: each at its time stamp, counted from the first record's; a record whose time lies before
  * goes at once. Otherwise all at once, whatever the stamps say.
- * Returns the bytes that went. Less than size, with sync: the next record is due in more than one
- * whole second after the first (by its seconds); call again with the rest when it is time. Less
- * than size otherwise: npf_error() says what happened after that record, as calling again would. (A
- * stop is told to the next call that has exactly the rest, at the same address, and to no other.)
+ * Returns the bytes that went. Less than size, with sync and an empty npf_error(): the next record
+ * is due in more than one whole second after the first (by its seconds). Call again with the rest
+ * when npf_send_clock() is as far past what it was at this call as that record's time stamp is past
+ * the first's: a call sends its first record at once. Less than size otherwise: npf_error() says
+ * what happened after that record, as calling again would. (A stop is told to the next call that has
+ * exactly the rest, at the same address, and to no other.)
  * -EINVAL or -EMSGSIZE, and nothing was sent: the error names the record that is malformed (header
  * or data cut off, caplen 0 or longer than the adapter sends). An empty queue gives 0.
  */

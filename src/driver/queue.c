@@ -278,6 +278,9 @@ int64_t npf_write_queue(struct npf_instance *instance, const void *data, size_t 
 	err = send_queue(instance, &queue);
 	if (err == -EINTR && queue.at)
 		keep_rest(&instance->sending, &queue, size);
+	/* The error of an earlier call would look like this one's. */
+	if (!err && queue.at < size)
+		npf_fail(instance, 0, "");
 	npf_finish_sending(instance);
 	return err && !queue.at ? err : (int64_t)queue.at;
 }

@@ -97,7 +97,7 @@ static int refuse_size(struct npf_instance *instance, int err, const char *which
 	npf_text_add(&text, which);
 	npf_text_add(&text, problem);
 	npf_text_add_unsigned(&text, limit);
-	npf_text_add(&text, " bytes");
+	npf_text_add(&text, " bytes; nothing was sent");
 	return npf_fail(instance, err, sentence);
 }
 

@@ -191,11 +191,14 @@ static void item_11_the_rest_is_resumed(void **state)
 	queue_begin(&queue);
 	for (int32_t i = 0; i < 20; i++)
 		queue_add(&queue, i, 0, 60);
+	assert_fails(world->instance, npf_write(world->instance, queue.bytes, 0), -EINVAL);
 	while (at < queue.size) {
 		int64_t n = npf_buffered_write(world->instance, queue.bytes + at, queue.size - at,
 					       true);
 
 		assert_int_equal(n, 2 * 76); /* one second's worth: the third is due in two */
+		if (!at)                     /* and not the error of the call before */
+			assert_string_equal(npf_error(world->instance), "");
 		at += (size_t)n;
 		calls++;
 	}
@@ -225,6 +228,7 @@ static void expect_refused(struct world *world, const struct queue *queue, size_
 		assert_fails(world->instance,
 			     npf_buffered_write(world->instance, queue->bytes, size, sync), err);
 		assert_non_null(strstr(npf_error(world->instance), "record 4 at byte 228"));
+		assert_non_null(strstr(npf_error(world->instance), "; nothing was sent"));
 	}
 	assert_int_equal(count_sent(world), 0);
 	assert_int_equal(send_stats(world).asked, 0);
