@@ -137,6 +137,11 @@ struct npf_fast {
 	uint64_t stuck;  /* since when nothing goes, or the carrier was asked for, ns; 0: it goes */
 	uint64_t volume; /* frames without a time so far: is it worth the preparation? */
 
+	/* The order: see send.c. */
+	enum npf_send_path last; /* by which frames went last; NPF_SEND_AUTO none did */
+	unsigned int few;        /* calls of few frames, one after the other */
+	uint64_t leaving; /* since when another path waits for what went by that, ns; 0: none */
+
 	/* The rule: see send_rule.c. */
 	int packets;          /* /proc/net/packet of our network namespace, -1 */
 	int netlink;          /* rtnetlink socket in it, -1 */

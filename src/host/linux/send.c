@@ -133,6 +133,8 @@ uint32_t npf_linux_mtu(struct npf_nic *nic)
 
 /* The counter has not risen for so long: frames were lost there, or are counted nowhere. */
 #define RING_NS 20000000u
+/* Frames on an account that have not left by then may never do. */
+#define LEAVE_NS 200000000u
 
 static void empty_ring(struct npf_nic *nic, uint64_t counted)
 {
@@ -163,14 +165,46 @@ static bool is_ring_empty(struct npf_nic *nic)
 	return true;
 }
 
-/* May a frame go by this path now? */
-static bool is_in_order(struct npf_nic *nic, enum npf_send_path path)
+/* Past the stack, and so beside what waits in it. */
+static bool is_unseen(enum npf_send_path path)
 {
-	return path == NPF_SEND_XDP || !nic->live || is_ring_empty(nic);
+	return path == NPF_SEND_XDP || path == NPF_SEND_XSK;
 }
 
-static void count_in_ring(struct npf_nic *nic, uint64_t n, enum npf_send_path path)
+/*
+ * What went by socket or AF_XDP is on its account until it has come to a receiver, or has left a card.
+ * From live frames to these, or back, it may be overtaken before. Not for long: somebody may hold it who
+ * does not send it at all. A tun or tap device has one ring for all, and may have no reader.
+ */
+static bool has_left(struct npf_nic *nic, enum npf_send_path path)
 {
+	struct npf_host *host = &nic->host->base;
+	uint64_t now;
+
+	if (!is_unseen(path) && !is_unseen(nic->fast.last))
+		return true;
+	if (npf_send_counters_tap(nic) || !npf_linux_unsent(nic))
+		return true;
+	now = host->system->now(host);
+	if (!nic->fast.leaving)
+		nic->fast.leaving = now;
+	return now - nic->fast.leaving >= LEAVE_NS;
+}
+
+/* May a frame go by this path now? Who stays on one overtakes nothing. */
+static bool is_in_order(struct npf_nic *nic, enum npf_send_path path)
+{
+	if (path == nic->fast.last || nic->fast.last == NPF_SEND_AUTO)
+		return true;
+	if (path != NPF_SEND_XDP && nic->live && !is_ring_empty(nic))
+		return false;
+	return has_left(nic, path);
+}
+
+static void count_in_order(struct npf_nic *nic, uint64_t n, enum npf_send_path path)
+{
+	nic->fast.last = path;
+	nic->fast.leaving = 0;
 	nic->fast.in_ring.handed += n;
 	if (path != NPF_SEND_XDP || !npf_send_counters_veth(nic))
 		return;
@@ -192,6 +226,9 @@ static void ask_for_ring(struct npf_nic *nic)
 
 /* What is worth more than a few system calls; what is worth loading a program for is NPF_SEND_MANY. */
 #define FAST_LEAST 256
+/* Calls of less, one after the other, for which it is not worth staying on a fast way: each takes 20 times
+ * as long there as by socket, and to leave it takes a wait. */
+#define FEW_MOST 64u
 
 #define TAG_SIZE 4u
 
@@ -297,10 +334,20 @@ static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_tr
 	return sent;
 }
 
-static bool pays(const struct way *way, const struct npf_transmission *what)
+/* What was sent last past the stack may wait for its receiver, and what comes another way must wait until it
+ * does no more, as far as can be known. So the rest of a call, and a few frames more, go the same way. */
+static bool stays(const struct npf_nic *nic, enum npf_send_path path)
+{
+	return is_unseen(path) && path == nic->fast.last && nic->fast.few <= FEW_MOST;
+}
+
+static bool pays(const struct npf_nic *nic, const struct way *way,
+		 const struct npf_transmission *what)
 {
 	struct npf_transmission part = *what;
 
+	if (stays(nic, way->path))
+		return true;
 	part.n = way->fits(what);
 	return part.n >= FAST_LEAST && (!way->pays || way->pays(&part));
 }
@@ -310,6 +357,10 @@ static bool is_worth_it(struct npf_nic *nic, const struct npf_transmission *what
 	bool prepared = nic->fast.xdp || nic->fast.clone || nic->fast.xsk;
 
 	nic->fast.volume += what->n;
+	if (what->begins)
+		nic->fast.few = what->n < FAST_LEAST ? nic->fast.few + 1 : 0;
+	if (stays(nic, nic->fast.last))
+		return true;
 	return what->n >= FAST_LEAST && (prepared || nic->fast.volume >= NPF_SEND_MANY);
 }
 
@@ -341,7 +392,7 @@ static int64_t send_automatically(struct npf_nic *nic, struct npf_transmission *
 		return send_by_socket(nic, what);
 	unseen = what->path == NPF_SEND_FASTEST || !npf_send_rule_ask(nic, NULL);
 	for (size_t i = 0; i < N_WAYS && sent == -EOPNOTSUPP; i++) {
-		if ((unseen || !ways[i].unseen) && pays(&ways[i], what))
+		if ((unseen || !ways[i].unseen) && pays(nic, &ways[i], what))
 			sent = send_by(nic, &ways[i], what);
 	}
 	if (sent != -EOPNOTSUPP)
@@ -429,7 +480,7 @@ int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 	if (n <= 0)
 		return name_obstruction(nic, n);
 	nic->fast.stuck = 0;
-	count_in_ring(nic, (uint64_t)n, what->used);
+	count_in_order(nic, (uint64_t)n, what->used);
 	if (is_sure(nic, what->used))
 		__atomic_fetch_add(&nic->sure, (uint64_t)n, __ATOMIC_RELEASE);
 	return n;

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The order of what one writer sends in many calls, of many sizes and by changing ways, with a receiver that
+ * lags: a veth whose peer has threaded NAPI. Also of two, in two processes, of which neither knows of the
+ * other.
+ */
+#include "netns/sending.h"
+
+#include <sys/wait.h>
+
+#define MOST    5000u /* frames of a call */
+#define SENDERS 3u
+
+static const uint32_t mixture[] = { 700, 300, 256, 1, 5000, 100, 255, 40, 2000, 3, 1024 };
+
+struct writer {
+	struct npf_instance *instance;
+	uint32_t sender;
+	uint64_t n; /* frames that it has sent */
+	uint8_t bytes[MOST][2 * NET_LEAST_FRAME + 64];
+	struct npf_send_frame frames[MOST];
+};
+
+static void need_lagging_receiver(struct bench *bench)
+{
+	if (net_write_sys(&bench->net, NET_THERE, "/sys/class/net/vb/threaded", "1"))
+		return;
+	printf("no threaded NAPI here: /sys/class/net/vb/threaded cannot be written\n");
+	skip();
+}
+
+static int send_next(struct writer *writer, uint32_t n)
+{
+	size_t sent;
+	int err;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct net_flood flood = { .side = NET_HERE,
+					   .sender = writer->sender,
+					   .length = small(writer->n + i) };
+
+		net_flood_frame(&flood, writer->n + i, writer->bytes[i]);
+		writer->frames[i] = (struct npf_send_frame){ .data = writer->bytes[i],
+							     .size = flood.length };
+	}
+	err = npf_send_frames(writer->instance, writer->frames, n, &sent);
+	writer->n += sent;
+	return err;
+}
+
+static int send_mixture(struct writer *writer, uint64_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; writer->n < n && !err; i++) {
+		uint64_t left = n - writer->n, most = mixture[i % N_OF(mixture)];
+
+		err = send_next(writer, (uint32_t)(left < most ? left : most));
+	}
+	return err;
+}
+
+static struct writer *new_writer(struct npf_instance *instance, uint32_t sender)
+{
+	struct writer *writer = calloc(1, sizeof(*writer));
+
+	assert_non_null(writer);
+	writer->instance = instance;
+	writer->sender = sender;
+	return writer;
+}
+
+/* n frames of each arrive, each sender's in order. */
+static void expect_order(struct bench *bench, uint32_t senders, uint64_t n)
+{
+	int64_t deadline = now_ms() + PATIENCE_MS;
+	uint64_t next[SENDERS] = { 0 }, got = 0, sequence;
+	struct npf_packet packet;
+	uint32_t sender;
+
+	while (got < senders * n && now_ms() < deadline) {
+		if (npf_batch_begin(bench->far) <= 0)
+			continue;
+		while (npf_batch_next(bench->far, &packet)) {
+			assert_true(net_flood_read(packet.data, packet.caplen, &sender, &sequence));
+			assert_in_range(sender, 0, senders - 1);
+			if (sequence != next[sender])
+				fail_msg("of sender %u, frame %llu comes in the place of %llu",
+					 sender, (unsigned long long)sequence,
+					 (unsigned long long)next[sender]);
+			assert_int_equal(packet.len, small(sequence));
+			next[sender]++;
+			got++;
+		}
+		npf_batch_end(bench->far);
+	}
+	assert_int_equal(got, senders * n);
+}
+
+/* ---- one writer ----------------------------------------------------------------------------- */
+
+static void calls_of_many_sizes_arrive_in_order(void **state)
+{
+	struct bench *bench = *state;
+	struct writer *writer = new_writer(bench->near, 0);
+	uint64_t n = many(200000);
+	struct npf_send_stats stats;
+
+	need_lagging_receiver(bench);
+	assert_int_equal(send_mixture(writer, n), 0);
+	stats = stats_of(bench->near);
+	printf("%llu by socket, %llu by live frames\n",
+	       (unsigned long long)stats.by_path[NPF_SEND_SOCKET],
+	       (unsigned long long)stats.by_path[NPF_SEND_XDP]);
+	/* Once it is on a fast way a small call is no reason to leave it. */
+	if (stats.by_path[NPF_SEND_XDP])
+		assert_in_range(stats.by_path[NPF_SEND_SOCKET], 0, NPF_SEND_MANY + MOST);
+	expect_order(bench, 1, n);
+	free(writer);
+}
+
+/* But many small calls are: that the first go by it is for the order alone. */
+static void single_frames_go_by_socket_again(void **state)
+{
+	struct bench *bench = *state;
+	struct writer *writer = new_writer(bench->near, 0);
+
+	need_lagging_receiver(bench);
+	for (int round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < 4; i++)
+			assert_int_equal(send_next(writer, MOST), 0);
+		for (uint32_t i = 0; i < 200; i++)
+			assert_int_equal(send_next(writer, 1), 0);
+		assert_int_equal(npf_get_send_path(bench->near), NPF_SEND_SOCKET);
+	}
+	expect_order(bench, 1, writer->n);
+	free(writer);
+}
+
+/* Each change of ways waits until what went before has arrived. */
+static void ways_that_change_keep_the_order(void **state)
+{
+	struct bench *bench = *state;
+	struct writer *writer = new_writer(bench->near, 0);
+
+	need_lagging_receiver(bench);
+	for (uint32_t i = 0; i < 400; i++) {
+		if (npf_set_send_path(bench->near, paths[i % N_OF(paths)]))
+			continue;
+		assert_int_equal(send_next(writer, 20 + i % 7 * 100), 0);
+	}
+	expect_order(bench, 1, writer->n);
+	free(writer);
+}
+
+/* What goes past the queueing discipline waits for what is in it. */
+static void what_waits_in_a_discipline_is_not_overtaken(void **state)
+{
+	static const enum npf_send_path past[] = { NPF_SEND_XDP, NPF_SEND_XSK };
+	struct bench *bench = *state;
+	struct writer *writer = new_writer(bench->near, 0);
+
+	need_run(bench, "tc qdisc add dev va root tbf rate 8mbit burst 2kb limit 1mb");
+	for (uint32_t i = 0; i < 8; i++) {
+		if (!take_path(bench->near, past[i % N_OF(past)]))
+			continue;
+		assert_int_equal(npf_set_send_path(bench->near, NPF_SEND_SOCKET), 0);
+		assert_int_equal(send_next(writer, 200), 0);
+		assert_int_equal(npf_set_send_path(bench->near, past[i % N_OF(past)]), 0);
+		assert_int_equal(send_next(writer, 300), 0);
+	}
+	expect_order(bench, 1, writer->n);
+	free(writer);
+}
+
+/* ---- several processes ---------------------------------------------------------------------- */
+
+/* The child's end: what it says is all that is known of it. */
+static void send_in_child(uint32_t sender, uint64_t n)
+{
+	struct npf_open_options options = { .size = sizeof(options), .flags = NPF_OPEN_SEND_ONLY };
+	struct writer *writer = calloc(1, sizeof(*writer));
+	struct npf_host *host = npf_host_linux();
+	struct npf_driver *driver;
+	int err = -ENOMEM;
+
+	if (writer && host && !npf_driver_entry(host, &driver)) {
+		writer->sender = sender;
+		err = npf_open(driver, "va", &options, &writer->instance, NULL);
+		if (!err)
+			err = send_mixture(writer, n);
+		if (!err)
+			npf_close(writer->instance);
+	}
+	_exit(err ? 1 : 0);
+}
+
+static void writers_in_other_processes_keep_theirs(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t n = many(60000);
+
+	for (uint32_t round = 0; round < 2 * SENDERS; round++) {
+		uint32_t senders = 1 + round % SENDERS;
+		pid_t children[SENDERS];
+		int status;
+
+		if (round == SENDERS)
+			need_lagging_receiver(bench);
+		for (uint32_t i = 0; i < senders; i++) {
+			children[i] = fork();
+			assert_true(children[i] >= 0);
+			if (!children[i])
+				send_in_child(i, n);
+		}
+		for (uint32_t i = 0; i < senders; i++) {
+			assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+			assert_int_equal(status, 0);
+		}
+		expect_order(bench, senders, n);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SEND_TEST(calls_of_many_sizes_arrive_in_order),
+		SEND_TEST(single_frames_go_by_socket_again),
+		SEND_TEST(ways_that_change_keep_the_order),
+		SEND_TEST(what_waits_in_a_discipline_is_not_overtaken),
+		SEND_TEST(writers_in_other_processes_keep_theirs),
+	};
+
+	net_require();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
