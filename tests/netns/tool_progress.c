@@ -208,6 +208,37 @@ static void copies_are_counted_while_they_go(void **state)
 	}
 }
 
+/* Where a queueing discipline lets some 40 packets a second pass: hundreds take seconds, and thousands
+ * more than this test would wait. */
+static void slow_adapters_show_something_soon(void **state)
+{
+	struct tool *tool = of(state);
+	uint8_t frame[100] = { 0 };
+	struct screen screen;
+	struct trace trace;
+
+	setenv("TERM", "xterm", 1);
+	setenv("LC_ALL", "C", 1);
+	if (!net_try(&tool->net, NET_HERE,
+		     "tc qdisc add dev va root tbf rate 32kbit burst 1600 limit 4000"))
+		skip();
+	trace_begin(&trace, TRACE_NANO, 1);
+	for (uint32_t i = 0; i < N; i++)
+		trace_put(&trace, i, frame, sizeof(frame), sizeof(frame));
+	trace_ready(&trace);
+	for (int i = 0; i < 2; i++) {
+		open_screen(&screen, tool);
+		tool_start(tool, false,
+			   i ? WORDS("send", "-i", "va", "--hex", HEX, "--pad", "100", "-n", "0")
+			     : WORDS("replay", "-i", "va", "-t", "-l", "0", trace.path));
+		TOOL_UNTIL(strstr(look_at(&screen), "pps"));
+		kill(tool->pid, SIGINT);
+		assert_int_equal(tool_wait(tool), 0);
+		close_screen(&screen, tool);
+	}
+	trace_free(&trace);
+}
+
 /* What npf filter has to say does not stand behind the line. */
 static void an_interrupted_filter_takes_it_away(void **state)
 {
@@ -253,11 +284,9 @@ int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tool_setup, tool_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(a_replay_shows_how_far_it_is),
-		TEST(a_send_shows_how_far_it_is),
-		TEST(copies_are_counted_while_they_go),
-		TEST(an_interrupted_filter_takes_it_away),
-		TEST(nobody_watches),
+		TEST(a_replay_shows_how_far_it_is),        TEST(a_send_shows_how_far_it_is),
+		TEST(copies_are_counted_while_they_go),    TEST(slow_adapters_show_something_soon),
+		TEST(an_interrupted_filter_takes_it_away), TEST(nobody_watches),
 	};
 
 	tool_require(argc, argv);

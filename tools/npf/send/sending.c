@@ -20,8 +20,8 @@
 #define NAP          2000000L             /* ns between looks whether they have left */
 #define DEFAULT_LATE UINT64_C(100000)
 #define MOST_LATE    UINT64_C(3600000000000) /* ns */
-#define FIRST_COPIES 65536u
-#define MOST_COPIES  (1u << 30) /* of one call */
+#define FIRST_COPIES 256u                    /* soon sent, however slow the adapter is */
+#define MOST_COPIES  (1u << 30)              /* of one call */
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -106,6 +106,7 @@ int npf_sending_open(struct npf_sending *sending, const struct npf_command *comm
 	}
 	npf_signals_watch(sending->session.instance);
 	npf_progress_init(&sending->progress);
+	sending->at_once = sending->progress.terminal.tty ? FIRST_COPIES : MOST_COPIES;
 	return EXIT_OK;
 }
 
@@ -198,6 +199,25 @@ static size_t due_by(const struct npf_send_frame *frames, size_t n, uint64_t tim
 	return low;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Where somebody watches, calls are as long as it takes to show something; else as long as can
+ * be. */
+static void note_speed(struct npf_sending *sending, uint64_t began)
+{
+	uint64_t ns = npf_send_clock(sending->session.instance) - began;
+
+	if (!sending->progress.terminal.tty)
+		return;
+	if (ns < SHOWN)
+		sending->at_once = least(sending->at_once * 2, MOST_COPIES);
+	else if (ns > 4 * SHOWN && sending->at_once > 1)
+		sending->at_once /= 2;
+}
+
 int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame *frames, size_t n,
 		       double share)
 {
@@ -208,13 +228,17 @@ int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame 
 	while (n && !err && !npf_sending_stopped(sending)) {
 		uint64_t now = npf_send_clock(instance);
 		size_t due = due_by(frames, n, npf_plan_until(now)), sent = 0;
+		bool timed = frames->at != 0;
 
+		due = timed ? due : least(due, sending->at_once);
 		if (due) {
 			err = npf_send_frames(instance, frames, due, &sent);
 			note_frames(sending, frames, due, sent, now);
 			frames += sent;
 			n -= sent;
 			sending->packets += sent;
+			if (!timed)
+				note_speed(sending, now);
 		} else {
 			err = wait_until(sending, npf_plan_again(now));
 		}
@@ -225,30 +249,14 @@ int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame 
 	return n ? sending->err : 0;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Where somebody watches, calls are as long as it takes to show something; else as long as can
- * be. */
-static uint64_t next_copies(const struct npf_sending *sending, uint64_t copies, uint64_t ns)
-{
-	if (!sending->progress.terminal.tty)
-		return MOST_COPIES;
-	if (ns < SHOWN)
-		return least(copies * 2, MOST_COPIES);
-	return ns > 4 * SHOWN && copies > 1 ? copies / 2 : copies;
-}
-
 void npf_sending_repeat(struct npf_sending *sending, const void *frame, size_t size, uint64_t copies)
 {
 	struct npf_instance *instance = sending->session.instance;
-	uint64_t at_once = next_copies(sending, FIRST_COPIES / 2, 0), left = copies;
+	uint64_t left = copies;
 	int err = 0;
 
 	while (left && !err && !npf_sending_stopped(sending)) {
-		uint64_t now = npf_send_clock(instance), n = least(left, at_once);
+		uint64_t now = npf_send_clock(instance), n = least(left, sending->at_once);
 		int64_t sent;
 
 		err = npf_set_write_repeat(instance, (uint32_t)n);
@@ -262,7 +270,7 @@ void npf_sending_repeat(struct npf_sending *sending, const void *frame, size_t s
 		npf_progress_show(&sending->progress,
 				  copies == UINT64_MAX ? -1 : 1 - (double)left / (double)copies,
 				  sending->packets);
-		at_once = next_copies(sending, at_once, npf_send_clock(instance) - now);
+		note_speed(sending, now);
 	}
 }
 

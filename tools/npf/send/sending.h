@@ -25,6 +25,7 @@ struct npf_sending {
 	uint64_t begun, ended; /* npf_send_clock() of the first packet and the last; 0 none went */
 	uint64_t packets;      /* that went, for the progress */
 	double share;          /* of all, likewise */
+	uint64_t at_once;      /* packets without a time that the next call may send */
 	int err;               /* of the driver: why it ended early */
 	char error[NPF_ERROR_SIZE];
 };
