@@ -840,6 +840,8 @@ static void mistakes(void **state)
 		tool_assert_complains(tool, "try 'npf help replay'");
 		assert_string_equal(tool->said, "");
 	}
+	tool_run(tool, 2, WORDS("replay", "-i", "va", "-M", "10M", "a.pcap"));
+	tool_assert_complains(tool, "'10M': not a number above 0, such as 2.5 or 10k, up to 1M");
 }
 
 static void summary_for_people(void **state)

@@ -118,7 +118,10 @@ static int take_pace(struct options *options, enum npf_pace_kind kind, const cha
 	if (kind == NPF_PACE_TOP)
 		return EXIT_OK;
 	if (!npf_parse_decimal(optarg, &pace->millionths) || pace->millionths > most * MEGA)
-		return bad_value(name, optarg, "a number above 0, such as 2.5, 10k or 1M");
+		return bad_value(name, optarg,
+				 most == MOST_BPS
+					 ? "a number above 0, such as 2.5 or 10k, up to 1000G"
+					 : "a number above 0, such as 2.5 or 10k, up to 1M");
 	pace->millionths *= unit;
 	return EXIT_OK;
 }
