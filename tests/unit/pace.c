@@ -26,12 +26,15 @@ static void rates(void **state)
 		{ "2.5Gbit/s", NPF_PACE_BITS, UINT64_C(2500000000) * MILLION },
 		{ "64kbit", NPF_PACE_BITS, UINT64_C(64000) * MILLION },
 		{ "1MBit/s", NPF_PACE_BITS, UINT64_C(1000000) * MILLION },
+		{ "10mbps", NPF_PACE_BITS, UINT64_C(10000000) * MILLION },
+		{ "1gbps", NPF_PACE_BITS, UINT64_C(1000000000) * MILLION },
+		{ "100M", NPF_PACE_PACKETS, UINT64_C(100000000) * MILLION },
 		{ "1000G", NPF_PACE_PACKETS, UINT64_C(1000000000000) * MILLION },
 	};
 	static const char *const bad[] = {
-		"",        "0",      "0.0000001", "-1",   "pps",   "1.pps", ".5",
-		"10 kpps", "10mpps", "10kkpps",   "1xps", "1001G", "1e6",   "99999999999999999999",
-		"100MBps", "1BPS",   "1MB/s",     "1MB",
+		"",        "0",       "0.0000001", "-1",   "pps",   "1.pps", ".5",
+		"10 kpps", "10mmpps", "10kkpps",   "1xps", "1001G", "1e6",   "99999999999999999999",
+		"100MBps", "1BPS",    "1MB/s",     "1MB",
 	};
 	struct npf_pace pace = { NPF_PACE_TOP, 42 };
 

@@ -4,6 +4,7 @@
  */
 #include "pace.h"
 
+#include <ctype.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
@@ -19,10 +20,10 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* NUMBER[.DECIMALS][k|M|G]; moves *text behind it. */
+/* NUMBER[.DECIMALS][k|M|G], in either case: no rate is in thousandths. Moves *text behind it. */
 static bool take_decimal(const char **text, uint64_t *millionths)
 {
-	static const char letters[] = "kMG";
+	static const char letters[] = "kmg";
 	const char *at = *text, *letter;
 	uint64_t value = 0, digit = MILLION;
 
@@ -40,7 +41,7 @@ static bool take_decimal(const char **text, uint64_t *millionths)
 		for (; is_digit(*at); at++)
 			value += (digit /= 10) * (uint64_t)(*at - '0');
 	}
-	letter = *at ? strchr(letters, *at == 'K' ? 'k' : *at) : NULL;
+	letter = *at ? strchr(letters, tolower((unsigned char)*at)) : NULL;
 	for (const char *l = letters; letter && l <= letter; l++) {
 		if (__builtin_mul_overflow(value, 1000u, &value))
 			return false;

@@ -545,8 +545,9 @@ const struct npf_command npf_command_send = {
 		"      --checksums        put right those of IPv4, TCP, UDP, ICMP and ICMPv6\n"
 		"how much:\n"
 		"  -n, --repeat N         so many packets; 0 or forever: until Ctrl-C (default 1)\n"
-		"      --rate RATE        packets (10kpps) or bits (100Mbps) a second; without\n"
-		"                         it as fast as it goes\n" NPF_SENDING_HELP "\n"
+		"      --rate RATE        packets (10kpps, or a number alone) or bits (100Mbps) a\n"
+		"                         second; without it as fast as it goes\n" NPF_SENDING_HELP
+		"\n"
 		"examples:\n"
 		"  npf send -i eth0 --hex 'ffffffffffff 020000000001 88b5 68656c6c6f'\n"
 		"  npf send -i eth0 --file syn.pcap -n 1000000\n"
