@@ -102,11 +102,12 @@ static void expect_order(struct bench *bench, uint32_t senders, uint64_t n)
 static void calls_of_many_sizes_arrive_in_order(void **state)
 {
 	struct bench *bench = *state;
-	struct writer *writer = new_writer(bench->near, 0);
+	struct writer *writer;
 	uint64_t n = many(200000);
 	struct npf_send_stats stats;
 
 	need_lagging_receiver(bench);
+	writer = new_writer(bench->near, 0);
 	assert_int_equal(send_mixture(writer, n), 0);
 	stats = stats_of(bench->near);
 	printf("%llu by socket, %llu by live frames\n",
@@ -123,9 +124,10 @@ static void calls_of_many_sizes_arrive_in_order(void **state)
 static void single_frames_go_by_socket_again(void **state)
 {
 	struct bench *bench = *state;
-	struct writer *writer = new_writer(bench->near, 0);
+	struct writer *writer;
 
 	need_lagging_receiver(bench);
+	writer = new_writer(bench->near, 0);
 	for (int round = 0; round < 3; round++) {
 		for (uint32_t i = 0; i < 4; i++)
 			assert_int_equal(send_next(writer, MOST), 0);
@@ -141,9 +143,10 @@ static void single_frames_go_by_socket_again(void **state)
 static void ways_that_change_keep_the_order(void **state)
 {
 	struct bench *bench = *state;
-	struct writer *writer = new_writer(bench->near, 0);
+	struct writer *writer;
 
 	need_lagging_receiver(bench);
+	writer = new_writer(bench->near, 0);
 	for (uint32_t i = 0; i < 400; i++) {
 		if (npf_set_send_path(bench->near, paths[i % N_OF(paths)]))
 			continue;
@@ -158,9 +161,10 @@ static void what_waits_in_a_discipline_is_not_overtaken(void **state)
 {
 	static const enum npf_send_path past[] = { NPF_SEND_XDP, NPF_SEND_XSK };
 	struct bench *bench = *state;
-	struct writer *writer = new_writer(bench->near, 0);
+	struct writer *writer;
 
 	need_run(bench, "tc qdisc add dev va root tbf rate 8mbit burst 2kb limit 1mb");
+	writer = new_writer(bench->near, 0);
 	for (uint32_t i = 0; i < 8; i++) {
 		if (!take_path(bench->near, past[i % N_OF(past)]))
 			continue;
