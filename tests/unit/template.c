@@ -70,6 +70,19 @@ static void fixed_values(void **state)
 	assert_false(npf_template_varies(&template));
 }
 
+/* Of two for the same byte the later. */
+static void overlaps(void **state)
+{
+	struct npf_template template = { 0 };
+	uint8_t frame[3] = { 0 };
+
+	(void)state;
+	add(&template, "0:2=0x0102");
+	add(&template, "1:2=0x0304");
+	npf_template_apply(&template, frame);
+	assert_memory_equal(frame, ((const uint8_t[]){ 1, 3, 4 }), sizeof(frame));
+}
+
 /* Numbers are decimal whatever zeros they begin with. */
 static void leading_zeros(void **state)
 {
@@ -168,6 +181,30 @@ static void mistakes(void **state)
 	assert_int_equal(npf_template_check(&template, 12, error), 0);
 	assert_int_equal(npf_template_check(&template, 11, error), -EINVAL);
 	assert_string_equal(error, "field 10:2 ends behind the frame, which has 11 bytes");
+}
+
+static void mistakes_are_named(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "1:2=counter:5-1", "'5-1' ends before it begins" },
+		{ "1:2=counter:5+0", "'+0' is no step" },
+		{ "1:2=counter:5-70000", "'70000' is no number that fits" },
+		{ "1:2=random:5", "'5' is no range FIRST-LAST" },
+		{ "14:9=1", "a field of 9 bytes: '1' fills at most 8 bytes; random fills more" },
+		{ "1:4=10.0.0.300", "'10.0.0.300' is no number that fits, nor an IPv4 address" },
+		{ "1:6=2:0:0:0:0:0g", "'2:0:0:0:0:0g' is no number that fits, nor an Ethernet" },
+		{ "1:1=256", "a field of 1 byte: '256' is no number that fits" },
+		{ "1:2=randomly", "'randomly' is no value, counter:FIRST" },
+	};
+	struct npf_template template = { 0 };
+	char error[NPF_ERROR_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(bad); i++) {
+		assert_int_equal(npf_template_add(&template, bad[i][0], error), -EINVAL);
+		if (!strstr(error, bad[i][1]))
+			fail_msg("%s", error);
+	}
 }
 
 /* ---- checksums ------------------------------------------------------------------------------- */
@@ -277,6 +314,8 @@ int main(void)
 		cmocka_unit_test(leading_zeros),
 		cmocka_unit_test(random_values),
 		cmocka_unit_test(mistakes),
+		cmocka_unit_test(mistakes_are_named),
+		cmocka_unit_test(overlaps),
 		cmocka_unit_test(checksums_are_put_right),
 		cmocka_unit_test(ipv6_has_a_pseudo_header),
 		cmocka_unit_test(cut_frames),

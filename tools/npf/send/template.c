@@ -76,44 +76,82 @@ static bool take_value(const char *text, size_t n, uint32_t length, uint64_t *va
 
 /* ---- fields ---------------------------------------------------------------------------------- */
 
+/* The part of a field that is wrong, and what about it. */
+struct mistake {
+	const char *part, *what;
+	size_t size;
+};
+
+static bool wrong(struct mistake *mistake, const char *part, size_t size, const char *what)
+{
+	*mistake = (struct mistake){ part, what, size };
+	return false;
+}
+
+static bool take_part(const char *text, size_t n, uint32_t length, uint64_t *value,
+		      struct mistake *mistake)
+{
+	return take_value(text, n, length, value) ||
+	       wrong(mistake, text, n,
+		     length == 4   ? "is no number that fits, nor an IPv4 address"
+		     : length == 6 ? "is no number that fits, nor an Ethernet address"
+				   : "is no number that fits");
+}
+
 /* FIRST[-LAST]; without LAST it is the field's greatest. */
-static bool take_range(const char *text, size_t n, struct npf_field *field)
+static bool take_range(const char *text, size_t n, struct npf_field *field, struct mistake *mistake)
 {
 	const char *dash = memchr(text, '-', n);
 	size_t first = dash ? (size_t)(dash - text) : n;
 
 	field->last = most(field->length);
-	return take_value(text, first, field->length, &field->first) &&
-	       (!dash || take_value(dash + 1, n - first - 1, field->length, &field->last)) &&
-	       field->first <= field->last;
+	if (!take_part(text, first, field->length, &field->first, mistake))
+		return false;
+	if (dash && !take_part(dash + 1, n - first - 1, field->length, &field->last, mistake))
+		return false;
+	return field->first <= field->last || wrong(mistake, text, n, "ends before it begins");
 }
 
-static bool take_counter(const char *text, struct npf_field *field)
+static bool take_counter(const char *text, struct npf_field *field, struct mistake *mistake)
 {
 	size_t n = strcspn(text, "+");
 
 	field->kind = NPF_FIELD_COUNTER;
 	field->step = 1;
-	if (!take_range(text, n, field))
+	if (!take_range(text, n, field, mistake))
 		return false;
 	field->next = field->first;
-	return !text[n] || (take_number(text + n + 1, &field->step) && field->step);
+	return !text[n] || (take_number(text + n + 1, &field->step) && field->step) ||
+	       wrong(mistake, text + n, strlen(text + n), "is no step: a number, at least 1");
 }
 
-static bool take_rest(const char *text, struct npf_field *field)
+static bool take_random(const char *text, struct npf_field *field, struct mistake *mistake)
+{
+	field->kind = NPF_FIELD_RANDOM;
+	if (!strchr(text, '-'))
+		return wrong(mistake, text, strlen(text), "is no range FIRST-LAST");
+	return take_range(text, strlen(text), field, mistake);
+}
+
+static bool take_rest(const char *text, struct npf_field *field, struct mistake *mistake)
 {
 	if (!strcmp(text, "random")) {
 		field->kind = NPF_FIELD_NOISE;
 		return true;
 	}
-	if (!strncmp(text, "random:", 7)) {
-		field->kind = NPF_FIELD_RANDOM;
-		return strchr(text, '-') && take_range(text + 7, strlen(text + 7), field);
-	}
+	if (field->length > NPF_FIELD_WHOLE)
+		return wrong(mistake, text, strlen(text),
+			     "fills at most 8 bytes; random fills more");
+	if (!strncmp(text, "random:", 7))
+		return take_random(text + 7, field, mistake);
 	if (!strncmp(text, "counter:", 8))
-		return take_counter(text + 8, field);
+		return take_counter(text + 8, field, mistake);
 	field->kind = NPF_FIELD_FIXED;
-	return take_value(text, strlen(text), field->length, &field->first);
+	if (*text < '0' || *text > '9')
+		return take_value(text, strlen(text), field->length, &field->first) ||
+		       wrong(mistake, text, strlen(text),
+			     "is no value, counter:FIRST[-LAST][+STEP] or random[:FIRST-LAST]");
+	return take_part(text, strlen(text), field->length, &field->first, mistake);
 }
 
 /* As large as a number of two bytes, and written as one. */
@@ -132,6 +170,7 @@ static bool take_place(const char **text, char end, uint32_t *value)
 int npf_template_add(struct npf_template *template, const char *text, char error[NPF_ERROR_SIZE])
 {
 	struct npf_field field = { 0 };
+	struct mistake mistake;
 	const char *at = text;
 
 	if (template->n == NPF_TEMPLATE_FIELDS) {
@@ -144,11 +183,10 @@ int npf_template_add(struct npf_template *template, const char *text, char error
 		snprintf(error, NPF_ERROR_SIZE, "'%s': not OFFSET:LENGTH=VALUE", text);
 		return -EINVAL;
 	}
-	if (!take_rest(at, &field)) {
-		snprintf(error, NPF_ERROR_SIZE,
-			 "'%s': not a value, counter:FIRST[-LAST][+STEP] or random[:FIRST-LAST] "
-			 "that fits into %" PRIu32 " byte%s",
-			 text, field.length, npf_plural(field.length));
+	if (!take_rest(at, &field, &mistake)) {
+		snprintf(error, NPF_ERROR_SIZE, "'%s', a field of %" PRIu32 " byte%s: '%.*s' %s",
+			 text, field.length, npf_plural(field.length), (int)mistake.size,
+			 mistake.part, mistake.what);
 		return -EINVAL;
 	}
 	template->fields[template->n++] = field;
