@@ -515,6 +515,18 @@ static void a_few_prepare_nothing(void **state)
 	assert_null(strstr(tool->said, "    not "));
 }
 
+/* A million of them are of one type, which is no reason against it: there is no packet behind the header. */
+static void headers_are_not_cloned(void **state)
+{
+	struct tool *tool = of(state);
+
+	net_offload(&tool->net, NET_THERE, "vb", ETHTOOL_SGRO, false);
+	tool_run(tool, 0, WORDS(SEND, "--hex", "02000000000b02000000000a88b5", "-n", "20000"));
+	tool_counts(tool, 20000);
+	assert_int_equal(tool_number(tool, "clone"), 0);
+	assert_non_null(strstr(tool->said, "not all fit (their length or type)"));
+}
+
 /* Whoever captures, and whatever the adapter can. */
 static void nobody_needs_to_see_it(void **state)
 {
@@ -645,6 +657,7 @@ int main(int argc, char **argv)
 		TEST(checksums_of_nothing),
 		TEST(nobody_needs_to_see_it),
 		TEST(a_few_prepare_nothing),
+		TEST(headers_are_not_cloned),
 		TEST(a_reader_that_is_late),
 	};
 

@@ -59,8 +59,10 @@ static void look_at_paths(struct report *report, struct npf_instance *instance)
 			snprintf(why, NPF_ERROR_SIZE, "it does not pay for so few");
 		else if (!npf_check_send_path(instance, (enum npf_send_path)path, why))
 			snprintf(why, NPF_ERROR_SIZE, "%s",
-				 path == NPF_SEND_CLONE ? "it pays for many packets of few types"
-							: "it does not pay for so few");
+				 path == NPF_SEND_CLONE
+					 ? "it pays for many packets of few types, and "
+					   "not all fit (their length or type)"
+					 : "it does not pay for so few");
 	}
 }
 
