@@ -132,7 +132,7 @@ uint32_t npf_linux_mtu(struct npf_nic *nic)
  */
 
 /* The counter has not risen for so long: frames were lost there, or are counted nowhere. */
-#define RING_NS 20000000u
+#define RING_NS 200000000u
 /* Frames on an account that have not left by then may never do. */
 #define LEAVE_NS 200000000u
 
