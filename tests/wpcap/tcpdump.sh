@@ -220,7 +220,7 @@ words=(
 for line in "${words[@]}"; do
 	for side in $sides; do
 		code=0
-		# shellcheck disable=SC2046,SC2086 # words are wanted
+		# shellcheck disable=SC2086 # words are wanted
 		${run[side]} timeout 100 tcpdump $line >"$work/said.$side" 2>&1 </dev/null || code=$?
 		echo "exit code $code" >>"$work/said.$side"
 		# By --version it may say that it is there.
@@ -271,7 +271,7 @@ begin() { # options...: both write
 		rm -rf "$work/files.$side" "$work/err.$side" "$work/out.$side"
 		mkdir "$work/files.$side"
 		chmod 777 "$work/files.$side"
-		# shellcheck disable=SC2046,SC2086 # words are wanted
+		# shellcheck disable=SC2086 # words are wanted
 		(cd "$work/files.$side" && exec ${run[side]} tcpdump -i va -n -B 32768 \
 			"$@" udp 2>"../err.$side" >"../out.$side" </dev/null) &
 		writers[side]=$!
@@ -435,7 +435,7 @@ piped() { # side
 
 for side in $sides; do
 	rm "$work/err.$side"
-	# shellcheck disable=SC2046,SC2086 # words are wanted
+	# shellcheck disable=SC2086 # words are wanted
 	${run[side]} tcpdump -i va -U -w - udp 2>"$work/err.$side" </dev/null |
 		cat >"$work/piped.$side" &
 done
@@ -460,7 +460,7 @@ reading=(
 for line in "${reading[@]}"; do
 	for side in $sides; do
 		code=0
-		# shellcheck disable=SC2046,SC2086 # words are wanted
+		# shellcheck disable=SC2086 # words are wanted
 		${run[side]} tcpdump -r "$work/piped.0" $line >"$work/said.$side" 2>&1 || code=$?
 		echo "exit code $code" >>"$work/said.$side"
 	done
