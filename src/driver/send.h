@@ -36,10 +36,10 @@ struct npf_send_counters {
 	uint64_t risen;                /* its counter of sent frames, since the first of ours */
 	uint64_t dropped;              /* the same of its drops */
 	uint64_t refused;              /* of these, and we know of each */
-	uint64_t trailing; /* frames that it has taken and will count, when last seen; 0 unknown */
-	uint64_t missing;  /* of these, waited for in vain */
-	uint64_t owed;     /* of those of before a reset: what it counts first is theirs */
-	bool began;        /* last is known */
+	uint64_t trailing;             /* frames that it has taken and will count, when last seen */
+	uint64_t missing;              /* of these, waited for in vain */
+	uint64_t owed; /* of those of before a reset: what it counts first is theirs */
+	bool began;    /* last is known */
 	/* The account of what it lost of ours: closed up to here, when nothing was under way. */
 	struct npf_sent_counters closed_at;
 	uint64_t closed; /* frames handed by then */
@@ -154,8 +154,8 @@ void npf_count_failed(struct npf_instance *instance, size_t n, int err);
 /* How many frames an adapter that counts late, asked now, has still to count; and: take them for lost. */
 uint64_t npf_count_trailing(struct npf_instance *instance);
 void npf_count_missing(struct npf_instance *instance);
-/* Read the adapter's counters now. */
-void npf_look_at_adapter(struct npf_instance *instance);
+/* Read the adapter's counters now. Whether it told them. */
+bool npf_look_at_adapter(struct npf_instance *instance);
 /* Nothing is under way: what the adapter loses from now on was not of it. */
 void npf_close_account(struct npf_instance *instance);
 

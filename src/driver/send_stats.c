@@ -129,9 +129,10 @@ static void take_look(struct npf_send_counters *counters, const struct npf_sent_
 {
 	struct npf_send_stats *stats = &counters->stats;
 
-	if (!counters->began)
+	if (!counters->began) { /* what came meanwhile was sent before */
+		counters->owed -= least(counters->owed, rise(counters->last.packets, now->packets));
 		close_at(counters, now, 0);
-	else {
+	} else {
 		counters->risen += rise(counters->last.packets, now->packets);
 		counters->dropped += rise(counters->last.dropped, now->dropped);
 		counters->refused += rise(counters->last.again, now->again);
@@ -171,28 +172,32 @@ static void note_time(struct npf_sending *sending, uint64_t took)
 }
 
 /* Asked without the lock of the counting: it takes the time of some frames. An adapter that has
- * gone may tell nothing; what was known stays. The look_lock is taken, and given back. */
-static void look_alone(struct npf_instance *instance)
+ * gone may tell nothing; what was known stays. The look_lock is taken, and given back. Whether
+ * it answered. */
+static bool look_alone(struct npf_instance *instance)
 {
 	struct npf_sent_counters now;
 	uint64_t before, began;
+	int err;
 
 	began = npf_now(instance);
 	__atomic_store_n(&instance->sending.looked, began, __ATOMIC_RELAXED);
 	before = lock(instance)->stats.handed;
 	unlock(instance);
-	if (!ask_adapter(instance, &now)) {
+	err = ask_adapter(instance, &now);
+	if (!err) {
 		take_look(lock(instance), &now, before);
 		unlock(instance);
 	}
 	note_time(&instance->sending, npf_now(instance) - began);
 	npf_lock_release(instance->host, &instance->sending.look_lock);
+	return !err;
 }
 
-void npf_look_at_adapter(struct npf_instance *instance)
+bool npf_look_at_adapter(struct npf_instance *instance)
 {
 	npf_lock_take(instance->host, &instance->sending.look_lock);
-	look_alone(instance);
+	return look_alone(instance);
 }
 
 static bool has_begun(struct npf_instance *instance)
@@ -238,15 +243,11 @@ void npf_close_account(struct npf_instance *instance)
 /* Who cannot ask any more waits for nothing. */
 uint64_t npf_count_trailing(struct npf_instance *instance)
 {
-	struct npf_send_counters *counters = lock(instance);
-	bool began = counters->began;
+	struct npf_send_counters *counters = &instance->sending.counters;
 	uint64_t trailing;
 
-	counters->trailing = 0;
-	unlock(instance);
-	if (!began)
+	if (!has_begun(instance) || !npf_look_at_adapter(instance))
 		return 0;
-	npf_look_at_adapter(instance);
 	lock(instance);
 	trailing = rise(counters->missing, counters->trailing);
 	unlock(instance);
@@ -369,7 +370,8 @@ static void forget(struct npf_send_counters *counters)
 		.last = counters->last,
 		.began = counters->began && under_way,
 		.closed_at = counters->last,
-		.owed = rise(counters->missing, counters->trailing),
+		.owed = rise(counters->risen, counters->owed) +
+			rise(counters->missing, counters->trailing),
 	};
 }
 

@@ -496,6 +496,60 @@ static void what_trails_a_reset_confirms_nothing(void **state)
 	assert_int_equal(send_stats(world).confirmed, 5);
 }
 
+/* Resets without a send between them are as one. */
+static void what_trails_two_resets_confirms_nothing(void **state)
+{
+	struct world *world = *state;
+
+	send_some(world, 10);
+	npf_sim_trail(world->host, "eth0", 10);
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	send_some(world, 5);
+	npf_sim_trail(world->host, "eth0", 5); /* the ten of before */
+	assert_int_equal(send_stats(world).confirmed, 0);
+	npf_sim_trail(world->host, "eth0", 0);
+	assert_int_equal(send_stats(world).confirmed, 5);
+}
+
+/* Some of the first trail two resets, before each of which others were sent. */
+static void what_trails_each_of_two_resets_adds_up(void **state)
+{
+	struct world *world = *state;
+
+	send_some(world, 10);
+	npf_sim_trail(world->host, "eth0", 10);
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	send_some(world, 10);
+	npf_sim_trail(world->host, "eth0", 16); /* four of the first came */
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	send_some(world, 5);
+	npf_sim_trail(world->host, "eth0", 5);
+	assert_int_equal(send_stats(world).confirmed, 0);
+	npf_sim_trail(world->host, "eth0", 2);
+	assert_int_equal(send_stats(world).confirmed, 3);
+}
+
+/* What came between a reset and the next send is not awaited from that. */
+static void what_comes_behind_a_reset_is_owed_no_more(void **state)
+{
+	struct world *world = *state;
+	uint64_t began;
+
+	send_some(world, 10);
+	npf_sim_trail(world->host, "eth0", 10);
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	npf_sim_trail(world->host, "eth0", 3);
+	send_some(world, 5);
+	npf_sim_trail(world->host, "eth0", 1); /* the last three, and four */
+	assert_int_equal(send_stats(world).confirmed, 4);
+	npf_sim_trail(world->host, "eth0", 0);
+	assert_int_equal(send_stats(world).confirmed, 5);
+	began = world_now(world);
+	assert_int_equal(npf_wait_sent(world->instance, 0), 0);
+	assert_int_equal(world_now(world), began);
+}
+
 static void *write_slowly(void *arg)
 {
 	struct world *world = arg;
@@ -541,6 +595,9 @@ int main(void)
 		IN_WORLD(what_a_receiver_has_not_taken_is_waited_for),
 		IN_WORLD(what_a_receiver_lost_is_waited_for_once),
 		IN_WORLD(what_trails_a_reset_confirms_nothing),
+		IN_WORLD(what_trails_two_resets_confirms_nothing),
+		IN_WORLD(what_trails_each_of_two_resets_adds_up),
+		IN_WORLD(what_comes_behind_a_reset_is_owed_no_more),
 		IN_WORLD(item_10_writers_follow_each_other),
 		IN_WORLD(cleanup_ends_a_writer_that_waits),
 	};
