@@ -206,6 +206,8 @@ static void count_in_order(struct npf_nic *nic, uint64_t n, enum npf_send_path p
 	nic->fast.last = path;
 	nic->fast.leaving = 0;
 	nic->fast.in_ring.handed += n;
+	/* A wait for the ring that was given up says nothing of these. */
+	nic->fast.in_ring.least = UINT64_MAX;
 	if (path != NPF_SEND_XDP || !npf_send_counters_veth(nic))
 		return;
 	__atomic_fetch_add(&nic->live, n, __ATOMIC_RELEASE);
