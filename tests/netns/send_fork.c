@@ -47,10 +47,28 @@ static void say(uint32_t *word)
 	__atomic_fetch_add(word, 1, __ATOMIC_RELEASE);
 }
 
+static bool is_said(const uint32_t *word, uint32_t n)
+{
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE) >= n;
+}
+
+/* Of the parent, without which no child lives. */
 static void await_word(const uint32_t *word, uint32_t n)
 {
-	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < n)
+	while (!is_said(word, n))
 		usleep(200);
+}
+
+/* Of a child, which may have died. */
+static void await_child(pid_t child, const uint32_t *word, uint32_t n)
+{
+	siginfo_t end = { 0 };
+
+	while (!is_said(word, n) && !end.si_pid) {
+		assert_int_equal(waitid(P_PID, (id_t)child, &end, WEXITED | WNOHANG | WNOWAIT), 0);
+		usleep(200);
+	}
+	assert_true(is_said(word, n));
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -157,6 +175,7 @@ static void warm(struct bench *bench)
 struct arrived {
 	bool frames[SENDERS][MOST];
 	uint64_t n[SENDERS], warm, total;
+	bool mixed; /* two processes are one sender */
 };
 
 static void count_frame(struct arrived *arrived, const struct npf_packet *packet)
@@ -174,18 +193,20 @@ static void count_frame(struct arrived *arrived, const struct npf_packet *packet
 	}
 	assert_true(sender < SENDERS && sequence < MOST);
 	assert_false(arrived->frames[sender][sequence]);
+	if (!arrived->mixed)
+		assert_int_equal(sequence, arrived->n[sender]);
 	arrived->frames[sender][sequence] = true;
 	arrived->n[sender]++;
 }
 
-/* The first so many of each have come since the last time, each once, and nothing else but what warmed. */
-static void expect_arrived(struct bench *bench, uint64_t parent, uint64_t child)
+static void expect_frames_of(struct bench *bench, uint64_t parent, uint64_t child, bool mixed)
 {
 	struct arrived *arrived = calloc(1, sizeof(*arrived));
 	int64_t deadline = now_ms() + PATIENCE_MS;
 	struct npf_packet packet;
 
 	assert_non_null(arrived);
+	arrived->mixed = mixed;
 	while (arrived->total < parent + child + bench->seen && now_ms() < deadline) {
 		if (npf_batch_begin(bench->far) <= 0)
 			continue;
@@ -203,6 +224,13 @@ static void expect_arrived(struct bench *bench, uint64_t parent, uint64_t child)
 		assert_true(arrived->frames[CHILD][i]);
 	bench->seen = 0;
 	free(arrived);
+}
+
+/* The first so many of each have come since the last time, each once and in order, and nothing else but
+ * what warmed. */
+static void expect_arrived(struct bench *bench, uint64_t parent, uint64_t child)
+{
+	expect_frames_of(bench, parent, child, false);
 }
 
 /* ---- forks ---------------------------------------------------------------------------------- */
@@ -392,7 +420,7 @@ static void three_generations(struct bench *bench, enum npf_send_path path)
 	expect_handed(&reports[0], SHARE);
 	expect_handed(&reports[1], SHARE);
 	expect_claimed(&own, SHARE);
-	expect_arrived(bench, SHARE, 3 * SHARE);
+	expect_frames_of(bench, SHARE, 3 * SHARE, true);
 }
 
 /* ---- another namespace ----------------------------------------------------------------------- */
@@ -466,7 +494,7 @@ static void both_ask_at_once(void **state)
 	need_path(bench->near, NPF_SEND_XDP);
 	pid = start(bench, child_asks, n, report);
 	wrong = ask_often(bench->near, n, 0);
-	await_word(&report->heard, 1);
+	await_child(pid, &report->heard, 1);
 	listener = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
 	assert_true(listener >= 0);
 	say(&report->said);
