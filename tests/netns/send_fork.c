@@ -505,6 +505,48 @@ static void both_ask_at_once(void **state)
 	assert_int_equal(report->wrong, 0);
 }
 
+/* ---- the adapter's end ----------------------------------------------------------------------- */
+
+static uint64_t count_confirmed(struct npf_instance *instance)
+{
+	struct npf_send_stats stats;
+
+	return npf_get_send_stats(instance, &stats) ? 0 : stats.confirmed;
+}
+
+static void child_hears_of_the_end(struct bench *bench, uint64_t n, struct report *report)
+{
+	struct npf_adapter adapter;
+
+	await_word(&report->said, 1);
+	report->wrong = npf_instance_adapter(bench->near, &adapter) != -ENODEV;
+	report->wrong += count_confirmed(bench->near) != n;
+}
+
+/* Whoever looks first takes it from nobody: not the news, and not what the adapter had counted. */
+static void both_hear_of_the_end(void **state)
+{
+	static const uint8_t rest[NET_LEAST_FRAME];
+	struct bench *bench = *state;
+	struct report *report = new_report(), own = { 0 };
+	struct npf_adapter adapter;
+	pid_t pid;
+
+	set_polling(bench,
+		    false); /* it would count what its peer has taken, which is there till then only */
+	assert_int_equal(send_from(bench->near, PARENT, 0, 10, &own), 0);
+	pid = start(bench, child_hears_of_the_end, 10, report);
+	net_run(&bench->net, NET_HERE, "ip link del va");
+	say(&report->said);
+	join(pid);
+	assert_int_equal(report->wrong, 0);
+	assert_int_equal(npf_wait_for_rest(bench->near, rest, sizeof(rest),
+					   npf_send_clock(bench->near) + WAIT_NS / 5),
+			 -ENODEV);
+	assert_int_equal(npf_instance_adapter(bench->near, &adapter), -ENODEV);
+	assert_int_equal(count_confirmed(bench->near), 10);
+}
+
 /* ---- all paths ------------------------------------------------------------------------------- */
 
 static void on_each_path(struct bench *bench,
@@ -543,6 +585,7 @@ int main(void)
 		SEND_TEST(three_generations_on_each_path),
 		SEND_TEST(a_child_in_another_namespace),
 		SEND_TEST(both_ask_at_once),
+		SEND_TEST(both_hear_of_the_end),
 	};
 
 	net_require();

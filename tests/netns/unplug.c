@@ -8,6 +8,8 @@
 #include <net/if.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define BUFFER (1u << 20)
 
@@ -120,6 +122,26 @@ static void waiting_reader(void **state)
 	unplug(wire);
 	pthread_join(thread, &result);
 	assert_int_equal((int)(intptr_t)result, -ENODEV);
+}
+
+/* A fork that hears of it first takes it from nobody. */
+static void two_processes(void **state)
+{
+	struct wire *wire = wire_of(state);
+	struct npf_adapter adapter;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(npf_set_buffer(wire->instance, BUFFER), 0);
+	unplug(wire);
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(npf_instance_adapter(wire->instance, &adapter) != -ENODEV);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	expect_end(wire, wire->instance);
 }
 
 struct sender {
@@ -249,6 +271,7 @@ int main(void)
 		{ "item 13: buffered packets", buffered_packets },
 		{ "item 13: everything else", everything_else },
 		{ "item 13: a waiting reader", waiting_reader },
+		{ "two processes have it", two_processes },
 		{ "item 13: in a flood", flood },
 		{ "the same name again", same_name_again },
 		{ "the list of adapters", adapter_list },

@@ -550,28 +550,35 @@ static void copy_last_counters(const struct nlmsghdr *message, struct npf_last_c
 	}
 }
 
-/* 1: the end of index was among what was read; 0: not; negative errno: nothing was read. */
+static bool find_end(const void *news, ssize_t size, uint32_t index, struct npf_last_counters *last)
+{
+	int left = (int)size;
+
+	for (const struct nlmsghdr *message = news; mnl_nlmsg_ok(message, left);
+	     message = mnl_nlmsg_next(message, &left)) {
+		if (!tells_end(message, index))
+			continue;
+		copy_last_counters(message, last);
+		return true;
+	}
+	return false;
+}
+
+/* 1: the end of index is next, and stays: a fork has the same socket and must hear of it as well.
+ * 0: something else was read. Negative errno: there is nothing. */
 static int read_news(int monitor, uint32_t index, struct npf_last_counters *last)
 {
 	_Alignas(struct nlmsghdr) char buffer[BUFFER_SIZE];
 	struct sockaddr_nl from = { 0 };
 	socklen_t from_size = sizeof(from);
-	ssize_t n = recvfrom(monitor, buffer, sizeof(buffer), 0, (struct sockaddr *)&from,
+	ssize_t n = recvfrom(monitor, buffer, sizeof(buffer), MSG_PEEK, (struct sockaddr *)&from,
 			     &from_size);
-	int left = (int)n;
 
 	if (n < 0)
 		return -errno;
-	if (from.nl_pid) /* not from the kernel */
-		return 0;
-	for (const struct nlmsghdr *message = (void *)buffer; mnl_nlmsg_ok(message, left);
-	     message = mnl_nlmsg_next(message, &left)) {
-		if (!tells_end(message, index))
-			continue;
-		copy_last_counters(message, last);
+	if (!from.nl_pid && find_end(buffer, n, index, last)) /* the kernel says so */
 		return 1;
-	}
-	return 0;
+	return recv(monitor, NULL, 0, 0) < 0 ? -errno : 0;
 }
 
 static bool exists(uint32_t index)
@@ -586,7 +593,7 @@ bool npf_linux_monitor_deleted(int monitor, uint32_t index, struct npf_last_coun
 	bool deleted = false, overflowed = false;
 	int news = 0;
 
-	while (news >= 0 || news == -EINTR || news == -ENOBUFS) {
+	while (!news || news == -EINTR || news == -ENOBUFS) {
 		news = read_news(monitor, index, last);
 		deleted |= news == 1;
 		overflowed |= news == -ENOBUFS;

@@ -29,6 +29,7 @@
 #include "driver/tap_user.h"
 #include "filter/frame.h"
 #include "host/linux/linux.h"
+#include "host/linux/process.h"
 
 #define LEAST_FEED   (4u << 20)
 #define MOST_FEED    (64u << 20)
@@ -81,6 +82,7 @@ struct tpacket {
 
 	int bell; /* eventfd: look at the fields below */
 	pthread_t thread;
+	uint32_t process; /* whose thread it is */
 	bool running;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -447,6 +449,7 @@ static int start_thread(struct tpacket *tpacket, char *error)
 		return npf_linux_error(error, -err, "starting the receiving thread failed: %s",
 				       strerror(err));
 	pthread_setname_np(tpacket->thread, THREAD_NAME);
+	tpacket->process = npf_process_number();
 	tpacket->running = true;
 	return 0;
 }
@@ -636,11 +639,15 @@ static int hide_own(struct npf_nic *nic, bool hide, uint64_t *hidden)
 }
 
 /* And, as a consequence: all that arrived before the call is in the tap's counters after it. */
+/* A fork has no such thread to ask. */
 static uint64_t lost(struct npf_nic *nic)
 {
+	struct tpacket *tpacket = nic->hook_state;
 	struct order order = { .run = run_nothing };
 
-	give_order(nic->hook_state, &order);
+	if (tpacket->process != npf_process_number())
+		return tpacket->lost;
+	give_order(tpacket, &order);
 	return order.lost;
 }
 

@@ -201,6 +201,7 @@ struct npf_nic {
 	struct npf_adapter
 		adapter; /* as it was opened: whoever sends or counts reads it without a lock */
 	struct npf_adapter latest; /* as last asked; for who has the instance's lock */
+	bool ends;                 /* somebody found that it has gone, and tells it; atomic */
 	bool gone;
 	struct npf_last_counters last; /* written before gone is */
 	struct npf_event event;
@@ -235,7 +236,7 @@ int npf_linux_adapter(const char *name, uint32_t index, struct npf_adapter *adap
 int npf_linux_monitor(void);
 /* Have it hear of the end of this adapter only. */
 int npf_linux_monitor_only(int monitor, uint32_t index);
-/* Read all that is waiting on it; true when adapter index was deleted. */
+/* Read what is waiting on it up to the end of adapter index, which stays; true: it was deleted. */
 bool npf_linux_monitor_deleted(int monitor, uint32_t index, struct npf_last_counters *last);
 /* Speed (bit/s, 0 unknown), driver name into text, permanent address where the driver knows. */
 void npf_linux_ethtool(struct npf_adapter *adapter);

@@ -26,6 +26,36 @@ static const struct npf_linux_hook_ops *const hooks[] = {
 
 #define UNKNOWN_LINK_TYPE UINT32_MAX
 
+/* ---- the adapter's end ---------------------------------------------------------------------- */
+
+/* Whoever asks sees the news, and one of them tells it. */
+static bool gone(struct npf_nic *nic)
+{
+	struct npf_last_counters last = { 0 };
+
+	if (!__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) &&
+	    npf_linux_monitor_deleted(nic->monitor, nic->adapter.index, &last) &&
+	    !__atomic_exchange_n(&nic->ends, true, __ATOMIC_ACQ_REL)) {
+		nic->last = last;
+		if (nic->ops)
+			nic->ops->lost(nic); /* what the hook still holds is in the ring now */
+		__atomic_store_n(&nic->gone, true, __ATOMIC_RELEASE);
+		npf_event_set(&nic->event);
+	}
+	return __atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE);
+}
+
+/* From now on nothing but its end is news. What came before is read here: two processes that did so would
+ * take each other's. */
+static int watch_end(struct npf_nic *nic)
+{
+	int err = npf_linux_monitor_only(nic->monitor, nic->adapter.index);
+
+	if (!err)
+		(void)gone(nic);
+	return err;
+}
+
 /* ---- opening ------------------------------------------------------------------------------- */
 
 static int open_sender(struct npf_nic *nic, char *error)
@@ -100,7 +130,7 @@ static int bind_nic(struct npf_nic *nic, const char *name, char *error)
 				       strerror(-err));
 	nic->latest = nic->adapter;
 	memcpy(nic->fast.name, nic->adapter.name, sizeof(nic->fast.name));
-	err = npf_linux_monitor_only(nic->monitor, nic->adapter.index);
+	err = watch_end(nic);
 	if (err)
 		return npf_linux_error(error, err, "watching %s failed: %s", nic->adapter.name,
 				       strerror(-err));
@@ -138,18 +168,6 @@ static int open_nic(struct npf_host *host, const char *name, enum npf_hook hook,
 }
 
 /* ---- the adapter --------------------------------------------------------------------------- */
-
-static bool gone(struct npf_nic *nic)
-{
-	if (!__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) &&
-	    npf_linux_monitor_deleted(nic->monitor, nic->adapter.index, &nic->last)) {
-		if (nic->ops)
-			nic->ops->lost(nic); /* what the hook still holds is in the ring now */
-		__atomic_store_n(&nic->gone, true, __ATOMIC_RELEASE);
-		npf_event_set(&nic->event);
-	}
-	return __atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE);
-}
 
 static int info(struct npf_nic *nic, struct npf_adapter *adapter)
 {
@@ -309,7 +327,7 @@ static void clear(struct npf_nic *nic)
 	npf_event_clear(&nic->event);
 	if (nic->tapped == &nic->event)
 		nic->ops->clear(nic);
-	if (gone(nic)) /* reads the news, and never sleeps again after the last */
+	if (gone(nic)) /* never sleeps again */
 		npf_event_set(&nic->event);
 }
 
