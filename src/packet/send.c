@@ -61,7 +61,8 @@ PACKET_EXPORT INT PacketSendPackets(LPADAPTER adapter, PVOID packets, ULONG size
 		packet_fail(adapter, EMSGSIZE, "a queue has 2 GiB at most; send it in parts");
 		return 0;
 	}
-	queue.start = npf_send_clock(queue.instance);
+	if (queue.size) /* nothing goes by any adapter, also by one that cannot send */
+		queue.start = npf_send_clock(queue.instance);
 	while (queue.sent < queue.size) {
 		size_t consumed = 0;
 

@@ -371,6 +371,8 @@ static void queues_are_sent(void **in)
 	assert_int_equal(PacketSendPackets(state->adapter, queue, size, FALSE), size);
 	assert_frames(state, 0, 50);
 	assert_int_equal(PacketSendPackets(state->adapter, queue, 0, FALSE), 0);
+	/* There is nothing to ask the adapter for. */
+	assert_int_equal(PacketSendPackets(&(ADAPTER){ 0 }, queue, 0, FALSE), 0);
 }
 
 static void queues_are_sent_at_their_times(void **in)
