@@ -360,8 +360,10 @@ WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
 	__atomic_store_n(&p->broken, 1, __ATOMIC_SEQ_CST);
 	reader = __atomic_load_n(&p->reader, __ATOMIC_ACQUIRE);
 	real = __atomic_load_n(&p->real_reader, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&p->breaking, 1, __ATOMIC_SEQ_CST);
 	if (reader && __atomic_load_n(&p->transmitting, __ATOMIC_SEQ_CST))
 		npf_stop_sending(reader);
+	__atomic_sub_fetch(&p->breaking, 1, __ATOMIC_SEQ_CST);
 	if (reader)
 		npf_stop_waiting(reader);
 	else if (real)

@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "wpcap/wpcap.h"
+
+#define NAP_NS 100000L
+#define NAPS   50000 /* most: five seconds */
 
 WPCAP_EXPORT pcap_send_queue *pcap_sendqueue_alloc(u_int bytes)
 {
@@ -48,11 +52,23 @@ WPCAP_EXPORT int pcap_sendqueue_queue(pcap_send_queue *queue, const struct pcap_
 	return 0;
 }
 
+/* Who saw a queue being sent may not have stopped it yet. A handler of this thread has; another thread
+ * is let run. Not for ever: a fork amid its call leaves one here that never ends. */
+static void let_break(const pcap_t *p)
+{
+	static const struct timespec nap = { .tv_nsec = NAP_NS };
+
+	for (int i = 0; i < NAPS && __atomic_load_n(&p->breaking, __ATOMIC_SEQ_CST); i++)
+		nanosleep(&nap, NULL);
+}
+
 /* pcap_breakloop() may have come when all had gone: the next send shall not end for it. */
 static void end_transmit(pcap_t *p)
 {
-	if (!__atomic_sub_fetch(&p->transmitting, 1, __ATOMIC_SEQ_CST))
-		(void)npf_wait_for_rest(p->instance, NULL, 0, 0);
+	if (__atomic_sub_fetch(&p->transmitting, 1, __ATOMIC_SEQ_CST))
+		return;
+	let_break(p);
+	(void)npf_wait_for_rest(p->instance, NULL, 0, 0);
 }
 
 WPCAP_EXPORT u_int pcap_sendqueue_transmit(pcap_t *p, pcap_send_queue *queue, int sync)

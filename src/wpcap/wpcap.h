@@ -81,6 +81,7 @@ struct pcap {
 	uint32_t broken;       /* pcap_breakloop() was called; atomic */
 	uint32_t waiting;      /* threads that wait for packets; atomic */
 	uint32_t transmitting; /* threads that send a queue; atomic */
+	uint32_t breaking;     /* calls of pcap_breakloop() that may stop one of them; atomic */
 	bool closed;           /* by a signal handler amid such a wait, which looks at it */
 	/* Who reads, once it is activated, for pcap_breakloop(); one at most, atomic. */
 	pcap_t *real_reader;

@@ -3,8 +3,10 @@
  * pcap_breakloop() at every time of a handle's life, from other threads: the next read, or the one that
  * waits, returns for it; the same where NPF reads ("va") and where libpcap does ("any").
  */
+#include "npf/npf.h"
 #include "wpcap/capture.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -197,8 +199,8 @@ static void at_any_time(void **in)
 
 /* ---- of who sends a queue ------------------------------------------------------------------- */
 
-/* Two frames, an hour apart. */
-static pcap_send_queue *make_queue(void)
+/* Two frames, so many seconds apart. */
+static pcap_send_queue *make_queue(time_t gap)
 {
 	const struct net_flood flood = { .side = NET_HERE, .name = "va", .length = LENGTH };
 	struct pcap_pkthdr header = { .caplen = LENGTH, .len = LENGTH };
@@ -208,7 +210,7 @@ static pcap_send_queue *make_queue(void)
 	assert_non_null(queue);
 	for (uint64_t i = 0; i < 2; i++) {
 		net_flood_frame(&flood, i, frame);
-		header.ts.tv_sec = (time_t)i * 3600;
+		header.ts.tv_sec = (time_t)i * gap;
 		assert_int_equal(pcap_sendqueue_queue(queue, &header, frame), 0);
 	}
 	return queue;
@@ -227,7 +229,7 @@ static void *break_amid_gap(void *arg)
 static void amid_the_gap_of_a_queue(void **in)
 {
 	struct state *state = *in;
-	pcap_send_queue *queue = make_queue();
+	pcap_send_queue *queue = make_queue(3600);
 	uint8_t frame[LENGTH] = { 0 };
 	pthread_t thread;
 
@@ -243,6 +245,39 @@ static void amid_the_gap_of_a_queue(void **in)
 	pcap_sendqueue_destroy(queue);
 }
 
+/* In place of the driver's, which it goes on to: held there until a queue has gone. */
+static struct state *held;
+
+void npf_stop_sending(struct npf_instance *instance)
+{
+	void (*real)(struct npf_instance * instance) = dlsym(RTLD_NEXT, "npf_stop_sending");
+
+	if (held) {
+		while (net_counters(&held->net, NET_THERE, "vb").rx_packets < 2)
+			usleep(1000);
+		usleep(50000);
+	}
+	real(instance);
+}
+
+/* Who breaks may see a queue being sent and stop it when it has gone: what is sent next does not end for
+ * that. */
+static void what_follows_a_queue_is_not_stopped(void **in)
+{
+	struct state *state = *in;
+	pcap_send_queue *queue = make_queue(1);
+	uint8_t frame[LENGTH] = { 0 };
+	pthread_t thread;
+
+	held = state;
+	assert_int_equal(pthread_create(&thread, NULL, break_amid_gap, state), 0);
+	assert_int_equal(pcap_sendqueue_transmit(state->p, queue, 1), queue->len);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	held = NULL;
+	assert_int_equal(pcap_sendpacket(state->p, frame, sizeof(frame)), 0);
+	pcap_sendqueue_destroy(queue);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +288,7 @@ int main(void)
 		TEST(a_negative_timeout_is_no_wait),
 		TEST(at_any_time),
 		TEST(amid_the_gap_of_a_queue),
+		TEST(what_follows_a_queue_is_not_stopped),
 	};
 
 	if (sanitized())
