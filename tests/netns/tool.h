@@ -40,6 +40,7 @@ struct tool {
 	uint64_t taken;           /* packets read from it */
 	pid_t pid;                /* of npf, 0 not running */
 	int out, err, in;         /* what it says; in: a pipe to its standard input, or -1 */
+	int input;                /* what it shall have for standard input, 0 that pipe */
 	int terminal;             /* what it shall have for standard error, 0 none */
 	size_t memory; /* bytes of its own that it may have, 0 all; not under sanitizers */
 	char said[TOOL_SAID], complained[TOOL_SAID];
@@ -352,7 +353,7 @@ static inline void tool_start(struct tool *tool, bool piped, const char *const *
 	assert_true(tool->pid >= 0);
 	if (!tool->pid)
 		tool_exec(tool, words,
-			  (const int[]){ in[0], tool->out,
+			  (const int[]){ tool->input ? tool->input : in[0], tool->out,
 					 tool->terminal ? tool->terminal : tool->err });
 	close(in[0]);
 	if (piped)

@@ -155,6 +155,12 @@ static void files(void **state)
 		tool_counts(tool, 2);
 		tool_frame(0, frame, tool_size(0));
 		expect_copies(tool, frame, tool_size(0), 2);
+		tool->input = open(trace.path, O_RDONLY | O_CLOEXEC);
+		assert_true(tool->input > 0);
+		tool_run(tool, 0, WORDS(SEND, "--file", "-"));
+		expect_copies(tool, frame, tool_size(0), 1);
+		close(tool->input);
+		tool->input = 0;
 		trace_free(&trace);
 	}
 
@@ -166,6 +172,11 @@ static void files(void **state)
 	assert_int_equal(write(fd, frame, 300), 300);
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
 	tool_run(tool, 0, WORDS(SEND, "--file", path));
+	expect_copies(tool, frame, 300, 1);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	tool->input = fd;
+	tool_run(tool, 0, WORDS(SEND, "--file", "-"));
+	tool->input = 0;
 	expect_copies(tool, frame, 300, 1);
 	close(fd);
 }
@@ -198,6 +209,20 @@ static void pipes(void **state)
 	put_in(tool, header, sizeof(header));
 	assert_int_equal(tool_wait(tool), 1);
 	tool_assert_complains(tool, "npf replay -L 1 sends its first packet");
+
+	/* Nothing under /dev opens a socket. */
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		int ends[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+		assert_int_equal(write(ends[0], frame, 18), 18);
+		close(ends[0]);
+		tool->input = ends[1];
+		tool_run(tool, 0, WORDS(SEND, ways[i], "-"));
+		tool->input = 0;
+		close(ends[1]);
+		expect_copies(tool, frame, 18, 1);
+	}
 
 	/* It reads, so a signal finds it prepared; the pipe stays open. */
 	for (size_t i = 0; i < N_OF(ways); i++) {

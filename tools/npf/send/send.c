@@ -48,9 +48,14 @@ struct frame {
 
 /* ---- the frame ------------------------------------------------------------------------------- */
 
+static const char *shown(const char *name)
+{
+	return strcmp(name, "-") ? name : "standard input";
+}
+
 static int fail(const char *format, const char *name, const char *text)
 {
-	return npf_tool_fail(&npf_command_send, EXIT_FAILED, format, name, text);
+	return npf_tool_fail(&npf_command_send, EXIT_FAILED, format, shown(name), text);
 }
 
 /* One frame goes out; whoever wanted all of the file finds them with npf replay. */
@@ -62,7 +67,7 @@ static void tell_more(struct npf_trace *trace, const char *name)
 	if (npf_trace_next(trace, &packet, error) == 1)
 		npf_tool_fail(&npf_command_send, EXIT_OK,
 			      "%s: its first packet is the frame; npf replay sends all of them",
-			      name);
+			      shown(name));
 }
 
 static int take_packet(struct frame *frame, struct npf_trace *trace, const char *name)
@@ -74,8 +79,8 @@ static int take_packet(struct frame *frame, struct npf_trace *trace, const char 
 	if (!result)
 		return fail("%s: %s", name, "there is no packet in it");
 	if (result < 0)
-		return npf_tool_fail(&npf_command_send, npf_tool_read_code(result), "%s: %s", name,
-				     error);
+		return npf_tool_fail(&npf_command_send, npf_tool_read_code(result), "%s: %s",
+				     shown(name), error);
 	if (packet.caplen < packet.len || packet.caplen > FRAME_ROOM)
 		return fail("%s: %s", name, "its first packet was cut short by the capture");
 	memcpy(frame->bytes, packet.data, packet.caplen);
@@ -127,13 +132,16 @@ static int read_until_full(struct frame *frame, int fd)
 /* The bytes of a file; one more than FRAME_ROOM says that it is longer. */
 static int read_bytes(struct frame *frame, const char *name, struct stat *status)
 {
-	/* Opening a pipe that nobody writes to shall not wait, for no signal would end that. */
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err;
+	/* Opening a pipe that nobody writes to shall not wait, for no signal would end that. Standard input is
+	 * read as it is: a socket cannot be opened by its name. */
+	int fd = strcmp(name, "-") ? open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : STDIN_FILENO;
+	int err;
 
 	if (fd < 0)
 		return fail("%s: %s", name, strerror(errno));
 	err = fstat(fd, status) ? -errno : read_until_full(frame, fd);
-	close(fd);
+	if (fd != STDIN_FILENO)
+		close(fd);
 	if (err == -EINTR)
 		return EXIT_STOPPED;
 	return err ? fail("%s: %s", name, strerror(-err)) : EXIT_OK;
@@ -142,8 +150,11 @@ static int read_bytes(struct frame *frame, const char *name, struct stat *status
 /* What was looked at of a pipe is not there for a second reader. */
 static int read_savefile(struct frame *frame, const char *name, const struct stat *status)
 {
-	if (S_ISREG(status->st_mode))
+	if (S_ISREG(status->st_mode)) {
+		if (!strcmp(name, "-"))
+			lseek(STDIN_FILENO, -(off_t)frame->size, SEEK_CUR);
 		return first_packet(frame, name);
+	}
 	return fail("%s: %s", name,
 		    "a savefile that comes through a pipe: npf replay -L 1 sends its first packet");
 }
@@ -168,14 +179,14 @@ static int read_file(struct frame *frame, const char *name)
 		return npf_tool_fail(&npf_command_send, EXIT_NO_SAVEFILE,
 				     "%s: this is text, not a frame: --hex takes hexadecimal digits, "
 				     "--raw sends the file's bytes as they are",
-				     name);
+				     shown(name));
 	case NPF_KIND_OTHER:
 		return frame->size > FRAME_ROOM
 			       ? fail("%s: %s", name, "longer than any frame, and not pcap either")
 			       : EXIT_OK;
 	default:
 		return npf_tool_fail(&npf_command_send, EXIT_NO_SAVEFILE,
-				     "%s: %s; --raw sends its bytes as they are", name,
+				     "%s: %s; --raw sends its bytes as they are", shown(name),
 				     npf_kind_no_savefile(kind));
 	}
 }
@@ -404,15 +415,6 @@ static int take_frame(struct options *options, const char **from)
 	return EXIT_OK;
 }
 
-static int take_file(struct options *options, const char **from)
-{
-	int code = take_frame(options, from);
-
-	if (!code && !strcmp(*from, "-"))
-		*from = "/dev/stdin";
-	return code;
-}
-
 static int take_field(struct options *options)
 {
 	char error[NPF_ERROR_SIZE];
@@ -432,9 +434,9 @@ static int take_option(struct options *options, int option)
 	case HEX:
 		return take_frame(options, &options->hex);
 	case FILE_NAME:
-		return take_file(options, &options->file);
+		return take_frame(options, &options->file);
 	case RAW:
-		return take_file(options, &options->raw);
+		return take_frame(options, &options->raw);
 	case SET:
 		return take_field(options);
 	case SEED:
