@@ -6,6 +6,7 @@
 #include "netns/tool.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <poll.h>
@@ -526,6 +527,35 @@ static void a_reader_that_is_late(void **state)
 	assert_int_equal(confirmed, 1);
 }
 
+/* Who took a packet too late for it to be counted, or never, is not waited for when the device has gone. */
+static void a_reader_that_leaves(void **state)
+{
+	static const char packet[] = "4500001c0001000040017cde7f0000017f000001 0800f7fd00010001";
+	struct tool *tool = of(state);
+	uint64_t took;
+	int tun;
+
+	if (!net_has_tun())
+		skip();
+	/* Two seconds are waited for a reader that stays: one try of some shows it on any machine. */
+	for (int i = 0; i < 10; i++) {
+		struct pollfd readable;
+
+		tun = net_tun(&tool->net, NET_HERE, "t0", IFF_TUN | IFF_NO_PI);
+		readable = (struct pollfd){ .fd = tun, .events = POLLIN };
+		tool_start(tool, false, WORDS("send", "-i", "t0", "--json", "--hex", packet));
+		assert_int_equal(poll(&readable, 1, TOOL_PATIENCE_MS), 1);
+		usleep(50000);
+		close(tun);
+		took = tool_ms();
+		tool_wait(tool);
+		took = tool_ms() - took;
+		if (took < 1000)
+			return;
+	}
+	fail_msg("it waited %" PRIu64 " ms for the reader of a device that has gone", took);
+}
+
 /* The summary asks nothing that would have to be prepared. */
 static void a_few_prepare_nothing(void **state)
 {
@@ -684,6 +714,7 @@ int main(int argc, char **argv)
 		TEST(a_few_prepare_nothing),
 		TEST(headers_are_not_cloned),
 		TEST(a_reader_that_is_late),
+		TEST(a_reader_that_leaves),
 	};
 
 	tool_require(argc, argv);

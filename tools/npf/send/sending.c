@@ -319,12 +319,14 @@ static void wait_for_reader(struct npf_sending *sending)
 	uint64_t end = npf_time_add(npf_send_clock(instance), DRAIN);
 	unsigned int signals = npf_signals_count();
 	struct npf_send_stats stats;
+	struct npf_adapter adapter;
 
 	if (strncmp(sending->session.adapter.description, "tun ", 4) != 0)
 		return;
 	while (!npf_get_send_stats(instance, &stats) &&
 	       stats.confirmed + stats.device_dropped < stats.handed &&
-	       npf_signals_count() == signals && npf_send_clock(instance) < end)
+	       npf_signals_count() == signals && npf_send_clock(instance) < end &&
+	       npf_instance_adapter(instance, &adapter) != -ENODEV)
 		nanosleep(&nap, NULL);
 }
 
