@@ -383,6 +383,33 @@ static void child_outlives(struct bench *bench, enum npf_send_path path)
 	expect_arrived(bench, 0, some());
 }
 
+/* As daemon() does it. */
+static void child_goes_on(struct bench *bench, uint64_t n, struct report *report)
+{
+	await_word(&report->said, 1);
+	send_all(bench->near, CHILD, 0, n, report);
+	npf_close(bench->near);
+}
+
+/* The last of the parent's queue is closed by the child, and the kernel lets go of it some time later. */
+static void a_parent_that_ends(void **state)
+{
+	struct bench *bench = *state;
+	struct report *report = new_report();
+	pid_t pid;
+
+	need_path(bench->near, NPF_SEND_XSK);
+	warm(bench);
+	pid = start(bench, child_goes_on, some(), report);
+	close_on(bench, bench->near);
+	bench->near = NULL;
+	say(&report->said);
+	join(pid);
+	expect_claimed(report, some());
+	expect_path(report, NPF_SEND_XSK);
+	expect_arrived(bench, 0, some());
+}
+
 /* ---- a fork of a fork ------------------------------------------------------------------------ */
 
 #define SHARE (4 * WINDOW)
@@ -578,13 +605,10 @@ ON_EACH_PATH(three_generations)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SEND_TEST(child_alone_on_each_path),
-		SEND_TEST(parent_afterwards_on_each_path),
-		SEND_TEST(both_at_once_on_each_path),
-		SEND_TEST(child_outlives_on_each_path),
-		SEND_TEST(three_generations_on_each_path),
-		SEND_TEST(a_child_in_another_namespace),
-		SEND_TEST(both_ask_at_once),
+		SEND_TEST(child_alone_on_each_path),     SEND_TEST(parent_afterwards_on_each_path),
+		SEND_TEST(both_at_once_on_each_path),    SEND_TEST(child_outlives_on_each_path),
+		SEND_TEST(a_parent_that_ends),           SEND_TEST(three_generations_on_each_path),
+		SEND_TEST(a_child_in_another_namespace), SEND_TEST(both_ask_at_once),
 		SEND_TEST(both_hear_of_the_end),
 	};
 

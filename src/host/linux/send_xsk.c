@@ -26,6 +26,7 @@
 #define BATCH      32u   /* what the kernel sends in one system call */
 #define TRIES      64 /* system calls that skip what was taken back: some kernels skip one each */
 #define LET_GO_NS  500000000u /* the kernel lets go of a closed socket some ms later */
+#define RETRY_NS   1000000u   /* looked for so often, each time with all that is prepared first */
 #define NOWHERE    UINT64_MAX
 
 struct ring {
@@ -196,6 +197,7 @@ static int prepare(struct npf_nic *nic, uint64_t patience)
 	for (uint32_t i = 0; i < N_CHUNKS; i++)
 		xsk->free[xsk->n_free++] = (uint64_t)i * CHUNK_SIZE;
 	err = make(nic, xsk, patience);
+	nic->fast.xsk_taken = err == -EBUSY && !patience;
 	if (err) {
 		destroy(xsk);
 		return give_up(nic, err);
@@ -210,9 +212,28 @@ int npf_send_xsk_prepare(struct npf_nic *nic, char *reason)
 
 	if (err || nic->fast.xsk)
 		return err;
-	/* Who asks wants this way; who sends by whatever way is open does not wait for it. */
+	/* Who asks wants this way and waits for it here; who sends can do so without holding up others. */
 	err = prepare(nic, reason ? LET_GO_NS : 0);
 	return err ? npf_linux_error(reason, err, "%s", nic->fast.xsk_obstacle.reason) : 0;
+}
+
+/* Tried again every now and then instead of waited for, so that stops are heard between. */
+bool npf_send_xsk_awaited(struct npf_nic *nic, bool begins)
+{
+	struct npf_host *host = &nic->host->base;
+	struct npf_fast *fast = &nic->fast;
+	uint64_t now = host->system->now(host);
+
+	if (!fast->xsk_taken)
+		return false;
+	if (begins)
+		fast->xsk_wanted = now;
+	fast->xsk_taken = now - fast->xsk_wanted < LET_GO_NS;
+	if (fast->xsk_taken)
+		fast->xsk_obstacle.until = now + RETRY_NS;
+	else
+		give_up(nic, -EBUSY);
+	return fast->xsk_taken;
 }
 
 /* ---- frames under way ----------------------------------------------------------------------- */
