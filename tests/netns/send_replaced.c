@@ -160,6 +160,27 @@ static void what_takes_the_name_tells_nothing_of_it(void **state)
 	send_some(bench, 100, -ENODEV);
 }
 
+/* Why not by a faster path: not of the name that it had. */
+static void reasons_name_it_as_it_is_called(void **state)
+{
+	struct bench *bench = *state;
+	struct npf_instance *capture;
+	char reason[NPF_ERROR_SIZE];
+	uint8_t frame[100];
+	int err;
+
+	rename_near(bench, "va", "vx");
+	make_frame(1, frame, sizeof(frame));
+	assert_int_equal(npf_write(bench->near, frame, sizeof(frame)), sizeof(frame));
+	capture = open_on(bench, NET_HERE, "vx", 0);
+	err = npf_check_send_path(bench->near, NPF_SEND_XDP, reason);
+	close_on(bench, capture);
+	if (err != -EBUSY)
+		skip();
+	if (!strstr(reason, " vx") || strstr(reason, " va"))
+		fail_msg("%s", reason);
+}
+
 static void *count_and_ask(void *arg)
 {
 	struct bench *bench = arg;
@@ -197,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SEND_TEST(what_takes_the_index_meanwhile_gets_nothing),
 		SEND_TEST(what_takes_the_name_tells_nothing_of_it),
+		SEND_TEST(reasons_name_it_as_it_is_called),
 		SEND_TEST(a_name_changes_beside_who_counts),
 	};
 

@@ -69,7 +69,7 @@ static int ask_tcx(const struct npf_nic *nic, char *reason)
 	return query.prog_cnt > own
 		       ? npf_linux_error(reason, -EBUSY,
 					 "a tcx program sees what %s sends (npf capture, or other)",
-					 nic->adapter.name)
+					 nic->fast.name)
 		       : 0;
 }
 
@@ -118,7 +118,7 @@ static int ask_filters(const struct npf_nic *nic, int netlink, char *reason)
 				       strerror(-err));
 	return here && !nowhere
 		       ? npf_linux_error(reason, -EBUSY, "a tc program (clsact) sees what %s sends",
-					 nic->adapter.name)
+					 nic->fast.name)
 		       : 0;
 }
 

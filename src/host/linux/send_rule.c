@@ -88,7 +88,7 @@ static int ask_namespace(const struct npf_nic *nic, char *reason)
 		return 0;
 	return npf_linux_error(reason, -EBUSY,
 			       "this thread is not in the network namespace of %s any more",
-			       nic->adapter.name);
+			       nic->fast.name);
 }
 
 /* ---- packet sockets ------------------------------------------------------------------------- */
@@ -135,7 +135,7 @@ static int ask_sockets(const struct npf_nic *nic, char *reason)
 	return listener ? npf_linux_error(reason, -EBUSY,
 					  "a packet socket (a capture, or a service such as DHCP) "
 					  "listens on %s",
-					  nic->adapter.name)
+					  nic->fast.name)
 			: 0;
 }
 
@@ -246,7 +246,7 @@ static int ask_qdisc(const struct npf_nic *nic, char *reason)
 	if (!is_plain(kind))
 		return npf_linux_error(reason, -EBUSY,
 				       "the queueing discipline %s shapes what %s sends", kind,
-				       nic->adapter.name);
+				       nic->fast.name);
 	return 0;
 }
 
@@ -255,7 +255,7 @@ static int ask_qdisc(const struct npf_nic *nic, char *reason)
 static int refuse_link(const struct npf_nic *nic, char *reason, int err)
 {
 	return npf_linux_error(reason, -ENOTSUP, "asking for what is below %s failed: %s",
-			       nic->adapter.name, strerror(-err));
+			       nic->fast.name, strerror(-err));
 }
 
 /* What the stack takes for redirected no such program of the receiver sees. */
@@ -266,7 +266,7 @@ static int ask_receiver(const struct npf_nic *nic, const struct link *receiver, 
 	return npf_linux_error(reason, -ENOTSUP,
 			       "an XDP program in generic mode, which would not see clones, is "
 			       "where %s hands its frames to",
-			       nic->adapter.name);
+			       nic->fast.name);
 }
 
 /* Does it hand what it is given to a receiver at once, and say when it did not? Of kinds that do not
@@ -287,7 +287,7 @@ static int ask_queue(struct npf_nic *nic, char *reason)
 			return npf_linux_error(reason, -ENOTSUP,
 					       "clones would overrun the queue (%s) that frames of %s "
 					       "wait in",
-					       link.qdisc, nic->adapter.name);
+					       link.qdisc, nic->fast.name);
 		if (nic->adapter.hatype == ARPHRD_LOOPBACK)
 			return ask_receiver(nic, &link, reason);
 		if (!strcmp(link.kind, "dummy"))
