@@ -20,8 +20,11 @@
 #define NAP          2000000L             /* ns between looks whether they have left */
 #define DEFAULT_LATE UINT64_C(100000)
 #define MOST_LATE    UINT64_C(3600000000000) /* ns */
-#define FIRST_COPIES 256u                    /* soon sent, however slow the adapter is */
-#define MOST_COPIES  (1u << 30)              /* of one call */
+/* Soon sent, however slow the adapter is. NPF_SEND_MANY at once, for which AUTO prepares, would show
+ * nothing for long on a slow one, and that it is slow shows only when its queue is full. So where somebody
+ * watches, nearly as many go by socket before. */
+#define FIRST_COPIES 256u
+#define MOST_COPIES  (1u << 30) /* of one call */
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -301,12 +304,13 @@ void npf_sending_close(struct npf_sending *sending)
 	npf_session_end(&sending->session);
 }
 
-/* Closing waits as long as something leaves; everything has been told by now. */
+/* Closing waits as long as something leaves the queue, should that be what was waited for in vain; everything
+ * has been told by now. */
 static void close_slowly(struct npf_sending *sending)
 {
 	npf_signals_let_kill();
 	fprintf(stderr,
-		"npf: waiting for frames to leave the adapter's queue; Ctrl-C ends it now\n");
+		"npf: closing waits while frames leave the adapter's queue; Ctrl-C ends it now\n");
 	npf_sending_close(sending);
 }
 
