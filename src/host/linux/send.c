@@ -332,7 +332,7 @@ static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_tr
 	if (!is_in_order(nic, way->path))
 		return -EAGAIN;
 	sent = way->send(nic, &part);
-	what->full = part.full;
+	what->full = sent > 0 && part.full; /* of one that refuses nothing is known */
 	return sent;
 }
 
