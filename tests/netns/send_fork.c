@@ -319,6 +319,28 @@ static void child_alone(struct bench *bench, enum npf_send_path path)
 	expect_arrived(bench, 0, some());
 }
 
+static void child_sends_one(struct bench *bench, uint64_t n, struct report *report)
+{
+	send_all(bench->near, CHILD, 0, n, report);
+}
+
+/* It has none of the parent's ways, and makes none for so little. */
+static void a_single_frame_of_a_child_goes_by_socket(void **state)
+{
+	struct bench *bench = *state;
+	struct report *report = new_report();
+
+	need_path(bench->near, NPF_SEND_XDP);
+	assert_int_equal(npf_set_send_path(bench->near, NPF_SEND_AUTO), 0);
+	warm(bench);
+	warm(bench);
+	assert_int_equal(npf_get_send_path(bench->near), NPF_SEND_XDP);
+	join(start(bench, child_sends_one, 1, report));
+	expect_claimed(report, 1);
+	expect_path(report, NPF_SEND_SOCKET);
+	expect_arrived(bench, 0, 1);
+}
+
 /* What the child did and closed is not felt by the parent. */
 static void parent_afterwards(struct bench *bench, enum npf_send_path path)
 {
@@ -605,11 +627,16 @@ ON_EACH_PATH(three_generations)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SEND_TEST(child_alone_on_each_path),     SEND_TEST(parent_afterwards_on_each_path),
-		SEND_TEST(both_at_once_on_each_path),    SEND_TEST(child_outlives_on_each_path),
-		SEND_TEST(a_parent_that_ends),           SEND_TEST(three_generations_on_each_path),
-		SEND_TEST(a_child_in_another_namespace), SEND_TEST(both_ask_at_once),
+		SEND_TEST(child_alone_on_each_path),
+		SEND_TEST(parent_afterwards_on_each_path),
+		SEND_TEST(both_at_once_on_each_path),
+		SEND_TEST(child_outlives_on_each_path),
+		SEND_TEST(a_parent_that_ends),
+		SEND_TEST(three_generations_on_each_path),
+		SEND_TEST(a_child_in_another_namespace),
+		SEND_TEST(both_ask_at_once),
 		SEND_TEST(both_hear_of_the_end),
+		SEND_TEST(a_single_frame_of_a_child_goes_by_socket),
 	};
 
 	net_require();

@@ -450,7 +450,8 @@ static int64_t name_obstruction(struct npf_nic *nic, int64_t err)
 
 /* What a fork has of the fast ways is its parent's: both would write what the kernel reads as one's, and
  * AF_XDP's frames it reads from the parent's memory whoever gives them. A fork lets go, which the parent
- * does not notice, and makes its own when they are needed. */
+ * does not notice, and makes its own when they are worth it: it is on none to stay on. What lies in a veth's
+ * ring is there for both. */
 static void settle(struct npf_nic *nic)
 {
 	if (nic->fast.process == npf_process_number())
@@ -459,6 +460,9 @@ static void settle(struct npf_nic *nic)
 	npf_send_xsk_close(nic);
 	npf_send_clone_close(nic);
 	npf_send_rule_renew(nic);
+	nic->fast.last = NPF_SEND_AUTO;
+	nic->fast.few = 0;
+	nic->fast.leaving = 0;
 }
 
 /* The stack's answer is OK when a tap drops a frame; the others hear of it. */
