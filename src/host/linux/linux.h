@@ -4,7 +4,9 @@
  *   linux.c         the host object, memory, clocks, parking
  *   adapters.c      the list of adapters and their properties, from rtnetlink (and ethtool.c)
  *   nic.c           a binding: picks the hook, hardware filter, departure
+ *   link.c          the link of a nic: the same adapter, up, how long frames may be
  *   send.c          transmission: which path frames take
+ *   send_order.c    what waits for what before it takes another path
  *   send_socket.c   ... a packet socket
  *   send_clone.c    ... clones of a packet in the kernel
  *   send_queue.c    what the programs of the fast ways send
@@ -121,7 +123,7 @@ struct npf_obstacle {
 	char reason[NPF_TEXT_SIZE];
 };
 
-/* Frames that lie in the ring of a veth's peer, which others go past; see send.c. */
+/* Frames that lie in the ring of a veth's peer, which others go past; see send_order.c. */
 struct npf_in_ring {
 	bool asked;      /* base is known */
 	uint64_t base;   /* the adapter's counter, when none was there */
@@ -137,7 +139,7 @@ struct npf_fast {
 	uint64_t stuck;  /* since when nothing goes, or the carrier was asked for, ns; 0: it goes */
 	uint64_t volume; /* frames without a time so far: is it worth the preparation? */
 
-	/* The order: see send.c. */
+	/* The order: see send_order.c. */
 	enum npf_send_path last; /* by which frames went last; NPF_SEND_AUTO none did */
 	unsigned int few;        /* calls of few frames, one after the other */
 	uint64_t leaving; /* since when another path waits for what went by that, ns; 0: none */
@@ -245,16 +247,7 @@ void npf_linux_ethtool(struct npf_adapter *adapter);
 /* Does the adapter itself cut what the stack sends in one piece (TSO)? */
 bool npf_linux_segments(const char *name);
 
-/* ---- send.c, send_socket.c ------------------------------------------------------------------ */
-
-/* These serve as struct npf_nic_ops. */
-uint32_t npf_linux_mtu(struct npf_nic *nic);
-int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what);
-uint64_t npf_linux_unsent(struct npf_nic *nic);
-int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason);
-
-/* A call of transmit ends after this, so that its caller may look whether to go on. */
-#define NPF_SLICE_NS 5000000u
+/* ---- link.c --------------------------------------------------------------------------------- */
 
 /* 0, or -ENETDOWN: the adapter is down or has no carrier, and would drop what it is given. */
 int npf_linux_link_up(struct npf_nic *nic);
@@ -264,6 +257,34 @@ bool npf_linux_bound(const struct npf_nic *nic);
 bool npf_linux_replaced(struct npf_nic *nic);
 /* Look now, so that a frame of that time need not wait for it. */
 void npf_linux_link_ahead(struct npf_nic *nic, uint64_t time);
+/* Its driver's word, which comes before that of the kernel. */
+bool npf_linux_no_carrier(struct npf_nic *nic);
+/* Of struct npf_nic_ops. */
+uint32_t npf_linux_mtu(struct npf_nic *nic);
+
+/* ---- send_order.c --------------------------------------------------------------------------- */
+
+/* Past the stack, and so beside what waits in it. */
+static inline bool npf_send_unseen(enum npf_send_path path)
+{
+	return path == NPF_SEND_XDP || path == NPF_SEND_XSK;
+}
+/* Before the first frame. */
+void npf_send_begin_order(struct npf_nic *nic);
+/* May a frame go by this path now, and overtake none that went before? */
+bool npf_send_in_order(struct npf_nic *nic, enum npf_send_path path);
+/* n frames have gone. */
+void npf_send_count_in_order(struct npf_nic *nic, uint64_t n, enum npf_send_path path);
+
+/* ---- send.c, send_socket.c ------------------------------------------------------------------ */
+
+/* These serve as struct npf_nic_ops. */
+int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what);
+uint64_t npf_linux_unsent(struct npf_nic *nic);
+int npf_linux_check_path(struct npf_nic *nic, enum npf_send_path path, char *reason);
+
+/* A call of transmit ends after this, so that its caller may look whether to go on. */
+#define NPF_SLICE_NS 5000000u
 
 /* The results of transmit. */
 int64_t npf_send_by_socket(struct npf_nic *nic, struct npf_transmission *what);

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Transmission: is the link there, which path do frames take, what has not left yet.
+ * Transmission: which path do frames take, what has not left yet.
  */
 #include <errno.h>
-#include <linux/ethtool.h>
 #include <linux/if_ether.h>
-#include <linux/if_packet.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,213 +13,6 @@
 
 #include "host/linux/linux.h"
 #include "host/linux/process.h"
-
-/* A link that was up is looked at again after this. */
-#define LINK_NS 1000000u
-
-/* ---- the link ------------------------------------------------------------------------------ */
-
-/* The name that the adapter has now. */
-static int ask_name(const struct npf_nic *nic, char name[IFNAMSIZ])
-{
-	struct ifreq request = { .ifr_ifindex = (int)nic->adapter.index };
-
-	if (ioctl(nic->sender, SIOCGIFNAME, &request))
-		return -errno;
-	memcpy(name, request.ifr_name, IFNAMSIZ);
-	return 0;
-}
-
-/* It is asked by name, and by its index whether it had that name: another may have taken it. */
-static int ask_link(struct npf_nic *nic, unsigned long code, struct ifreq *request)
-{
-	char name[IFNAMSIZ];
-	int answer, err;
-
-	memcpy(name, nic->fast.name, IFNAMSIZ);
-	do {
-		memcpy(nic->fast.name, name, IFNAMSIZ);
-		memcpy(request->ifr_name, name, IFNAMSIZ);
-		answer = ioctl(nic->sender, code, request) ? -errno : 0;
-		err = ask_name(nic, name);
-		if (err)
-			return err;
-	} while (strcmp(name, nic->fast.name) != 0);
-	return answer;
-}
-
-enum carrier { CARRIER_UNKNOWN, CARRIER_NONE, CARRIER_THERE };
-
-static enum carrier ask_carrier(struct npf_nic *nic)
-{
-	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
-	struct ifreq request = { .ifr_data = (void *)&link };
-
-	if (ask_link(nic, SIOCETHTOOL, &request))
-		return CARRIER_UNKNOWN;
-	return link.data ? CARRIER_THERE : CARRIER_NONE;
-}
-
-/* The kernel takes the socket from an adapter that goes; another may get its name and index. */
-bool npf_linux_bound(const struct npf_nic *nic)
-{
-	struct sockaddr_ll address = { 0 };
-	socklen_t size = sizeof(address);
-
-	return !getsockname(nic->sender, (struct sockaddr *)&address, &size) &&
-	       address.sll_ifindex == (int)nic->adapter.index;
-}
-
-static int look_at_link(struct npf_nic *nic)
-{
-	struct ifreq request = { 0 };
-	int err = npf_linux_bound(nic) ? ask_link(nic, SIOCGIFFLAGS, &request) : -ENODEV;
-
-	if (err)
-		return err;
-	if (!(request.ifr_flags & IFF_UP))
-		return -ENETDOWN;
-	/* One that waits for its protocols (dormant) is not running and yet has a carrier. */
-	return request.ifr_flags & IFF_RUNNING || ask_carrier(nic) == CARRIER_THERE ? 0 : -ENETDOWN;
-}
-
-/* Without a carrier the kernel takes frames, says nothing and throws them away. */
-int npf_linux_link_up(struct npf_nic *nic)
-{
-	struct npf_host *host = &nic->host->base;
-	uint64_t now = host->system->now(host);
-	int err;
-
-	if (nic->fast.link_seen && now - nic->fast.link_seen < LINK_NS)
-		return 0;
-	err = look_at_link(nic);
-	nic->fast.link_seen = err ? 0 : now;
-	return err;
-}
-
-bool npf_linux_replaced(struct npf_nic *nic)
-{
-	nic->fast.link_seen = 0;
-	return npf_linux_link_up(nic) == -ENODEV;
-}
-
-void npf_linux_link_ahead(struct npf_nic *nic, uint64_t time)
-{
-	if (time - nic->fast.link_seen < LINK_NS)
-		return;
-	nic->fast.link_seen = 0;
-	(void)npf_linux_link_up(nic); /* a link that is down will be told by who sends */
-}
-
-uint32_t npf_linux_mtu(struct npf_nic *nic)
-{
-	struct ifreq request = { 0 };
-
-	return ask_link(nic, SIOCGIFMTU, &request) || request.ifr_mtu < 0
-		       ? 0
-		       : (uint32_t)request.ifr_mtu;
-}
-
-/* ---- the order ----------------------------------------------------------------------------- */
-
-/*
- * A veth whose peer polls puts live frames into a ring of it, and most others past that. A peer that
- * polls on another CPU (threaded NAPI) takes what comes past first; so that waits until the ring is empty,
- * which the adapter's counter tells: it counts frames of the ring when they are taken from it.
- */
-
-/* The counter has not risen for so long: frames were lost there, or are counted nowhere. */
-#define RING_NS 200000000u
-/* Frames on an account that have not left by then may never do. */
-#define LEAVE_NS 200000000u
-
-static void empty_ring(struct npf_nic *nic, uint64_t counted)
-{
-	nic->fast.in_ring =
-		(struct npf_in_ring){ .asked = true, .base = counted, .least = UINT64_MAX };
-	__atomic_store_n(&nic->live, 0, __ATOMIC_RELEASE);
-}
-
-static bool is_ring_empty(struct npf_nic *nic)
-{
-	struct npf_in_ring *ring = &nic->fast.in_ring;
-	struct npf_host *host = &nic->host->base;
-	uint64_t counted, now = host->system->now(host);
-
-	if (npf_send_counters_packets(nic, nic->fast.netlink, &counted))
-		return true;
-
-	uint64_t taken = counted - ring->base;
-	uint64_t left = taken < ring->handed ? ring->handed - taken : 0;
-
-	if (left && left < ring->least) {
-		ring->least = left;
-		ring->since = now;
-	}
-	if (left && now - ring->since < RING_NS)
-		return false;
-	empty_ring(nic, counted);
-	return true;
-}
-
-/* Past the stack, and so beside what waits in it. */
-static bool is_unseen(enum npf_send_path path)
-{
-	return path == NPF_SEND_XDP || path == NPF_SEND_XSK;
-}
-
-/*
- * What went by socket or AF_XDP is on its account until it has come to a receiver, or has left a card.
- * From live frames to these, or back, it may be overtaken before. Not for long: somebody may hold it who
- * does not send it at all. A tun or tap device has one ring for all, and may have no reader.
- */
-static bool has_left(struct npf_nic *nic, enum npf_send_path path)
-{
-	struct npf_host *host = &nic->host->base;
-	uint64_t now;
-
-	if (!is_unseen(path) && !is_unseen(nic->fast.last))
-		return true;
-	if (npf_send_counters_tap(nic) || !npf_linux_unsent(nic))
-		return true;
-	now = host->system->now(host);
-	if (!nic->fast.leaving)
-		nic->fast.leaving = now;
-	return now - nic->fast.leaving >= LEAVE_NS;
-}
-
-/* May a frame go by this path now? Who stays on one overtakes nothing. */
-static bool is_in_order(struct npf_nic *nic, enum npf_send_path path)
-{
-	if (path == nic->fast.last || nic->fast.last == NPF_SEND_AUTO)
-		return true;
-	if (path != NPF_SEND_XDP && nic->live && !is_ring_empty(nic))
-		return false;
-	return has_left(nic, path);
-}
-
-static void count_in_order(struct npf_nic *nic, uint64_t n, enum npf_send_path path)
-{
-	nic->fast.last = path;
-	nic->fast.leaving = 0;
-	nic->fast.in_ring.handed += n;
-	/* A wait for the ring that was given up says nothing of these. */
-	nic->fast.in_ring.least = UINT64_MAX;
-	if (path != NPF_SEND_XDP || !npf_send_counters_veth(nic))
-		return;
-	__atomic_fetch_add(&nic->live, n, __ATOMIC_RELEASE);
-}
-
-/* Before the first frame. */
-static void ask_for_ring(struct npf_nic *nic)
-{
-	uint64_t counted;
-
-	if (nic->fast.in_ring.asked || !npf_send_counters_veth(nic))
-		return;
-	if (!npf_send_counters_packets(nic, nic->fast.netlink, &counted))
-		empty_ring(nic, counted);
-}
 
 /* ---- the path ------------------------------------------------------------------------------ */
 
@@ -284,7 +74,7 @@ static const struct way *way_of(enum npf_send_path path)
 static int64_t send_by_socket(struct npf_nic *nic, struct npf_transmission *what)
 {
 	what->used = NPF_SEND_SOCKET;
-	return is_in_order(nic, NPF_SEND_SOCKET) ? npf_send_by_socket(nic, what) : -EAGAIN;
+	return npf_send_in_order(nic, NPF_SEND_SOCKET) ? npf_send_by_socket(nic, what) : -EAGAIN;
 }
 
 static bool is_tagged(const struct npf_nic *nic, const struct npf_send_frame *frame)
@@ -329,7 +119,7 @@ static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_tr
 	what->used = way->path;
 	if (way->unseen && !(part.n = count_short(nic, &part)))
 		return -EMSGSIZE;
-	if (!is_in_order(nic, way->path))
+	if (!npf_send_in_order(nic, way->path))
 		return -EAGAIN;
 	sent = way->send(nic, &part);
 	what->full = sent > 0 && part.full; /* of one that refuses nothing is known */
@@ -340,7 +130,7 @@ static int64_t send_by(struct npf_nic *nic, const struct way *way, struct npf_tr
  * does no more, as far as can be known. So the rest of a call, and a few frames more, go the same way. */
 static bool stays(const struct npf_nic *nic, enum npf_send_path path)
 {
-	return is_unseen(path) && path == nic->fast.last && nic->fast.few <= FEW_MOST;
+	return npf_send_unseen(path) && path == nic->fast.last && nic->fast.few <= FEW_MOST;
 }
 
 static bool pays(const struct npf_nic *nic, const struct way *way,
@@ -445,7 +235,7 @@ static int64_t name_obstruction(struct npf_nic *nic, int64_t err)
 	if (now - nic->fast.stuck < STUCK_NS)
 		return err;
 	nic->fast.stuck = now;
-	return ask_carrier(nic) == CARRIER_NONE ? -ENETDOWN : err;
+	return npf_linux_no_carrier(nic) ? -ENETDOWN : err;
 }
 
 /* What a fork has of the fast ways is its parent's: both would write what the kernel reads as one's, and
@@ -481,14 +271,14 @@ int64_t npf_linux_transmit(struct npf_nic *nic, struct npf_transmission *what)
 		npf_send_rule_forget(nic);
 	if (n)
 		return n;
-	ask_for_ring(nic);
+	npf_send_begin_order(nic);
 	n = what->path == NPF_SEND_AUTO || what->path == NPF_SEND_FASTEST
 		    ? send_automatically(nic, what)
 		    : send_forced(nic, what);
 	if (n <= 0)
 		return name_obstruction(nic, n);
 	nic->fast.stuck = 0;
-	count_in_order(nic, (uint64_t)n, what->used);
+	npf_send_count_in_order(nic, (uint64_t)n, what->used);
 	if (is_sure(nic, what->used))
 		__atomic_fetch_add(&nic->sure, (uint64_t)n, __ATOMIC_RELEASE);
 	return n;
