@@ -431,14 +431,33 @@ static void send_some(struct world *world, uint32_t n)
 	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
 }
 
+/* Of all that was sent so many frames are not counted yet. */
+static void trail(struct world *world, uint64_t n)
+{
+	npf_sim_trail(world->host, "eth0", n);
+}
+
 static void take_some(void *arg)
 {
-	npf_sim_trail(((struct world *)arg)->host, "eth0", 5);
+	trail(arg, 5);
 }
 
 static void take_all(void *arg)
 {
-	npf_sim_trail(((struct world *)arg)->host, "eth0", 0);
+	trail(arg, 0);
+}
+
+static void reset_behind(struct world *world, uint32_t n, uint64_t trailing)
+{
+	send_some(world, n);
+	trail(world, trailing);
+	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+}
+
+static void expect_confirmed(struct world *world, uint64_t trailing, uint64_t confirmed)
+{
+	trail(world, trailing);
+	assert_int_equal(send_stats(world).confirmed, confirmed);
 }
 
 static void what_a_receiver_has_not_taken_is_waited_for(void **state)
@@ -447,8 +466,7 @@ static void what_a_receiver_has_not_taken_is_waited_for(void **state)
 	uint64_t began = world_now(world);
 
 	send_some(world, 10);
-	npf_sim_trail(world->host, "eth0", 7);
-	assert_int_equal(send_stats(world).confirmed, 3);
+	expect_confirmed(world, 7, 3);
 	assert_fails(world->instance, npf_wait_sent(world->instance, 10 * MS), -ETIMEDOUT);
 	assert_int_equal(world_now(world), began + 10 * MS);
 	npf_stop_sending(world->instance);
@@ -467,7 +485,7 @@ static void what_a_receiver_lost_is_waited_for_once(void **state)
 	uint64_t began;
 
 	send_some(world, 10);
-	npf_sim_trail(world->host, "eth0", 4);
+	trail(world, 4);
 	began = world_now(world);
 	assert_int_equal(npf_wait_sent(world->instance, 60000 * MS), 0);
 	assert_in_range(world_now(world), began + 1000 * MS, began + 1001 * MS);
@@ -484,16 +502,11 @@ static void what_trails_a_reset_confirms_nothing(void **state)
 {
 	struct world *world = *state;
 
-	send_some(world, 10);
-	npf_sim_trail(world->host, "eth0", 4);
-	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	reset_behind(world, 10, 4);
 	send_some(world, 5);
-	npf_sim_trail(world->host, "eth0", 5);
-	assert_int_equal(send_stats(world).confirmed, 0);
-	npf_sim_trail(world->host, "eth0", 2);
-	assert_int_equal(send_stats(world).confirmed, 3);
-	npf_sim_trail(world->host, "eth0", 0);
-	assert_int_equal(send_stats(world).confirmed, 5);
+	expect_confirmed(world, 5, 0);
+	expect_confirmed(world, 2, 3);
+	expect_confirmed(world, 0, 5);
 }
 
 /* Resets without a send between them are as one. */
@@ -501,15 +514,11 @@ static void what_trails_two_resets_confirms_nothing(void **state)
 {
 	struct world *world = *state;
 
-	send_some(world, 10);
-	npf_sim_trail(world->host, "eth0", 10);
-	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	reset_behind(world, 10, 10);
 	assert_int_equal(npf_reset_send_stats(world->instance), 0);
 	send_some(world, 5);
-	npf_sim_trail(world->host, "eth0", 5); /* the ten of before */
-	assert_int_equal(send_stats(world).confirmed, 0);
-	npf_sim_trail(world->host, "eth0", 0);
-	assert_int_equal(send_stats(world).confirmed, 5);
+	expect_confirmed(world, 5, 0); /* the ten of before */
+	expect_confirmed(world, 0, 5);
 }
 
 /* Some of the first trail two resets, before each of which others were sent. */
@@ -517,17 +526,11 @@ static void what_trails_each_of_two_resets_adds_up(void **state)
 {
 	struct world *world = *state;
 
-	send_some(world, 10);
-	npf_sim_trail(world->host, "eth0", 10);
-	assert_int_equal(npf_reset_send_stats(world->instance), 0);
-	send_some(world, 10);
-	npf_sim_trail(world->host, "eth0", 16); /* four of the first came */
-	assert_int_equal(npf_reset_send_stats(world->instance), 0);
+	reset_behind(world, 10, 10);
+	reset_behind(world, 10, 16); /* four of the first came */
 	send_some(world, 5);
-	npf_sim_trail(world->host, "eth0", 5);
-	assert_int_equal(send_stats(world).confirmed, 0);
-	npf_sim_trail(world->host, "eth0", 2);
-	assert_int_equal(send_stats(world).confirmed, 3);
+	expect_confirmed(world, 5, 0);
+	expect_confirmed(world, 2, 3);
 }
 
 /* What came between a reset and the next send is not awaited from that. */
@@ -536,15 +539,11 @@ static void what_comes_behind_a_reset_is_owed_no_more(void **state)
 	struct world *world = *state;
 	uint64_t began;
 
-	send_some(world, 10);
-	npf_sim_trail(world->host, "eth0", 10);
-	assert_int_equal(npf_reset_send_stats(world->instance), 0);
-	npf_sim_trail(world->host, "eth0", 3);
+	reset_behind(world, 10, 10);
+	trail(world, 3);
 	send_some(world, 5);
-	npf_sim_trail(world->host, "eth0", 1); /* the last three, and four */
-	assert_int_equal(send_stats(world).confirmed, 4);
-	npf_sim_trail(world->host, "eth0", 0);
-	assert_int_equal(send_stats(world).confirmed, 5);
+	expect_confirmed(world, 1, 4); /* the last three, and four */
+	expect_confirmed(world, 0, 5);
 	began = world_now(world);
 	assert_int_equal(npf_wait_sent(world->instance, 0), 0);
 	assert_int_equal(world_now(world), began);

@@ -638,8 +638,8 @@ static int hide_own(struct npf_nic *nic, bool hide, uint64_t *hidden)
 	return give_order(nic->hook_state, &order);
 }
 
-/* And, as a consequence: all that arrived before the call is in the tap's counters after it. */
-/* A fork has no such thread to ask. */
+/* And, as a consequence: all that arrived before the call is in the tap's counters after it. A fork has no
+ * thread to ask. */
 static uint64_t lost(struct npf_nic *nic)
 {
 	struct tpacket *tpacket = nic->hook_state;

@@ -202,8 +202,8 @@ struct npf_nic {
 	const struct npf_linux_hook_ops *ops; /* NULL: before the first ring */
 	void *hook_state;
 	enum npf_hook wanted;
-	struct npf_adapter
-		adapter; /* as it was opened: whoever sends or counts reads it without a lock */
+	/* As it was opened: whoever sends or counts reads it without a lock. */
+	struct npf_adapter adapter;
 	struct npf_adapter latest; /* as last asked; for who has the instance's lock */
 	bool ends;                 /* somebody found that it has gone, and tells it; atomic */
 	bool gone;
