@@ -246,12 +246,17 @@ static inline uint64_t tool_received(struct tool *tool)
 	return stats.received;
 }
 
-static inline uint64_t tool_ms(void)
+static inline uint64_t tool_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t tool_ms(void)
+{
+	return tool_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
 #define TOOL_UNTIL(condition)                                                                      \
