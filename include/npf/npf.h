@@ -480,7 +480,9 @@ enum npf_send_path {
  * AUTO takes them only while there is none that should see the frames (no packet socket, no tcx or
  * clsact program) and no queueing discipline that would shape them. It looks when a call begins, and again every
  * few milliseconds. Frames with a time go by socket. A path that is set here is obeyed
- * whoever captures: -ENOTSUP or -EPERM when that cannot be, and npf_error() says why.
+ * whoever captures: -ENOTSUP or -EPERM when that cannot be, and npf_error() says why. What another sender by
+ * AF_XDP has is waited for, half a second, by who asks for that path or sends by it; npf_stop_sending() ends
+ * the wait: -EINTR.
  *
  * A fork sends by ways of its own, which it makes when it first needs them, with the rights that it has by
  * then; its frames and its parent's are in order each for themselves, and each counts its own, and stops by

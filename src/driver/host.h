@@ -133,7 +133,8 @@ struct npf_nic_ops {
 	/* -ENODEV: gone. Once gone() has said so, what was counted last where that is known; then
 	 * -ENODEV is for good. May run beside transmit. */
 	int (*sent)(struct npf_nic *nic, struct npf_sent_counters *counters);
-	/* npf_check_send_path(). Not beside transmit. */
+	/* npf_check_send_path(), and -EAGAIN, with a sentence, too: another has what it takes, or is
+	 * letting go of it. Not beside transmit. */
 	int (*check_path)(struct npf_nic *nic, enum npf_send_path path, char *reason);
 
 	/* Readiness: one level, raised by the tap (npf_env_wake), its flush timer, set(), timer(),

@@ -21,6 +21,9 @@
 #define PAUSE (50 * NPF_NS_PER_US)
 /* A wait looks this often whether the adapter is still there. */
 #define LOOK (100 * NPF_NS_PER_MS)
+/* Who closes a path that only one can have is rid of it some milliseconds later; tries go so far apart. */
+#define LET_GO (500 * NPF_NS_PER_MS)
+#define RETRY  NPF_NS_PER_MS
 /* In a wait of this length there is time to ask for the adapter's counters. */
 #define ROOM (20 * NPF_NS_PER_US)
 
@@ -185,13 +188,52 @@ static int send_next(struct npf_instance *instance, struct npf_job *job)
 	return send_run(instance, job, &run);
 }
 
+/* ---- a path that was set -------------------------------------------------------------------- */
+
+static enum npf_send_path path_of(const struct npf_instance *instance)
+{
+	return (enum npf_send_path)__atomic_load_n(&instance->sending.path, __ATOMIC_RELAXED);
+}
+
+int npf_await_path(struct npf_instance *instance, enum npf_send_path path, char *reason)
+{
+	const struct npf_nic_ops *ops = instance->host->nic;
+	uint64_t began = npf_now(instance);
+	struct npf_text text;
+	int err;
+
+	do {
+		err = ops->check_path(instance->nic, path, reason);
+		if (err != -EAGAIN)
+			return err;
+		if (npf_now(instance) - began >= LET_GO)
+			return -ENOTSUP;
+		sleep_until(instance, npf_now(instance) + RETRY);
+	} while (!(err = stopped(instance)));
+	npf_text_init(&text, reason, NPF_ERROR_SIZE);
+	npf_text_add(&text, "the wait for another sender to let go was stopped");
+	return err;
+}
+
+/* It does not take what comes next: perhaps another has it, and is letting go. 0: try once more. */
+static int await_path(struct npf_instance *instance, struct npf_job *job)
+{
+	char reason[NPF_ERROR_SIZE];
+	int err;
+
+	if (job->awaited)
+		return -ENOTSUP;
+	job->awaited = true;
+	err = npf_await_path(instance, path_of(instance), reason);
+	return err == -EBUSY ? 0 : err;
+}
+
 /* ---- the job -------------------------------------------------------------------------------- */
 
 /* A path that was set and does not do: what the host knows about it, or else it is the frame. */
 static const char *ask_path(struct npf_instance *instance, char sentence[NPF_ERROR_SIZE])
 {
-	enum npf_send_path path = (enum npf_send_path)__atomic_load_n(&instance->sending.path,
-								      __ATOMIC_RELAXED);
+	enum npf_send_path path = path_of(instance);
 	struct npf_text text;
 
 	sentence[0] = '\0';
@@ -240,6 +282,8 @@ int npf_work_off(struct npf_instance *instance, struct npf_job *job)
 		err = stopped(instance);
 		if (!err)
 			err = send_next(instance, job);
+		if (err == -ENOTSUP)
+			err = await_path(instance, job);
 	}
 	return err;
 }

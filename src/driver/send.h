@@ -85,6 +85,7 @@ struct npf_job {
 	bool repeat;    /* n copies of frames[0] */
 	size_t sent;    /* of n, in order */
 	uint64_t stuck; /* since when nothing more goes, ns; 0: it goes */
+	bool awaited;   /* its path was, which comes once at most */
 };
 
 /* ---- write.c ------------------------------------------------------------------------------- */
@@ -112,6 +113,9 @@ int64_t npf_write_queue(struct npf_instance *instance, const void *queue, size_t
 /* Send what is left of a job. job->sent is right whatever is returned; the sentence says how many
  * went of how many. */
 int npf_do_job(struct npf_instance *instance, struct npf_job *job);
+/* check_path() of the host; where another has what the path takes, wait a while for him to let go.
+ * -EINTR, -ECANCELED as well. A sentence in reason, NPF_ERROR_SIZE bytes, when it is not 0. */
+int npf_await_path(struct npf_instance *instance, enum npf_send_path path, char *reason);
 /* Its parts, for who has not all frames at hand at once: send what is left, uncounted; and for the
  * whole, whose frames were counted as asked before, count what did not go and say so. Returns err. */
 int npf_work_off(struct npf_instance *instance, struct npf_job *job);

@@ -243,14 +243,13 @@ static bool path_exists(struct npf_instance *instance, enum npf_send_path path)
 	return false;
 }
 
-/* With a sentence in reason, NPF_ERROR_SIZE bytes, when it is not 0. */
 static int check_path(struct npf_instance *instance, enum npf_send_path path, char *reason)
 {
 	int err = npf_start_sending(instance);
 
 	if (err)
 		return err;
-	err = instance->host->nic->check_path(instance->nic, path, reason);
+	err = npf_await_path(instance, path, reason);
 	npf_finish_sending(instance);
 	return err && reason[0] ? npf_fail(instance, err, reason) : err;
 }

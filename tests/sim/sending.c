@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Frames with times of their own, how late they were, what became of them by the adapter's counters,
- * by which path they went, and several writers at once.
+ * and several writers at once.
  */
 #include "sim/queue.h"
 
@@ -316,36 +316,6 @@ static void counters_are_reset_amid_a_send(void **state)
 	queue_end(&queue);
 }
 
-static void paths_are_obeyed_or_refused(void **state)
-{
-	struct world *world = *state;
-	uint8_t frame[60] = { 0 };
-	char reason[NPF_ERROR_SIZE];
-
-	assert_int_equal(npf_get_send_path(world->instance), NPF_SEND_AUTO);
-	assert_fails(world->instance, npf_set_send_path(world->instance, NPF_SEND_XSK), -ENOTSUP);
-	assert_fails(world->instance,
-		     npf_set_send_path(world->instance, (enum npf_send_path)NPF_SEND_PATHS),
-		     -EINVAL);
-	assert_int_equal(npf_check_send_path(world->instance, NPF_SEND_XSK, reason), -ENOTSUP);
-	assert_true(strlen(reason) > 10);
-	assert_int_equal(npf_check_send_path(world->instance, NPF_SEND_XDP, reason), 0);
-	assert_int_equal(reason[0], '\0');
-	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
-	assert_int_equal(npf_get_send_path(world->instance), NPF_SEND_SOCKET);
-	assert_int_equal(npf_set_send_path(world->instance, NPF_SEND_XDP), 0);
-	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
-	assert_int_equal(npf_get_send_path(world->instance), NPF_SEND_XDP);
-	assert_int_equal(send_stats(world).by_path[NPF_SEND_XDP], 1);
-	assert_int_equal(npf_set_send_path(world->instance, NPF_SEND_FASTEST), 0);
-	assert_int_equal(npf_write(world->instance, frame, sizeof(frame)), sizeof(frame));
-	assert_int_equal(send_stats(world).by_path[NPF_SEND_XDP], 2);
-	for (int i = -1; i <= NPF_SEND_PATHS; i++)
-		assert_true(npf_send_path_name((enum npf_send_path)i)[0]);
-	for (int i = -1; i <= NPF_SEND_FAILED_N; i++)
-		assert_true(npf_send_failure_name((enum npf_send_failure)i)[0]);
-}
-
 /* ---- who only sends ------------------------------------------------------------------------- */
 
 static void an_instance_that_only_sends_taps_nothing(void **state)
@@ -589,7 +559,6 @@ int main(void)
 		IN_WORLD(many_short_sends_are_looked_at),
 		IN_WORLD(an_adapter_may_count_from_zero_again),
 		IN_WORLD(counters_are_reset_amid_a_send),
-		IN_WORLD(paths_are_obeyed_or_refused),
 		IN_WORLD(an_instance_that_only_sends_taps_nothing),
 		IN_WORLD(what_a_receiver_has_not_taken_is_waited_for),
 		IN_WORLD(what_a_receiver_lost_is_waited_for_once),

@@ -168,8 +168,6 @@ struct npf_fast {
 	/* AF_XDP. */
 	struct npf_xsk_sender *xsk;
 	struct npf_obstacle xsk_obstacle;
-	bool xsk_taken;      /* its queue was another's, and nobody has waited for it since */
-	uint64_t xsk_wanted; /* since when somebody does */
 };
 
 /* What an adapter had counted when it was deleted. */
@@ -379,9 +377,8 @@ int64_t npf_send_by_xdp(struct npf_nic *nic, struct npf_transmission *what);
 
 /* ---- send_xsk.c: the same ------------------------------------------------------------------- */
 
+/* -EAGAIN as well: another has it, or did a moment ago. */
 int npf_send_xsk_prepare(struct npf_nic *nic, char *reason);
-/* Where that failed: is it to be tried again soon, by who wants no other way? */
-bool npf_send_xsk_awaited(struct npf_nic *nic, bool begins);
 void npf_send_xsk_close(struct npf_nic *nic);
 size_t npf_send_xsk_fits(const struct npf_transmission *what);
 int64_t npf_send_by_xsk(struct npf_nic *nic, struct npf_transmission *what);

@@ -211,8 +211,6 @@ static int64_t send_forced(struct npf_nic *nic, struct npf_transmission *what)
 	sent = send_by(nic, way, what);
 	if (sent != -EOPNOTSUPP)
 		return sent;
-	if (what->path == NPF_SEND_XSK && npf_send_xsk_awaited(nic, what->begins))
-		return -EAGAIN;
 	/* An adapter that went meanwhile cannot do anything any more. */
 	nic->fast.link_seen = 0;
 	err = npf_linux_link_up(nic);

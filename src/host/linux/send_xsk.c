@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "host/linux/linux.h"
@@ -25,8 +24,6 @@
 #define N_FILL     2u    /* of a ring that we never use: nothing is received */
 #define BATCH      32u   /* what the kernel sends in one system call */
 #define TRIES      64 /* system calls that skip what was taken back: some kernels skip one each */
-#define LET_GO_NS  500000000u /* the kernel lets go of a closed socket some ms later */
-#define RETRY_NS   1000000u   /* looked for so often, each time with all that is prepared first */
 #define NOWHERE    UINT64_MAX
 
 struct ring {
@@ -93,25 +90,16 @@ static int share_memory(struct npf_xsk_sender *xsk)
 	return setsockopt(xsk->fd, SOL_XDP, XDP_UMEM_REG, &region, sizeof(region)) ? -errno : 0;
 }
 
-/* The one before us may have closed its socket a moment ago. */
-static int take_queue(struct npf_nic *nic, const struct npf_xsk_sender *xsk, uint64_t patience)
+static int take_queue(struct npf_nic *nic, const struct npf_xsk_sender *xsk)
 {
-	struct npf_host *host = &nic->host->base;
-	const struct timespec pause = { .tv_nsec = 1000000 };
 	struct sockaddr_xdp address = { .sxdp_family = AF_XDP,
 					.sxdp_flags = XDP_COPY,
 					.sxdp_ifindex = nic->adapter.index };
-	uint64_t end = host->system->now(host) + patience;
 
-	while (bind(xsk->fd, (struct sockaddr *)&address, sizeof(address))) {
-		if (errno != EBUSY || host->system->now(host) >= end)
-			return -errno;
-		nanosleep(&pause, NULL);
-	}
-	return 0;
+	return bind(xsk->fd, (struct sockaddr *)&address, sizeof(address)) ? -errno : 0;
 }
 
-static int make(struct npf_nic *nic, struct npf_xsk_sender *xsk, uint64_t patience)
+static int make(struct npf_nic *nic, struct npf_xsk_sender *xsk)
 {
 	int err;
 
@@ -123,7 +111,7 @@ static int make(struct npf_nic *nic, struct npf_xsk_sender *xsk, uint64_t patien
 	if ((err = share_memory(xsk)) || (err = option(xsk->fd, XDP_UMEM_FILL_RING, N_FILL)) ||
 	    (err = option(xsk->fd, XDP_UMEM_COMPLETION_RING, N_CHUNKS)) ||
 	    (err = option(xsk->fd, XDP_TX_RING, N_CHUNKS)) || (err = map_rings(xsk)) ||
-	    (err = take_queue(nic, xsk, patience)))
+	    (err = take_queue(nic, xsk)))
 		return err;
 	return npf_linux_replaced(nic) ? -ENODEV : 0;
 }
@@ -165,11 +153,12 @@ static int give_up(struct npf_nic *nic, int err)
 		{ -ENODEV, true, "the adapter has gone, or is in another network namespace" },
 	};
 	struct npf_obstacle *obstacle = &nic->fast.xsk_obstacle;
+	int answer = err == -EPERM ? err : err == -EBUSY ? -EAGAIN : -ENOTSUP;
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
 		if (reasons[i].err == err)
-			return npf_send_obstacle(nic, obstacle, reasons[i].passes,
-						 err == -EPERM ? err : -ENOTSUP, reasons[i].why);
+			return npf_send_obstacle(nic, obstacle, reasons[i].passes, answer,
+						 reasons[i].why);
 	}
 	return npf_send_obstacle(nic, obstacle, nic->fast.xsk != NULL, -ENOTSUP,
 				 "this adapter or kernel cannot send by AF_XDP");
@@ -183,7 +172,7 @@ static bool counts_well(void)
 	return !uname(&kernel) && strverscmp(kernel.release, "6.17") >= 0;
 }
 
-static int prepare(struct npf_nic *nic, uint64_t patience)
+static int prepare(struct npf_nic *nic)
 {
 	struct npf_xsk_sender *xsk = calloc(1, sizeof(*xsk));
 	int err;
@@ -196,13 +185,13 @@ static int prepare(struct npf_nic *nic, uint64_t patience)
 	}
 	for (uint32_t i = 0; i < N_CHUNKS; i++)
 		xsk->free[xsk->n_free++] = (uint64_t)i * CHUNK_SIZE;
-	err = make(nic, xsk, patience);
-	nic->fast.xsk_taken = err == -EBUSY && !patience;
+	err = make(nic, xsk);
 	if (err) {
 		destroy(xsk);
 		return give_up(nic, err);
 	}
 	nic->fast.xsk = xsk;
+	nic->fast.xsk_obstacle.err = 0;
 	return 0;
 }
 
@@ -210,30 +199,13 @@ int npf_send_xsk_prepare(struct npf_nic *nic, char *reason)
 {
 	int err = npf_send_obstructed(nic, &nic->fast.xsk_obstacle, reason);
 
+	/* The kernel lets go of a closed socket some ms later, and who asks may be waiting for that. */
+	if (err == -EAGAIN && reason)
+		err = 0;
 	if (err || nic->fast.xsk)
 		return err;
-	/* Who asks wants this way and waits for it here; who sends can do so without holding up others. */
-	err = prepare(nic, reason ? LET_GO_NS : 0);
+	err = prepare(nic);
 	return err ? npf_linux_error(reason, err, "%s", nic->fast.xsk_obstacle.reason) : 0;
-}
-
-/* Tried again every now and then instead of waited for, so that stops are heard between. */
-bool npf_send_xsk_awaited(struct npf_nic *nic, bool begins)
-{
-	struct npf_host *host = &nic->host->base;
-	struct npf_fast *fast = &nic->fast;
-	uint64_t now = host->system->now(host);
-
-	if (!fast->xsk_taken)
-		return false;
-	if (begins)
-		fast->xsk_wanted = now;
-	fast->xsk_taken = now - fast->xsk_wanted < LET_GO_NS;
-	if (fast->xsk_taken)
-		fast->xsk_obstacle.until = now + RETRY_NS;
-	else
-		give_up(nic, -EBUSY);
-	return fast->xsk_taken;
 }
 
 /* ---- frames under way ----------------------------------------------------------------------- */

@@ -49,6 +49,7 @@ struct npf_sim {
 	struct npf_sim_adapter *adapters;
 	struct npf_sim_event *events; /* ordered by time */
 	struct npf_nic *nics;
+	uint64_t kept[NPF_SEND_PATHS]; /* another's until then */
 	struct npf_sim_sent *sent;
 	struct npf_sim_sent **sent_end;
 	uint64_t operations;

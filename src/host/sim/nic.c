@@ -304,15 +304,21 @@ static uint32_t nic_mtu(struct npf_nic *nic)
 	return mtu;
 }
 
+static bool is_kept(const struct npf_sim *sim, enum npf_send_path path)
+{
+	return (unsigned int)path < NPF_SEND_PATHS && sim->now < sim->kept[path];
+}
+
 static int64_t nic_transmit(struct npf_nic *nic, struct npf_transmission *what)
 {
 	size_t n = 0;
-	int err = 0;
+	int err;
 
 	what->used = what->path == NPF_SEND_AUTO      ? NPF_SEND_SOCKET
 		     : what->path == NPF_SEND_FASTEST ? NPF_SEND_XDP
 						      : what->path;
 	pthread_mutex_lock(&nic->sim->lock);
+	err = is_kept(nic->sim, what->used) ? -ENOTSUP : 0;
 	while (n < what->n && !err) {
 		const struct npf_send_frame *frame = &what->frames[what->repeat ? 0 : n];
 
@@ -366,9 +372,9 @@ static int nic_check_path(struct npf_nic *nic, enum npf_send_path path, char *re
 	pthread_mutex_lock(&nic->sim->lock);
 	int err = npf_sim_operation(nic->sim);
 
+	if (!err)
+		err = is_kept(nic->sim, path) ? -EAGAIN : path == NPF_SEND_XSK ? -ENOTSUP : 0;
 	pthread_mutex_unlock(&nic->sim->lock);
-	if (!err && path == NPF_SEND_XSK)
-		err = -ENOTSUP;
 	if (err)
 		snprintf(reason, NPF_ERROR_SIZE, "this machine cannot send by that path");
 	return err;

@@ -362,6 +362,11 @@ void npf_sim_delay_counters(struct npf_host *host, const char *name, uint64_t ns
 	npf_sim_find(npf_sim_of(host), name)->delay = ns;
 }
 
+void npf_sim_keep_path(struct npf_host *host, enum npf_send_path path, uint64_t until)
+{
+	npf_sim_of(host)->kept[path] = until;
+}
+
 /* ---- faults and leaks ---------------------------------------------------------------------- */
 
 uint64_t npf_sim_operations(struct npf_host *host)

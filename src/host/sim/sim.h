@@ -48,6 +48,8 @@ void npf_sim_hold(struct npf_host *host, const char *name, uint64_t bytes);
 void npf_sim_trail(struct npf_host *host, const char *name, uint64_t n);
 /* Who asks for its counters is so much later when he has them. */
 void npf_sim_delay_counters(struct npf_host *host, const char *name, uint64_t ns);
+/* A path is another's until then (ns of now()). */
+void npf_sim_keep_path(struct npf_host *host, enum npf_send_path path, uint64_t until);
 /* n frames are lost before the tap. */
 void npf_sim_lose(struct npf_host *host, const char *name, uint64_t n);
 
