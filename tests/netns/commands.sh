@@ -60,6 +60,38 @@ flood() {
 	"$npf" send -i va --hex "$frame" -n "$1" >/dev/null || complain "sending failed"
 }
 
+# ---- counts, with the suffixes of rates -----------------------------------------------------------
+
+for words in "capture -i vb -c" "dump -i vb -w n.pcap -c" "dump -i vb -w n.pcap --rotate-packets" \
+	"dump -i vb -w n.pcap --files" "stat -i vb --interval 10ms -c" "send -i va --hex $frame -n" \
+	"replay -i va n.pcap -l" "replay -i va n.pcap -L"; do
+	for count in 1.5 1kB 1kpps 99999999999G 18446744073709551616; do
+		# shellcheck disable=SC2086 # words
+		ends 2 $words $count
+		grep -q "'$count': not a " err || complain "$words $count: $(cat err)"
+	done
+done
+[ ! -e n.pcap ] || complain "a count that was refused made a file"
+start capture -i vb -Q in -c 0.003k -w three.pcap
+wait_for "a capture" grep -q listening bg.err || status=1
+ends 0 send -i va --hex "$frame" -n 0.01k
+says out "10 packets handed over"
+ended 0
+[ "$("$npf" filter --count three.pcap)" = 3 ] || complain "capture -c 0.003k: $(cat bg.err)"
+ends 0 replay -i va -t three.pcap -l 0.002k
+says out "6 packets handed over"
+ends 0 replay -i va -t three.pcap -L 0.002k
+says out "2 packets handed over"
+ends 0 stat -i vb --interval 10ms -c 0.002k all=
+[ "$(grep -c ' all ' out)" -eq 2 ] || complain "stat -c 0.002k: $(cat out)"
+start dump -i vb -Q in -w n.pcap -c 0.004k --rotate-packets 0.001k --files 0.003k
+wait_for "a dump" grep -q dumping bg.err || status=1
+ends 0 send -i va --hex "$frame" -n 4
+ended 0
+[ "$(for file in n*.pcap; do "$npf" filter --count "$file"; done | tr '\n' ' ')" = "1 1 1 " ] ||
+	complain "dump -c 0.004k: $(ls) $(cat bg.err)"
+rm n*.pcap three.pcap
+
 # ---- packed files are sent --------------------------------------------------------------------
 
 start capture -i vb -Q in -c 3 -w three.pcap

@@ -55,7 +55,7 @@ static void repeats(void **state)
 	static const struct {
 		const char *text;
 		uint64_t n;
-	} counts[] = { { "1", 1 }, { "2", 2 }, { "1000", 1000 }, { "200000", 200000 } };
+	} counts[] = { { "1", 1 }, { "2", 2 }, { "1.5k", 1500 }, { "0.2M", 200000 } };
 	static const char *const paths[] = { "auto", "socket", "clone" };
 	struct tool *tool = of(state);
 	uint8_t frame[18];
@@ -639,6 +639,9 @@ static void mistakes(void **state)
 		{ "send", "-i", "va", "--nonsense" },
 		{ "send", "-i", "va", "--hex", HEX, "--rate", "fast" },
 		{ "send", "-i", "va", "--hex", HEX, "-n", "-1" },
+		{ "send", "-i", "va", "--hex", HEX, "-n", "1.5" },
+		{ "send", "-i", "va", "--hex", HEX, "-n", "1kpps" },
+		{ "send", "-i", "va", "--hex", HEX, "-n", "99999999999G" },
 		{ "send", "-i", "va", "--hex", HEX, "--set", "0:1" },
 		{ "send", "-i", "va", "--hex", HEX, "--set", "17:2=1" },
 		{ "send", "-i", "va", "--hex", HEX, "--pad", "1G" },

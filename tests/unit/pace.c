@@ -62,6 +62,8 @@ static void decimals(void **state)
 	assert_int_equal(millionths, 2500000);
 	assert_true(npf_parse_decimal("1.2345678", &millionths));
 	assert_int_equal(millionths, 1234567);
+	assert_true(npf_parse_decimal("1.2345678k", &millionths));
+	assert_int_equal(millionths, 1234567800);
 }
 
 /* A third of a second each: the error of one step would show after three. */

@@ -70,6 +70,71 @@ static void numbers(void **state)
 	assert_int_equal(number, 10);
 }
 
+/* As rates: thousands, with a fraction where the whole has none. */
+static void counts(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t count;
+	} good[] = {
+		{ "0", 0 },
+		{ "7", 7 },
+		{ "007", 7 },
+		{ "1k", 1000 },
+		{ "1K", 1000 },
+		{ "10M", 10000000 },
+		{ "2g", 2000000000 },
+		{ "1.5M", 1500000 },
+		{ "0.25k", 250 },
+		{ "2.0", 2 },
+		{ "1.234567890G", 1234567890 },
+		{ "1.0000000000000000k", 1000 },
+		{ "18446744073G", UINT64_C(18446744073000000000) },
+		{ "18446744073.709551615G", UINT64_MAX },
+		{ "18446744073709551615", UINT64_MAX },
+	};
+	static const char *const bad[] = { "",
+					   "k",
+					   "-1",
+					   "+1",
+					   " 1",
+					   "1 ",
+					   "1 k",
+					   "1kk",
+					   "1T",
+					   "1kB",
+					   "1Ki",
+					   "1pps",
+					   "1.",
+					   ".5k",
+					   "1.5",
+					   "0.0005k",
+					   "1.2345678901G",
+					   "1.0000000000000001k",
+					   "1e6",
+					   "0x10",
+					   "18446744073.709551616G",
+					   "18446744074G",
+					   "18446744073709551616",
+					   "18446744073709552k",
+					   "99999999999999999999999M" };
+	uint64_t count;
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(good); i++) {
+		assert_true(npf_parse_count(good[i].text, 0, UINT64_MAX, &count));
+		assert_int_equal(count, good[i].count);
+	}
+	count = 42;
+	for (size_t i = 0; i < N_OF(bad); i++) {
+		if (npf_parse_count(bad[i], 0, UINT64_MAX, &count))
+			fail_msg("%s was taken", bad[i]);
+	}
+	assert_false(npf_parse_count("0k", 1, 10, &count));
+	assert_false(npf_parse_count("1k", 1, 999, &count));
+	assert_int_equal(count, 42);
+}
+
 static void durations(void **state)
 {
 	static const struct {
@@ -219,10 +284,15 @@ static void long_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes),      cmocka_unit_test(numbers),
-		cmocka_unit_test(durations),  cmocka_unit_test(hooks),
-		cmocka_unit_test(words),      cmocka_unit_test(readable_numbers),
-		cmocka_unit_test(clean_text), cmocka_unit_test(json_text),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(counts),
+		cmocka_unit_test(durations),
+		cmocka_unit_test(hooks),
+		cmocka_unit_test(words),
+		cmocka_unit_test(readable_numbers),
+		cmocka_unit_test(clean_text),
+		cmocka_unit_test(json_text),
 		cmocka_unit_test(long_paths),
 	};
 

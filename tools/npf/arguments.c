@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Numbers, sizes, durations and names from the command line. Everything or nothing: a text that is
+ * Numbers, counts, sizes, durations and names from the command line. Everything or nothing: a text that is
  * not understood to its last character, or that does not fit, is refused.
  */
 #include <ctype.h>
@@ -10,6 +10,9 @@
 #include <strings.h>
 
 #include "tool.h"
+
+#define PARTS              UINT64_C(1000000000000000) /* of one: millionths, with G before them */
+#define PARTS_OF_MILLIONTH UINT64_C(1000000000)
 
 /* Digits at *text; moves behind them. */
 static bool take_digits(const char **text, uint64_t *value)
@@ -25,6 +28,72 @@ static bool take_digits(const char **text, uint64_t *value)
 	if (at == *text)
 		return false;
 	*text = at;
+	return true;
+}
+
+/* The digits behind a decimal point, in PARTS of one. What is finer is lost, and *exact says whether. */
+static bool take_fraction(const char **text, uint64_t *parts, bool *exact)
+{
+	uint64_t digit = PARTS;
+	const char *at = *text;
+
+	*parts = 0;
+	*exact = true;
+	if (*at != '.')
+		return true;
+	for (at++; isdigit((unsigned char)*at); at++) {
+		digit /= 10;
+		*parts += digit * (uint64_t)(*at - '0');
+		*exact &= digit || *at == '0';
+	}
+	if (at == *text + 1)
+		return false;
+	*text = at;
+	return true;
+}
+
+/* k, M or G in either case: nothing is counted in thousandths. */
+static uint64_t take_thousands(const char **text)
+{
+	static const char letters[] = "kmg";
+	const char *letter = **text ? strchr(letters, tolower((unsigned char)**text)) : NULL;
+	uint64_t unit = 1;
+
+	for (const char *l = letters; letter && l <= letter; l++)
+		unit *= 1000;
+	*text += letter != NULL;
+	return unit;
+}
+
+bool npf_take_decimal(const char **text, struct npf_decimal *decimal)
+{
+	const char *at = *text;
+	unsigned __int128 fraction;
+	uint64_t whole, parts, unit;
+	bool exact;
+
+	if (!take_digits(&at, &whole) || !take_fraction(&at, &parts, &exact))
+		return false;
+	unit = take_thousands(&at);
+	fraction = (unsigned __int128)parts * unit;
+	if (__builtin_mul_overflow(whole, unit, &whole) ||
+	    __builtin_add_overflow(whole, (uint64_t)(fraction / PARTS), &whole))
+		return false;
+	parts = (uint64_t)(fraction % PARTS);
+	*decimal = (struct npf_decimal){ whole, (uint32_t)(parts / PARTS_OF_MILLIONTH),
+					 exact && !(parts % PARTS_OF_MILLIONTH) };
+	*text = at;
+	return true;
+}
+
+bool npf_parse_count(const char *text, uint64_t min, uint64_t max, uint64_t *count)
+{
+	struct npf_decimal decimal;
+
+	if (!npf_take_decimal(&text, &decimal) || *text || decimal.millionths || !decimal.exact ||
+	    decimal.whole < min || decimal.whole > max)
+		return false;
+	*count = decimal.whole;
 	return true;
 }
 
@@ -91,30 +160,15 @@ static bool time_unit(const char *text, uint64_t *ns)
 	return false;
 }
 
-/* The digits behind a decimal point as millionths. What is finer is lost. */
-static bool take_fraction(const char **text, uint64_t *millionths)
-{
-	uint64_t digit = 100000;
-	const char *at = *text;
-
-	*millionths = 0;
-	if (*at != '.')
-		return true;
-	for (at++; isdigit((unsigned char)*at); at++, digit /= 10)
-		*millionths += digit * (uint64_t)(*at - '0');
-	if (at == *text + 1)
-		return false;
-	*text = at;
-	return true;
-}
-
 bool npf_parse_time(const char *text, uint64_t max, uint64_t *ns)
 {
-	uint64_t number, millionths, unit;
+	uint64_t number, parts, unit;
+	bool exact;
 
-	if (!take_digits(&text, &number) || !take_fraction(&text, &millionths) ||
+	if (!take_digits(&text, &number) || !take_fraction(&text, &parts, &exact) ||
 	    !time_unit(text, &unit) || __builtin_mul_overflow(number, unit, &number) ||
-	    __builtin_add_overflow(number, unit / 1000 * millionths / 1000, &number) ||
+	    __builtin_add_overflow(number, unit / 1000 * (parts / PARTS_OF_MILLIONTH) / 1000,
+				   &number) ||
 	    number > max)
 		return false;
 	*ns = number;

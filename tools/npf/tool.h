@@ -74,6 +74,16 @@ int npf_tool_write_code(int err);
 
 /* Whole number in min..max, decimal. */
 bool npf_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
+/* DIGITS[.DIGITS][k|M|G], powers of 1000 in either case, as counts and rates are written. */
+struct npf_decimal {
+	uint64_t whole;
+	uint32_t millionths;
+	bool exact; /* nothing finer was lost */
+};
+/* Moves *text behind it. */
+bool npf_take_decimal(const char **text, struct npf_decimal *decimal);
+/* Such a number and nothing behind it, whole and in min..max. */
+bool npf_parse_count(const char *text, uint64_t min, uint64_t max, uint64_t *count);
 /* An option as it was typed: "--name", or "-c" where getopt_long() met no long one (name NULL). */
 void npf_option_text(char text[NPF_NAME_SIZE], int letter, const char *name);
 /* Bytes with an optional K, M or G (powers of 1024, either case, "iB" or "B" may follow). */

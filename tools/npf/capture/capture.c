@@ -37,9 +37,9 @@ static int bad_value(const struct parser *parser, const char *value, const char 
 
 static int parse_count(struct parser *parser, const char *value)
 {
-	return npf_parse_number(value, 1, UINT64_MAX, &parser->options.count)
+	return npf_parse_count(value, 1, UINT64_MAX, &parser->options.count)
 		       ? EXIT_OK
-		       : bad_value(parser, value, "a number of packets, at least 1");
+		       : bad_value(parser, value, "a count such as 1000 or 10M, at least 1");
 }
 
 /* 0 means the longest, as everywhere. */
@@ -324,10 +324,11 @@ const struct npf_command npf_command_capture = {
 		"  -x, --hex              dump the bytes too\n"
 		"  -q, --quiet            show no packets, only the counts\n"
 		"selection, besides FILTER:\n" NPF_SET_HELP "limits:\n"
-		"  -c, --count N          stop after N packets\n"
+		"  -c, --count N          stop after N packets; k, M and G are powers of 1000\n"
 		"  -s, --snaplen BYTES    keep at most this much of each packet (default 262144)\n"
 		"buffering:\n"
-		"  -B, --buffer SIZE      circular buffer, K, M or G (default 16M)\n"
+		"  -B, --buffer SIZE      circular buffer; K, M and G are powers of 1024 (default\n"
+		"                         16M)\n"
 		"      --min-to-copy SIZE wake up for this much\n"
 		"      --timeout TIME     ... or this long after a packet (default 250ms)\n"
 		"      --immediate        wake up for every packet\n\n"

@@ -47,9 +47,9 @@ static int bad_value(const struct parser *parser, const char *value, const char 
 
 static int take_count(const struct parser *parser, const char *value, uint64_t *count)
 {
-	return npf_parse_number(value, 1, UINT64_MAX, count)
+	return npf_parse_count(value, 1, UINT64_MAX, count)
 		       ? EXIT_OK
-		       : bad_value(parser, value, "a number of packets, at least 1");
+		       : bad_value(parser, value, "a count such as 1000 or 10M, at least 1");
 }
 
 static int take_size(const struct parser *parser, const char *value, uint64_t *bytes)
@@ -123,7 +123,7 @@ static int take_files(struct parser *parser, const char *value)
 {
 	uint64_t n;
 
-	if (!npf_parse_number(value, 1, NPF_MOST_KEPT, &n))
+	if (!npf_parse_count(value, 1, NPF_MOST_KEPT, &n))
 		return bad_value(parser, value, "a number of files, 1 to 1000000");
 	parser->settings.files.keep = (uint32_t)n;
 	return EXIT_OK;
@@ -370,7 +370,8 @@ const struct npf_command npf_command_dump = {
 		"      --force            replace FILE even if it is no savefile\n"
 		"      --user NAME        become NAME before the first byte is written\n"
 		"the end:\n"
-		"  -c, --count N          after N packets\n"
+		"  -c, --count N          after N packets; k, M and G behind a count are powers\n"
+		"                         of 1000, behind a SIZE of 1024\n"
 		"      --max-size SIZE    before all files together would exceed SIZE\n"
 		"      --duration TIME    after TIME: seconds, or such as 500ms, 10min, 2h, 1d\n"
 		"several files:\n"

@@ -4,10 +4,11 @@
  */
 #include "pace.h"
 
-#include <ctype.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
+
+#include "tool.h"
 
 #define SECOND    UINT64_C(1000000000)
 #define MILLION   1000000u
@@ -15,40 +16,15 @@
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/* NUMBER[.DECIMALS][k|M|G], in either case: no rate is in thousandths. Moves *text behind it. */
+/* As millionths; a rate is above zero. Moves *text behind it. */
 static bool take_decimal(const char **text, uint64_t *millionths)
 {
-	static const char letters[] = "kmg";
-	const char *at = *text, *letter;
-	uint64_t value = 0, digit = MILLION;
+	struct npf_decimal decimal;
 
-	if (!is_digit(*at))
+	if (!npf_take_decimal(text, &decimal) || decimal.whole > MOST_RATE)
 		return false;
-	for (; is_digit(*at); at++) {
-		value = value * 10 + (uint64_t)(*at - '0');
-		if (value > MOST_RATE)
-			return false;
-	}
-	value *= MILLION;
-	if (*at == '.') {
-		if (!is_digit(*++at))
-			return false;
-		for (; is_digit(*at); at++)
-			value += (digit /= 10) * (uint64_t)(*at - '0');
-	}
-	letter = *at ? strchr(letters, tolower((unsigned char)*at)) : NULL;
-	for (const char *l = letters; letter && l <= letter; l++) {
-		if (__builtin_mul_overflow(value, 1000u, &value))
-			return false;
-	}
-	*text = at + (letter != NULL);
-	*millionths = value;
-	return value && value <= MOST_RATE * MILLION;
+	*millionths = decimal.whole * MILLION + decimal.millionths;
+	return *millionths && *millionths <= MOST_RATE * MILLION;
 }
 
 bool npf_parse_decimal(const char *text, uint64_t *millionths)

@@ -128,8 +128,10 @@ static int take_pace(struct options *options, enum npf_pace_kind kind, const cha
 
 static int take_count(uint64_t *count, const char *name, uint64_t least)
 {
-	if (!npf_parse_number(optarg, least, UINT64_MAX - 1, count))
-		return bad_value(name, optarg, least ? "a number, at least 1" : "a number");
+	if (!npf_parse_count(optarg, least, UINT64_MAX - 1, count))
+		return bad_value(name, optarg,
+				 least ? "a count such as 1000 or 10M, at least 1"
+				       : "a count such as 100 or 1k");
 	*count = *count ? *count : UINT64_MAX;
 	return EXIT_OK;
 }
@@ -264,12 +266,13 @@ const struct npf_command npf_command_replay = {
 		"  -i, --interface NAME   adapter to send on\n"
 		"how fast:\n"
 		"  -x, --multiplier X     so many times as fast as recorded (default 1)\n"
-		"  -p, --pps N            so many packets a second; k, M and G are powers of 1000\n"
+		"  -p, --pps N            so many packets a second, such as 2500 or 10k\n"
 		"  -M, --mbps N           so many Mbit/s, frames without preamble and checksum\n"
 		"  -t, --topspeed         as fast as it goes\n"
 		"how much:\n"
 		"  -l, --loop N           all files N times, 0 without end (default 1)\n"
-		"  -L, --limit N          stop after N packets\n"
+		"  -L, --limit N          stop after N packets. Behind any N here k, M and G\n"
+		"                         are powers of 1000\n"
 		"  -K, --preload          read all files before the first packet; passes through\n"
 		"                         less than 64 MiB do so by themselves\n"
 		"      --cut              packets that the capture cut short go as they are;\n"

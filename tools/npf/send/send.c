@@ -397,8 +397,8 @@ static int take_repeat(struct options *options)
 {
 	if (!strcmp(optarg, "forever"))
 		options->repeat = UINT64_MAX;
-	else if (!npf_parse_number(optarg, 0, UINT64_MAX - 1, &options->repeat))
-		return bad_value("--repeat", "a number, or forever");
+	else if (!npf_parse_count(optarg, 0, UINT64_MAX - 1, &options->repeat))
+		return bad_value("--repeat", "a count such as 1000 or 10M, or forever");
 	else if (!options->repeat)
 		options->repeat = UINT64_MAX;
 	return EXIT_OK;
@@ -546,7 +546,8 @@ const struct npf_command npf_command_send = {
 		"      --seed N           the same random numbers again\n"
 		"      --checksums        put right those of IPv4, TCP, UDP, ICMP and ICMPv6\n"
 		"how much:\n"
-		"  -n, --repeat N         so many packets; 0 or forever: until Ctrl-C (default 1)\n"
+		"  -n, --repeat N         so many packets, such as 1000 or 10M, powers of 1000;\n"
+		"                         0 or forever: until Ctrl-C (default 1)\n"
 		"      --rate RATE        packets (10kpps, or a number alone) or bits (100Mbps) a\n"
 		"                         second; without it as fast as it goes\n" NPF_SENDING_HELP
 		"\n"

@@ -267,7 +267,7 @@ static int take_option(struct options *options, int option, const char *name)
 		options->promiscuous = false;
 		return EXIT_OK;
 	case 'c':
-		if (npf_parse_number(optarg, 1, UINT64_MAX, &options->count))
+		if (npf_parse_count(optarg, 1, UINT64_MAX, &options->count))
 			return EXIT_OK;
 		npf_option_text(typed, option, name);
 		return npf_tool_usage(&npf_command_stat,
@@ -347,7 +347,7 @@ const struct npf_command npf_command_stat = {
 		"  -i, --interface NAME   adapter; else the first that is up and carries traffic\n"
 		"  -p, --no-promiscuous   only what the host itself sees\n"
 		"      --interval TIME    between two lines, such as 250ms (default 1s)\n"
-		"  -c, --count N          stop after N intervals\n"
+		"  -c, --count N          stop after N intervals; k, M and G are powers of 1000\n"
 		"      --once             one interval, the same as -c 1\n"
 		"      --json             one JSON object per interval and line\n"
 		"      --hook HOOK        auto (default), tcx, socket or tpacket\n\n"
