@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define SEND "send", "-i", "va", "--json"
 /* Frame 7 of tool.h is 60 bytes; a short one by hand: vb's and va's address, our type, its number. */
@@ -187,29 +188,30 @@ static void put_in(struct tool *tool, const void *bytes, size_t n)
 	assert_int_equal(write(tool->in, bytes, n), n);
 }
 
-/* A frame may come through a pipe, in pieces; a savefile is not lost there without a word. */
+static void put_in_and_wait(struct tool *tool, const void *bytes, size_t n)
+{
+	int unread;
+
+	put_in(tool, bytes, n);
+	TOOL_UNTIL(!ioctl(tool->in, FIONREAD, &unread) && !unread);
+}
+
+/* A frame may come through a pipe, in pieces. */
 static void pipes(void **state)
 {
 	static const char *const ways[] = { "--raw", "--file" };
-	static const uint32_t header[] = { 0xA1B2C3D4, 2 | 4u << 16, 0, 0, 65535, 1 };
 	struct tool *tool = of(state);
 	uint8_t frame[18];
-	int in, unread;
+	int in;
 
 	hex_frame(frame);
 	for (size_t i = 0; i < N_OF(ways); i++) {
 		tool_start(tool, true, WORDS(SEND, ways[i], "-"));
-		put_in(tool, frame, 7);
-		TOOL_UNTIL(!ioctl(tool->in, FIONREAD, &unread) && !unread);
+		put_in_and_wait(tool, frame, 7);
 		put_in(tool, frame + 7, 11);
 		assert_int_equal(tool_wait(tool), 0);
 		expect_copies(tool, frame, 18, 1);
 	}
-
-	tool_start(tool, true, WORDS(SEND, "--file", "-"));
-	put_in(tool, header, sizeof(header));
-	assert_int_equal(tool_wait(tool), 1);
-	tool_assert_complains(tool, "npf replay -L 1 sends its first packet");
 
 	/* Nothing under /dev opens a socket. */
 	for (size_t i = 0; i < N_OF(ways); i++) {
@@ -228,13 +230,76 @@ static void pipes(void **state)
 	/* It reads, so a signal finds it prepared; the pipe stays open. */
 	for (size_t i = 0; i < N_OF(ways); i++) {
 		tool_start(tool, true, WORDS(SEND, ways[i], "-"));
-		put_in(tool, frame, 7);
-		TOOL_UNTIL(!ioctl(tool->in, FIONREAD, &unread) && !unread);
+		put_in_and_wait(tool, frame, 7);
 		in = tool->in;
 		tool->in = -1;
 		kill(tool->pid, SIGINT);
 		tool_await_end(tool);
 		assert_int_equal(tool_wait(tool), 10);
+		close(in);
+	}
+	tool_expect_no_more(tool);
+}
+
+/* The first packet of a savefile in a pipe goes when it is there: who writes need not end for that, nor be
+ * waited for. */
+static void savefiles_in_pipes(void **state)
+{
+	static const uint32_t header[] = { 0xA1B2C3D4, 2 | 4u << 16, 0, 0, 65535, 1 };
+	static const uint32_t record[] = { 1, 2, 18, 18 };
+	struct tool *tool = of(state);
+	char bytes[sizeof(header) + sizeof(record) + 18], path[40];
+	uint8_t frame[18];
+	int in, fifo;
+
+	hex_frame(frame);
+	memcpy(bytes, header, sizeof(header));
+	memcpy(bytes + sizeof(header), record, sizeof(record));
+	memcpy(bytes + sizeof(bytes) - 18, frame, 18);
+	tool_start(tool, true, WORDS(SEND, "--file", "-"));
+	put_in_and_wait(tool, bytes, 3);
+	put_in_and_wait(tool, bytes + 3, 40);
+	put_in(tool, bytes + 43, sizeof(bytes) - 43);
+	in = tool->in;
+	tool->in = -1;
+	tool_await_end(tool);
+	assert_int_equal(tool_wait(tool), 0);
+	close(in);
+	assert_string_equal(tool->complained, "");
+	expect_copies(tool, frame, 18, 1);
+
+	/* A FIFO by its name, and a second packet that is there already. */
+	snprintf(path, sizeof(path), "/tmp/npf-fifo-%d", (int)getpid());
+	assert_int_equal(mkfifo(path, 0600), 0);
+	fifo = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fifo >= 0);
+	unlink(path);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fifo);
+	assert_int_equal(write(fifo, bytes, sizeof(bytes)), sizeof(bytes));
+	assert_int_equal(write(fifo, bytes + sizeof(header), sizeof(record) + 18),
+			 sizeof(record) + 18);
+	tool_run(tool, 0, WORDS(SEND, "--file", path));
+	close(fifo);
+	tool_assert_complains(tool, "its first packet is the frame; npf replay sends all of them");
+	expect_copies(tool, frame, 18, 1);
+
+	/* No packet, because the file ends, it ends too early, or a signal came. */
+	tool_start(tool, true, WORDS(SEND, "--file", "-"));
+	put_in(tool, header, sizeof(header));
+	assert_int_equal(tool_wait(tool), 1);
+	tool_assert_complains(tool, "standard input: there is no packet in it");
+	tool_start(tool, true, WORDS(SEND, "--file", "-"));
+	put_in(tool, bytes, sizeof(bytes) - 1);
+	assert_int_equal(tool_wait(tool), 8);
+	for (size_t n = 10; n <= 30; n += 10) {
+		tool_start(tool, true, WORDS(SEND, "--file", "-"));
+		put_in_and_wait(tool, bytes, n);
+		in = tool->in;
+		tool->in = -1;
+		kill(tool->pid, SIGINT);
+		tool_await_end(tool);
+		assert_int_equal(tool_wait(tool), 10);
+		assert_string_equal(tool->complained, "");
 		close(in);
 	}
 	tool_expect_no_more(tool);
@@ -699,6 +764,7 @@ int main(int argc, char **argv)
 		TEST(timed_packets_on_another_path),
 		TEST(files),
 		TEST(pipes),
+		TEST(savefiles_in_pipes),
 		TEST(padding),
 		TEST(templates),
 		TEST(a_template_a_million_times),

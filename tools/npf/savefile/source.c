@@ -221,7 +221,7 @@ static void stop_unpacking(struct source *source)
 /* ---- all ------------------------------------------------------------------------------------ */
 
 /* Is the file packed? Then what was looked at becomes the unpacker's. */
-static int recognise(struct source *source)
+int source_recognise(struct source *source)
 {
 	enum npf_kind kind = npf_kind_of(source->at, source->n);
 	int err;
@@ -245,10 +245,9 @@ static bool wait_for_signals(void *data, int fd)
 	return npf_signals_wait(fd, UINT64_MAX);
 }
 
-int source_open(struct source *source, const char *name, const struct source_waiter *waiter)
+int source_open_plain(struct source *source, const char *name, const struct source_waiter *waiter)
 {
 	struct stat status;
-	int err;
 
 	memset(source, 0, sizeof(*source));
 	source->waiter = waiter ? *waiter : (struct source_waiter){ .wait = wait_for_signals };
@@ -264,8 +263,14 @@ int source_open(struct source *source, const char *name, const struct source_wai
 		source->size = (uint64_t)status.st_size;
 		posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	}
-	err = source_fill(source, NPF_KIND_BYTES);
-	return err ? err : recognise(source);
+	return source_fill(source, NPF_KIND_BYTES);
+}
+
+int source_open(struct source *source, const char *name, const struct source_waiter *waiter)
+{
+	int err = source_open_plain(source, name, waiter);
+
+	return err ? err : source_recognise(source);
 }
 
 void source_close(struct source *source)

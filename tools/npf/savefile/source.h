@@ -43,6 +43,10 @@ struct source {
 /* "-" is standard input. waiter NULL: until a signal comes (signals.h). Negative errno,
  * source->error is the reason. */
 int source_open(struct source *source, const char *name, const struct source_waiter *waiter);
+/* The same in two steps: the bytes as they are, of which what tells the file's kind is here; and unpacked
+ * from here on if they turn out to be packed, while nothing was skipped. */
+int source_open_plain(struct source *source, const char *name, const struct source_waiter *waiter);
+int source_recognise(struct source *source);
 void source_close(struct source *source);
 
 /* See to it that need bytes are there, or that the file has ended. Moves them: what pointed at

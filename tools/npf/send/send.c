@@ -3,15 +3,12 @@
  * npf send: one frame, once or again and again, always the same or made from a template.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "checksum.h"
 #include "hex.h"
@@ -70,6 +67,14 @@ static void tell_more(struct npf_trace *trace, const char *name)
 			      shown(name));
 }
 
+/* A pipe may be silent for as long as its writer likes: who has the frame waits for no more of it. */
+static bool wait_for_frame(void *data, int fd)
+{
+	const struct frame *frame = data;
+
+	return !frame->from_trace && npf_signals_wait(fd, UINT64_MAX);
+}
+
 static int take_packet(struct frame *frame, struct npf_trace *trace, const char *name)
 {
 	struct npf_packet packet;
@@ -77,7 +82,8 @@ static int take_packet(struct frame *frame, struct npf_trace *trace, const char 
 	int result = npf_trace_next(trace, &packet, error);
 
 	if (!result)
-		return fail("%s: %s", name, "there is no packet in it");
+		return npf_signals_stopped() ? EXIT_STOPPED
+					     : fail("%s: %s", name, "there is no packet in it");
 	if (result < 0)
 		return npf_tool_fail(&npf_command_send, npf_tool_read_code(result), "%s: %s",
 				     shown(name), error);
@@ -91,12 +97,15 @@ static int take_packet(struct frame *frame, struct npf_trace *trace, const char 
 	return EXIT_OK;
 }
 
-static int first_packet(struct frame *frame, const char *name)
+/* Takes the source over. */
+static int first_packet(struct frame *frame, const struct source *source, const char *name)
 {
-	struct npf_trace trace = { .stop_fd = npf_signals_fd() };
+	struct npf_trace trace = { .stop_fd = -1 };
 	char error[NPF_ERROR_SIZE];
-	int code, err = npf_trace_open(&trace, name, NULL, error);
+	int code, err = npf_trace_open_source(&trace, source, name, NULL, error);
 
+	if (err == -EINTR)
+		return EXIT_STOPPED;
 	if (err)
 		return npf_tool_fail(&npf_command_send, npf_tool_read_code(err), "%s", error);
 	code = take_packet(frame, &trace, name);
@@ -104,77 +113,29 @@ static int first_packet(struct frame *frame, const char *name)
 	return code;
 }
 
-/* A pipe may have nothing for long. -EINTR when a signal comes first. */
-static ssize_t read_some(int fd, uint8_t *to, size_t size)
+static int fail_read(const struct source *source, const char *name, int err)
 {
-	ssize_t n;
-
-	do {
-		if (!npf_signals_wait(fd, UINT64_MAX))
-			return -EINTR;
-		n = read(fd, to, size);
-	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
-	return n < 0 ? -errno : n;
+	return err == -EINTR ? EXIT_STOPPED : fail("%s: %s", name, source->error);
 }
 
-/* To the end of the file, or until it is longer than any frame. */
-static int read_until_full(struct frame *frame, int fd)
+/* All of the file, or so much of it that it is longer than any frame. */
+static int read_bytes(struct frame *frame, struct source *source, const char *name)
 {
-	ssize_t n = 1;
+	int err = source_fill(source, sizeof(frame->bytes));
 
-	while (n > 0 && frame->size < sizeof(frame->bytes)) {
-		n = read_some(fd, frame->bytes + frame->size, sizeof(frame->bytes) - frame->size);
-		frame->size += n > 0 ? (size_t)n : 0;
-	}
-	return n < 0 ? (int)n : 0;
-}
-
-/* The bytes of a file; one more than FRAME_ROOM says that it is longer. */
-static int read_bytes(struct frame *frame, const char *name, struct stat *status)
-{
-	/* Opening a pipe that nobody writes to shall not wait, for no signal would end that. Standard input is
-	 * read as it is: a socket cannot be opened by its name. */
-	int fd = strcmp(name, "-") ? open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : STDIN_FILENO;
-	int err;
-
-	if (fd < 0)
-		return fail("%s: %s", name, strerror(errno));
-	err = fstat(fd, status) ? -errno : read_until_full(frame, fd);
-	if (fd != STDIN_FILENO)
-		close(fd);
-	if (err == -EINTR)
-		return EXIT_STOPPED;
-	return err ? fail("%s: %s", name, strerror(-err)) : EXIT_OK;
-}
-
-/* What was looked at of a pipe is not there for a second reader. */
-static int read_savefile(struct frame *frame, const char *name, const struct stat *status)
-{
-	if (S_ISREG(status->st_mode)) {
-		if (!strcmp(name, "-"))
-			lseek(STDIN_FILENO, -(off_t)frame->size, SEEK_CUR);
-		return first_packet(frame, name);
-	}
-	return fail("%s: %s", name,
-		    "a savefile that comes through a pipe: npf replay -L 1 sends its first packet");
+	if (err)
+		return fail_read(source, name, err);
+	frame->size = source->n < sizeof(frame->bytes) ? source->n : sizeof(frame->bytes);
+	memcpy(frame->bytes, source->at, frame->size);
+	return EXIT_OK;
 }
 
 /* A file that is no frame, most likely, is not sent as one by accident. */
-static int read_file(struct frame *frame, const char *name)
+static int check_kind(const struct frame *frame, const char *name)
 {
-	struct stat status;
-	enum npf_kind kind;
-	int code = read_bytes(frame, name, &status);
+	enum npf_kind kind = npf_kind_of(frame->bytes, frame->size);
 
-	if (code)
-		return code;
-	kind = npf_kind_of(frame->bytes, frame->size);
 	switch (kind) {
-	case NPF_KIND_PCAP:
-	case NPF_KIND_PCAPNG:
-	case NPF_KIND_GZIP:
-	case NPF_KIND_ZSTD:
-		return read_savefile(frame, name, &status);
 	case NPF_KIND_TEXT:
 		return npf_tool_fail(&npf_command_send, EXIT_NO_SAVEFILE,
 				     "%s: this is text, not a frame: --hex takes hexadecimal digits, "
@@ -191,14 +152,29 @@ static int read_file(struct frame *frame, const char *name)
 	}
 }
 
-static int read_raw(struct frame *frame, const char *name)
+static bool is_savefile(const struct source *source)
 {
-	struct stat status;
-	int code = read_bytes(frame, name, &status);
+	enum npf_kind kind = npf_kind_of(source->at, source->n);
 
-	if (code || frame->size <= FRAME_ROOM)
+	return kind == NPF_KIND_PCAP || kind == NPF_KIND_PCAPNG || kind == NPF_KIND_GZIP ||
+	       kind == NPF_KIND_ZSTD;
+}
+
+static int read_file(struct frame *frame, const char *name, bool raw)
+{
+	const struct source_waiter waiter = { wait_for_frame, frame };
+	struct source source;
+	int code, err = source_open_plain(&source, name, &waiter);
+
+	if (!err && !raw && is_savefile(&source))
+		return first_packet(frame, &source, name);
+	code = err ? fail_read(&source, name, err) : read_bytes(frame, &source, name);
+	source_close(&source);
+	if (code)
 		return code;
-	return fail("%s: %s", name, "longer than any frame");
+	if (!raw)
+		return check_kind(frame, name);
+	return frame->size > FRAME_ROOM ? fail("%s: %s", name, "longer than any frame") : EXIT_OK;
 }
 
 static int read_frame(struct frame *frame, const struct options *options)
@@ -207,9 +183,9 @@ static int read_frame(struct frame *frame, const struct options *options)
 	int64_t n;
 
 	if (options->file)
-		return read_file(frame, options->file);
+		return read_file(frame, options->file, false);
 	if (options->raw)
-		return read_raw(frame, options->raw);
+		return read_file(frame, options->raw, true);
 	n = npf_hex_parse(options->hex, frame->bytes, FRAME_ROOM, error);
 	if (n < 0)
 		return npf_tool_usage(&npf_command_send, "--hex: %s", error);

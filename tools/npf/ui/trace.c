@@ -173,12 +173,12 @@ static int begin(struct npf_trace *trace, const char *name, char error[NPF_ERROR
 	return trace->expression ? find_filter(trace, trace->link_type, &filter, error) : 0;
 }
 
-int npf_trace_open(struct npf_trace *trace, const char *name, const char *expression,
-		   char error[NPF_ERROR_SIZE])
+int npf_trace_open_source(struct npf_trace *trace, const struct source *source, const char *name,
+			  const char *expression, char error[NPF_ERROR_SIZE])
 {
-	const struct source_waiter waiter = { wait_readable, trace };
 	int err;
 
+	trace->source = *source;
 	trace->open = true;
 	trace->filtered = 0;
 	trace->err = 0;
@@ -187,7 +187,7 @@ int npf_trace_open(struct npf_trace *trace, const char *name, const char *expres
 	trace->host = NULL;
 	trace->expression = expression && *expression ? expression : NULL;
 	trace_init(&trace->pieces);
-	err = source_open(&trace->source, name, &waiter);
+	err = source_recognise(&trace->source);
 	if (err) {
 		tell(err, name, trace->source.error, error);
 		goto fail;
@@ -201,6 +201,20 @@ int npf_trace_open(struct npf_trace *trace, const char *name, const char *expres
 		return 0;
 fail:
 	npf_trace_close(trace);
+	return err;
+}
+
+int npf_trace_open(struct npf_trace *trace, const char *name, const char *expression,
+		   char error[NPF_ERROR_SIZE])
+{
+	const struct source_waiter waiter = { wait_readable, trace };
+	struct source source;
+	int err = source_open_plain(&source, name, &waiter);
+
+	if (!err)
+		return npf_trace_open_source(trace, &source, name, expression, error);
+	tell(err, name, source.error, error);
+	source_close(&source);
 	return err;
 }
 

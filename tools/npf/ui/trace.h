@@ -53,6 +53,10 @@ struct npf_trace {
  * file: -EMEDIUMTYPE it is no savefile, -EINVAL the expression is none, -EINTR stop_fd came first. */
 int npf_trace_open(struct npf_trace *trace, const char *name, const char *expression,
 		   char error[NPF_ERROR_SIZE]);
+/* The same of what was opened before, plain, as `name`, whose waiter stays: the source is the trace's from now
+ * on, also after an error. */
+int npf_trace_open_source(struct npf_trace *trace, const struct source *source, const char *name,
+			  const char *expression, char error[NPF_ERROR_SIZE]);
 /* 1 and a packet, valid until the next call; 0 at the end; negative errno with a sentence, -EBADMSG
  * where the file is damaged. */
 int npf_trace_next(struct npf_trace *trace, struct npf_packet *packet, char error[NPF_ERROR_SIZE]);
