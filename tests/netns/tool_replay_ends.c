@@ -29,7 +29,7 @@ static void damaged_files(void **state)
 		tool_run(tool, 8, WORDS(REPLAY, keep[i], "-l", i ? "5" : "1", trace.path));
 		tool_counts(tool, 39999);
 		tool_assert_complains(tool, "cut short after packet 39999");
-		tool_assert_complains(tool, "39999 packets before it went");
+		tool_assert_complains(tool, "39999 packets went before");
 		assert_non_null(strstr(tool->said, "cut short"));
 		tool_expect(tool, 0, 39999, 1);
 	}
@@ -69,7 +69,7 @@ static void damaged_packed_file(void **state)
 	assert_int_equal(pwrite(fileno(packed.file), &checksum, 1, (off_t)n - 8), 1);
 	tool_run(tool, 8, WORDS(REPLAY, packed.path));
 	tool_counts(tool, 100);
-	tool_assert_complains(tool, "the gzip data is damaged; 100 packets before it went");
+	tool_assert_complains(tool, "the gzip data is damaged; 100 packets went before");
 	tool_expect(tool, 0, 100, 1);
 	tool_expect_no_more(tool);
 	trace_free(&packed);
@@ -96,6 +96,10 @@ static void no_trace_at_all(void **state)
 	tool_assert_complains(tool, "/nowhere.pcap");
 	assert_int_equal(ftruncate(fileno(other.file), 10), 0);
 	tool_run(tool, 9, WORDS(REPLAY, trace.path, other.path));
+	assert_string_equal(tool->said, "");
+	tool_run(tool, 1, WORDS(REPLAY, trace.path, "/"));
+	tool_assert_complains(tool, "replay: /: Is a directory\n");
+	assert_string_equal(tool->said, "");
 	tool_expect_no_more(tool);
 	trace_free(&other);
 	/* A file without packets is no failure. */

@@ -678,6 +678,11 @@ static void refused(void **state)
 	tool_run(tool, 1, WORDS(SEND, "--hex", "0200"));
 	tool_assert_complains(tool, "--pad");
 	tool_run(tool, 1, WORDS(SEND, "--file", "/nowhere"));
+	tool_run(tool, 1, WORDS(SEND, "--file", "/"));
+	tool_assert_complains(tool, "/: Is a directory\n");
+	/* Its bytes are no frame either. */
+	tool_run(tool, 9, WORDS(SEND, "--file", "/dev/null"));
+	tool_assert_complains(tool, "/dev/null: the file is empty\n");
 	tool_run(tool, 4, WORDS("send", "-i", "nosuch", "--hex", HEX));
 	net_run(&tool->net, NET_HERE, "ip link set va down");
 	tool_run(tool, 1, WORDS(SEND, "--hex", HEX));

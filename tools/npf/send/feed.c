@@ -510,14 +510,14 @@ static int next_from_memory(struct npf_feed *feed, struct npf_batch **batch)
 
 /* ---- both ------------------------------------------------------------------------------------ */
 
-/* Bytes of a regular file, -1 for what can be read only once. */
+/* Bytes of a regular file, -1 for what can be read only once; 0 where opening it tells what is wrong. */
 static int64_t file_size(const char *name)
 {
 	struct stat status;
 	int err = strcmp(name, "-") ? stat(name, &status) : fstat(STDIN_FILENO, &status);
 
-	if (err)
-		return 0; /* opening it will tell */
+	if (err || S_ISDIR(status.st_mode))
+		return 0;
 	return S_ISREG(status.st_mode) && strcmp(name, "-") ? (int64_t)status.st_size : -1;
 }
 

@@ -265,7 +265,8 @@ const struct npf_command npf_command_replay = {
 		"counter, and how late packets were.\n\n"
 		"  -i, --interface NAME   adapter to send on\n"
 		"how fast:\n"
-		"  -x, --multiplier X     so many times as fast as recorded (default 1)\n"
+		"  -x, --multiplier X     so many times as fast as recorded; 0.5 is half as\n"
+		"                         fast (default 1)\n"
 		"  -p, --pps N            so many packets a second, such as 2500 or 10k\n"
 		"  -M, --mbps N           so many Mbit/s, frames without preamble and checksum\n"
 		"  -t, --topspeed         as fast as it goes\n"
@@ -282,7 +283,7 @@ const struct npf_command npf_command_replay = {
 		"examples:\n"
 		"  npf replay -i eth0 trace.pcap\n"
 		"  npf replay -i eth0 -t -K -l 100 trace.pcapng\n"
-		"  npf replay -i eth0 --pps 10k --limit 1000000 trace.pcap -- udp port 53\n"
+		"  npf replay -i eth0 --pps 10k --limit 1M trace.pcap -- udp port 53\n"
 		"  npf replay -i eth0 -x 2 monday.pcap tuesday.pcap\n"
 		"  ssh host npf capture -i eth1 -U -w - | npf replay -i eth0 -\n",
 };

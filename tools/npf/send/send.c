@@ -145,6 +145,9 @@ static int check_kind(const struct frame *frame, const char *name)
 		return frame->size > FRAME_ROOM
 			       ? fail("%s: %s", name, "longer than any frame, and not pcap either")
 			       : EXIT_OK;
+	case NPF_KIND_EMPTY:
+		return npf_tool_fail(&npf_command_send, EXIT_NO_SAVEFILE, "%s: %s", shown(name),
+				     npf_kind_no_savefile(kind));
 	default:
 		return npf_tool_fail(&npf_command_send, EXIT_NO_SAVEFILE,
 				     "%s: %s; --raw sends its bytes as they are", shown(name),
@@ -529,7 +532,7 @@ const struct npf_command npf_command_send = {
 		"\n"
 		"examples:\n"
 		"  npf send -i eth0 --hex 'ffffffffffff 020000000001 88b5 68656c6c6f'\n"
-		"  npf send -i eth0 --file syn.pcap -n 1000000\n"
+		"  npf send -i eth0 --file syn.pcap -n 1M\n"
 		"  npf send -i eth0 --file syn.pcap -n forever --rate 10kpps --checksums \\\n"
 		"      --set 26:4=counter:10.0.0.1-10.0.255.254 --set 34:2=random:1024-65535\n"
 		"  npf send -i eth0 --hex \"$(od -An -v -tx1 frame.bin)\" --rate 100Mbps -n 0\n",

@@ -285,7 +285,7 @@ static int exit_code(const struct npf_sending *sending, const struct npf_account
 
 	if (account->error)
 		return npf_tool_fail(command, account->code,
-				     "%s; %" PRIu64 " packet%s before it went", account->error,
+				     "%s; %" PRIu64 " packet%s went before", account->error,
 				     sending->packets, npf_plural(sending->packets));
 	if (!sending->err || (sending->err == -EINTR && account->endless))
 		return EXIT_OK;
