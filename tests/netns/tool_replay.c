@@ -104,7 +104,7 @@ static void rounds_and_limits(void **state)
 	tool_counts(tool, 30000);
 	for (int pass = 0; pass < 300; pass++)
 		tool_expect(tool, 0, 100, 1);
-	tool_run(tool, 0, WORDS(REPLAY, "-l", "0", "-L", "0.25k", trace.path));
+	tool_run(tool, 0, WORDS(REPLAY, "-l", "forever", "-L", "0.25k", trace.path));
 	tool_counts(tool, 250);
 	tool_expect(tool, 0, 100, 1);
 	tool_expect(tool, 0, 100, 1);
@@ -418,6 +418,7 @@ static void mistakes(void **state)
 		{ "replay", "-i", "va", "--mbps", "2000000", "a.pcap" },
 		{ "replay", "-i", "va", "-x", "-1", "a.pcap" },
 		{ "replay", "-i", "va", "-l", "x", "a.pcap" },
+		{ "replay", "-i", "va", "-l", "", "a.pcap" },
 		{ "replay", "-i", "va", "-l", "99999999999G", "a.pcap" },
 		{ "replay", "-i", "va", "-L", "0", "a.pcap" },
 		{ "replay", "-i", "va", "-L", "0.0001k", "a.pcap" },

@@ -126,16 +126,6 @@ static int take_pace(struct options *options, enum npf_pace_kind kind, const cha
 	return EXIT_OK;
 }
 
-static int take_count(uint64_t *count, const char *name, uint64_t least)
-{
-	if (!npf_parse_count(optarg, least, UINT64_MAX - 1, count))
-		return bad_value(name, optarg,
-				 least ? "a count such as 1000 or 10M, at least 1"
-				       : "a count such as 100 or 1k");
-	*count = *count ? *count : UINT64_MAX;
-	return EXIT_OK;
-}
-
 static int take_option(struct options *options, int option)
 {
 	struct npf_feed_options *feed = &options->feed;
@@ -153,9 +143,15 @@ static int take_option(struct options *options, int option)
 	case 'x':
 		return take_pace(options, NPF_PACE_RECORDED, "--multiplier", MOST_BPS, 1);
 	case 'l':
-		return take_count(&feed->loops, "--loop", 0);
+		return npf_sending_times(optarg, &feed->loops)
+			       ? EXIT_OK
+			       : bad_value("--loop", optarg,
+					   "a count such as 100 or 1k, or forever");
 	case 'L':
-		return take_count(&feed->limit, "--limit", 1);
+		return npf_parse_count(optarg, 1, UINT64_MAX - 1, &feed->limit)
+			       ? EXIT_OK
+			       : bad_value("--limit", optarg,
+					   "a count such as 1000 or 10M, at least 1");
 	case 'K':
 		feed->preload = true;
 		return EXIT_OK;
@@ -271,7 +267,7 @@ const struct npf_command npf_command_replay = {
 		"  -M, --mbps N           so many Mbit/s, frames without preamble and checksum\n"
 		"  -t, --topspeed         as fast as it goes\n"
 		"how much:\n"
-		"  -l, --loop N           all files N times, 0 without end (default 1)\n"
+		"  -l, --loop N           all files N times, 0 or forever without end (default 1)\n"
 		"  -L, --limit N          stop after N packets. Behind any N here k, M and G\n"
 		"                         are powers of 1000\n"
 		"  -K, --preload          read all files before the first packet; passes through\n"

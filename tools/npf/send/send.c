@@ -372,17 +372,6 @@ static int bad_value(const char *name, const char *wanted)
 	return npf_tool_usage(&npf_command_send, "%s '%s': not %s", name, optarg, wanted);
 }
 
-static int take_repeat(struct options *options)
-{
-	if (!strcmp(optarg, "forever"))
-		options->repeat = UINT64_MAX;
-	else if (!npf_parse_count(optarg, 0, UINT64_MAX - 1, &options->repeat))
-		return bad_value("--repeat", "a count such as 1000 or 10M, or forever");
-	else if (!options->repeat)
-		options->repeat = UINT64_MAX;
-	return EXIT_OK;
-}
-
 /* Of several only one would go. */
 static int take_frame(struct options *options, const char **from)
 {
@@ -430,7 +419,9 @@ static int take_option(struct options *options, int option)
 		options->checksums = true;
 		return EXIT_OK;
 	case 'n':
-		return take_repeat(options);
+		return npf_sending_times(optarg, &options->repeat)
+			       ? EXIT_OK
+			       : bad_value("--repeat", "a count such as 1000 or 10M, or forever");
 	case RATE:
 		return npf_parse_rate(optarg, &options->pace)
 			       ? EXIT_OK

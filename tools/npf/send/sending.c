@@ -33,6 +33,16 @@ void npf_sending_defaults(struct npf_sending_options *options)
 	*options = (struct npf_sending_options){ .late = DEFAULT_LATE };
 }
 
+bool npf_sending_times(const char *text, uint64_t *times)
+{
+	uint64_t count = 0;
+
+	if (strcmp(text, "forever") != 0 && !npf_parse_count(text, 0, UINT64_MAX - 1, &count))
+		return false;
+	*times = count ? count : UINT64_MAX;
+	return true;
+}
+
 int npf_sending_option(struct npf_sending_options *options, const struct npf_command *command,
 		       int option)
 {
@@ -284,9 +294,9 @@ static int exit_code(const struct npf_sending *sending, const struct npf_account
 	const struct npf_command *command = sending->session.command;
 
 	if (account->error)
-		return npf_tool_fail(command, account->code,
-				     "%s; %" PRIu64 " packet%s went before", account->error,
-				     sending->packets, npf_plural(sending->packets));
+		return npf_tool_fail(command, account->code, "%s; %" PRIu64 " packet%s went before",
+				     account->error, sending->packets,
+				     npf_plural(sending->packets));
 	if (!sending->err || (sending->err == -EINTR && account->endless))
 		return EXIT_OK;
 	if (sending->err == -EINTR)

@@ -44,6 +44,8 @@ struct npf_account {
 /* An option that both have, optarg being its value: -1 when it is another's, else an exit code. */
 int npf_sending_option(struct npf_sending_options *options, const struct npf_command *command,
 		       int option);
+/* How often: a count, of which 0 is no end, as is "forever"; UINT64_MAX then. */
+bool npf_sending_times(const char *text, uint64_t *times);
 #define NPF_SENDING_LETTERS "i:"
 enum { NPF_SENDING_PATH = 512, NPF_SENDING_NO_LOOPBACK, NPF_SENDING_LATE, NPF_SENDING_JSON };
 #define NPF_SENDING_LONG_OPTIONS                                                                   \
