@@ -423,6 +423,7 @@ static void mistakes(void **state)
 		{ "replay", "-i", "va", "-L", "0", "a.pcap" },
 		{ "replay", "-i", "va", "-L", "0.0001k", "a.pcap" },
 		{ "replay", "-i", "va", "--path", "pigeon", "a.pcap" },
+		{ "replay", "-i", "va", "--duration", "0s", "a.pcap" },
 		{ "replay", "-i", "va", "--late", "soon", "a.pcap" },
 	};
 	struct tool *tool = of(state);

@@ -176,6 +176,46 @@ static void put_frames(int fd, uint32_t first, uint32_t n)
 	assert_int_equal(fclose(trace.file), 0);
 }
 
+/* However it goes, and whether packets wait in the file or it for packets: after its time all is done. */
+static void for_so_long(void **state)
+{
+	static const uint32_t header[] = { 0xA1B2C3D4, 2 | 4u << 16, 0, 0, 65535, 1 };
+	static const char *const ways[][3] = { { "-t", "-l0", "20ms" },
+					       { "-x", "0.00001", "250ms" }, /* 100 ms apart */
+					       { "-K", "-l0", "20ms" } };
+	struct tool *tool = of(state);
+	struct trace trace;
+	uint64_t sent;
+	int in;
+
+	trace_make(&trace, TRACE_MICRO, 50000);
+	for (size_t i = 0; i < N_OF(ways); i++) {
+		tool_run(tool, 0,
+			 WORDS(REPLAY, ways[i][0], ways[i][1], "--path", "socket", "--duration",
+			       ways[i][2], trace.path));
+		sent = tool_number(tool, "handed");
+		assert_true(i != 1 || sent <= 3);
+		tool_counts(tool, sent);
+		assert_int_equal(tool_number(tool, "asked"), sent);
+		assert_non_null(strstr(tool->said, "\"stopped\":false,\"error\":null"));
+		for (uint64_t left = sent; left; left -= left < 50000 ? left : 50000)
+			tool_expect(tool, 0, left < 50000 ? (uint32_t)left : 50000, 1);
+		tool_expect_no_more(tool);
+	}
+	trace_free(&trace);
+
+	tool_start(tool, true, WORDS(REPLAY, "--duration", "10ms", "-"));
+	assert_int_equal(write(tool->in, header, sizeof(header)), sizeof(header));
+	put_frames(tool->in, 0, 1);
+	in = tool->in;
+	tool->in = -1;
+	tool_await_end(tool);
+	assert_int_equal(tool_wait(tool), 0);
+	close(in);
+	assert_in_range(tool_number(tool, "asked"), 0, 1);
+	tool_counts(tool, tool_number(tool, "asked"));
+}
+
 static int bytes_in(int pipe)
 {
 	int n;
@@ -425,6 +465,7 @@ int main(int argc, char **argv)
 		TEST(damaged_packed_file),
 		TEST(no_trace_at_all),
 		TEST(interrupted),
+		TEST(for_so_long),
 		TEST(interrupted_before_people),
 		TEST(standard_input),
 		TEST(waits_for_the_first_packet_do_not_count),

@@ -430,6 +430,52 @@ static void for_ever(void **state)
 	}
 }
 
+/* No longer than was asked, which is no stop: what is left then was not asked for. A slow machine may send
+ * less, but no packet of a later time. */
+static void for_so_long(void **state)
+{
+	static const char *const ways[][2] = {
+		{ "--path", "socket" },
+		{ "--path", "clone" },
+		{ "--path", "auto" },
+		{ "--set", "18:4=random" },
+	};
+	static const char *const counts[] = { "forever", "100G" };
+	struct tool *tool = of(state);
+	uint64_t before, sent;
+
+	assert_int_equal(npf_set_mode(tool->far, NPF_MODE_STAT), 0);
+	for (size_t i = 0; i < 2 * N_OF(ways); i++) {
+		before = tool_received(tool);
+		tool_run(tool, 0,
+			 WORDS(SEND, "--hex", HEX, "--pad", "60", "-n", counts[i % 2],
+			       ways[i / 2][0], ways[i / 2][1], "--duration", "20ms"));
+		sent = tool_number(tool, "handed");
+		tool_counts(tool, sent);
+		assert_int_equal(tool_number(tool, "asked"), sent);
+		assert_non_null(strstr(tool->said, "\"stopped\":false,\"error\":null"));
+		assert_string_equal(tool->complained, "");
+		TOOL_UNTIL(tool_received(tool) >= before + sent);
+		assert_int_equal(tool_received(tool), before + sent);
+	}
+	/* One at each tenth of a second from the first on. */
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "-n", "9", "--rate", "10", "--duration", "0.3"));
+	assert_in_range(tool_number(tool, "handed"), 0, 3);
+	assert_int_equal(tool_number(tool, "failed"), 0);
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "-n", "5", "--duration", "1h"));
+	tool_counts(tool, 5);
+	tool_run(tool, 0, WORDS(SEND, "--hex", HEX, "-n", "5", "--rate", "1k", "--duration", "1h"));
+	tool_counts(tool, 5);
+	/* Ctrl-C before it is one. */
+	before = tool_received(tool);
+	tool_start(tool, false,
+		   WORDS(SEND, "--hex", HEX, "-n", "100", "--rate", "1", "--duration", "1h"));
+	TOOL_UNTIL(tool_received(tool) > before);
+	kill(tool->pid, SIGINT);
+	assert_int_equal(tool_wait(tool), 10);
+	assert_int_equal(tool_number(tool, "asked"), 100);
+}
+
 static void interrupted(void **state)
 {
 	struct tool *tool = of(state);
@@ -715,6 +761,8 @@ static void mistakes(void **state)
 		{ "send", "-i", "va", "--hex", HEX, "--set", "0:1" },
 		{ "send", "-i", "va", "--hex", HEX, "--set", "17:2=1" },
 		{ "send", "-i", "va", "--hex", HEX, "--pad", "1G" },
+		{ "send", "-i", "va", "--hex", HEX, "--duration", "0" },
+		{ "send", "-i", "va", "--hex", HEX, "--duration", "1k" },
 		{ "send", "-i", "va", "--hex", HEX, "--path", "pigeon" },
 	};
 	struct tool *tool = of(state);
@@ -775,6 +823,7 @@ int main(int argc, char **argv)
 		TEST(a_template_a_million_times),
 		TEST(checksums),
 		TEST(for_ever),
+		TEST(for_so_long),
 		TEST(interrupted),
 		TEST(the_adapter_goes_in_a_gap),
 		TEST(the_adapter_goes_at_full_speed),

@@ -42,11 +42,11 @@ _npf_options()
 	stat) echo --interface --no-promiscuous --interval --count --once --json --hook --help ;;
 	send)
 		echo --interface --hex --file --raw --force --pad --set --seed --checksums --repeat --rate \
-			--path --no-loopback --late --json --help
+			--duration --path --no-loopback --late --json --help
 		;;
 	replay)
 		echo --interface --multiplier --pps --mbps --topspeed --loop --limit --preload --cut \
-			--force --path --no-loopback --late --json --help
+			--duration --force --path --no-loopback --late --json --help
 		;;
 	doctor) echo --interface --json --help ;;
 	dump)

@@ -270,6 +270,8 @@ const struct npf_command npf_command_replay = {
 		"  -l, --loop N           all files N times, 0 or forever without end (default 1)\n"
 		"  -L, --limit N          stop after N packets. Behind any N here k, M and G\n"
 		"                         are powers of 1000\n"
+		"      --duration TIME    no longer than this from the first packet on: seconds,\n"
+		"                         or such as 500ms, 10min\n"
 		"  -K, --preload          read all files before the first packet; passes through\n"
 		"                         less than 64 MiB do so by themselves\n"
 		"      --cut              packets that the capture cut short go as they are;\n"

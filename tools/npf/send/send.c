@@ -518,6 +518,8 @@ const struct npf_command npf_command_send = {
 		"how much:\n"
 		"  -n, --repeat N         so many packets, such as 1000 or 10M, powers of 1000;\n"
 		"                         0 or forever: until Ctrl-C (default 1)\n"
+		"      --duration TIME    no longer than this from the first packet on: seconds,\n"
+		"                         or such as 500ms, 10min\n"
 		"      --rate RATE        packets (10kpps, or a number alone) or bits (100Mbps) a\n"
 		"                         second; without it as fast as it goes\n" NPF_SENDING_HELP
 		"\n"

@@ -68,6 +68,12 @@ int npf_sending_option(struct npf_sending_options *options, const struct npf_com
 					      "--late '%s': not a time such as 50us or 1ms",
 					      optarg);
 		return EXIT_OK;
+	case NPF_SENDING_DURATION:
+		if (!npf_parse_time(optarg, UINT64_MAX, &options->duration) || !options->duration)
+			return npf_tool_usage(command,
+					      "--duration '%s': not a time such as 500ms or 10s",
+					      optarg);
+		return EXIT_OK;
 	case NPF_SENDING_JSON:
 		options->json = true;
 		return EXIT_OK;
@@ -231,6 +237,20 @@ static void note_speed(struct npf_sending *sending, uint64_t began)
 		sending->at_once /= 2;
 }
 
+/* The clock that ends it starts with the first packet; `first` is its time, 0 at once. */
+static void start_clock(struct npf_sending *sending, uint64_t first)
+{
+	uint64_t now = npf_send_clock(sending->session.instance);
+	uint64_t duration = sending->options.duration;
+
+	if (sending->end)
+		return;
+	first = first > now ? first : now;
+	sending->end = duration ? npf_time_add(first, duration) : UINT64_MAX;
+	if (duration)
+		npf_signals_end_after(sending->end - now);
+}
+
 int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame *frames, size_t n,
 		       double share)
 {
@@ -238,9 +258,10 @@ int npf_sending_frames(struct npf_sending *sending, const struct npf_send_frame 
 	double per_frame = (share - sending->share) / (double)n;
 	int err = 0;
 
+	start_clock(sending, frames->at);
 	while (n && !err && !npf_sending_stopped(sending)) {
-		uint64_t now = npf_send_clock(instance);
-		size_t due = due_by(frames, n, npf_plan_until(now)), sent = 0;
+		uint64_t now = npf_send_clock(instance), until = npf_plan_until(now);
+		size_t due = due_by(frames, n, least(until, sending->end - 1)), sent = 0;
 		bool timed = frames->at != 0;
 
 		due = timed ? due : least(due, sending->at_once);
@@ -268,6 +289,7 @@ void npf_sending_repeat(struct npf_sending *sending, const void *frame, size_t s
 	uint64_t left = copies;
 	int err = 0;
 
+	start_clock(sending, 0);
 	while (left && !err && !npf_sending_stopped(sending)) {
 		uint64_t now = npf_send_clock(instance), n = least(left, sending->at_once);
 		int64_t sent;
@@ -344,11 +366,21 @@ static void wait_for_reader(struct npf_sending *sending)
 		nanosleep(&nap, NULL);
 }
 
-int npf_sending_end(struct npf_sending *sending, const struct npf_account *account)
+/* Ended by its time, it has done all that was wanted. */
+static void settle_duration(struct npf_sending *sending, struct npf_account *account)
+{
+	if (sending->err != -EINTR || !npf_signals_expired())
+		return;
+	sending->err = 0;
+	account->wanted = 0;
+}
+
+int npf_sending_end(struct npf_sending *sending, struct npf_account *account)
 {
 	struct npf_instance *instance = sending->session.instance;
 	int code, err, held;
 
+	settle_duration(sending, account);
 	npf_progress_end(&sending->progress);
 	/* What a signal stops may be this wait, once. */
 	held = npf_wait_sent(instance, DRAIN);

@@ -15,7 +15,8 @@ struct npf_sending_options {
 	enum npf_send_path path;
 	bool no_loopback; /* captures on this adapter need not see the packets */
 	bool json;
-	uint64_t late; /* ns from which a packet counts as late */
+	uint64_t late;     /* ns from which a packet counts as late */
+	uint64_t duration; /* ns from the first packet's time on; 0 without end */
 };
 
 struct npf_sending {
@@ -25,6 +26,7 @@ struct npf_sending {
 	uint64_t begun, ended; /* npf_send_clock() of the first packet and the last; 0 none went */
 	uint64_t packets;      /* that went, for the progress */
 	double share;          /* of all, likewise */
+	uint64_t end;          /* packets of this time and later are not wanted; 0 not known yet */
 	uint64_t at_once;      /* packets without a time that the next call may send */
 	int err;               /* of the driver: why it ended early */
 	char error[NPF_ERROR_SIZE];
@@ -47,12 +49,19 @@ int npf_sending_option(struct npf_sending_options *options, const struct npf_com
 /* How often: a count, of which 0 is no end, as is "forever"; UINT64_MAX then. */
 bool npf_sending_times(const char *text, uint64_t *times);
 #define NPF_SENDING_LETTERS "i:"
-enum { NPF_SENDING_PATH = 512, NPF_SENDING_NO_LOOPBACK, NPF_SENDING_LATE, NPF_SENDING_JSON };
+enum {
+	NPF_SENDING_PATH = 512,
+	NPF_SENDING_NO_LOOPBACK,
+	NPF_SENDING_LATE,
+	NPF_SENDING_DURATION,
+	NPF_SENDING_JSON
+};
 #define NPF_SENDING_LONG_OPTIONS                                                                   \
 	{ "interface", required_argument, NULL, 'i' },                                             \
 		{ "path", required_argument, NULL, NPF_SENDING_PATH },                             \
 		{ "no-loopback", no_argument, NULL, NPF_SENDING_NO_LOOPBACK },                     \
 		{ "late", required_argument, NULL, NPF_SENDING_LATE },                             \
+		{ "duration", required_argument, NULL, NPF_SENDING_DURATION },                     \
 	{                                                                                          \
 		"json", no_argument, NULL, NPF_SENDING_JSON                                        \
 	}
@@ -89,7 +98,7 @@ bool npf_sending_stopped(struct npf_sending *sending);
 /* Likewise: has the adapter gone? */
 bool npf_sending_gone(struct npf_sending *sending);
 /* Wait for what is under way, tell the summary, and close. */
-int npf_sending_end(struct npf_sending *sending, const struct npf_account *account);
+int npf_sending_end(struct npf_sending *sending, struct npf_account *account);
 /* Close without a word: nothing was sent. */
 void npf_sending_close(struct npf_sending *sending);
 

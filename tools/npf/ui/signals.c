@@ -10,11 +10,13 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 static _Atomic(struct npf_instance *) watched;
 static atomic_uint signals;
+static atomic_bool expired;
 static int event = -1, output = -1;
 
 /* Both are async-signal-safe, and each is nothing where nobody reads or sends. */
@@ -36,6 +38,13 @@ static void on_signal(int number)
 		wake(instance);
 	(void)!write(event, &one, sizeof(one)); /* fails when full only: readable all the same */
 	errno = saved;
+}
+
+static void on_alarm(int number)
+{
+	if (!npf_signals_stopped())
+		atomic_store(&expired, true);
+	on_signal(number);
 }
 
 /* nohup(1) has it so, and so it stays. */
@@ -73,6 +82,24 @@ int npf_signals_init(void)
 int npf_signals_init_patient(void)
 {
 	return watch(0);
+}
+
+void npf_signals_end_after(uint64_t ns)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	uint64_t us = ns / 1000 + !!(ns % 1000);
+	struct itimerval timer = {
+		.it_value = { (time_t)(us / 1000000), (suseconds_t)(us % 1000000) },
+	};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+bool npf_signals_expired(void)
+{
+	return atomic_load(&expired);
 }
 
 void npf_signals_watch(struct npf_instance *instance)

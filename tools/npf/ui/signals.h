@@ -18,6 +18,9 @@ int npf_signals_init(void);
 int npf_signals_init_patient(void);
 /* The instance whose reader and sender shall be woken; NULL before it is closed. */
 void npf_signals_watch(struct npf_instance *instance);
+/* End so long (ns) from now as a signal would, for that was asked; and was it this that came first? */
+void npf_signals_end_after(uint64_t ns);
+bool npf_signals_expired(void);
 /* The next one kills: nothing is left to be done in order. */
 void npf_signals_let_kill(void);
 bool npf_signals_stopped(void);
