@@ -466,7 +466,7 @@ void net_flood_run(const struct net_world *world, const struct net_flood *flood)
 		uint32_t n = left < BATCH ? (uint32_t)left : BATCH;
 
 		for (uint32_t i = 0; i < n; i++)
-			net_flood_frame(flood, at + i, batch.pieces[i].iov_base);
+			net_flood_frame(flood, flood->first + at + i, batch.pieces[i].iov_base);
 		send_batch(fd, &batch, n);
 	}
 	free(batch.frames);

@@ -85,6 +85,7 @@ struct net_flood {
 	int cpu;          /* to send on, -1 any */
 	uint32_t sender;  /* number that its frames carry */
 	uint32_t length;  /* of each frame */
+	uint64_t first;   /* number of its first frame */
 	uint64_t count;
 };
 

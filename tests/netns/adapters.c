@@ -182,12 +182,20 @@ static void more_addresses_than_fit_are_left_out(void **in)
 static void counters_are_told(void **in)
 {
 	struct state *state = *in;
-	struct net_flood flood = { NET_THERE, "vb", -1, 1, 100, 50 };
+	struct net_flood flood = {
+		.side = NET_THERE,
+		.name = "vb",
+		.cpu = -1,
+		.length = 100,
+		.count = 50,
+	};
 	struct npf_adapter before = get(state, "va");
 
 	net_flood_join(net_flood_start(&state->net, &flood));
 	assert_int_equal(get(state, "va").rx_packets - before.rx_packets, 50);
-	flood = (struct net_flood){ NET_HERE, "va", -1, 1, 100, 20 };
+	flood.side = NET_HERE;
+	flood.name = "va";
+	flood.count = 20;
 	net_flood_join(net_flood_start(&state->net, &flood));
 	assert_int_equal(get(state, "va").tx_packets - before.tx_packets, 20);
 }

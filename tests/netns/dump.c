@@ -302,8 +302,7 @@ static void killed(void **state)
 	pid_t victim = start_victim(wire, path);
 
 	WIRE_UNTIL(!stat(path, &status) && status.st_size >= 24);
-	send_flood(wire, &plan, 20000);
-	WIRE_UNTIL(!stat(path, &status) && status.st_size > 20000 * 300 / 2);
+	FLOOD_UNTIL(wire, &plan, 20000, !stat(path, &status) && status.st_size > 20000 * 300 / 2);
 	kill(victim, SIGKILL);
 	waitpid(victim, NULL, 0);
 

@@ -223,7 +223,9 @@ struct plan {
 	uint64_t file_bytes, file_packets;
 };
 
-static inline void send_flood(struct wire *wire, const struct plan *plan, uint64_t count)
+/* A flood goes on where another of the same plan ended: behind so many frames. */
+static inline void send_flood_behind(struct wire *wire, const struct plan *plan, uint64_t before,
+				     uint64_t count)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	pid_t senders[MAX_SENDERS];
@@ -235,6 +237,7 @@ static inline void send_flood(struct wire *wire, const struct plan *plan, uint64
 			.cpu = (int)(i % cpus),
 			.sender = i,
 			.length = plan->size,
+			.first = before / plan->n_senders,
 			.count = count / plan->n_senders,
 		};
 
@@ -242,6 +245,29 @@ static inline void send_flood(struct wire *wire, const struct plan *plan, uint64
 	}
 	for (uint32_t i = 0; i < plan->n_senders; i++)
 		net_flood_join(senders[i]);
+}
+
+static inline void send_flood(struct wire *wire, const struct plan *plan, uint64_t count)
+{
+	send_flood_behind(wire, plan, 0, count);
+}
+
+/* Floods until it is so: who counts on frames that arrive counts on none of those that are dropped
+ * where the reader got no CPU, and one flood may lose most of its frames. */
+#define FLOOD_UNTIL(wire, plan, count, condition)                                                  \
+	do {                                                                                       \
+		uint64_t give_up_ = wire_ms() + PATIENCE_MS, sent_ = 0;                            \
+		do {                                                                               \
+			if (wire_ms() > give_up_)                                                  \
+				fail_msg("in vain: %s", #condition);                               \
+			send_flood_behind(wire, plan, sent_, count);                               \
+			sent_ += (count);                                                          \
+		} while (!(condition));                                                            \
+	} while (0)
+
+static inline bool has_ended(struct wire *wire)
+{
+	return wire_readable(npf_poll_fd(wire->instance));
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
