@@ -80,8 +80,7 @@ static void counted_before_filter(void **state)
 	struct npf_stats stats;
 
 	assert_int_equal(npf_set_filter(wire->instance, &wire_odd), 0);
-	wire_send_plain(wire, 0, 100, 80);
-	wire_received(wire->instance, 100);
+	wire_send_and_keep_up(wire, 0, 100, 80);
 	stats = wire_stats(wire->instance);
 	assert_int_equal(stats.filtered, 50);
 	assert_int_equal(stats.captured, 50);
@@ -96,8 +95,10 @@ static void every_length(void **state)
 	uint32_t n = 1514 - 14 + 1;
 
 	assert_int_equal(npf_set_buffer(wire->instance, 4 * WIRE_BUFFER), 0);
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		wire_send_plain(wire, i, 1, 14 + i);
+		wire_keep_up(wire->instance, i + 1);
+	}
 	wire_received(wire->instance, n);
 	records.left = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -141,8 +142,10 @@ static void snaplen(void **state)
 	struct records records;
 
 	assert_int_equal(npf_set_filter(wire->instance, &program), 0);
-	for (uint32_t i = 0; i < 50; i++)
+	for (uint32_t i = 0; i < 50; i++) {
 		wire_send_plain(wire, i, 1, 20 + i);
+		wire_keep_up(wire->instance, i + 1);
+	}
 	wire_received(wire->instance, 50);
 	records = wire_read(wire, wire->instance);
 	for (uint32_t i = 0; i < 50; i++) {
@@ -229,8 +232,7 @@ static void full_buffer(void **state)
 
 	wire_one_cpu();
 	assert_int_equal(npf_set_buffer(wire->instance, 100000), 0);
-	wire_send_plain(wire, 0, 1000, 1000);
-	wire_received(wire->instance, 1000);
+	wire_send_and_keep_up(wire, 0, 1000, 1000);
 	stats = wire_stats(wire->instance);
 	/* At least nine tenths of what was asked for are used by the one busy CPU. */
 	assert_in_range(stats.captured, 90000 / RING_BYTES(1000), 999);

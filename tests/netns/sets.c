@@ -146,6 +146,7 @@ static void send_and_compare(struct wire *wire, const struct npf_match *match)
 	for (uint32_t i = 0; i < N_FRAMES; i++) {
 		sizes[i] = make_frame(frames[i], i);
 		net_send(wire->far, frames[i], sizes[i]);
+		wire_keep_up(wire->instance, before + i + 1);
 	}
 	wire_received(wire->instance, before + N_FRAMES);
 	records = wire_read(wire, wire->instance);

@@ -37,8 +37,7 @@ static void buffered_packets(void **state)
 	assert_int_equal(npf_set_buffer(wire->instance, BUFFER), 0);
 	assert_int_equal(npf_set_min_to_copy(wire->instance, BUFFER / 2), 0);
 	assert_int_equal(npf_set_timeout(wire->instance, 0), 0);
-	wire_send_plain(wire, 0, 50, 200);
-	wire_received(wire->instance, 50);
+	wire_send_and_keep_up(wire, 0, 50, 200);
 	assert_false(wire_readable(npf_poll_fd(wire->instance)));
 	unplug(wire);
 
