@@ -17,6 +17,9 @@
 
 /* Nothing went for so long: the adapter's queue will not drain any more. */
 #define PATIENCE NPF_NS_PER_S
+/* But a try tells of no more than this, however late it comes: who was kept from the CPU, and whoever drains the
+ * queue with him, has not waited meanwhile. */
+#define TRY (20 * NPF_NS_PER_MS)
 /* How long to leave a full queue alone. */
 #define PAUSE (50 * NPF_NS_PER_US)
 /* A wait looks this often whether the adapter is still there. */
@@ -145,9 +148,10 @@ static int be_patient(struct npf_instance *instance, struct npf_job *job, int er
 
 	if (err != -ENOBUFS && err != -EAGAIN)
 		return err;
-	if (!job->stuck)
-		job->stuck = now;
-	if (now - job->stuck >= PATIENCE)
+	if (job->stuck)
+		job->waited += now - job->stuck < TRY ? now - job->stuck : TRY;
+	job->stuck = now;
+	if (job->waited >= PATIENCE)
 		return -ENOBUFS;
 	sleep_until(instance, now + PAUSE);
 	return 0;
@@ -167,6 +171,7 @@ static int send_run(struct npf_instance *instance, struct npf_job *job, struct n
 			      run->paced ? 0 : UINT64_MAX);
 	job->sent += run->n;
 	job->stuck = 0;
+	job->waited = 0;
 	if (run->full && job->sent < job->n)
 		sleep_until(instance, npf_now(instance) + PAUSE);
 	return 0;

@@ -82,10 +82,11 @@ struct npf_sending {
 struct npf_job {
 	const struct npf_send_frame *frames;
 	size_t n;
-	bool repeat;    /* n copies of frames[0] */
-	size_t sent;    /* of n, in order */
-	uint64_t stuck; /* since when nothing more goes, ns; 0: it goes */
-	bool awaited;   /* its path was, which comes once at most */
+	bool repeat;     /* n copies of frames[0] */
+	size_t sent;     /* of n, in order */
+	uint64_t stuck;  /* when nothing more went last, ns; 0: it goes */
+	uint64_t waited; /* for that, ns */
+	bool awaited;    /* its path was, which comes once at most */
 };
 
 /* ---- write.c ------------------------------------------------------------------------------- */

@@ -226,6 +226,38 @@ static void a_queue_that_stays_full_is_an_error(void **state)
 	assert_int_equal(count_sent(world), 3);
 }
 
+static const struct npf_system_ops *in_time;
+
+/* Of two seconds that somebody else has the CPU. */
+static void sleep_longer(struct npf_host *host, uint64_t time, uint32_t *word, uint32_t value)
+{
+	in_time->sleep_until(host, time + 2 * S, word, value);
+}
+
+/* Two tries that are seconds apart say little of what was between them. */
+static void a_sender_that_is_late_waits_for_a_full_queue(void **state)
+{
+	struct world *world = *state;
+	struct npf_system_ops system = *world->host->system;
+	uint8_t frame[60] = { 0 };
+	int64_t result;
+
+	in_time = world->host->system;
+	system.sleep_until = sleep_longer;
+	npf_sim_set_room(world->host, "eth0", 3);
+	assert_int_equal(npf_sim_at(world->host, 9 * S, make_room, world), 0);
+	assert_int_equal(npf_set_write_repeat(world->instance, 10), 0);
+	world->host->system = &system;
+	result = npf_write(world->instance, frame, sizeof(frame));
+	npf_sim_set_room(world->host, "eth0", 0);
+	if (result == sizeof(frame)) /* not for ever */
+		assert_fails(world->instance, npf_write(world->instance, frame, sizeof(frame)),
+			     -ENOBUFS);
+	world->host->system = in_time;
+	assert_int_equal(result, sizeof(frame));
+	assert_int_equal(count_sent(world), 10);
+}
+
 static void let_go(void *arg)
 {
 	npf_sim_hold(((struct world *)arg)->host, "eth0", 0);
@@ -308,6 +340,7 @@ int main(void)
 		cmocka_unit_test(every_fault_leaves_a_border_between_records),
 		IN_WORLD(a_full_queue_is_waited_for),
 		IN_WORLD(a_queue_that_stays_full_is_an_error),
+		IN_WORLD(a_sender_that_is_late_waits_for_a_full_queue),
 		IN_WORLD(frames_that_are_held_back_are_waited_for),
 		IN_WORLD(close_waits_for_frames_that_are_held_back),
 		IN_WORLD(close_waits_as_long_as_frames_leave),
