@@ -279,10 +279,14 @@ void net_offload(const struct net_world *world, enum net_side side, const char *
 
 bool net_has_tun(void)
 {
-	if (!access("/dev/net/tun", R_OK | W_OK))
-		return true;
-	printf("/dev/net/tun cannot be opened: %s\n", strerror(errno));
-	return false;
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		printf("/dev/net/tun cannot be opened: %s\n", strerror(errno));
+		return false;
+	}
+	close(fd);
+	return true;
 }
 
 int net_tun(const struct net_world *world, enum net_side side, const char *name, int flags)

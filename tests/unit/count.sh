@@ -42,6 +42,7 @@ test('reports', 'FAIL', passed + '[ RUN      ] dies\n',
      + 'x.c:3:1: runtime error: overflow\n    #0 g\nSUMMARY: overflow\nbehind it\n')
 test('hangs', 'TIMEOUT', passed + '[ RUN      ] waits\nsaid before it hung\n', noise)
 test('passes', 'OK', passed, noise)
+test('partly', 'SKIP', '9 answers are the same\nskipped: no such device\n', noise)
 END
 
 "$count" --why "$work/log.json" >"$work/said" && complain "says that all is well"
@@ -83,5 +84,6 @@ for name in cases reports hangs; do
 	[ "$(grep -c '^  [^ ]\|^      #' "$work/of.$name")" -le 41 ] || complain "tells too much of $name"
 done
 grep -qxF 'skipped (no such hook): cases' "$work/said" || complain "gives no reason for a skip"
+grep -qxF 'skipped (no such device): partly' "$work/said" || complain "takes noise for a reason"
 [ ! -e "$work/of.passes" ] || complain "takes what passed for failed"
 exit $status

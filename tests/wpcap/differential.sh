@@ -14,8 +14,13 @@ trap 'rm -rf "$work"' EXIT
 
 make_pair
 ip link add vdown type veth peer name vother
-ip tuntap add vtun mode tun
-ip link set vtun up
+left_out=
+if [ -c /dev/net/tun ] && { : <>/dev/net/tun; } 2>/dev/null; then
+	ip tuntap add vtun mode tun
+	ip link set vtun up
+else
+	left_out="/dev/net/tun cannot be opened: handles of raw IP were left out"
+fi
 
 vanishing() { # it does so in each run
 	ip link show vgone >/dev/null 2>&1 || ip link add vgone type veth peer name vgone2
@@ -39,3 +44,4 @@ for program; do
 	diff "$work/libpcap.text" "$work/libwpcap.text"
 	echo "$(wc -l <"$work/libpcap.text") answers to ${program##*/} are the same"
 done
+[ -z "$left_out" ] || skip "$left_out"
