@@ -15,7 +15,8 @@ static void disk_full(void **state)
 
 	(void)state;
 	if (!installed("mkfs.ext4") ||
-	    !mount_here("truncate -s 8M image && mkfs.ext4 -q -m 0 image && mount -o loop image fs "
+	    !mount_here("ext4 in a file",
+			"truncate -s 8M image && mkfs.ext4 -q -m 0 image && mount -o loop image fs "
 			"2>/dev/null"))
 		skip();
 	pid = START_DUMP("-w fs/full.pcap");
@@ -125,7 +126,8 @@ static void quota(void **state)
 
 	(void)state;
 	if (!installed("mkfs.btrfs") ||
-	    !mount_here("truncate -s 256M image && mkfs.btrfs -q image >/dev/null 2>&1 && mount -o "
+	    !mount_here("btrfs in a file",
+			"truncate -s 256M image && mkfs.btrfs -q image >/dev/null 2>&1 && mount -o "
 			"loop image fs && btrfs quota enable fs && btrfs qgroup limit 8M fs"))
 		skip();
 	pid = START_DUMP("-w fs/q.pcap");
@@ -164,7 +166,8 @@ static void power_cut(void **state)
 
 	(void)state;
 	if (!installed("mkfs.ext4") ||
-	    !mount_here("truncate -s 64M image && mkfs.ext4 -q image && mount -o loop,commit=3600 "
+	    !mount_here("ext4 in a file",
+			"truncate -s 64M image && mkfs.ext4 -q image && mount -o loop,commit=3600 "
 			"image fs 2>/dev/null"))
 		skip();
 	assert_int_equal(mkdir("after", 0755), 0);
@@ -184,7 +187,7 @@ static void memory_disk(void **state)
 	pid_t pid;
 
 	(void)state;
-	if (!mount_here("mount -t tmpfs none fs"))
+	if (!mount_here("tmpfs", "mount -t tmpfs none fs"))
 		skip();
 	pid = START_DUMP("-w fs/t.pcap");
 	flood(frames);
@@ -330,9 +333,16 @@ static void with_capabilities_only(void **state)
 	pid_t pid;
 
 	(void)state;
-	if (!nobody || !installed("setpriv") ||
-	    system_quietly("setpriv --reuid=nobody --clear-groups test -x %s", npf)) {
-		print_message("    no user nobody, no setpriv, or npf is not his to run\n");
+	if (!nobody) {
+		print_message("    there is no user nobody\n");
+		skip();
+	}
+	if (!installed("setpriv")) {
+		print_message("    setpriv is not installed\n");
+		skip();
+	}
+	if (system_quietly("setpriv --reuid=nobody --clear-groups test -x %s", npf)) {
+		print_message("    the user nobody may not run npf where it was built\n");
 		skip();
 	}
 	assert_int_equal(chown(".", nobody->pw_uid, nobody->pw_gid), 0);

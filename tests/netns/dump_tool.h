@@ -329,8 +329,8 @@ static inline int tear_down(void **state)
 	return chdir("/") || system(command);
 }
 
-/* A file system of this test's own at ./fs; what does not outlive it needs no unmounting. */
-static inline bool mount_here(const char *command)
+/* A file system of this test's own at ./fs (what: for who reads why not); what does not outlive it needs no unmounting. */
+static inline bool mount_here(const char *what, const char *command)
 {
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
 		print_message("    no mount namespaces here\n");
@@ -339,7 +339,7 @@ static inline bool mount_here(const char *command)
 	assert_int_equal(mkdir("fs", 0777), 0);
 	if (!system(command))
 		return true;
-	print_message("    cannot mount: %s\n", command);
+	print_message("    cannot make and mount %s here\n", what);
 	return false;
 }
 

@@ -341,8 +341,12 @@ static void a_wait_that_was_stopped_does_not_shorten_the_next(void **state)
 	if (took >= 0 && took < RING_MS)
 		expect_order(bench, 1, writer->n);
 	free(writer);
-	if (took < 0 || took >= RING_MS) {
-		printf("no peer here that does not run, and runs again\n");
+	if (took < 0) {
+		printf("the receiver cannot be held up: no second CPU, or no real-time scheduling\n");
+		skip();
+	}
+	if (took >= RING_MS) {
+		printf("the receiver was held up for longer than it should be: a busy machine\n");
 		skip();
 	}
 }
