@@ -170,6 +170,7 @@ static void compressed(void **state)
 	flood(frames);
 	ASSERT_CODE(stop(pid, SIGINT), EXIT_OK);
 	assert_int_equal(said("zstd: 4 files"), 1);
+	assert_int_equal(said("in 4 files, the last z-00004.pcap.zst\n"), 1);
 	find_files(&list, ".", ".pcap");
 	assert_int_equal(list.n, 0);
 	find_files(&list, ".", ".zst");

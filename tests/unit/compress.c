@@ -90,6 +90,7 @@ static void there_and_back(void **state)
 	npf_compress_end(compress, &report);
 	assert_int_equal(report.files, 2);
 	assert_int_equal(report.bytes_in, SIZE);
+	assert_string_equal(report.last, "b");
 	assert_int_equal(report.left + report.failed, 0);
 	assert_true(report.cpu_ns > 0);
 	assert_compressed("a.zst", SIZE, 1);

@@ -552,20 +552,39 @@ bool npf_dump_files_compressed(struct npf_dump_files *files, unsigned int wait_m
 	return !files->compress || npf_compress_finish(files->compress, wait_ms);
 }
 
+/* The newest file, by the name that it has by now. */
+static void add_compression(struct npf_dump_files_report *report,
+			    const struct npf_compress_report *compress)
+{
+	size_t length = strlen(report->last);
+
+	report->compress = *compress;
+	if (length && !strcmp(report->last, compress->last))
+		snprintf(report->last + length, sizeof(report->last) - length, NPF_ZSTD_SUFFIX);
+}
+
 void npf_dump_files_get_report(struct npf_dump_files *files, struct npf_dump_files_report *report)
 {
+	struct npf_compress_report compress;
+
 	pthread_mutex_lock(&files->lock);
 	*report = files->report;
 	pthread_mutex_unlock(&files->lock);
-	if (files->compress)
-		npf_compress_get_report(files->compress, &report->compress);
+	if (!files->compress)
+		return;
+	npf_compress_get_report(files->compress, &compress);
+	add_compression(report, &compress);
 }
 
 void npf_dump_files_free(struct npf_dump_files *files, struct npf_dump_files_report *report)
 {
+	struct npf_compress_report compress;
+
 	npf_dump_files_finish(files);
-	if (files->compress)
-		npf_compress_end(files->compress, &files->report.compress);
+	if (files->compress) {
+		npf_compress_end(files->compress, &compress);
+		add_compression(&files->report, &compress);
+	}
 	if (report)
 		*report = files->report;
 	if (files->directory >= 0)

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -182,6 +181,7 @@ static void note(struct npf_compress *compress, const struct entry *entry, int e
 		report->files++;
 		report->bytes_in += read_bytes;
 		report->bytes_out += written;
+		memcpy(report->last, entry->name, sizeof(report->last));
 	} else if (is_forgotten(compress, entry->number)) {
 		return;
 	} else if (err == -ECANCELED) {

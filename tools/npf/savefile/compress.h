@@ -6,6 +6,7 @@
 #ifndef NPF_COMPRESS_H
 #define NPF_COMPRESS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct npf_compress;
 
 struct npf_compress_report {
 	uint64_t files, bytes_in, bytes_out; /* compressed */
+	char last[NAME_MAX + 1];             /* the newest of these, by its name before */
 	uint64_t left;                       /* files that stay as they are: queue full, or hurry */
 	uint64_t failed;
 	int error; /* negative errno of the first failure */
