@@ -270,6 +270,8 @@ capture 0 "10.0.0.1.2" links.pcapng --ports dst:ports
 capture 0 "2 packets accepted" grows.pcapng -w grows.out
 cmp <(tail -c +25 grows.out) <("$npf" filter -q grows.pcapng grows.ns.pcap; tail -c +25 grows.ns.pcap) ||
 	complain "capture -r grows.pcapng -w: other packets"
+capture 2 "-s and options of adapters" grows.pcapng -s 20 -w cut.out
+[ ! -e cut.out ] || complain "capture -r -s wrote a file"
 # What is written has one link type.
 capture 2 "a packet of link type 101 (raw IP) does not go into a file of type 1 (Ethernet): let the filter keep one kind" \
 	links.pcapng -w links.out

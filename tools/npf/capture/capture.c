@@ -155,7 +155,7 @@ static int take_option(struct parser *parser, int option)
 
 	if (npf_set_options_has(option))
 		return npf_set_options_take(&options->sets, &npf_command_capture, option, optarg);
-	parser->live_only |= option < 256 ? strchr("iBQpU", option) != NULL
+	parser->live_only |= option < 256 ? strchr("iBQpsU", option) != NULL
 					  : option != MICRO && option != NANO && option != FORCE;
 	switch (option) {
 	case 'i':
@@ -262,8 +262,8 @@ static int parse(struct parser *parser, int argc, char **argv)
 	}
 	if (parser->options.read && parser->live_only)
 		return npf_tool_usage(&npf_command_capture,
-				      "-r reads a file: options of adapters and of their buffers do "
-				      "not go with it");
+				      "-r reads a file, its packets as they are: -s and options of "
+				      "adapters and of their buffers do not go with it");
 	settle(parser);
 	return check_output(&parser->options);
 }
