@@ -195,7 +195,8 @@ static int prepare(struct npf_nic *nic)
 	int err;
 
 	if (nic->adapter.hatype != ARPHRD_ETHER)
-		return give_up(nic, -ENOTSUP, "live frames are for Ethernet adapters");
+		return give_up(nic, -ENOTSUP,
+			       "live frames are for Ethernet adapters, not the loopback");
 	if (npf_send_rule_elsewhere(nic))
 		return put_off(nic, -ENOTSUP,
 			       "this thread is in another network namespace than the adapter");
