@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # codes.sh NPF MAN: one table of exit codes: that of npf(1) is that of npf help, each command's help
-# shows its part of it, and the command's page names the same numbers.
+# shows its part of it, and the command's page names the same numbers. And one set of options.
 set -eu
 npf=$1
 man=$2
@@ -28,6 +28,35 @@ for command in list capture stat send replay dump repair filter bpf; do
 done
 for command in doctor run; do
 	[ -z "$("$npf" help $command | table)" ] || status=1
+done
+
+# The options of a part of a page, one a line: "n", "-json".
+options() {
+	grep -oE 'Fl -?[A-Za-z][A-Za-z-]*' | cut -c4- |
+		while read -r name; do
+			case $name in
+			-*) echo "$name" ;;
+			*) grep -o . <<<"$name" ;; # enpq: four
+			esac
+		done | sort -u
+}
+# What the page lists is what the help tells; its synopsis has each of them, by one of its names.
+for page in "$man"/npf-*.1; do
+	command=$(basename "${page#*npf-}" .1)
+	synopsis=$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$page" | options)
+	entries=$(grep '^\.It Fl' "$page" || true)
+	diff -u <("$npf" help "$command" | grep -oE -- '--[a-z][a-z-]*' | cut -c2- | sort -u) \
+		<(options <<<"$entries" | grep '^-' || true) || status=1
+	while read -r entry; do
+		[ -z "$entry" ] || options <<<"$entry" | grep -qxF -e "$synopsis" || {
+			echo "npf-$command(1): not in its synopsis: $entry"
+			status=1
+		}
+	done <<<"$entries"
+	! options <<<"$entries" | grep -vxFf - <(echo "$synopsis") || {
+		echo "npf-$command(1): only in its synopsis"
+		status=1
+	}
 done
 
 # Every way to ask.

@@ -700,7 +700,7 @@ const struct npf_command npf_command_bpf = {
 		"                         cbpf            what libpcap makes of FILTER\n"
 		"                         form            the form that all back ends share\n"
 		"                         optimised       the same, optimised\n"
-		"                         cbpf-optimised  classic BPF again\n"
+		"                         cbpf-optimised  classic BPF again (may be longer)\n"
 		"                         ebpf            for the kernel, packets read directly\n"
 		"                         ebpf-peek       ... on packet sockets\n"
 		"                         ebpf-copy       ... before Linux 6.2, from a copy\n"
