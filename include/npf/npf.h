@@ -10,7 +10,9 @@
  * one instance follow each other.
  *
  * Forks: what is open when a process forks both have open, and each may go on with it. An instance is read by
- * one of them. Both may send by it, also at the same time (see npf_set_send_path()). No other thread may be
+ * one of them. Both may send by it, also at the same time (see npf_set_send_path()). Closing it in one of
+ * them is not felt by the other. What needs a thread a fork has not: it is refused with -ESRCH to change a
+ * capture on tpacket, which fills in the parent only, and to end the parent's dump. No other thread may be
  * inside a call of the driver when a process forks whose child goes on with its instances, and a fork without
  * the C library (the clone system call by itself, vfork) must not use any.
  */
@@ -97,7 +99,8 @@ int npf_get_adapters_list(struct npf_driver *driver, struct npf_adapter **list, 
 void npf_free_adapters_list(struct npf_driver *driver, struct npf_adapter *list);
 
 /* Readable when an adapter came, went or changed since the last npf_get_adapters_list(); -1 where
- * the host has none. Owned by the driver. */
+ * the host has none. Owned by the driver. A fork hears for itself from its first call of either on, and is
+ * told then to look once; until that it has the parent's. */
 int npf_adapters_fd(struct npf_driver *driver);
 
 /* ---- opening and closing ------------------------------------------------------------------- */

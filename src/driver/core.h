@@ -31,7 +31,8 @@
  *
  * Locks, in the order of taking: driver.lock, instance.sending.lock, instance.sending.look_lock,
  * instance.lock, instance.sending.stats_lock, instance.error_lock. The host's own come after these, and
- * may be the process', for which a fork waits (host/linux/process.h); a fork does not wait for those above.
+ * may be the process', for which a fork waits (host/linux/process.h); a fork does not wait for those above,
+ * but for driver.lock, around which the process' is held.
  * No lock but sending.lock is held while a reader waits or walks a batch, or a writer sends.
  */
 #ifndef NPF_CORE_H
@@ -194,8 +195,8 @@ bool npf_start_using_open_instance(struct npf_instance *instance);
 void npf_stop_using_open_instance(struct npf_instance *instance);
 /* Refuse a call that came after cleanup began: -ECANCELED with its sentence. */
 int npf_enter(struct npf_instance *instance);
-/* From now on, and until the last of those inside has left. */
-void npf_refuse_calls(struct npf_instance *instance);
+/* From now on, and until the last of those inside has left. true: somebody is. */
+bool npf_refuse_calls(struct npf_instance *instance);
 void npf_await_calls(struct npf_instance *instance);
 bool npf_closing(const struct npf_instance *instance);
 

@@ -50,9 +50,9 @@ void npf_stop_using_open_instance(struct npf_instance *instance)
 	count_out(instance->host, &instance->use, NPF_CLOSING);
 }
 
-void npf_refuse_calls(struct npf_instance *instance)
+bool npf_refuse_calls(struct npf_instance *instance)
 {
-	__atomic_fetch_or(&instance->use, NPF_CLOSING, __ATOMIC_SEQ_CST);
+	return __atomic_fetch_or(&instance->use, NPF_CLOSING, __ATOMIC_SEQ_CST) & ~NPF_CLOSING;
 }
 
 void npf_await_calls(struct npf_instance *instance)

@@ -32,6 +32,25 @@ const char *npf_version(void)
 	return VERSION;
 }
 
+/* A fork has the devices, and not the thread that is amid a change of them. */
+static void lock_driver(struct npf_driver *driver)
+{
+	struct npf_host *host = driver->host;
+
+	if (host->system->hold_forks)
+		host->system->hold_forks(host);
+	npf_lock_take(host, &driver->lock);
+}
+
+static void unlock_driver(struct npf_driver *driver)
+{
+	struct npf_host *host = driver->host;
+
+	npf_lock_release(host, &driver->lock);
+	if (host->system->let_forks)
+		host->system->let_forks(host);
+}
+
 /* ---- a list of adapters -------------------------------------------------------------------- */
 
 /* What npf_get_adapters_list() hands out is the array; the head says how much to free. */
@@ -182,9 +201,9 @@ static int refresh(struct npf_driver *driver, struct adapter_list **out)
 
 	if (err)
 		return err;
-	npf_lock_take(driver->host, &driver->lock);
+	lock_driver(driver);
 	err = reconcile(driver, list);
-	npf_lock_release(driver->host, &driver->lock);
+	unlock_driver(driver);
 	if (err) {
 		free_list(driver->host, list);
 		return err;
@@ -228,7 +247,7 @@ int npf_driver_join(struct npf_instance *instance, uint32_t index)
 	struct npf_host *host = driver->host;
 	struct npf_device *device;
 
-	npf_lock_take(host, &driver->lock);
+	lock_driver(driver);
 	device = create_device(driver, index);
 	if (device) {
 		device->n_open++;
@@ -236,7 +255,7 @@ int npf_driver_join(struct npf_instance *instance, uint32_t index)
 		if (!driver->n_bound++)
 			driver->time_base = npf_clock_offset(host, 0);
 	}
-	npf_lock_release(host, &driver->lock);
+	unlock_driver(driver);
 	instance->device = device;
 	return device ? 0 : -ENOMEM;
 }
@@ -245,20 +264,20 @@ void npf_driver_unbind(struct npf_instance *instance)
 {
 	struct npf_driver *driver = instance->driver;
 
-	npf_lock_take(driver->host, &driver->lock);
+	lock_driver(driver);
 	instance->device->n_open--;
 	driver->n_bound--;
-	npf_lock_release(driver->host, &driver->lock);
+	unlock_driver(driver);
 }
 
 void npf_driver_leave(struct npf_instance *instance)
 {
 	struct npf_driver *driver = instance->driver;
 
-	npf_lock_take(driver->host, &driver->lock);
+	lock_driver(driver);
 	driver->n_instances--;
 	delete_departed(driver);
-	npf_lock_release(driver->host, &driver->lock);
+	unlock_driver(driver);
 }
 
 /* ---- start and end ------------------------------------------------------------------------- */
@@ -296,7 +315,7 @@ int npf_unload(struct npf_driver *driver)
 	struct npf_host *host = driver->host;
 
 	NPF_TRACED(host, NULL);
-	npf_lock_take(host, &driver->lock);
+	lock_driver(driver);
 
 	bool busy = driver->n_instances > 0;
 
@@ -304,7 +323,7 @@ int npf_unload(struct npf_driver *driver)
 		device->present = false;
 	if (!busy)
 		delete_departed(driver);
-	npf_lock_release(host, &driver->lock);
+	unlock_driver(driver);
 
 	if (busy)
 		return -EBUSY;

@@ -114,6 +114,23 @@ static bool runs(const struct npf_instance *instance)
 	return dump_of(instance) && !npf_dump_ended(instance);
 }
 
+/* One that runs, by a thread of the process that this one is a fork of. */
+static bool runs_elsewhere(const struct npf_instance *instance)
+{
+	const struct npf_dump *dump = dump_of(instance);
+
+	return runs(instance) && dump->worker && !dump->host->workers->is_here(dump->worker);
+}
+
+static int check_here(struct npf_instance *instance)
+{
+	if (!runs_elsewhere(instance))
+		return 0;
+	return npf_fail(instance, -ESRCH,
+			"the dump is of the process that this one is a fork of, which ends it; close "
+			"the instance here");
+}
+
 int npf_check_no_dump(struct npf_instance *instance)
 {
 	if (!runs(instance))
@@ -617,12 +634,24 @@ int npf_dump_start(struct npf_instance *instance, const struct npf_dump_options 
 
 /* ---- ending -------------------------------------------------------------------------------- */
 
+/* The parent's goes on, and its file is the parent's. */
+static void leave_elsewhere(struct npf_dump *dump)
+{
+	if (dump->file)
+		dump->host->files->close(dump->file);
+	dump->file = NULL;
+	dump->host->workers->join(dump->worker);
+	dump->worker = NULL;
+}
+
 static void end_running(struct npf_instance *instance, uint32_t what)
 {
 	struct npf_dump *dump = instance->dump;
 
 	if (!dump || !dump->worker)
 		return;
+	if (runs_elsewhere(instance))
+		return leave_elsewhere(dump);
 	/* What has arrived is in the stream after this. */
 	if (what == NPF_ORDER_STOP)
 		instance->host->nic->lost(instance->nic);
@@ -633,6 +662,10 @@ static void end_running(struct npf_instance *instance, uint32_t what)
 
 static int stop_locked(struct npf_instance *instance)
 {
+	int err = check_here(instance);
+
+	if (err)
+		return err;
 	if (!instance->dump)
 		return nothing_started(instance);
 	end_running(instance, NPF_ORDER_STOP);
@@ -664,6 +697,10 @@ void npf_free_dump(struct npf_instance *instance)
 
 int npf_leave_dump_mode(struct npf_instance *instance)
 {
+	int err = check_here(instance);
+
+	if (err)
+		return err;
 	end_running(instance, NPF_ORDER_STOP);
 	return change_ring(instance, false, 0);
 }
@@ -675,6 +712,8 @@ static int rotate_locked(struct npf_instance *instance)
 
 	if (!runs(instance))
 		return nothing_started(instance);
+	if (runs_elsewhere(instance))
+		return check_here(instance);
 	if (dump->path)
 		return npf_fail(instance, -EINVAL,
 				"there is no next file; give a provider (next) at the start");
@@ -704,6 +743,8 @@ int npf_limit_dump(struct npf_instance *instance, uint32_t bytes, uint32_t packe
 	if (bytes && bytes < PCAP_FILE_HEADER)
 		return npf_fail_value(instance, -EINVAL, "the limit is too small; a file has ",
 				      PCAP_FILE_HEADER, " bytes without a packet");
+	if (check_here(instance))
+		return -ESRCH;
 	instance->dump_bytes = bytes;
 	instance->dump_packets = packets;
 	if (!runs(instance))
@@ -745,8 +786,10 @@ int npf_dump_to(struct npf_instance *instance, const char *path)
 		.max_packets = instance->dump_packets,
 	};
 	struct npf_dump *dump = NULL;
-	int err = check_options(instance, &options);
+	int err = check_here(instance);
 
+	if (!err)
+		err = check_options(instance, &options);
 	if (err)
 		return err;
 	if (!instance->buffer_size)

@@ -451,15 +451,16 @@ int npf_close_dump_file(struct npf_dump *dump, enum npf_dump_end end)
 {
 	int err = dump->error ? 0 : end_whole(dump);
 	uint64_t size = dump->error ? end_cut(dump) : dump->out;
+	struct npf_file *file = dump->file;
 	int close_err;
 
 	count_file(dump, size, dump->file_count);
 	dump->base_bytes += size;
 	dump->base_packets += dump->file_count;
-	close_err = dump->host->files->close(dump->file);
+	dump->file = NULL; /* before it is none: a fork made here lets it be */
+	close_err = dump->host->files->close(file);
 	if (close_err && !dump->error)
 		err = npf_dump_fail_host(dump, close_err, "bringing the dump to the disk failed");
-	dump->file = NULL;
 	dump->staged = 0;
 	dump->flush_at = NPF_NEVER;
 

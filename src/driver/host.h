@@ -43,6 +43,10 @@ struct npf_system_ops {
 	/* Sleep until now() has reached time, and as much longer as the host's timers are late, or
 	 * *word is not value any more (may return early otherwise, too). */
 	void (*sleep_until)(struct npf_host *host, uint64_t time, uint32_t *word, uint32_t value);
+
+	/* No process is forked in between, but by the thread itself. NULL: none ever is. */
+	void (*hold_forks)(struct npf_host *host);
+	void (*let_forks)(struct npf_host *host);
 };
 
 struct npf_adapter_ops {
@@ -168,7 +172,8 @@ struct npf_file_ops {
 		     struct npf_file **file, char *error);
 	/* Leave it as it is, and nothing touches it any more. What was created is closed, and removed
 	 * if nothing was there before and nothing has been written; negative errno where it cannot be
-	 * brought to the disk. Of a descriptor its owner hears that when he syncs it: 0. */
+	 * brought to the disk. Of a descriptor its owner hears that when he syncs it: 0. In a fork of
+	 * who opened it nothing but its memory and what was created is closed: 0. */
 	int (*close)(struct npf_file *file);
 
 	/* What memory, offset and size of fast writes are multiples of; 1: no matter. Constant. */
@@ -201,9 +206,11 @@ struct npf_worker_ops {
 	 * second worker takes the wake-ups from the first, which is joined before it. */
 	int (*start)(struct npf_nic *nic, uint64_t (*step)(void *arg), void *arg,
 		     struct npf_worker **worker);
+	/* Is its thread in this process? A fork has a worker without one. */
+	bool (*is_here)(const struct npf_worker *worker);
 	void (*wake)(struct npf_worker *worker); /* any thread */
 	/* Wait until it is done, free it. The tap's wake-ups, if they were its own, are the
-	 * readers' again. */
+	 * readers' again. Where it is not here: free it only. */
 	void (*join)(struct npf_worker *worker);
 };
 

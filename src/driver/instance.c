@@ -212,9 +212,12 @@ void npf_close_open_instance(struct npf_instance *instance)
 {
 	NPF_TRACED(instance->host, NULL);
 
-	npf_refuse_calls(instance);
+	bool inside = npf_refuse_calls(instance);
+
 	npf_end_sending(instance);
-	wake_reader(instance);
+	/* With nobody there it would be somebody else's: a fork has the same descriptor. */
+	if (inside)
+		wake_reader(instance);
 	npf_await_calls(instance);
 }
 

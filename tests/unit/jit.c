@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -519,6 +520,64 @@ static void is_interpreted_where_code_is_forbidden(void **state)
 	try_forbidden(SYS_fcntl, 0);
 }
 
+static void await_word(const int *pipe)
+{
+	char word;
+
+	assert_int_equal(read(pipe[0], &word, 1), 1);
+}
+
+static void say_word(const int *pipe)
+{
+	assert_int_equal(write(pipe[1], "w", 1), 1);
+}
+
+/* Both would take the next free place, in memory that they share. */
+static void code_of_a_fork_is_its_own(void **state)
+{
+	static const struct npf_insn parents_insns[] = CHOOSE(1, 11), forks_insns[] = CHOOSE(1, 22);
+	const struct npf_program parents = PROGRAM(parents_insns), forks = PROGRAM(forks_insns);
+	const uint8_t packet[60] = { [14] = 1 };
+	struct npf_jit_filter *before = jit(&parents, 0), *filter;
+	int to[2], from[2], status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(to), 0);
+	assert_int_equal(pipe(from), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		await_word(to);
+		if (bpf_jitter(host, &forks, 0, &filter, NULL))
+			_exit(1);
+		say_word(from);
+		await_word(to);
+		status = npf_jit_run(filter, packet, 60, 60) != 22;
+		bpf_destroy_jit_filter(filter);
+		bpf_destroy_jit_filter(before);
+		_exit(status);
+	}
+	filter = jit(&parents, 0);
+	say_word(to);
+	await_word(from);
+	assert_int_equal(npf_jit_run(filter, packet, 60, 60), 11);
+	bpf_destroy_jit_filter(before);
+	before = jit(&parents, 0);
+	say_word(to);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(npf_jit_run(filter, packet, 60, 60), 11);
+	assert_int_equal(npf_jit_run(before, packet, 60, 60), 11);
+	bpf_destroy_jit_filter(filter);
+	bpf_destroy_jit_filter(before);
+	for (int i = 0; i < 2; i++) {
+		close(to[i]);
+		close(from[i]);
+	}
+}
+
 static void refuses_what_it_cannot_do(void **state)
 {
 	static const struct npf_insn endless[] = { INSN_LD_B(0) };
@@ -558,6 +617,7 @@ int main(void)
 		cmocka_unit_test(loads_that_meet_have_one_order),
 		cmocka_unit_test(is_destroyed_while_it_runs),
 		cmocka_unit_test(is_interpreted_where_code_is_forbidden),
+		cmocka_unit_test(code_of_a_fork_is_its_own),
 		cmocka_unit_test(refuses_what_it_cannot_do),
 	};
 

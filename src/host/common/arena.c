@@ -43,6 +43,7 @@ struct npf_arena_region {
 	uint8_t *run;
 	size_t size;
 	struct npf_arena_slot *first;
+	bool left; /* to the process that this one is a fork of */
 };
 
 /* ---- regions ------------------------------------------------------------------------------- */
@@ -358,6 +359,17 @@ void npf_arena_init(struct npf_arena *arena)
 	arena->can_sync = !membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
 }
 
+void npf_arena_leave(struct npf_arena *arena)
+{
+	pthread_mutex_init(&arena->lock, NULL);
+	for (struct npf_arena_region *region = arena->regions; region; region = region->older)
+		region->left = true;
+	arena->free = NULL;
+	arena->oldest = NULL;
+	arena->newest = &arena->oldest;
+	arena->waiting = 0;
+}
+
 void npf_arena_fini(struct npf_arena *arena)
 {
 	for (struct npf_arena_region *region = arena->regions, *older; region; region = older) {
@@ -383,6 +395,8 @@ void npf_arena_free(struct npf_arena *arena, const struct npf_code *code)
 {
 	struct npf_arena_slot *slot = code->slot;
 
+	if (slot->region->left)
+		return;
 	pthread_mutex_lock(&arena->lock);
 	slot->state = WAITING;
 	slot->younger = NULL;

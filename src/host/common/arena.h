@@ -43,6 +43,9 @@ struct npf_arena {
 };
 
 void npf_arena_init(struct npf_arena *arena);
+/* In a fork, before anything else of these: what is there stays as it is, for the parent runs it and will
+ * write to it; what is made from now on is the fork's. */
+void npf_arena_leave(struct npf_arena *arena);
 /* After the last user of its code is out. */
 void npf_arena_fini(struct npf_arena *arena);
 

@@ -459,7 +459,7 @@ static int by_index(const void *a, const void *b)
 static int list(struct npf_host *base, int (*each)(void *arg, const struct npf_adapter *adapter),
 		void *arg)
 {
-	struct npf_linux_host *host = (struct npf_linux_host *)base;
+	struct npf_linux_host *host = npf_linux_host_here(base);
 	struct collection collection = { 0 };
 	struct npf_last_counters last;
 
@@ -479,7 +479,7 @@ static int list(struct npf_host *base, int (*each)(void *arg, const struct npf_a
 
 static int fd(struct npf_host *base)
 {
-	return ((struct npf_linux_host *)base)->monitor;
+	return npf_linux_host_here(base)->monitor;
 }
 
 const struct npf_adapter_ops npf_linux_adapters = { .list = list, .fd = fd };

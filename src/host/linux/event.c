@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "host/linux/linux.h"
+#include "host/linux/process.h"
 
 #define NS_PER_S 1000000000ull
 
@@ -39,7 +40,7 @@ int npf_event_init(struct npf_event *event)
 {
 	int err;
 
-	*event = (struct npf_event){ .flag = -1, .clock = -1 };
+	*event = (struct npf_event){ .flag = -1, .clock = -1, .forks = npf_process_forks() };
 	event->poller = epoll_create1(EPOLL_CLOEXEC);
 	if (event->poller < 0)
 		return -errno;
@@ -91,12 +92,14 @@ void npf_event_set(struct npf_event *event)
 		errno = saved; /* EAGAIN: it is raised already */
 }
 
-/* A flag that is down is left alone: the call would take as long as many packets. */
+/* A flag that is down is left alone: the call would take as long as many packets. But a fork may have
+ * raised it. */
 void npf_event_clear(struct npf_event *event)
 {
 	uint64_t count;
 
-	if (__atomic_load_n(&event->sets, __ATOMIC_ACQUIRE) &&
+	if ((__atomic_load_n(&event->sets, __ATOMIC_ACQUIRE) ||
+	     npf_process_forks() != event->forks) &&
 	    read(event->flag, &count, sizeof(count)) == (ssize_t)sizeof(count))
 		__atomic_fetch_sub(&event->sets, count, __ATOMIC_ACQ_REL);
 	npf_event_timer(event, 0);

@@ -18,6 +18,7 @@
 
 #include "host/linux/direct.h"
 #include "host/linux/linux.h"
+#include "host/linux/process.h"
 
 #define PAGE 4096u
 
@@ -29,6 +30,7 @@
 
 struct npf_file {
 	struct npf_linux_host *host;
+	uint32_t process; /* that writes it */
 	int fd;
 	int reader; /* the same file, where fd is for writing only; -1: not needed yet */
 	int flags;  /* of the descriptor as it came */
@@ -88,7 +90,8 @@ static struct npf_file *new_file(struct npf_host *host, int fd, bool owned, cons
 	if (!file)
 		return NULL;
 	*file = (struct npf_file){
-		.host = (struct npf_linux_host *)host,
+		.host = npf_linux_host_here(host),
+		.process = npf_process_number(),
 		.fd = fd,
 		.reader = -1,
 		.owned = owned,
@@ -242,12 +245,24 @@ static int close_own(struct npf_file *file)
 	return err;
 }
 
+/* In a fork: the opening is the parent's as well, with its flags and its place. */
+static void let_go(struct npf_file *file)
+{
+	if (file->owned)
+		close(file->fd);
+	free(file->created);
+}
+
 static int close_file(struct npf_file *file)
 {
+	bool here = file->process == npf_process_number();
 	int err = 0;
 
-	npf_syncer_drain(&file->host->syncer, file);
-	if (file->owned)
+	if (here)
+		npf_syncer_drain(&file->host->syncer, file);
+	if (!here)
+		let_go(file);
+	else if (file->owned)
 		err = close_own(file);
 	else
 		give_back(file);

@@ -413,12 +413,20 @@ static void block_signals(sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, &all, old);
 }
 
+/* A fork lacks the thread, which may have held the lock. The ring that it has is a copy that nobody fills. */
+static bool has_thread(const struct tpacket *tpacket)
+{
+	return tpacket->process == npf_process_number();
+}
+
 /* Have the thread carry out an order and wait for it. A signal handler may ask for what was lost: it
  * shall not find this thread amid another order. */
 static int give_order(struct tpacket *tpacket, struct order *order)
 {
 	sigset_t old;
 
+	if (!has_thread(tpacket))
+		return -ESRCH;
 	block_signals(&old);
 	pthread_mutex_lock(&tpacket->lock);
 	while (tpacket->order)
@@ -456,7 +464,7 @@ static int start_thread(struct tpacket *tpacket, char *error)
 
 static void stop_thread(struct tpacket *tpacket)
 {
-	if (!tpacket->running)
+	if (!tpacket->running || !has_thread(tpacket))
 		return;
 	pthread_mutex_lock(&tpacket->lock);
 	tpacket->stop = true;
@@ -563,6 +571,13 @@ static int run_set_ring(struct tpacket *tpacket, struct order *order)
 	return err;
 }
 
+static int no_thread(char *error)
+{
+	return npf_linux_error(error, -ESRCH,
+			       "the receiving thread is in the process that this one is a fork of: "
+			       "open the adapter again");
+}
+
 /* The first ring begins the listening. A ring of another size gets a feed of another size; for a
  * moment both feeds are filled, so that nothing falls between them. */
 static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometry,
@@ -575,6 +590,8 @@ static int set_ring(struct npf_nic *nic, const struct npf_ring_geometry *geometr
 	bool change = size != mapped_size(&tpacket->feed);
 	int err = 0;
 
+	if (!has_thread(tpacket))
+		return no_thread(error);
 	if (change) {
 		err = open_feed(&feed, &nic->latest, size, error);
 		order.feed = &feed;
@@ -610,10 +627,12 @@ static int run_set_filters(struct tpacket *tpacket, struct order *order)
 static int set_filters(struct npf_nic *nic, const struct npf_filter_set *filters, char *error)
 {
 	struct npf_host *host = &nic->host->base;
-	struct order order = { .run = run_set_filters,
-			       .filters = npf_user_filters_make(host, filters) };
+	struct order order = { .run = run_set_filters };
 	int err;
 
+	if (!has_thread(nic->hook_state))
+		return no_thread(error);
+	order.filters = npf_user_filters_make(host, filters);
 	if (!order.filters)
 		return npf_linux_error(error, -ENOMEM, "out of memory");
 	err = give_order(nic->hook_state, &order);
@@ -645,10 +664,7 @@ static uint64_t lost(struct npf_nic *nic)
 	struct tpacket *tpacket = nic->hook_state;
 	struct order order = { .run = run_nothing };
 
-	if (tpacket->process != npf_process_number())
-		return tpacket->lost;
-	give_order(tpacket, &order);
-	return order.lost;
+	return give_order(tpacket, &order) ? tpacket->lost : order.lost;
 }
 
 static void clear(struct npf_nic *nic)
@@ -661,6 +677,8 @@ static int listen_elsewhere(struct npf_nic *nic, struct npf_event *event)
 {
 	struct order order = { .run = run_nothing };
 
+	if (!has_thread(nic->hook_state))
+		return -ESRCH;
 	__atomic_store_n(&nic->tapped, event, __ATOMIC_RELEASE);
 	return give_order(nic->hook_state, &order);
 }

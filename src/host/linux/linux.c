@@ -5,8 +5,10 @@
  */
 #include "filter/x86.h"
 #include "host/linux/linux.h"
+#include "host/linux/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/netlink.h>
@@ -124,6 +126,18 @@ static void sleep_until(struct npf_host *host, uint64_t time, uint32_t *word, ui
 		sleep_roughly(word, value, time);
 }
 
+static void hold_forks(struct npf_host *host)
+{
+	(void)host;
+	npf_process_lock();
+}
+
+static void let_forks(struct npf_host *host)
+{
+	(void)host;
+	npf_process_unlock();
+}
+
 static const struct npf_system_ops system_ops = {
 	.alloc = alloc,
 	.free = release,
@@ -132,28 +146,30 @@ static const struct npf_system_ops system_ops = {
 	.park = park,
 	.unpark = unpark,
 	.sleep_until = sleep_until,
+	.hold_forks = hold_forks,
+	.let_forks = let_forks,
 };
 
 /* ---- generated code ------------------------------------------------------------------------- */
 
 static int alloc_code(struct npf_host *host, size_t size, struct npf_code *code, char *error)
 {
-	return npf_arena_alloc(&((struct npf_linux_host *)host)->arena, size, code, error);
+	return npf_arena_alloc(&npf_linux_host_here(host)->arena, size, code, error);
 }
 
 static void free_code(struct npf_host *host, const struct npf_code *code)
 {
-	npf_arena_free(&((struct npf_linux_host *)host)->arena, code);
+	npf_arena_free(&npf_linux_host_here(host)->arena, code);
 }
 
 static void *borrow(struct npf_host *host, size_t size)
 {
-	return npf_arena_borrow(&((struct npf_linux_host *)host)->arena, size);
+	return npf_arena_borrow(&npf_linux_host_here(host)->arena, size);
 }
 
 static void give_back(struct npf_host *host, void *memory)
 {
-	npf_arena_give_back(&((struct npf_linux_host *)host)->arena, memory);
+	npf_arena_give_back(&npf_linux_host_here(host)->arena, memory);
 }
 
 static const struct npf_code_ops code_ops = {
@@ -175,6 +191,56 @@ static void hear_of_addresses(int monitor)
 			   sizeof(groups[i]));
 }
 
+static int open_monitor(void)
+{
+	int monitor = npf_linux_monitor();
+
+	if (monitor < 0)
+		return -1;
+	hear_of_addresses(monitor);
+	return monitor;
+}
+
+/* What the parent has read, or will, is news for this process as well: an answer to nothing makes it look
+ * at the list once. The descriptor keeps its number. */
+static void renew_monitor(int monitor)
+{
+	const struct nlmsghdr nothing = { .nlmsg_len = sizeof(nothing),
+					  .nlmsg_type = NLMSG_NOOP,
+					  .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK };
+	int own = monitor < 0 ? -1 : open_monitor();
+
+	if (own < 0)
+		return;
+	if (send(own, &nothing, sizeof(nothing), 0) == sizeof(nothing))
+		dup3(own, monitor, O_CLOEXEC);
+	close(own);
+}
+
+/* What another thread was amid is left as it is, and its lock. */
+static void begin_anew(struct npf_linux_host *host)
+{
+	npf_arena_leave(&host->arena);
+	npf_syncer_init(&host->syncer);
+	renew_monitor(host->monitor);
+}
+
+struct npf_linux_host *npf_linux_host_here(struct npf_host *base)
+{
+	struct npf_linux_host *host = (struct npf_linux_host *)base;
+	uint32_t process = npf_process_number();
+
+	if (__atomic_load_n(&host->process, __ATOMIC_ACQUIRE) == process)
+		return host;
+	npf_process_lock();
+	if (host->process != process) {
+		begin_anew(host);
+		__atomic_store_n(&host->process, process, __ATOMIC_RELEASE);
+	}
+	npf_process_unlock();
+	return host;
+}
+
 struct npf_host *npf_host_linux(void)
 {
 	struct npf_linux_host *host = calloc(1, sizeof(*host));
@@ -192,17 +258,14 @@ struct npf_host *npf_host_linux(void)
 	host->base.features = npf_x86_features();
 	npf_arena_init(&host->arena);
 	npf_syncer_init(&host->syncer);
-	host->monitor = npf_linux_monitor();
-	if (host->monitor < 0)
-		host->monitor = -1;
-	else
-		hear_of_addresses(host->monitor);
+	host->monitor = open_monitor();
+	host->process = npf_process_number();
 	return &host->base;
 }
 
 void npf_host_linux_free(struct npf_host *base)
 {
-	struct npf_linux_host *host = (struct npf_linux_host *)base;
+	struct npf_linux_host *host = base ? npf_linux_host_here(base) : NULL;
 
 	if (!host)
 		return;

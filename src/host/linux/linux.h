@@ -60,20 +60,26 @@ struct npf_syncer {
 
 struct npf_linux_host {
 	struct npf_host base;
+	uint32_t process; /* whose the rest is, for none of it may be shared with a fork; atomic */
 	int monitor; /* rtnetlink socket, member of the link group; -1 when it could not be made */
 	struct npf_arena arena; /* filters that run in this process */
 	struct npf_syncer syncer;
 	struct npf_chain *chains; /* of the tcx hook */
 };
 
+/* linux.c: what of it is this process' alone may be used now; in a fork it has begun anew. Everybody
+ * else takes only what a fork can share. */
+struct npf_linux_host *npf_linux_host_here(struct npf_host *host);
+
 /* ---- event.c ------------------------------------------------------------------------------- */
 
 /* All descriptors -1 when not open. */
 struct npf_event {
-	int poller;    /* epoll: readable while any of the others is */
-	int flag;      /* eventfd: set() */
-	int clock;     /* timerfd: timer() */
-	uint64_t sets; /* of the flag, begun and not read back: 0 is down; atomic */
+	int poller;     /* epoll: readable while any of the others is */
+	int flag;       /* eventfd: set() */
+	int clock;      /* timerfd: timer() */
+	uint32_t forks; /* that there had been when it was made */
+	uint64_t sets;  /* of the flag, begun and not read back: 0 is down; atomic */
 };
 int npf_event_init(struct npf_event *event);
 void npf_event_fini(struct npf_event *event);

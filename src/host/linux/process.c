@@ -27,7 +27,7 @@ static void make_lock(void)
 static void before_fork(void)
 {
 	pthread_mutex_lock(&lock);
-	forks++;
+	__atomic_store_n(&forks, forks + 1, __ATOMIC_RELAXED);
 }
 
 static void in_parent(void)
@@ -61,7 +61,7 @@ void npf_process_unlock(void)
 
 uint32_t npf_process_forks(void)
 {
-	return forks;
+	return __atomic_load_n(&forks, __ATOMIC_RELAXED);
 }
 
 uint32_t npf_process_number(void)

@@ -7,10 +7,11 @@
 
 #include <stdint.h>
 
-/* The lock of what a fork must not find half changed: chains of taps. Recursive; a fork waits for it. */
+/* The lock of what a fork must not find half changed: chains of taps, a driver's devices, a host that begins
+ * anew. Recursive; a fork waits for it. */
 void npf_process_lock(void);
 void npf_process_unlock(void);
-/* Forks that there have been, up to this process. Under the lock. */
+/* Forks that there have been, up to this process; none is missing under the lock. */
 uint32_t npf_process_forks(void);
 
 /* Another than that of every process that this one is a fork of. Only what was asked for it before the

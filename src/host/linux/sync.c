@@ -45,6 +45,7 @@ static void *run(void *arg)
 
 void npf_syncer_init(struct npf_syncer *syncer)
 {
+	*syncer = (struct npf_syncer){ 0 };
 	pthread_mutex_init(&syncer->lock, NULL);
 	pthread_cond_init(&syncer->changed, NULL);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "host/linux/linux.h"
+#include "host/linux/process.h"
 
 struct npf_worker {
 	struct npf_nic *nic;
@@ -16,6 +17,7 @@ struct npf_worker {
 	uint64_t (*step)(void *arg);
 	void *arg;
 	pthread_t thread;
+	uint32_t process; /* whose thread it is */
 };
 
 static void *run(void *arg)
@@ -72,6 +74,7 @@ static int start(struct npf_nic *nic, uint64_t (*step)(void *arg), void *arg,
 	worker->nic = nic;
 	worker->step = step;
 	worker->arg = arg;
+	worker->process = npf_process_number();
 	err = npf_event_init(&worker->event);
 	if (err)
 		goto free_worker;
@@ -91,18 +94,30 @@ free_worker:
 	return err;
 }
 
+static bool is_here(const struct npf_worker *worker)
+{
+	return worker->process == npf_process_number();
+}
+
 static void wake(struct npf_worker *worker)
 {
 	npf_event_set(&worker->event);
 }
 
+/* In a fork its descriptors are closed, and what they stand for stays as it is. */
 static void join(struct npf_worker *worker)
 {
-	pthread_join(worker->thread, NULL);
-	if (worker->nic->tapped == &worker->event)
+	if (is_here(worker))
+		pthread_join(worker->thread, NULL);
+	if (is_here(worker) && worker->nic->tapped == &worker->event)
 		listen_to(worker->nic, &worker->nic->event);
 	npf_event_fini(&worker->event);
 	free(worker);
 }
 
-const struct npf_worker_ops npf_linux_workers = { .start = start, .wake = wake, .join = join };
+const struct npf_worker_ops npf_linux_workers = {
+	.start = start,
+	.is_here = is_here,
+	.wake = wake,
+	.join = join,
+};

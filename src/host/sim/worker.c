@@ -38,6 +38,13 @@ static int start(struct npf_nic *nic, uint64_t (*step)(void *arg), void *arg,
 	return err;
 }
 
+/* Nobody forks in a simulation. */
+static bool is_here(const struct npf_worker *worker)
+{
+	(void)worker;
+	return true;
+}
+
 static void wake(struct npf_worker *worker)
 {
 	struct npf_sim *sim = worker->nic->sim;
@@ -71,4 +78,9 @@ static void join(struct npf_worker *worker)
 	pthread_mutex_unlock(&nic->sim->lock);
 }
 
-const struct npf_worker_ops npf_sim_workers = { .start = start, .wake = wake, .join = join };
+const struct npf_worker_ops npf_sim_workers = {
+	.start = start,
+	.is_here = is_here,
+	.wake = wake,
+	.join = join,
+};
