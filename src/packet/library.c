@@ -12,7 +12,18 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct npf_host *host;
-static struct npf_driver *driver;
+static struct npf_driver *driver; /* NULL while another is made or this one is ended */
+
+/* Another thread of the parent may hold it. Whatever that was amid, the driver is whole or not named. */
+static void in_child(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}
+
+__attribute__((constructor)) static void prepare(void)
+{
+	pthread_atfork(NULL, NULL, in_child);
+}
 
 /* ---- errors -------------------------------------------------------------------------------- */
 
@@ -72,12 +83,15 @@ static bool PacketInstallDriver(void)
 {
 	PACKET_TRACED(NULL);
 
+	struct npf_driver *made = NULL;
 	int err;
 
 	host = npf_host_linux();
-	err = host ? npf_driver_entry(host, &driver) : -errno;
-	if (!err)
+	err = host ? npf_driver_entry(host, &made) : -errno;
+	if (!err) {
+		__atomic_store_n(&driver, made, __ATOMIC_RELEASE);
 		return true;
+	}
 	npf_host_linux_free(host);
 	host = NULL;
 	return packet_fail(NULL, -err, "the driver cannot start: memory or descriptors are short");
@@ -106,14 +120,17 @@ void packet_driver_unlock(void)
 
 static int stop_driver(void)
 {
+	struct npf_driver *old = driver;
 	int err;
 
-	if (!driver)
+	if (!old)
 		return 0;
-	err = npf_unload(driver);
-	if (err)
+	__atomic_store_n(&driver, NULL, __ATOMIC_RELEASE);
+	err = npf_unload(old);
+	if (err) {
+		driver = old;
 		return err;
-	driver = NULL;
+	}
 	npf_host_linux_free(host);
 	host = NULL;
 	return 0;

@@ -33,7 +33,7 @@ struct cache {
 	struct entry entries[PROGRAMS];
 	const struct bpf_insn *missed; /* the last that was not there */
 	uint32_t next;                 /* to be given up */
-	unsigned int process;
+	uint32_t process;
 };
 
 /* ---- what there is once -------------------------------------------------------------------- */
@@ -46,8 +46,6 @@ static struct npf_host *host;
 
 /* A child shares the memory that its parent's code is in, and the parent will write others there:
  * it leaves all that alone and begins anew. */
-static unsigned int process;
-
 static void before_fork(void)
 {
 	pthread_mutex_lock(&lock);
@@ -60,7 +58,6 @@ static void in_parent(void)
 
 static void in_child(void)
 {
-	process++;
 	host = NULL;
 	pthread_mutex_unlock(&lock);
 }
@@ -76,7 +73,7 @@ static void free_cache(void *arg)
 {
 	struct cache *cache = arg;
 
-	for (uint32_t i = 0; cache->process == process && i < PROGRAMS; i++)
+	for (uint32_t i = 0; cache->process == wpcap_process() && i < PROGRAMS; i++)
 		clear_entry(&cache->entries[i]);
 	free(cache);
 }
@@ -191,7 +188,7 @@ static struct cache *new_cache(void)
 		return NULL;
 	}
 	if (cache)
-		cache->process = process;
+		cache->process = wpcap_process();
 	return cache;
 }
 
@@ -203,7 +200,7 @@ static struct cache *cache_of_thread(void)
 	if (!usable)
 		return NULL;
 	cache = pthread_getspecific(key);
-	return cache && cache->process == process ? cache : new_cache();
+	return cache && cache->process == wpcap_process() ? cache : new_cache();
 }
 
 /* NULL: not one of those that are kept. */

@@ -45,6 +45,7 @@ void wpcap_go_back(const struct wpcap_place *before)
 struct wait {
 	pcap_t *p;
 	struct wpcap_place before;
+	uint32_t process;
 };
 
 /* The handle may be gone behind it. */
@@ -53,7 +54,7 @@ static void end_wait(void *arg)
 	const struct wait *wait = arg;
 
 	wpcap_go_back(&wait->before);
-	__atomic_sub_fetch(&wait->p->waiting, 1, __ATOMIC_RELEASE);
+	wpcap_count_out(&wait->p->waiting, wait->process);
 }
 
 int wpcap_await(pcap_t *p, int ms)
@@ -63,7 +64,7 @@ int wpcap_await(pcap_t *p, int ms)
 	bool broken;
 	int n;
 
-	__atomic_add_fetch(&p->waiting, 1, __ATOMIC_ACQ_REL);
+	wpcap_count_in(&p->waiting, &wait.process);
 	pthread_cleanup_push(end_wait, &wait);
 	broken = wpcap_was_broken(p);
 	n = broken ? 0 : poll(&event, 1, ms);
@@ -82,11 +83,11 @@ static bool await_others(pcap_t *p)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_NS };
 
-	if (!__atomic_load_n(&p->waiting, __ATOMIC_ACQUIRE))
+	if (!wpcap_counted(&p->waiting))
 		return true;
 	pcap_breakloop(p);
 	for (int look = 0; look < LOOKS; look++) {
-		if (!__atomic_load_n(&p->waiting, __ATOMIC_ACQUIRE))
+		if (!wpcap_counted(&p->waiting))
 			return true;
 		nanosleep(&pause, NULL);
 	}

@@ -355,15 +355,16 @@ WPCAP_EXPORT int pcap_loop(pcap_t *p, int count, pcap_handler callback, u_char *
 WPCAP_EXPORT void pcap_breakloop(pcap_t *p)
 {
 	struct npf_instance *reader;
+	uint32_t process;
 	pcap_t *real;
 
 	__atomic_store_n(&p->broken, 1, __ATOMIC_SEQ_CST);
 	reader = __atomic_load_n(&p->reader, __ATOMIC_ACQUIRE);
 	real = __atomic_load_n(&p->real_reader, __ATOMIC_SEQ_CST);
-	__atomic_add_fetch(&p->breaking, 1, __ATOMIC_SEQ_CST);
-	if (reader && __atomic_load_n(&p->transmitting, __ATOMIC_SEQ_CST))
+	wpcap_count_in(&p->breaking, &process);
+	if (reader && wpcap_counted(&p->transmitting))
 		npf_stop_sending(reader);
-	__atomic_sub_fetch(&p->breaking, 1, __ATOMIC_SEQ_CST);
+	wpcap_count_out(&p->breaking, process);
 	if (reader)
 		npf_stop_waiting(reader);
 	else if (real)

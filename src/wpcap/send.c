@@ -53,19 +53,19 @@ WPCAP_EXPORT int pcap_sendqueue_queue(pcap_send_queue *queue, const struct pcap_
 }
 
 /* Who saw a queue being sent may not have stopped it yet. A handler of this thread has; another thread
- * is let run. Not for ever: a fork amid its call leaves one here that never ends. */
+ * is let run. Not for ever: one that is stopped amid its call never ends it. */
 static void let_break(const pcap_t *p)
 {
 	static const struct timespec nap = { .tv_nsec = NAP_NS };
 
-	for (int i = 0; i < NAPS && __atomic_load_n(&p->breaking, __ATOMIC_SEQ_CST); i++)
+	for (int i = 0; i < NAPS && wpcap_counted(&p->breaking); i++)
 		nanosleep(&nap, NULL);
 }
 
 /* pcap_breakloop() may have come when all had gone: the next send shall not end for it. */
-static void end_transmit(pcap_t *p)
+static void end_transmit(pcap_t *p, uint32_t process)
 {
-	if (__atomic_sub_fetch(&p->transmitting, 1, __ATOMIC_SEQ_CST))
+	if (wpcap_count_out(&p->transmitting, process))
 		return;
 	let_break(p);
 	(void)npf_wait_for_rest(p->instance, NULL, 0, 0);
@@ -73,6 +73,7 @@ static void end_transmit(pcap_t *p)
 
 WPCAP_EXPORT u_int pcap_sendqueue_transmit(pcap_t *p, pcap_send_queue *queue, int sync)
 {
+	uint32_t process;
 	INT sent;
 
 	if (!wpcap_is_live(p)) {
@@ -82,10 +83,10 @@ WPCAP_EXPORT u_int pcap_sendqueue_transmit(pcap_t *p, pcap_send_queue *queue, in
 
 	WPCAP_IN_DRIVER(p);
 
-	__atomic_add_fetch(&p->transmitting, 1, __ATOMIC_SEQ_CST);
+	wpcap_count_in(&p->transmitting, &process);
 	sent = PacketSendPackets(p->adapter, queue->buffer, queue->len, (BOOLEAN) !!sync);
 	if ((u_int)sent < queue->len)
 		wpcap_fail_adapter(p, 0, "sending the queue failed");
-	end_transmit(p);
+	end_transmit(p, process);
 	return (u_int)sent;
 }

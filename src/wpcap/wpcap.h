@@ -13,6 +13,7 @@
  *   real.c        libpcap, loaded privately; unused.c its handles that are not activated
  *   forward.c     what needs no handle
  *   handle.c      handles: create, options, close, and what both kinds answer
+ *   process.c     counts of threads, which a fork has not all of
  *   place.c       waiting for packets, and closing meanwhile
  *   activate.c    opening on NPF, in the steps of the original
  *   read.c        packets: loop, dispatch, next; sampling.c some of them only
@@ -57,6 +58,11 @@ struct wpcap_event {
 	int fd, id;
 };
 
+/* Threads of this process; see process.c. */
+struct wpcap_count {
+	uint32_t word; /* atomic */
+};
+
 struct counters {
 	uint64_t received, dropped, lost;
 };
@@ -78,11 +84,11 @@ struct pcap {
 	bool nonblocking;
 	bool min_to_copy_set; /* by pcap_setmintocopy() */
 	pcap_direction_t direction;
-	uint32_t broken;       /* pcap_breakloop() was called; atomic */
-	uint32_t waiting;      /* threads that wait for packets; atomic */
-	uint32_t transmitting; /* threads that send a queue; atomic */
-	uint32_t breaking;     /* calls of pcap_breakloop() that may stop one of them; atomic */
-	bool closed;           /* by a signal handler amid such a wait, which looks at it */
+	uint32_t broken;                 /* pcap_breakloop() was called; atomic */
+	struct wpcap_count waiting;      /* threads that wait for packets */
+	struct wpcap_count transmitting; /* threads that send a queue */
+	struct wpcap_count breaking;     /* calls of pcap_breakloop() that may stop one of them */
+	bool closed; /* by a signal handler amid such a wait, which looks at it */
 	/* Who reads, once it is activated, for pcap_breakloop(); one at most, atomic. */
 	pcap_t *real_reader;
 	struct npf_instance *reader;
@@ -144,6 +150,15 @@ static inline const char *wpcap_traced_begin(const char *function, const char *w
 #define WPCAP_TRACED(what)                                                                         \
 	const char *wpcap_traced_ __attribute__((cleanup(wpcap_traced_end), unused)) =             \
 		wpcap_traced_begin(__func__, what)
+
+/* ---- process.c ----------------------------------------------------------------------------- */
+
+/* Another than that of every process that this one is a fork of. */
+uint32_t wpcap_process(void);
+/* In, and out with what came in told; those of this process that are left. A signal handler may. */
+void wpcap_count_in(struct wpcap_count *count, uint32_t *process);
+uint32_t wpcap_count_out(struct wpcap_count *count, uint32_t process);
+uint32_t wpcap_counted(const struct wpcap_count *count);
 
 /* ---- place.c ------------------------------------------------------------------------------- */
 
