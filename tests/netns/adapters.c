@@ -7,14 +7,18 @@
 #include "lib/check.h"
 
 #include <linux/if_tun.h>
+#include <net/if.h>
 #include <net/if_arp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/net.h"
 #include "npf/npf.h"
+
+#define CHANGES 20 /* of the carrier */
 
 struct state {
 	struct net_world net;
@@ -300,6 +304,33 @@ static void down_and_up_are_told(void **in)
 	wait_for_flags(state, "va", NPF_ADAPTER_UP);
 }
 
+static void turn(int control, const char *name, bool up)
+{
+	struct ifreq request = { .ifr_flags = up ? IFF_UP : 0 };
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	assert_int_equal(ioctl(control, SIOCSIFFLAGS, &request), 0);
+}
+
+/* Not when the kernel's worker has made a state of it, up to a second later. */
+static void the_carrier_is_told_at_once(void **in)
+{
+	struct state *state = *in;
+	int control;
+
+	net_enter(&state->net, NET_THERE);
+	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	net_enter(&state->net, NET_HERE);
+	assert_true(control >= 0);
+	for (int i = 0; i < CHANGES; i++) {
+		turn(control, "vb", false);
+		assert_int_equal(get(state, "va").flags, NPF_ADAPTER_UP);
+		turn(control, "vb", true);
+		assert_int_equal(get(state, "va").flags, NPF_ADAPTER_UP | NPF_ADAPTER_RUNNING);
+	}
+	close(control);
+}
+
 /* More news than their socket holds: none may be taken for silence. */
 static void news_that_overflow_are_news(void **in)
 {
@@ -374,6 +405,7 @@ int main(void)
 		TEST(a_list_settles_the_news),
 		TEST(a_rename_keeps_the_index),
 		TEST(down_and_up_are_told),
+		TEST(the_carrier_is_told_at_once),
 		TEST(news_that_overflow_are_news),
 		TEST(odd_names_are_kept_as_they_are),
 		TEST(names_that_no_adapter_has_are_refused),

@@ -11,6 +11,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <linux/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,7 @@ struct link {
 	struct npf_adapter *adapter;
 	char kind[32];   /* "veth", "tun"; empty for hardware */
 	uint32_t merged; /* longest packet that the stack hands on in one piece */
+	uint8_t state;   /* IF_OPER_... */
 };
 
 /* An attribute's text, which nobody promised to be terminated. */
@@ -160,6 +162,9 @@ static int read_attribute(const struct nlattr *attr, void *arg)
 	case IFLA_IFNAME:
 		copy_text(adapter->name, sizeof(adapter->name), attr);
 		break;
+	case IFLA_OPERSTATE:
+		link->state = mnl_attr_get_u8(attr);
+		break;
 	case IFLA_MTU:
 		adapter->mtu = read_u32(attr);
 		break;
@@ -187,10 +192,19 @@ static int read_attribute(const struct nlattr *attr, void *arg)
 	return MNL_CB_OK;
 }
 
-static uint32_t adapter_flags(unsigned int flags)
+/* IFF_RUNNING comes from the state, and that follows the carrier when a worker of the kernel has run, up to
+ * a second later. States that only a lost carrier makes are old where there is one. */
+static bool is_running(unsigned int flags, uint8_t state)
+{
+	if (!(flags & IFF_LOWER_UP))
+		return false;
+	return flags & IFF_RUNNING || state == IF_OPER_DOWN || state == IF_OPER_LOWERLAYERDOWN;
+}
+
+static uint32_t adapter_flags(unsigned int flags, uint8_t state)
 {
 	return (flags & IFF_UP ? NPF_ADAPTER_UP : 0) |
-	       (flags & IFF_RUNNING ? NPF_ADAPTER_RUNNING : 0) |
+	       (is_running(flags, state) ? NPF_ADAPTER_RUNNING : 0) |
 	       (flags & IFF_LOOPBACK ? NPF_ADAPTER_LOOPBACK : 0);
 }
 
@@ -217,11 +231,11 @@ static void read_link(const struct nlmsghdr *message, struct npf_adapter *adapte
 
 	memset(adapter, 0, sizeof(*adapter));
 	adapter->index = (uint32_t)info->ifi_index;
-	adapter->flags = adapter_flags(info->ifi_flags);
 	adapter->hatype = info->ifi_type;
 	adapter->link_type = kind->link_type;
 	adapter->medium = kind->medium;
 	mnl_attr_parse(message, sizeof(*info), read_attribute, &link);
+	adapter->flags = adapter_flags(info->ifi_flags, link.state);
 	if (adapter->mtu > link.merged)
 		link.merged = adapter->mtu;
 	adapter->min_frame = kind->header ? ETHERNET_HEADER : 1;
