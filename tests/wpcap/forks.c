@@ -255,6 +255,8 @@ int main(void)
 		TEST(while_another_thread_lists),
 	};
 
+	if (sanitized())
+		return 77;
 	net_require();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
