@@ -356,7 +356,10 @@ in_order() { # side: 0, 1, 2, ...
 	local file
 	for file in $(files_of "$1"); do contents "$work/files.$1/$file"; done |
 		sed -nE 's/.* > 192.0.2.1.([0-9]+): .*/\1/p' >"$work/numbers"
-	[ -s "$work/numbers" ] && seq 0 $(($(wc -l <"$work/numbers") - 1)) | cmp -s - "$work/numbers"
+	[ -s "$work/numbers" ] || return
+	seq 0 $(($(wc -l <"$work/numbers") - 1)) | diff - "$work/numbers" >"$work/diff" && return
+	head -n 5 "$work/diff"
+	return 1
 }
 
 three() { # side
