@@ -709,11 +709,12 @@ static int rotate_locked(struct npf_instance *instance)
 {
 	struct npf_dump *dump = instance->dump;
 	uint32_t running = NPF_ORDER_RUN;
+	int err = check_here(instance);
 
+	if (err)
+		return err;
 	if (!runs(instance))
 		return nothing_started(instance);
-	if (runs_elsewhere(instance))
-		return check_here(instance);
 	if (dump->path)
 		return npf_fail(instance, -EINVAL,
 				"there is no next file; give a provider (next) at the start");

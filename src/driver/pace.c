@@ -116,6 +116,12 @@ static size_t count_due(const struct npf_job *job, uint64_t now)
 	return n;
 }
 
+/* That was set. */
+static enum npf_send_path path_of(const struct npf_instance *instance)
+{
+	return (enum npf_send_path)__atomic_load_n(&instance->sending.path, __ATOMIC_RELAXED);
+}
+
 static int64_t transmit(struct npf_instance *instance, struct npf_run *run)
 {
 	struct npf_sending *sending = &instance->sending;
@@ -124,7 +130,7 @@ static int64_t transmit(struct npf_instance *instance, struct npf_run *run)
 		.n = run->n,
 		.repeat = run->repeat,
 		.begins = sending->begins,
-		.path = (enum npf_send_path)__atomic_load_n(&sending->path, __ATOMIC_RELAXED),
+		.path = path_of(instance),
 	};
 
 	if (run->paced && (what.path == NPF_SEND_AUTO || what.path == NPF_SEND_FASTEST))
@@ -194,11 +200,6 @@ static int send_next(struct npf_instance *instance, struct npf_job *job)
 }
 
 /* ---- a path that was set -------------------------------------------------------------------- */
-
-static enum npf_send_path path_of(const struct npf_instance *instance)
-{
-	return (enum npf_send_path)__atomic_load_n(&instance->sending.path, __ATOMIC_RELAXED);
-}
 
 int npf_await_path(struct npf_instance *instance, enum npf_send_path path, char *reason)
 {

@@ -4,11 +4,11 @@
  * thread that it lacks. The parent's captures, dumps and news of adapters feel nothing of that.
  */
 #include "driver/core.h"
+#include "lib/forks.h"
 #include "netns/dump.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/wait.h>
 
 #define FEW   40u
 #define FORKS 9
@@ -27,11 +27,8 @@ typedef void (*fork_runs)(struct wire *wire);
 /* One that waits for a thread that it has not ends by the alarm. */
 static pid_t start_fork(struct wire *wire, fork_runs run)
 {
-	pid_t pid;
+	pid_t pid = forks_begin();
 
-	fflush(NULL);
-	pid = fork();
-	assert_true(pid >= 0);
 	if (pid)
 		return pid;
 	alarm(PATIENCE_MS / 1000);
@@ -39,17 +36,9 @@ static pid_t start_fork(struct wire *wire, fork_runs run)
 	_exit(0);
 }
 
-static void end_fork(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
 static void in_fork(struct wire *wire, fork_runs run)
 {
-	end_fork(start_fork(wire, run));
+	forks_join(start_fork(wire, run));
 }
 
 /* ---- closing -------------------------------------------------------------------------------- */
@@ -112,7 +101,7 @@ static void closes_amid_a_flood(void **state)
 		wire_read(wire, wire->instance);
 	}
 	for (int i = 0; i < FORKS; i++)
-		end_fork(forks[i]);
+		forks_join(forks[i]);
 	net_flood_join(sender);
 	wire_received(wire->instance, flood.count);
 	stats = wire_stats(wire->instance);
@@ -300,10 +289,10 @@ static void dumps(void **state)
 	}
 	for (size_t i = 0; i < FORKS; i++)
 		forks[i] = start_fork(wire, runs[i % N_OF(runs)]);
-	end_fork(flood);
+	forks_join(flood);
 	WIRE_UNTIL(wire_stats(wire->instance).received >= count);
 	for (size_t i = 0; i < FORKS; i++)
-		end_fork(forks[i]);
+		forks_join(forks[i]);
 	assert_int_equal(npf_dump_stop(wire->instance), 0);
 	stats = wire_stats(wire->instance);
 	contents = check_files(wire, &files, plan.size);
@@ -413,7 +402,7 @@ static void news(void **state)
 	assert_true(lists(wire, "newer"));
 	assert_false(wire_readable(fd));
 	kill(pid, SIGCONT);
-	end_fork(pid);
+	forks_join(pid);
 	close(words[0]);
 	close(words[1]);
 }

@@ -3,6 +3,7 @@
  * Instances that a fork has as well: each process sends its own frames, all of them and no others, by
  * ways of its own, and claims what it sent; the other's go on as if it were alone.
  */
+#include "lib/forks.h"
 #include "netns/sending.h"
 
 #include <arpa/inet.h>
@@ -239,25 +240,14 @@ typedef void (*child_runs)(struct bench *bench, uint64_t n, struct report *repor
 
 static pid_t start(struct bench *bench, child_runs run, uint64_t n, struct report *report)
 {
-	pid_t pid;
+	pid_t pid = forks_begin();
 
-	fflush(NULL);
-	pid = fork();
-	assert_true(pid >= 0);
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody waiting */
 	run(bench, n, report);
 	fflush(NULL);
 	_exit(0);
-}
-
-static void join(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
 }
 
 static void child_sends_and_closes(struct bench *bench, uint64_t n, struct report *report)
@@ -314,7 +304,7 @@ static void child_alone(struct bench *bench, enum npf_send_path path)
 	struct report *report = new_report();
 
 	warm(bench);
-	join(start(bench, runs_by(path), some(), report));
+	forks_join(start(bench, runs_by(path), some(), report));
 	expect_lone_child(report, some(), path);
 	expect_arrived(bench, 0, some());
 }
@@ -335,7 +325,7 @@ static void a_single_frame_of_a_child_goes_by_socket(void **state)
 	warm(bench);
 	warm(bench);
 	assert_int_equal(npf_get_send_path(bench->near), NPF_SEND_XDP);
-	join(start(bench, child_sends_one, 1, report));
+	forks_join(start(bench, child_sends_one, 1, report));
 	expect_claimed(report, 1);
 	expect_path(report, NPF_SEND_SOCKET);
 	expect_arrived(bench, 0, 1);
@@ -349,7 +339,7 @@ static void parent_afterwards(struct bench *bench, enum npf_send_path path)
 	warm(bench);
 	for (int round = 0; round < 2; round++) {
 		*report = own = (struct report){ 0 };
-		join(start(bench, runs_by(path), some(), report));
+		forks_join(start(bench, runs_by(path), some(), report));
 		expect_lone_child(report, some(), path);
 		send_all(bench->near, PARENT, 0, some(), &own);
 		expect_claimed(&own, some());
@@ -366,7 +356,7 @@ static void both_at_once(struct bench *bench, enum npf_send_path path)
 	warm(bench);
 	pid = start(bench, runs_by(path), some(), report);
 	begin(bench->near, PARENT, 0, some(), &own);
-	join(pid);
+	forks_join(pid);
 	conclude(bench->near, &own);
 	expect_child(report, some(), path);
 	expect_claimed(&own, some());
@@ -398,7 +388,7 @@ static void child_outlives(struct bench *bench, enum npf_send_path path)
 	close_on(bench, bench->near);
 	bench->near = NULL;
 	say(&report->said);
-	join(pid);
+	forks_join(pid);
 	report->wrong = 0;
 	expect_claimed(report, some());
 	expect_path(report, path);
@@ -426,7 +416,7 @@ static void a_parent_that_ends(void **state)
 	close_on(bench, bench->near);
 	bench->near = NULL;
 	say(&report->said);
-	join(pid);
+	forks_join(pid);
 	expect_claimed(report, some());
 	expect_path(report, NPF_SEND_XSK);
 	expect_arrived(bench, 0, some());
@@ -463,7 +453,7 @@ static void three_generations(struct bench *bench, enum npf_send_path path)
 	warm(bench);
 	pid = start(bench, child_forks, SHARE, reports);
 	begin(bench->near, PARENT, 0, SHARE, &own);
-	join(pid);
+	forks_join(pid);
 	conclude(bench->near, &own);
 	assert_int_equal(reports[0].wrong, 0);
 	expect_handed(&reports[0], SHARE);
@@ -493,7 +483,7 @@ static void a_child_in_another_namespace(void **state)
 	warm(bench);
 	pid = start(bench, elsewhere_sends, some(), report);
 	begin(bench->near, PARENT, 0, some(), &own);
-	join(pid);
+	forks_join(pid);
 	conclude(bench->near, &own);
 	expect_claimed(&own, some());
 	assert_int_equal(report->wrong, 0);
@@ -548,7 +538,7 @@ static void both_ask_at_once(void **state)
 	assert_true(listener >= 0);
 	say(&report->said);
 	wrong += ask_often(bench->near, n, -EBUSY);
-	join(pid);
+	forks_join(pid);
 	close(listener);
 	assert_int_equal(wrong, 0);
 	assert_int_equal(report->wrong, 0);
@@ -587,7 +577,7 @@ static void both_hear_of_the_end(void **state)
 	pid = start(bench, child_hears_of_the_end, 10, report);
 	net_run(&bench->net, NET_HERE, "ip link del va");
 	say(&report->said);
-	join(pid);
+	forks_join(pid);
 	assert_int_equal(report->wrong, 0);
 	assert_int_equal(npf_wait_for_rest(bench->near, rest, sizeof(rest),
 					   npf_send_clock(bench->near) + WAIT_NS / 5),

@@ -12,11 +12,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/asleep.h"
+#include "lib/forks.h"
 
 #define HANGS 300 /* seconds, for a fork that ends in none */
 
@@ -67,20 +67,15 @@ int npf_get_adapters_list(struct npf_driver *driver, struct npf_adapter **list, 
 /* What the function returns must be 0, in the fork. */
 static void in_fork(struct state *state, int (*run)(struct state *state))
 {
-	int status;
-	pid_t pid;
+	pid_t pid = forks_begin();
 
-	fflush(NULL);
-	pid = fork();
-	assert_true(pid >= 0);
 	if (!pid) {
 		alarm(HANGS);
 		atomic_store(&holds, false);
 		atomic_store(&naps, 0);
 		_exit(run(state));
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	forks_join(pid);
 }
 
 static void await(atomic_bool *what)
