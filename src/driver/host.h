@@ -256,13 +256,15 @@ struct npf_host {
 #define NPF_CLOCK_GOOD  1000u /* ns between two looks: nobody came between them */
 
 /*
- * Wall clock minus monotonic. Two clocks cannot be read at one moment: of some tries the one that
- * took least counts. What was known before is kept unless it cannot be true, so that the time
- * stamps of one read do not lie before those of the last.
+ * Wall clock minus monotonic. Two clocks cannot be read at one moment: the truth lies within as much
+ * below what they differ by as it took to read them. Of some tries the one that took least counts.
+ *
+ * The least that it can be is what stays: a closer look later only raises that. So time stamps never
+ * go back, unless somebody sets the wall clock back: then what was known is more than can be true.
  */
 static inline uint64_t npf_clock_offset(struct npf_host *host, uint64_t known)
 {
-	uint64_t best = 0, width = UINT64_MAX;
+	uint64_t most = 0, width = UINT64_MAX;
 
 	for (int i = 0; i < NPF_CLOCK_TRIES && width > NPF_CLOCK_GOOD; i++) {
 		uint64_t before = host->system->now(host);
@@ -271,11 +273,10 @@ static inline uint64_t npf_clock_offset(struct npf_host *host, uint64_t known)
 
 		if (took < width) {
 			width = took;
-			best = wall - before;
+			most = wall - before;
 		}
 	}
-	/* The truth lies in best - width ... best. */
-	return best - known <= width ? known : best - width / 2;
+	return most - known <= width ? known : most - width;
 }
 
 #endif
