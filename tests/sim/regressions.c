@@ -5,6 +5,7 @@
  * dump.c (item 14); b13, sampling and send queues of wpcap, in tests/wpcap/extensions.c; queues with
  * malformed headers in queue.c (item 11). b12 cannot come back: no packet is completed later.
  */
+#include "lib/asleep.h"
 #include "lib/world.h"
 
 #include <poll.h>
@@ -49,6 +50,7 @@ static void b01_padding_stays_inside_odd_buffers(void **state)
 
 struct reader {
 	struct npf_instance *instance;
+	pid_t number;     /* the thread's, once it runs */
 	uint32_t done;    /* 1: end */
 	uint32_t strange; /* answers that should not have come */
 };
@@ -58,6 +60,7 @@ static void *read_on(void *arg)
 	struct reader *reader = arg;
 	uint8_t buffer[4096];
 
+	__atomic_store_n(&reader->number, gettid(), __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&reader->done, __ATOMIC_ACQUIRE)) {
 		int64_t n = npf_read(reader->instance, buffer, sizeof(buffer));
 
@@ -254,13 +257,13 @@ static void b09_statistics_lose_nothing_and_need_no_buffer(void **state)
 static void b14_cleanup_wakes_a_reader_that_waits_for_ever(void **state)
 {
 	struct world *world = *state;
-	struct reader reader = { .instance = world->instance, .done = 0 };
+	struct reader reader = { .instance = world->instance };
 	pthread_t thread;
 
 	npf_sim_set_threaded(world->host, true);
 	assert_int_equal(npf_set_timeout(world->instance, 0), 0);
 	assert_int_equal(pthread_create(&thread, NULL, read_on, &reader), 0);
-	npf_stop_waiting(world->instance);
+	asleep(&reader.number);
 	npf_cleanup(world->instance);
 	__atomic_store_n(&reader.done, 1, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
