@@ -4,6 +4,7 @@
  * thread that it lacks. The parent's captures, dumps and news of adapters feel nothing of that.
  */
 #include "driver/core.h"
+#include "host/linux/ebpf.h"
 #include "lib/forks.h"
 #include "netns/dump.h"
 
@@ -114,6 +115,18 @@ static void closes_amid_a_flood(void **state)
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
+static void open_own(struct wire *wire)
+{
+	struct npf_instance *inherited = wire->instance;
+
+	FORK_HOLDS(!wire_try_open(wire, "va", &wire->instance));
+	FORK_HOLDS(!npf_set_buffer(wire->instance, WIRE_BUFFER));
+	FORK_HOLDS(!npf_set_filter(wire->instance, &wire_fourth));
+	npf_close(wire->instance);
+	wire->instance = inherited;
+	close_all(wire);
+}
+
 static const struct npf_system_ops *usual;
 static pthread_t lister;
 static bool amid; /* atomic */
@@ -161,6 +174,33 @@ static void amid_a_list(void **state)
 	wire->host->system = usual;
 }
 
+/* What another thread is loading a fork waits for, and can load by itself. */
+static void *load_slowly(void *arg)
+{
+	struct npf_hush before;
+
+	(void)arg;
+	npf_linux_hush(&before);
+	__atomic_store_n(&amid, true, __ATOMIC_RELEASE);
+	for (int i = 0; i < 200; i++)
+		wire_nap();
+	npf_linux_unhush(&before);
+	return NULL;
+}
+
+static void amid_a_load(void **state)
+{
+	struct wire *wire = wire_of(state);
+	pthread_t thread;
+
+	amid = false;
+	assert_int_equal(pthread_create(&thread, NULL, load_slowly, NULL), 0);
+	while (!__atomic_load_n(&amid, __ATOMIC_ACQUIRE))
+		wire_nap();
+	in_fork(wire, open_own);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 /* ---- changes -------------------------------------------------------------------------------- */
 
 static void expect_refusal(struct wire *wire, int err, const char *reason)
@@ -183,18 +223,6 @@ static void change(struct wire *wire)
 				  NULL) == -ESRCH);
 	FORK_HOLDS(!npf_get_stats(instance, &after));
 	FORK_HOLDS(after.captured == before.captured);
-	close_all(wire);
-}
-
-static void open_own(struct wire *wire)
-{
-	struct npf_instance *inherited = wire->instance;
-
-	FORK_HOLDS(!wire_try_open(wire, "va", &wire->instance));
-	FORK_HOLDS(!npf_set_buffer(wire->instance, WIRE_BUFFER));
-	FORK_HOLDS(!npf_set_filter(wire->instance, &wire_fourth));
-	npf_close(wire->instance);
-	wire->instance = inherited;
 	close_all(wire);
 }
 
@@ -413,6 +441,7 @@ int main(void)
 		{ "closes", closes },
 		{ "closes amid a flood", closes_amid_a_flood },
 		{ "amid a list", amid_a_list },
+		{ "amid a load", amid_a_load },
 		{ "changes", changes },
 		{ "dumps", dumps },
 		{ "dumps to a path", dumps_to_a_path },

@@ -32,7 +32,7 @@ struct npf_chain_filter {
 };
 
 /* All chains of the process are under its lock (process.h), the last that is taken but that of a chain's
- * order and that of libbpf's printer. `chains` are those of a host, NULL at first. */
+ * order. `chains` are those of a host, NULL at first. */
 
 /* Behind those that are there, or, if that cannot be, alone and before all other programs there.
  * Negative errno: that of attaching. The descriptors stay the caller's. */

@@ -23,6 +23,7 @@
 #include "driver/tap_layout.h"
 #include "host/linux/bpf/geometry.h"
 #include "host/linux/peek.h"
+#include "host/linux/process.h"
 #include "host/linux/set_maps.h"
 #include "npf.skel.h"
 
@@ -50,15 +51,14 @@ static int silent(enum libbpf_print_level level, const char *format, va_list arg
 }
 
 /* libbpf prints unless it is told not to, and can be told only for the whole process. What it has
- * to say comes back as a code; the application's own printer is in place again afterwards. */
-static pthread_mutex_t printer_lock = PTHREAD_MUTEX_INITIALIZER;
-
+ * to say comes back as a code; the application's own printer is in place again afterwards, before
+ * any fork. */
 void npf_linux_hush(struct npf_hush *before)
 {
 	sigset_t all;
 
 	sigfillset(&all);
-	pthread_mutex_lock(&printer_lock); /* signals end who waits for it */
+	npf_process_lock(); /* signals end who waits for it */
 	pthread_sigmask(SIG_SETMASK, &all, &before->signals);
 	before->printer = libbpf_set_print(silent);
 }
@@ -67,7 +67,7 @@ void npf_linux_unhush(const struct npf_hush *before)
 {
 	libbpf_set_print(before->printer);
 	pthread_sigmask(SIG_SETMASK, &before->signals, NULL);
-	pthread_mutex_unlock(&printer_lock);
+	npf_process_unlock();
 }
 
 int npf_linux_load(enum bpf_prog_type type, const char *name, const struct bpf_insn *insns, size_t n)

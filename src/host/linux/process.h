@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* The lock of what a fork must not find half changed: chains of taps, a driver's devices, a host that begins
- * anew. Recursive; a fork waits for it. */
+ * anew, libbpf's printer. Recursive; a fork waits for it. */
 void npf_process_lock(void);
 void npf_process_unlock(void);
 /* Forks that there have been, up to this process; none is missing under the lock. */
