@@ -226,6 +226,42 @@ static void change(struct wire *wire)
 	close_all(wire);
 }
 
+static int words[2];
+
+static void stay(struct wire *wire)
+{
+	char word;
+
+	(void)wire;
+	close(words[1]);
+	FORK_HOLDS(read(words[0], &word, 1) == 0);
+}
+
+/* What woke the reader and was not read yet is left in a buffer that the fork still has. */
+static void changes_beside_one(void **state)
+{
+	struct wire *wire = wire_capturing(state);
+	int fd = npf_poll_fd(wire->instance);
+	pid_t pid;
+
+	assert_false(wire_readable(fd));
+	wire_send_plain(wire, 0, FEW, 60);
+	wire_received(wire->instance, FEW);
+	assert_true(wire_becomes_readable(fd));
+	assert_int_equal(pipe(words), 0);
+	pid = start_fork(wire, stay);
+	assert_int_equal(npf_set_buffer(wire->instance, 2 * WIRE_BUFFER), 0);
+	assert_false(wire_readable(fd));
+	assert_int_equal(npf_set_filter(wire->instance, &wire_odd), 0);
+	wire_send_plain(wire, 0, FEW, 60);
+	assert_true(wire_becomes_readable(fd));
+	wire_received(wire->instance, FEW);
+	expect_odd(wire, 0);
+	close(words[1]);
+	forks_join(pid);
+	close(words[0]);
+}
+
 /* On tpacket, where they are a matter of the thread that a fork lacks. */
 static void changes(void **state)
 {
@@ -389,8 +425,6 @@ static void list_new_one(struct wire *wire)
 	close_all(wire);
 }
 
-static int words[2];
-
 static void await_newer_one(struct wire *wire)
 {
 	int fd = npf_adapters_fd(wire->driver);
@@ -443,6 +477,7 @@ int main(void)
 		{ "amid a list", amid_a_list },
 		{ "amid a load", amid_a_load },
 		{ "changes", changes },
+		{ "changes beside one", changes_beside_one },
 		{ "dumps", dumps },
 		{ "dumps to a path", dumps_to_a_path },
 		{ "news of adapters", news },

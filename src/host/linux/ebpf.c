@@ -492,6 +492,15 @@ static void quiesce(void)
 	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
+/* Closing alone would not end the polling where a fork has the descriptor as well: a wake-up that nobody
+ * read would be there for ever. */
+static void end_tap(struct npf_nic *nic, struct npf_kernel_tap *tap)
+{
+	if (tap)
+		npf_event_remove(nic->tapped, tap->wake_fd);
+	destroy(tap);
+}
+
 static void keep_records(struct npf_ebpf *ebpf, struct npf_kernel_tap *old)
 {
 	if (!old || ebpf->old_chunks)
@@ -518,11 +527,11 @@ static int replace(struct npf_nic *nic, struct npf_ebpf *ebpf,
 	err = npf_event_add(nic->tapped, tap->wake_fd);
 	if (err) {
 		npf_linux_error(error, err, "polling the tap failed: %s", strerror(-err));
-		goto destroy_tap;
+		goto end_tap;
 	}
 	err = exchange(nic, ebpf, tap, ebpf->filters, error);
 	if (err)
-		goto destroy_tap;
+		goto end_tap;
 
 	struct npf_kernel_tap *old = ebpf->tap;
 
@@ -530,11 +539,11 @@ static int replace(struct npf_nic *nic, struct npf_ebpf *ebpf,
 	ebpf->tap = tap;
 	pthread_mutex_unlock(&ebpf->lock);
 	keep_records(ebpf, old);
-	destroy(old);
+	end_tap(nic, old);
 	return 0;
 
-destroy_tap:
-	destroy(tap);
+end_tap:
+	end_tap(nic, tap);
 	return err;
 }
 
