@@ -109,6 +109,7 @@ int npf_change_buffer(struct npf_instance *instance, uint32_t bytes)
 	if (instance->dumping || instance->left || bytes != instance->buffer_size ||
 	    !is_cut_alike(&geometry, &instance->view.geometry))
 		return exchange_ring(instance, &geometry, bytes);
+	instance->surely_held = surely_held(&geometry, bytes, instance->max_receive);
 	npf_reset(instance);
 	return 0;
 }

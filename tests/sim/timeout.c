@@ -130,6 +130,20 @@ static void item_06_threshold_beyond_the_buffer_still_wakes(void **state)
 	assert_int_equal(stats_of(world->instance).dropped, 0);
 }
 
+/* Longer ones leave more unused, also where the buffer need not be made anew for them. */
+static void item_06_threshold_beyond_the_buffer_of_longer_packets_still_wakes(void **state)
+{
+	struct world *world = *state;
+
+	npf_sim_adapter(world->host, "eth0")->max_receive = 3000;
+	assert_int_equal(npf_set_buffer(world->instance, 65536), 0);
+	assert_int_equal(npf_set_timeout(world->instance, 0), 0);
+	assert_int_equal(npf_set_min_to_copy(world->instance, UINT32_MAX), 0);
+	for (uint32_t i = 0; i < 40; i++)
+		send_at(world, (i + 1) * MS, 0, 2020, i);
+	assert_true(read_records(world).left > 0);
+}
+
 static void timeout_set_after_the_packet_counts_from_the_packet(void **state)
 {
 	struct world *world = *state;
@@ -252,6 +266,7 @@ int main(void)
 		CAPTURING(item_06_packets_below_the_threshold_come_with_the_timeout),
 		CAPTURING(item_06_packet_that_waited_before_the_read_is_flushed_in_time),
 		CAPTURING(item_06_threshold_beyond_the_buffer_still_wakes),
+		CAPTURING(item_06_threshold_beyond_the_buffer_of_longer_packets_still_wakes),
 		CAPTURING(timeout_set_after_the_packet_counts_from_the_packet),
 		CAPTURING(timeouts_are_checked),
 		CAPTURING(lower_threshold_wakes_who_waits),
