@@ -187,10 +187,9 @@ int pcap_activate_win32(pcap_t *p)
 		return -1;
 	}
 	p->real = NULL;
-	wpcap_close_unused(real, &p->event);
 	__atomic_store_n(&p->reader, p->instance, __ATOMIC_RELEASE);
 	find_at_hand(p);
-	wpcap_open_compiler(p);
+	wpcap_take_over(p, real);
 	return 0;
 }
 

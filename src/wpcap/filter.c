@@ -26,16 +26,13 @@
 #define UNUSED_ETHERTYPE 0x88B5
 #define TINY_BUFFER      4096
 
-/* libpcap looks for VLAN tags beside the packet only where it captures itself. */
-static pcap_t *open_compiler(const pcap_t *p)
+/* libpcap looks for VLAN tags beside the packet only where it captures itself. NULL: it is closed. */
+static pcap_t *activate_compiler(const pcap_t *p, pcap_t *live)
 {
-	char errbuf[PCAP_ERRBUF_SIZE];
-	pcap_t *live = REAL(pcap_create)(p->device, errbuf);
-
-	if (!live)
-		return NULL;
 	REAL(pcap_set_snaplen)(live, p->options.snaplen);
+	REAL(pcap_set_promisc)(live, 0);
 	REAL(pcap_set_timeout)(live, 1);
+	REAL(pcap_set_immediate_mode)(live, 0);
 	REAL(pcap_set_buffer_size)(live, TINY_BUFFER);
 	REAL(pcap_set_protocol_linux)(live, UNUSED_ETHERTYPE);
 	if (REAL(pcap_activate)(live) >= 0)
@@ -44,12 +41,23 @@ static pcap_t *open_compiler(const pcap_t *p)
 	return NULL;
 }
 
-/* Programs like dumpcap open, give up all rights, and compile then: too late to open another one. That
- * takes time, and with our own library a program can compile earlier. */
-void wpcap_open_compiler(pcap_t *p)
+static pcap_t *open_compiler(const pcap_t *p)
 {
-	if (npf_dropin_at_hand && p->link_type == DLT_EN10MB)
-		p->compiler = open_compiler(p);
+	char errbuf[PCAP_ERRBUF_SIZE];
+	pcap_t *live = REAL(pcap_create)(p->device, errbuf);
+
+	return live ? activate_compiler(p, live) : NULL;
+}
+
+/* Programs like dumpcap open, give up all rights, and compile then: too late to open another one. And one
+ * that was activated forgets no descriptor when it is closed, whatever other threads do. That takes time,
+ * and with our own library a program can compile earlier. */
+void wpcap_take_over(pcap_t *p, pcap_t *real)
+{
+	if (npf_dropin_at_hand)
+		p->compiler = activate_compiler(p, real);
+	else
+		wpcap_close_unused(real, &p->event);
 }
 
 /* Opening a live one takes time: only for expressions that it makes a difference to. One that jumps back

@@ -222,8 +222,8 @@ int wpcap_set_link_type(pcap_t *p, int type);
 
 /* With or without a filter: cut to the snap length, one direction. 0, -1 with a text. */
 int wpcap_install(pcap_t *p, const struct bpf_program *filter);
-/* Programs that stand in libpcap's place may have no rights for it later. */
-void wpcap_open_compiler(pcap_t *p);
+/* libpcap's handle, to which ours is none any more: in libpcap's place it compiles from now on. */
+void wpcap_take_over(pcap_t *p, pcap_t *real);
 void wpcap_forget_filters(pcap_t *p);
 
 /* ---- filter_here.c ------------------------------------------------------------------------- */

@@ -4,9 +4,12 @@
  * that differential.sh can compare what libpcap says with what libwpcap says in its place. Packets
  * are its own, sent on one end of a veth pair and captured on the other.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <pcap/pcap.h>
 #include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -732,6 +735,45 @@ static void tell_end(const char *device, const char *command)
 	pcap_close(p);
 }
 
+/* ---- descriptors --------------------------------------------------------------------------- */
+
+static int descriptors(void)
+{
+	DIR *all = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(all))
+		n++;
+	closedir(all);
+	return n;
+}
+
+static void *await_end(void *done)
+{
+	sem_wait(done);
+	return NULL;
+}
+
+/* What was opened is closed, beside other threads as well. */
+static void tell_descriptors(const char *device)
+{
+	pthread_t thread;
+	sem_t done;
+	int before;
+
+	printf("-- descriptors: %s\n", device);
+	sem_init(&done, 0, 0);
+	pthread_create(&thread, NULL, await_end, &done);
+	pcap_close(open_with(device, set_nothing));
+	before = descriptors();
+	for (int i = 0; i < FRAMES; i++)
+		pcap_close(open_with(device, set_immediate));
+	printf("%d are left\n", descriptors() - before);
+	sem_post(&done);
+	pthread_join(thread, NULL);
+	sem_destroy(&done);
+}
+
 static void tell_devices(void)
 {
 	bpf_u_int32 net = 1, mask = 1;
@@ -788,6 +830,9 @@ int main(void)
 	tell_refused_filters();
 	tell_link_types();
 	tell_wrong_calls();
+	tell_descriptors(HERE);
+	tell_descriptors("lo");
+	tell_descriptors("any");
 	tell_end("vgone", "ip link del vgone");
 	return 0;
 }
