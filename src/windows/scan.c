@@ -31,13 +31,15 @@ static bool put(struct scan *scan, const char *bytes, size_t n)
 	return true;
 }
 
-/* What "[...]" takes, its brackets included; a "]" that comes first is one of its characters. */
+/* What "[...]" takes, its brackets included; a "]" that comes first is one of its characters. The last
+ * may be missing. */
 static size_t set_length(const char *set)
 {
 	size_t n = 1 + (set[1] == '^');
 
 	n += set[n] == ']';
-	return n + strcspn(set + n, "]") + 1;
+	n += strcspn(set + n, "]");
+	return n + (set[n] == ']');
 }
 
 /* Of text the width, at most what its place has room for. */

@@ -245,6 +245,13 @@ static void texts_are_scanned_into_their_size(void **in)
 	assert_int_equal(sscanf_s("abc", "%3c", word, 2u), EOF);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(sscanf_s("", "%d", &number), EOF);
+
+	/* A set that nothing ends: what lies behind the format is not looked at. */
+	char *open_set = strdup("%[a");
+
+	assert_non_null(open_set);
+	assert_true(sscanf_s("b", open_set, word, size) <= 0);
+	free(open_set);
 }
 
 static void files_are_scanned(void **in)
