@@ -124,6 +124,8 @@ static int start(struct npf_instance *instance, const struct npf_open_options *o
 	struct npf_adapter adapter;
 	int err = ask_adapter(instance, &adapter);
 
+	if (err == -ENOMEM)
+		return refuse(error, err, "out of memory");
 	if (err)
 		return refuse(error, err, "the adapter vanished while it was opened");
 

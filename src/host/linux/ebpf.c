@@ -100,6 +100,12 @@ static int explain(const struct npf_ebpf *ebpf, char *error, int err)
 	if (err == -EACCES)
 		return npf_linux_error(error, -ENOTSUP,
 				       "the verifier of this kernel refuses the eBPF tap");
+	if (err <= -__LIBBPF_ERRNO__START) {
+		char text[100];
+
+		libbpf_strerror(err, text, sizeof(text));
+		return npf_linux_error(error, -EIO, "loading the eBPF tap failed: %s", text);
+	}
 	return npf_linux_error(error, err, "loading the eBPF tap failed: %s", strerror(-err));
 }
 
