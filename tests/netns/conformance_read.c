@@ -186,7 +186,8 @@ static void filter_swap(void **state)
 
 /* ---- time ---------------------------------------------------------------------------------- */
 
-#define MARGIN 50000000ull /* ns; the coarse clock steps once per tick */
+#define MARGIN         50000000ull /* ns; the coarse clock steps once per tick */
+#define COARSE_PACKETS 200
 
 static uint64_t wall_clock(void)
 {
@@ -219,6 +220,31 @@ static void time_stamps(void **state)
 		assert_false(npf_batch_next(wire->instance, &packet));
 		npf_batch_end(wire->instance);
 	}
+}
+
+/* Coarse stamps step with the clock's tick: of so many packets some have the same. Others never have.
+ * Packets of the tpacket hook are stamped by the kernel, always precisely. */
+static void coarse_stamps(void **state)
+{
+	struct wire *wire = wire_capturing(state);
+	struct npf_packet packet;
+	uint64_t last = 0;
+	uint32_t same = 0;
+
+	if (wire->hook == NPF_HOOK_TPACKET)
+		return;
+	wire_one_cpu();
+	assert_int_equal(npf_set_timestamp_mode(wire->instance, NPF_TIMESTAMP_COARSE), 0);
+	wire_send_plain(wire, 0, COARSE_PACKETS, 100);
+	wire_received(wire->instance, COARSE_PACKETS);
+	assert_true(npf_batch_begin(wire->instance) > 0);
+	while (npf_batch_next(wire->instance, &packet)) {
+		assert_true(packet.time >= last);
+		same += packet.time == last;
+		last = packet.time;
+	}
+	npf_batch_end(wire->instance);
+	assert_true(same > 0);
 }
 
 /* ---- the full buffer ------------------------------------------------------------------------ */
@@ -437,6 +463,7 @@ int main(void)
 		{ "item 04: fill and drain", fill_and_drain },
 		{ "item 08: filter swap", filter_swap },
 		{ "time stamps", time_stamps },
+		{ "coarse time stamps", coarse_stamps },
 		{ "item 05: full buffer", full_buffer },
 		{ "item 06: MinToCopy", min_to_copy },
 		{ "item 17: level-triggered readiness", level },
