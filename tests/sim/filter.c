@@ -320,6 +320,49 @@ static void joined_filters_keep_what_instances_keep(void **state)
 	}
 }
 
+/* Of UDP datagrams from 192.0.2.1, .2 and .3, how many are captured. */
+static uint64_t captured_of_three(struct world *world)
+{
+	uint64_t before = stats_of(world->instance).captured;
+
+	for (uint8_t host = 1; host <= 3; host++) {
+		const uint8_t data[60] = {
+			[12] = 0x08, [14] = 0x45, [17] = 46,  [22] = 64, [23] = 17,  [26] = 192,
+			[28] = 2,    [29] = host, [30] = 198, [31] = 51, [32] = 100, [33] = 9,
+		};
+		const struct npf_sim_frame frame = { .data = data, .length = sizeof(data) };
+
+		assert_int_equal(npf_sim_send(world->host, "eth0", 0, &frame), 0);
+	}
+	return stats_of(world->instance).captured - before;
+}
+
+static void sets_stay_with_another_filter_and_other_classes(void **state)
+{
+	static const struct npf_net hosts[] = {
+		{ .family = 4, .prefix = 32, .address = { 192, 0, 2, 1 } },
+		{ .family = 4, .prefix = 32, .address = { 192, 0, 2, 2 } },
+	};
+	const struct npf_set set = { .n_nets = N_OF(hosts), .nets = hosts };
+	const struct npf_class class = { .name = "all" };
+	struct npf_insn not_the_first[] = { INSN_LD_B(29), INSN_JEQ(1, 1, 0), INSN_RET(60),
+					    INSN_RET(0) };
+	struct npf_program program = PROGRAM(not_the_first);
+	struct world *world = *state;
+
+	assert_int_equal(captured_of_three(world), 3);
+	assert_int_equal(npf_set_sets(world->instance, &set, 1), 0);
+	assert_int_equal(captured_of_three(world), 2);
+	assert_int_equal(npf_set_filter(world->instance, &program), 0);
+	assert_int_equal(captured_of_three(world), 1);
+	assert_int_equal(npf_exchange_filter(world->instance, &program, NULL), 0);
+	assert_int_equal(captured_of_three(world), 1);
+	assert_int_equal(npf_set_classes(world->instance, &class, 1), 0);
+	assert_int_equal(captured_of_three(world), 1);
+	assert_int_equal(npf_set_sets(world->instance, NULL, 0), 0);
+	assert_int_equal(captured_of_three(world), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +377,7 @@ int main(void)
 		CAPTURING(absurd_sizes_are_refused),
 		CAPTURING(filter_is_copied),
 		CAPTURING(tag_is_where_the_dialect_has_it),
+		CAPTURING(sets_stay_with_another_filter_and_other_classes),
 		CAPTURING(joined_filters_keep_what_instances_keep),
 	};
 
