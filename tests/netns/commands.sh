@@ -183,6 +183,27 @@ for words in list "stat -i vb --once --interval 10ms" "capture -r three.pcap" "c
 	says err "standard output: Bad file descriptor"
 done
 
+# Where he had gone before the first word, too, and what was to be done is done.
+head -c -1 three.pcap >one.pcap.part
+cp one.pcap.part two.pcap.part
+mkfifo pipe
+exec 5<>pipe
+exec 6>pipe
+exec 5>&-
+for words in list doctor "stat -i vb --once --interval 10ms" "capture -r three.pcap" "capture -r three.pcap -w -" \
+	"capture -i vb -w -" "dump -i vb -w -" "send -i va --hex $frame" "repair -c three.pcap" \
+	"repair --rename one.pcap.part two.pcap.part" "bpf tcp" "filter three.pcap -" help --version; do
+	# shellcheck disable=SC2086
+	"$npf" $words >&6 2>err
+	code=$?
+	[ $code -eq 0 ] || [ "$words $code" = "doctor 1" ] || complain "$words, whose reader has gone: $(cat err)"
+	! grep -q 'failed\|Broken' err || complain "$words, whose reader has gone: $(cat err)"
+done
+exec 6>&-
+rm pipe
+[ "$("$npf" filter --count one.pcap)$("$npf" filter --count two.pcap)" = 22 ] ||
+	complain "repair, whose reader has gone: $(ls)"
+
 # What a dump tells finds no place: it goes on, and says so; a reader that went is no failure.
 "$npf" dump -i vb -w told.pcap --json --duration 10ms >/dev/full 2>err
 [ $? -eq 5 ] || complain "dump --json on a full disk: $(cat err)"

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -182,12 +183,21 @@ static void keep_standard_places(void)
 	}
 }
 
+/* A reader who leaves is an error of the write, and leaves nothing half done. A program that is run
+ * finds the signal as it was. */
+static void ignore_broken_pipes(const char *name)
+{
+	if (strcmp(name, npf_command_run.name))
+		signal(SIGPIPE, SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
 	const struct npf_command *command;
 	char title[32];
 
 	keep_standard_places();
+	ignore_broken_pipes(argc > 1 ? argv[1] : "");
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;

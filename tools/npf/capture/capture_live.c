@@ -147,7 +147,7 @@ static int capture(struct npf_session *session, const struct npf_capture_options
 	bool cut_short;
 
 	npf_signals_watch(session->instance);
-	result = take_all(session->instance, output, options->count);
+	result = output->err ? ENDED_OUTPUT : take_all(session->instance, output, options->count);
 	npf_get_stats(session->instance, &stats);
 	if (result == ENDED_SIGNAL)
 		result = take_buffered(session->instance, output,

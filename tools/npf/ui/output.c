@@ -43,6 +43,9 @@ static int open_savefile(struct npf_output *output)
 		return EXIT_OK;
 	free(output->file);
 	output->file = NULL;
+	output->err = err;
+	if (err == -EPIPE) /* as if its reader had left a moment later */
+		return EXIT_OK;
 	return npf_tool_fail(output->command, npf_tool_write_code(err), "%s: %s", name_of(output),
 			     strerror(-err));
 }

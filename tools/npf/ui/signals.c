@@ -69,7 +69,6 @@ static int watch(int flags)
 	sigaction(SIGTERM, &action, NULL);
 	if (!ignores_hangups()) /* the terminal goes away */
 		sigaction(SIGHUP, &action, NULL);
-	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGXFSZ, &ignore, NULL); /* a file that may not be larger: the write says so */
 	return 0;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * SIGINT, SIGTERM, and SIGHUP of a terminal that goes away: the first asks for an orderly end, the
- * second kills. SIGPIPE is ignored, so that a reader who leaves is an error of the write and nothing is
- * left half done.
+ * second kills.
  */
 #ifndef NPF_SIGNALS_H
 #define NPF_SIGNALS_H
